@@ -1,0 +1,81 @@
+"""One adapted cross-attention layer (paper 3.3.2, eq. 4-8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import FusionOrder, LayerConfig
+from .fusion import GatedSemanticFusion
+from .geometry import Coverage, Geometry
+from .norm import HeadRMSNorm
+
+Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Multi-head attention on (R, tokens, C); a host may pass its own in its place."""
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """Keys (normalised) and values of N instances of M tokens in one layer: each (..., N, M, C)."""
+
+    k: Tensor
+    v: Tensor
+
+
+class InstanceProjection(nn.Module):
+    """Instance tokens -> keys and values of one layer. Needed once for each layout, not during sampling."""
+
+    def __init__(self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.to_k_ap = operations.Linear(config.token_width, config.width, bias=False, **factory)
+        self.to_v_ap = operations.Linear(config.token_width, config.width, bias=False, **factory)
+        self.k_norm = HeadRMSNorm(config.head_dim, **factory)
+
+    def forward(self, tokens: Tensor) -> KeysValues:
+        """tokens (..., N, M, token_width) -> keys and values (..., N, M, C)."""
+        return KeysValues(self.k_norm(self.to_k_ap(tokens)), self.to_v_ap(tokens))
+
+
+class InstanceCrossAttention(nn.Module):
+    """The layer's own queries attend to each instance's tokens inside its box; the results are fused to one map."""
+
+    def __init__(
+        self, config: LayerConfig, slots: int, order: FusionOrder, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+    ) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.q_norm = HeadRMSNorm(config.head_dim, device, dtype)
+        self.fusion = GatedSemanticFusion(config, slots, order, operations, device, dtype)
+        self.alpha = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
+
+    def forward(self, q: Tensor, instances: KeysValues, geometry: Geometry, strengths: Sequence[float], attend: Attend = attend) -> Tensor:
+        """What to add to the output of the layer's text cross attention, before its output projection.
+
+        q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (R, N, M, C), N >= 1,
+        in the device and dtype of q. strengths: one factor for each instance. Returns (R, h*w, C): zero outside the boxes.
+        """
+        grid = q.unflatten(1, (geometry.height, geometry.width))
+        features = [
+            self._instance_features(grid, instances.k[:, index], instances.v[:, index], coverage, attend)
+            for index, coverage in enumerate(geometry.coverages)
+        ]
+        semantic_map = self.fusion(features, geometry, strengths)
+        return self.alpha.float().tanh().to(q) * semantic_map.flatten(2).transpose(1, 2)
+
+    def _instance_features(self, grid: Tensor, k: Tensor, v: Tensor, coverage: Coverage, attend: Attend) -> Tensor:
+        """grid (R, h, w, C), k and v (R, M, C) -> (R, C, box height, box width), zero on uncovered cells."""
+        cells = coverage.cells
+        q = self.q_norm(grid[:, cells.rows, cells.columns].flatten(1, 2))
+        features = attend(q, k, v, self.heads).transpose(1, 2).unflatten(2, (cells.height, cells.width))
+        return features if coverage.visible is None else features * coverage.visible.to(features)

@@ -1,0 +1,114 @@
+"""Boxes on the grid of an adapted layer: which cells each instance covers, and how large that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MASK_THRESHOLD = 0.5  # a cell belongs to a masked instance when at least this part of it is masked
+
+
+class CellRange(NamedTuple):
+    """Rows y0..y1-1 and columns x0..x1-1 of a grid."""
+
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+
+    @property
+    def height(self) -> int:
+        return self.y1 - self.y0
+
+    @property
+    def width(self) -> int:
+        return self.x1 - self.x0
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.y0, self.y1)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.x0, self.x1)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The cells of one instance: those of its box, or of ``visible`` inside it.
+
+    visible: boolean (box height, box width) in cells on the CPU, or None for the whole box.
+    area: covered cells.
+    """
+
+    cells: CellRange
+    visible: Tensor | None
+    area: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """All instances on one grid of height x width cells.
+
+    area_gates: g_i = sigmoid(foreground area / area of instance i), in cells (paper eq. 6); an instance without a cell
+    has that of an empty slot, sigmoid(0).
+    """
+
+    height: int
+    width: int
+    coverages: tuple[Coverage, ...]
+    area_gates: tuple[float, ...]
+
+
+def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
+    """Cells floor(x0 * w) .. ceil(x1 * w) - 1 and likewise in y; at least one.
+
+    box: x0 y0 x1 y1 in 0..1. The products are rounded to float32 before floor and ceil, as in the release: 0.7 of ten
+    cells ends at cell 7, not one later.
+    """
+    x0, y0, x1, y1 = (torch.tensor(box, dtype=torch.float32) * torch.tensor([width, height, width, height])).tolist()
+    left, top = min(math.floor(x0), width - 1), min(math.floor(y0), height - 1)
+    return CellRange(top, left, max(min(math.ceil(y1), height), top + 1), max(min(math.ceil(x1), width), left + 1))
+
+
+def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Tensor:
+    """The cells of a box that a mask covers.
+
+    mask (H, W) in 0..1 over the whole picture, any size -> boolean (box height, box width). A mask that covers no cell
+    by ``MASK_THRESHOLD`` but touches the box keeps the cell that it covers most.
+    """
+    part = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")[0, 0][cells.rows, cells.columns]
+    return part >= min(MASK_THRESHOLD, max(part.max().item(), torch.finfo(torch.float32).tiny))
+
+
+def build_geometry(boxes: Tensor, height: int, width: int, masks: Tensor | None = None, front_hides_back: bool = False) -> Geometry:
+    """Place N instances on a grid of height x width cells.
+
+    boxes (N, 4): x0 y0 x1 y1 in 0..1. masks (N, H, W) in 0..1 over the whole picture, or None: refine the boxes.
+    front_hides_back: where instances overlap, the later one (the nearer) covers the cells alone. The release leaves the
+    order of overlaps to the learned gate, so this is off by default.
+    """
+    ranges = [cell_range(box, height, width) for box in boxes.tolist()]
+    covered = torch.zeros(len(ranges), height, width, dtype=torch.bool)
+    for index, cells in enumerate(ranges):
+        covered[index, cells.rows, cells.columns] = True if masks is None else mask_on_grid(masks[index].cpu(), cells, height, width)
+    foreground_area = int(covered.any(dim=0).sum()) if ranges else 0
+    if front_hides_back:
+        nearer = covered.flip(0).cumsum(dim=0).flip(0) - covered.long()  # instances in front of each one, per cell
+        covered &= nearer == 0
+    coverages = tuple(_coverage(cells, covered[index, cells.rows, cells.columns]) for index, cells in enumerate(ranges))
+    return Geometry(height, width, coverages, tuple(_area_gate(foreground_area, coverage.area) for coverage in coverages))
+
+
+def _coverage(cells: CellRange, visible: Tensor) -> Coverage:
+    return Coverage(cells, None if bool(visible.all()) else visible, int(visible.sum()))
+
+
+def _area_gate(foreground_area: int, area: int) -> float:
+    return 1 / (1 + math.exp(-(foreground_area / area if area else 0.0)))

@@ -180,7 +180,9 @@ def _problem(kind: str, keys: list[str]) -> str:
 def _stored_config(metadata: Mapping[str, str]) -> IFAdapterConfig:
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
-        raise CheckpointError(f"This IFAdapter file has format version {version}; this pack reads {FORMAT_VERSION}. Update ComfyUI-IFAdapter.")
+        raise CheckpointError(
+            f"This IFAdapter file has format version {version}; this pack reads {FORMAT_VERSION}. Update ComfyUI-IFAdapter."
+        )
     try:
         return config_from_json(metadata.get("config", ""))
     except ValueError as error:

@@ -17,7 +17,6 @@ from .config import FusionOrder, LayerConfig
 from .geometry import Geometry
 
 
-
 class CBAM(nn.Module):
     """Channel, then spatial attention over one instance's features (Woo et al. 2018), on the cells of its box only."""
 

@@ -137,14 +137,19 @@ def _read(data: Any, width: int, height: int) -> tuple[str, list[_Draft]]:
         if min(canvas) < 1:
             raise LayoutError(f"The layout's own canvas is {canvas[0]:g} x {canvas[1]:g} pixels; expected at least 1 x 1.")
         return _text(data.get("caption", ""), "caption"), [
-            _release_draft(_entry(entry, number), number, canvas) for number, entry in enumerate(_list(data["annotations"], "annotations"), 1)
+            _release_draft(_entry(entry, number), number, canvas)
+            for number, entry in enumerate(_list(data["annotations"], "annotations"), 1)
         ]
     if isinstance(data, dict) and "boxes" in data:
         version = data.get("version", FORMAT_VERSION)
         if version != FORMAT_VERSION:
-            raise LayoutError(f"The layout has format version {version!r}; this pack reads version {FORMAT_VERSION}. Update ComfyUI-IFAdapter.")
+            raise LayoutError(
+                f"The layout has format version {version!r}; this pack reads version {FORMAT_VERSION}. Update ComfyUI-IFAdapter."
+            )
         entries = [(number, _entry(entry, number)) for number, entry in enumerate(_list(data["boxes"], "boxes"), 1)]
-        return _text(data.get("caption", ""), "caption"), [_own_draft(entry, number) for number, entry in entries if not entry.get("hidden", False)]
+        return _text(data.get("caption", ""), "caption"), [
+            _own_draft(entry, number) for number, entry in entries if not entry.get("hidden", False)
+        ]
     if isinstance(data, dict) and ("bbox" in data or "width" in data):
         data = [data]
     if isinstance(data, list):
@@ -186,7 +191,10 @@ def _fill_descriptions(linked: list[_Draft], written: list[_Draft]) -> list[_Dra
         )
     if not written:
         return linked
-    return [replace(text, corners=box.corners, description=box.description or text.description) for box, text in zip(linked, written, strict=True)]
+    return [
+        replace(text, corners=box.corners, description=box.description or text.description)
+        for box, text in zip(linked, written, strict=True)
+    ]
 
 
 def _first_frame(boxes: Any) -> Any:

@@ -33,13 +33,15 @@ class InstanceTokens:
 
     cond, uncond (N, M, D): appearance tokens of all depths, then the EoT token, each with the grounding embedding
     added; uncond is the null condition with the same boxes.
-    boxes (N, 4): x0 y0 x1 y1 in 0..1 of the picture, float32. strengths: one factor for each instance.
+    boxes (N, 4): x0 y0 x1 y1 in 0..1 of the picture, float32 on the CPU. strengths: one factor for each instance.
+    canvas: width and height of the picture in pixels, for previews; the arithmetic does not depend on it.
     """
 
     cond: Tensor
     uncond: Tensor
     boxes: Tensor
     strengths: tuple[float, ...]
+    canvas: tuple[int, int] = (1024, 1024)
 
     def __len__(self) -> int:
         return self.cond.shape[0]

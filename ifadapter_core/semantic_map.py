@@ -1,0 +1,61 @@
+"""What the layers need to build the instance semantic map (paper 3.3.2), apart from their own queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .geometry import Geometry, build_geometry, cell_range
+from .tokens import InstanceTokens
+
+BACKGROUND = -1
+
+
+@dataclass(frozen=True)
+class SemanticMap:
+    """The tokens of the instances, and how they share the picture.
+
+    masks (N, H, W) in 0..1 over the whole picture, or None: refine the boxes.
+    front_hides_back: where instances overlap, the later one covers the cells alone, instead of the learned gate's mix.
+    Raises ValueError when the masks do not belong to these instances.
+    """
+
+    tokens: InstanceTokens
+    masks: Tensor | None = None
+    front_hides_back: bool = False
+
+    def __post_init__(self) -> None:
+        if self.masks is not None:
+            check_masks(self.masks, self.tokens.boxes)
+
+    def geometry(self, height: int, width: int) -> Geometry:
+        return build_geometry(self.tokens.boxes, height, width, self.masks, self.front_hides_back)
+
+
+def check_masks(masks: Tensor, boxes: Tensor) -> None:
+    """One mask (H, W) for each box, with something of it inside the box; else ValueError that names the mask."""
+    if masks.ndim != 3 or masks.shape[0] != boxes.shape[0]:
+        raise ValueError(f"masks has shape {tuple(masks.shape)} for {boxes.shape[0]} instances. Give a batch with one mask for each.")
+    for number, (mask, box) in enumerate(zip(masks, boxes.tolist(), strict=True), 1):
+        cells = cell_range(box, *mask.shape)
+        if not mask[cells.rows, cells.columns].max() > 0:  # NaN fails too
+            raise ValueError(f"Mask {number} is empty inside box {number}, so the instance would vanish. Draw it inside its box.")
+
+
+def cell_owners(geometry: Geometry) -> Tensor:
+    """Which instance has the largest area gate on each cell: long (height, width), BACKGROUND where none is.
+
+    A preview: the learned importance, which the gate multiplies, depends on the picture and is known only in sampling.
+    """
+    owners = torch.full((geometry.height, geometry.width), BACKGROUND)
+    best = torch.zeros(geometry.height, geometry.width)
+    for index, (coverage, gate) in enumerate(zip(geometry.coverages, geometry.area_gates, strict=True)):
+        cells = coverage.cells
+        wins = best[cells.rows, cells.columns] <= gate
+        if coverage.visible is not None:
+            wins &= coverage.visible
+        owners[cells.rows, cells.columns][wins] = index
+        best[cells.rows, cells.columns][wins] = gate
+    return owners

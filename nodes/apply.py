@@ -1,0 +1,35 @@
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..ifadapter_core.semantic_map import SemanticMap
+from .host.patcher import apply_adapter
+from .inputs import ifadapter_input, model_input, schedule_inputs
+from .types import MapType
+
+
+class IFAdapterApply(io.ComfyNode):
+    """Patches the model with the semantic map."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterApply",
+            display_name="IFAdapter Apply",
+            category="IFAdapter",
+            description="Makes each instance appear in its box, with its features. Place it behind LoRA loaders and behind other "
+            "nodes that replace cross attention: it adds to what they do.",
+            inputs=[
+                model_input(),
+                ifadapter_input(),
+                MapType.Input("semantic_map", tooltip="The semantic map."),
+                *schedule_inputs(),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float
+    ) -> io.NodeOutput:
+        return io.NodeOutput(apply_adapter(model, ifadapter, semantic_map, strength, start_percent, end_percent))

@@ -1,0 +1,79 @@
+"""Adapter files: where they lie, how they are read, and the ModelPatcher that lets the host place them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.utils
+import folder_paths
+import torch
+from safetensors import SafetensorError
+
+from ...ifadapter_core.checkpoint import CheckpointError, build_adapter, read_checkpoint
+from ...ifadapter_core.convert import unreadable
+
+FOLDER = "ifadapter"
+EXTENSIONS = {".safetensors", ".sft", ".bin", ".pt", ".pth"}
+SOURCE = "Hugging Face, repository WuYW/IFAdapter, file spd_adapter.bin (about 2 GB, for SDXL)"
+
+
+def register_folder() -> None:
+    """Add models/ifadapter behind the folders that extra_model_paths.yaml names, and limit all to adapter files."""
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    paths, _ = folder_paths.folder_names_and_paths[FOLDER]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(EXTENSIONS))
+
+
+def adapter_names() -> list[str]:
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def adapter_path(name: str) -> str:
+    """The file of that name. Raises FileNotFoundError that names the folders searched and where the weights can be had."""
+    path = folder_paths.get_full_path(FOLDER, name) if name in adapter_names() else None
+    if path is None:
+        found = ", ".join(adapter_names()) or "none"
+        folders = ", ".join(folder_paths.get_folder_paths(FOLDER))
+        raise FileNotFoundError(
+            f"No IFAdapter file '{name}'. Folders searched: {folders} (more can be added under the key '{FOLDER}' of "
+            f"extra_model_paths.yaml). Files found: {found}. The weights: {SOURCE}. Put the file there and reload the node list (R)."
+        )
+    return path
+
+
+def load_adapter(name: str) -> comfy.model_patcher.ModelPatcher:
+    """Read and check an adapter file; its weights keep their dtype and are placed by the host when they are used."""
+    path = adapter_path(name)
+    try:
+        data, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
+    except (SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise unreadable(name, error) from error
+    try:
+        weights = read_checkpoint(data, metadata)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from None
+    return patcher_for(build_adapter(weights, comfy.ops.manual_cast))
+
+
+def patcher_for(module: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """A ModelPatcher, so that the host loads and offloads the module like any model."""
+    patcher_class: Any = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher_class(
+        module,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+
+
+def fingerprint(name: str) -> str:
+    """Changes when the file does; empty when there is none, so that the run itself reports it."""
+    try:
+        status = os.stat(adapter_path(name))
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns}:{status.st_size}"

@@ -1,0 +1,176 @@
+"""The one user of the host's patch API: adds the instance semantic map to the adapted cross-attention layers."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+import comfy.model_management
+import comfy.ops
+import comfy.patcher_extension
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
+
+from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
+from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues
+from ...ifadapter_core.geometry import Geometry
+from ...ifadapter_core.semantic_map import SemanticMap
+from .files import patcher_for
+from .rows import positive_rows
+from .unet import find_layers
+
+KEY = "ifadapter"
+
+
+def apply_adapter(model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float) -> Any:
+    """A clone of the host's MODEL in which the adapter acts; the one that went in stays as it is.
+
+    ifadapter: the ModelPatcher of the loader. start_percent and end_percent: the part of the model's noise schedule in
+    which it acts, 0 = pure noise. Strength 0 or no instances: nothing is patched.
+    Raises ValueError when the adapter does not fit the model.
+    """
+    adapter: IFAdapter = ifadapter.model
+    places = find_layers(model, adapter.config)
+    patched = model.clone()
+    if not len(semantic_map.tokens):
+        logging.warning("IFAdapter: the layout has no instances, so the model stays as it is. Draw a box to use the adapter.")
+    if strength == 0 or not len(semantic_map.tokens):
+        return patched
+    run = _Run(model, ifadapter, semantic_map, strength, start_percent, end_percent)
+    occupied = patched.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    for processor, place in places.items():
+        previous = occupied.get(tuple(place), occupied.get(tuple(place[:2])))
+        patched.set_model_attn2_replace(InstanceAttentionPatch(run, str(processor), previous), *place)
+    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, KEY, run.decide)
+    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, KEY, run.release)
+    return patched
+
+
+class InstanceAttentionPatch:
+    """Replaces one attn2: what was there before, plus this layer's instance semantic map."""
+
+    def __init__(self, run: _Run, processor: str, previous: Any) -> None:
+        self._run = run
+        self._processor = processor
+        self._previous = previous
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        if self._previous is None:
+            out = _attend(q, k, v, extra_options["n_heads"], extra_options)
+        else:
+            out = self._previous(q, k, v, extra_options)
+        if self._run.is_active(extra_options):
+            out = out + self._run.residual(self._processor, q, extra_options)
+        return out
+
+    def models(self) -> list[Any]:
+        """What the host must have loaded while this patch is in use."""
+        return [self._run.layers]
+
+    def to(self, _device_or_dtype: Any) -> InstanceAttentionPatch:
+        """Nothing to move: tensors follow the queries they meet."""
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
+        return self
+
+
+class _Run:
+    """What the patches of one applied adapter share. Constant, apart from copies kept for the queries' device and grid."""
+
+    def __init__(
+        self, model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float
+    ) -> None:
+        self._percents = (start_percent, end_percent)
+        self._sampling = model.get_model_object("model_sampling")  # for calls that come around the wrapper
+        self._semantic_map = semantic_map
+        self._strengths = tuple(strength * own for own in semantic_map.tokens.strengths)
+        self._keys_values = _project(ifadapter, semantic_map)
+        self.layers = _sampling_layers(ifadapter)
+        self._geometry = lru_cache(maxsize=8)(self._build_geometry)
+        self._placed = lru_cache(maxsize=None)(self._place)
+
+    def decide(
+        self,
+        executor: Any,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Any,
+        c_crossattn: Any,
+        control: Any,
+        transformer_options: dict[str, Any],
+        **kwargs: Any,
+    ) -> Any:
+        """Wraps one UNet call: settle once, with the schedule in force, whether the adapter acts at its sigma."""
+        decided = {**transformer_options.get(KEY, {}), id(self): self._in_window(t, executor.class_obj.model_sampling)}
+        return executor(x, t, c_concat, c_crossattn, control, {**transformer_options, KEY: decided}, **kwargs)
+
+    def is_active(self, extra_options: dict[str, Any]) -> bool:
+        decided = extra_options.get(KEY, {}).get(id(self))
+        return self._in_window(extra_options.get("sigmas"), self._sampling) if decided is None else decided
+
+    def residual(self, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        """What to add to the attention output of one layer: (rows, h*w, C) like q."""
+        geometry = self._geometry(*extra_options["activations_shape"][-2:])
+        both = self._placed(processor, q.device, q.dtype)
+        side = torch.tensor([0 if positive else 1 for positive in positive_rows(extra_options, q.shape[0])], device=q.device)
+        layer: InstanceCrossAttention = self.layers.model[processor]
+
+        def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+            return _attend(q, k, v, heads, extra_options)
+
+        return layer(q, KeysValues(both.k[side], both.v[side]), geometry, self._strengths, attend)
+
+    def release(self, _model: Any) -> None:
+        """Forget the copies made for a run."""
+        self._placed.cache_clear()
+        self._geometry.cache_clear()
+
+    def _in_window(self, sigma: Tensor | None, sampling: Any) -> bool:
+        start, end = self._percents
+        if sigma is None or (start <= 0 and end >= 1):
+            return True
+        return sampling.percent_to_sigma(end) <= sigma.max().item() <= sampling.percent_to_sigma(start)
+
+    def _place(self, processor: str, device: torch.device, dtype: torch.dtype) -> KeysValues:
+        kept = self._keys_values[processor]
+        return KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
+
+    def _build_geometry(self, height: int, width: int) -> Geometry:
+        small = [
+            str(number)
+            for number, (x0, y0, x1, y1) in enumerate(self._semantic_map.tokens.boxes.tolist(), 1)
+            if (x1 - x0) * width < 1 or (y1 - y0) * height < 1
+        ]
+        if small:
+            logging.warning(
+                "IFAdapter: at this picture size the adapter works on %d x %d cells; box %s is smaller than a cell and cannot be placed "
+                "exactly. Use a larger picture or larger boxes.",
+                width,
+                height,
+                ", ".join(small),
+            )
+        return self._semantic_map.geometry(height, width)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:
+    return optimized_attention(q, k, v, heads, attn_precision=extra_options.get("attn_precision"), transformer_options=extra_options)
+
+
+def _project(ifadapter: Any, semantic_map: SemanticMap) -> dict[str, KeysValues]:
+    """Keys and values (2, N, M, C) of each layer: index 0 for positive rows, 1 for negative ones."""
+    comfy.model_management.load_models_gpu([ifadapter])
+    tokens = torch.stack([semantic_map.tokens.cond, semantic_map.tokens.uncond]).to(ifadapter.load_device)
+    keep = comfy.model_management.intermediate_device()
+    projected = {processor: projection(tokens) for processor, projection in ifadapter.model.projections.items()}
+    return {processor: KeysValues(both.k.to(keep), both.v.to(keep)) for processor, both in projected.items()}
+
+
+def _sampling_layers(ifadapter: Any) -> Any:
+    """The part of the adapter that sampling needs, by itself: the resampler and the projections may be offloaded."""
+    adapter: IFAdapter = ifadapter.model
+    layers = InstanceLayers(adapter.config, comfy.ops.manual_cast, device=torch.device("meta"))
+    layers.load_state_dict({key: value.detach().to("cpu", copy=True) for key, value in adapter.layers.state_dict().items()}, assign=True)
+    return patcher_for(layers.eval().requires_grad_(False))

@@ -1,0 +1,80 @@
+"""The one reader of the host's CLIP: local descriptions -> phrase embeddings."""
+
+from __future__ import annotations
+
+import logging
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import torch
+
+from ...ifadapter_core.config import IFAdapterConfig
+from ...ifadapter_core.tokens import PhraseEmbeddings
+
+END_OF_TEXT = 49407
+ENCODERS = ("l", "g")  # CLIP-L and OpenCLIP-bigG, in the order in which their features are joined
+
+
+def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> PhraseEmbeddings:
+    """Hidden states of all local descriptions, one batched text-encoder pass for each depth.
+
+    clip: the host's CLIP; a clip skip that is set on it is ignored, since the adapter has its own depths.
+    Raises ValueError when it is not the kind of CLIP that the adapter reads.
+    """
+    chunks = _first_chunks(clip, local_descriptions, config)
+    lengths = [_end_of_text(chunk) + 1 for chunk in chunks[min(chunks, key=ENCODERS.index)]]
+    reader = clip.clone()
+    progress = comfy.utils.ProgressBar(len(config.text_depths))
+    depths = []
+    for depth in config.text_depths:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        reader.clip_layer(depth)
+        hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
+        _check_width(hidden.shape[-1], chunks, config)
+        depths.append(hidden.reshape(len(lengths), -1, hidden.shape[-1]))
+        progress.update(1)
+    phrase_embeds = torch.stack(depths, dim=1)
+    ends = torch.tensor(lengths) - 1
+    attention_mask = (torch.arange(phrase_embeds.shape[2]) <= ends[:, None]).long()
+    return PhraseEmbeddings(phrase_embeds, attention_mask, phrase_embeds[torch.arange(len(lengths)), 0, ends])
+
+
+def _first_chunks(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> dict[str, list]:
+    """The tokens of all local descriptions by encoder: one chunk of 77 each; what does not fit is dropped with a warning."""
+    chunks: dict[str, list] = {}
+    for number, text in enumerate(local_descriptions, 1):
+        tokens = clip.tokenize(text)
+        if not set(tokens) <= set(ENCODERS):
+            raise _wrong_clip(f"has the text encoders {', '.join(sorted(tokens))}", config)
+        for encoder, parts in tokens.items():
+            chunks.setdefault(encoder, []).append(parts[0])
+        _warn_of_dropped_words(clip, next(iter(tokens.values()))[1:], number)
+    return chunks
+
+
+def _end_of_text(chunk: list) -> int:
+    """Position of the first EOT; an embedding is a tensor in the token list, not a number."""
+    return next(index for index, (token, *_) in enumerate(chunk) if isinstance(token, numbers.Integral) and token == END_OF_TEXT)
+
+
+def _warn_of_dropped_words(clip: Any, parts: list, number: int) -> None:
+    pairs = [pair for part in parts for pair in part[1 : _end_of_text(part)] if isinstance(pair[0], numbers.Integral)]
+    if not pairs:
+        return
+    words = "".join(word.replace("</w>", " ") for _, word in clip.tokenizer.untokenize(pairs)).strip()
+    logging.warning("IFAdapter: the local description of box %d has more than 77 tokens; dropped: %s", number, words)
+
+
+def _check_width(width: int, chunks: dict[str, list], config: IFAdapterConfig) -> None:
+    if width != config.resampler.text_width:
+        raise _wrong_clip(f"gives {width}-wide text features (text encoders {', '.join(sorted(chunks))})", config)
+
+
+def _wrong_clip(found: str, config: IFAdapterConfig) -> ValueError:
+    return ValueError(
+        f"This CLIP does not fit the adapter: it {found}, and the adapter was made for {config.base_model}, "
+        f"{config.resampler.text_width} wide. Connect the CLIP of the checkpoint that the adapter belongs to."
+    )

@@ -1,0 +1,75 @@
+from dataclasses import replace
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ifadapter_core.semantic_map import SemanticMap
+from ..ifadapter_core.tokens import InstanceTokens
+from .pictures import ownership_picture
+from .types import MapType, TokensType
+
+LEARNED = "learned gate"
+LAYOUT_ORDER = "layout order"
+
+
+class IFAdapterSemanticMap(io.ComfyNode):
+    """Says how the instances share the picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterSemanticMap",
+            display_name="IFAdapter Semantic Map",
+            category="IFAdapter",
+            description="How the instances share the picture. With nothing changed it is exactly what the release does.",
+            inputs=[
+                TokensType.Input("tokens", tooltip="The instance tokens from IFAdapter Encode."),
+                io.String.Input(
+                    "strengths",
+                    default="",
+                    optional=True,
+                    tooltip="One number for each instance in the layout's order, such as 1, 0.8, 1.2: multiplies what the adapter adds "
+                    "for it. Empty: the layout's own strengths, 1 unless it says otherwise.",
+                ),
+                io.Combo.Input(
+                    "depth_order",
+                    options=[LEARNED, LAYOUT_ORDER],
+                    default=LEARNED,
+                    optional=True,
+                    tooltip="Where boxes overlap: 'learned gate' mixes the instances as the adapter learned to; 'layout order' gives the "
+                    "cells to the instance that comes later in the layout, which stands in front.",
+                ),
+                io.Mask.Input(
+                    "masks",
+                    optional=True,
+                    tooltip="A batch with one mask for each instance, in the layout's order: the instance covers only the masked part of "
+                    "its box.",
+                ),
+            ],
+            outputs=[
+                MapType.Output(display_name="semantic_map", tooltip="The semantic map, for IFAdapter Apply."),
+                io.Image.Output(
+                    display_name="picture",
+                    tooltip="Which instance owns which cell, before the learned importance, which depends on the picture and is known "
+                    "only in sampling.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, tokens: InstanceTokens, strengths: str = "", depth_order: str = LEARNED, masks: Tensor | None = None) -> io.NodeOutput:
+        if strengths.strip():
+            tokens = replace(tokens, strengths=read_strengths(strengths, len(tokens)))
+        semantic_map = SemanticMap(tokens, masks, front_hides_back=depth_order == LAYOUT_ORDER)
+        return io.NodeOutput(semantic_map, ownership_picture(semantic_map))
+
+
+def read_strengths(text: str, count: int) -> tuple[float, ...]:
+    """Numbers separated by commas or blanks. Raises ValueError when one is not a finite number or the count is wrong."""
+    try:
+        numbers = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(f"strengths: {error}. Write one number for each instance, such as 1, 0.8, 1.2.") from None
+    if len(numbers) != count or not all(abs(number) < float("inf") for number in numbers):
+        raise ValueError(f"strengths has {len(numbers)} numbers ({text.strip()}) for {count} instances. Write one finite number for each.")
+    return numbers

@@ -1,0 +1,10 @@
+"""The link types of the pack."""
+
+from comfy_api.latest import io
+
+IFAdapterType = io.Custom("IFADAPTER")  # a host ModelPatcher around ifadapter_core.adapter.IFAdapter
+LayoutType = io.Custom("IFADAPTER_LAYOUT")  # ifadapter_core.layout.Layout
+TokensType = io.Custom("IFADAPTER_TOKENS")  # ifadapter_core.tokens.InstanceTokens
+MapType = io.Custom("IFADAPTER_MAP")  # ifadapter_core.semantic_map.SemanticMap
+BoxesType = io.Custom("BOUNDING_BOX")
+ElementsType = io.Custom("ARRAY")

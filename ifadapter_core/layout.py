@@ -89,7 +89,7 @@ def from_json(text: str, width: int, height: int, boxes: Any = None) -> Layout:
         drafts = _fill_descriptions(linked, drafts)
     if len(drafts) > MAX_INSTANCES:
         raise LayoutError(f"The layout has {len(drafts)} instances; at most {MAX_INSTANCES} are supported. Remove some boxes.")
-    return Layout(width, height, tuple(_finish(draft, number) for number, draft in enumerate(drafts, 1)), caption)
+    return Layout(width, height, tuple(map(_finish, drafts)), caption)
 
 
 def to_json(layout: Layout) -> str:
@@ -112,6 +112,7 @@ def to_json(layout: Layout) -> str:
 class _Draft:
     """An instance as it was read: the corners are not checked yet, and either part may still be missing."""
 
+    number: int  # its place in what was given, from 1, for errors
     corners: tuple[float, float, float, float] | None  # x0, y0, x1, y1 as fractions
     description: str
     strength: float = 1.0
@@ -159,40 +160,43 @@ def _read(data: Any, width: int, height: int) -> tuple[str, list[_Draft]]:
 
 def _own_draft(entry: dict, number: int) -> _Draft:
     corners = _corners(entry, ("x", "y", "w", "h"), number) if any(key in entry for key in "xywh") else None
-    return _Draft(corners, _description(entry, ("caption",), number), _number(entry.get("strength", 1.0), f"Box {number}: strength"))
+    return _Draft(
+        number, corners, _description(entry, ("caption",), number), _number(entry.get("strength", 1.0), f"Box {number}: strength")
+    )
 
 
 def _release_draft(entry: dict, number: int, canvas: tuple[float, float]) -> _Draft:
     x, y, w, h = _four_numbers(entry.get("box"), f"Box {number}: 'box' must be [x, y, w, h] in pixels")
-    return _Draft((x / canvas[0], y / canvas[1], (x + w) / canvas[0], (y + h) / canvas[1]), _description(entry, ("caption",), number))
+    corners = (x / canvas[0], y / canvas[1], (x + w) / canvas[0], (y + h) / canvas[1])
+    return _Draft(number, corners, _description(entry, ("caption",), number))
 
 
 def _list_draft(entry: Any, number: int, width: int, height: int) -> _Draft:
     """An entry of a plain list: a host bounding box, a host box element, or a local description alone."""
     if isinstance(entry, str):
-        return _Draft(None, entry.strip())
+        return _Draft(number, None, entry.strip())
     entry = _entry(entry, number)
     if "bbox" in entry:
         wanted = f"Box {number}: 'bbox' must be [ymin, xmin, ymax, xmax] in thousandths of the canvas"
         y0, x0, y1, x1 = (value / ELEMENT_SCALE for value in _four_numbers(entry["bbox"], wanted))
-        return _Draft((x0, y0, x1, y1), _description(entry, ("desc", "text"), number))
+        return _Draft(number, (x0, y0, x1, y1), _description(entry, ("desc", "text"), number))
     x0, y0, x1, y1 = _corners(entry, ("x", "y", "width", "height"), number)
     words = entry.get("metadata", entry)
     description = _description(_entry(words, number), ("desc", "text", "caption", "label"), number)
-    return _Draft((x0 / width, y0 / height, x1 / width, y1 / height), description)
+    return _Draft(number, (x0 / width, y0 / height, x1 / width, y1 / height), description)
 
 
 def _fill_descriptions(linked: list[_Draft], written: list[_Draft]) -> list[_Draft]:
     """Boxes from a link, with the words of the written layout where the link has none."""
-    if written and len(written) != len(linked):
+    if all(box.description for box in linked) or not written:
+        return linked
+    if len(written) != len(linked):
         raise LayoutError(
             f"{len(linked)} boxes are linked but the layout text describes {len(written)} instances. "
             "Write one local description for each linked box, in the same order."
         )
-    if not written:
-        return linked
     return [
-        replace(text, corners=box.corners, description=box.description or text.description)
+        replace(box, description=box.description or text.description, strength=text.strength)
         for box, text in zip(linked, written, strict=True)
     ]
 
@@ -206,21 +210,22 @@ def _first_frame(boxes: Any) -> Any:
     return boxes
 
 
-def _finish(draft: _Draft, number: int) -> Instance:
+def _finish(draft: _Draft) -> Instance:
     """Check a draft and make it an instance."""
+    number = draft.number
     if draft.corners is None:
         raise LayoutError(f"Box {number} has a local description but no box. Give it x, y, w and h, or link boxes.")
     if not draft.description:
         raise LayoutError(f"Box {number} has no local description. Write what should appear in it, or delete the box.")
     x0, y0, x1, y1 = draft.corners
-    if x1 <= x0 or y1 <= y0:
-        raise LayoutError(f"Box {number} has no area: width {x1 - x0:g}, height {y1 - y0:g} of the canvas. Both must be greater than 0.")
     if min(x0, y0) < -ROUNDING or max(x1, y1) > 1 + ROUNDING:
         raise LayoutError(
             f"Box {number} lies outside the canvas: it spans {x0:g}..{x1:g} across and {y0:g}..{y1:g} down, where the canvas is 0..1. "
             "Move or shrink it; if its numbers are pixels, check the format and the canvas size."
         )
     box = Box(max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0))
+    if box.x1 <= box.x0 or box.y1 <= box.y0:
+        raise LayoutError(f"Box {number} has no area: width {x1 - x0:g}, height {y1 - y0:g} of the canvas. Both must be greater than 0.")
     return Instance(box, draft.description, draft.strength)
 
 

@@ -33,6 +33,9 @@ def apply_adapter(model: Any, ifadapter: Any, semantic_map: SemanticMap, strengt
     """
     adapter: IFAdapter = ifadapter.model
     places = find_layers(model, adapter.config)
+    given, expected = semantic_map.tokens.cond.shape[-1], adapter.config.resampler.token_width
+    if given != expected:
+        raise ValueError(f"The tokens are {given} wide and the adapter reads {expected}. Encode and apply with the same adapter.")
     patched = model.clone()
     if not len(semantic_map.tokens):
         logging.warning("IFAdapter: the layout has no instances, so the model stays as it is. Draw a box to use the adapter.")

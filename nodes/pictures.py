@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -13,6 +15,7 @@ from ..ifadapter_core.semantic_map import SemanticMap, cell_owners
 LONG_EDGE_PX = 1024  # previews are no larger
 CELL_PX = 32  # pixels of the picture in one cell of SDXL's adapted layers
 BACKGROUND = (24, 26, 30)
+TINT = 70  # how much of its colour fills a box, of 255
 COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind eyes; repeated for more instances
     (230, 159, 0),
     (86, 180, 233),
@@ -24,16 +27,17 @@ COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind eyes; repea
     (170, 170, 170),
 )
 
+Corners = tuple[int, int, int, int]  # pixels x0, y0, x1, y1, the last included
+
 
 def layout_picture(layout: Layout) -> Tensor:
     """Every box in its colour with its number and local description, the nearest drawn last."""
-    width, height = _preview_size(layout.width, layout.height)
-    picture = Image.new("RGB", (width, height), BACKGROUND)
-    for index, instance in enumerate(layout.instances):
-        box = instance.box
-        corners = (round(box.x0 * width), round(box.y0 * height), round(box.x1 * width) - 1, round(box.y1 * height) - 1)
-        corners = (*corners[:2], max(corners[2], corners[0]), max(corners[3], corners[1]))
-        _draw_box(picture, corners, index, instance.local_description)
+    picture = Image.new("RGB", _preview_size(layout.width, layout.height), BACKGROUND)
+    corners = [_corners(box, picture.size) for box in layout.boxes]
+    for index, box in enumerate(corners):
+        _draw_box(picture, box, COLOURS[index % len(COLOURS)])
+    for index, (box, text) in enumerate(zip(corners, layout.local_descriptions, strict=True)):  # words above all boxes
+        _draw_words(picture, box, index, text)
     return _to_image(picture)
 
 
@@ -44,31 +48,33 @@ def ownership_picture(semantic_map: SemanticMap) -> Tensor:
     owners = cell_owners(semantic_map.geometry(rows, columns)).numpy()
     palette = np.array([*COLOURS, BACKGROUND], dtype=np.uint8)
     cells = palette[np.where(owners < 0, len(COLOURS), owners % len(COLOURS))]
-    width, height = _preview_size(*canvas)
-    picture = Image.fromarray(cells).resize((width, height), Image.Resampling.NEAREST)
+    picture = Image.fromarray(cells).resize(_preview_size(*canvas), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(picture)
-    for index, (x0, y0, x1, y1) in enumerate(semantic_map.tokens.boxes.tolist()):
-        corners = (
-            round(x0 * width),
-            round(y0 * height),
-            max(round(x1 * width) - 1, round(x0 * width)),
-            max(round(y1 * height) - 1, round(y0 * height)),
-        )
+    for index, box in enumerate(semantic_map.tokens.boxes.tolist()):
+        corners = _corners(box, picture.size)
         draw.rectangle(corners, outline=(255, 255, 255), width=2)
-        _draw_number(draw, corners[:2], index, _font(height))
+        _draw_number(draw, corners, index, _font(picture))
     return _to_image(picture)
 
 
-def _draw_box(picture: Image.Image, corners: tuple[int, int, int, int], index: int, text: str) -> None:
-    colour = COLOURS[index % len(COLOURS)]
-    fill = Image.new("RGB", picture.size, colour)
+def _corners(box: Sequence[float], size: tuple[int, int]) -> Corners:
+    """A box of fractions as the pixels of its first and last corner."""
+    x0, y0, x1, y1 = (round(value * side) for value, side in zip(box, (*size, *size), strict=True))
+    return x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)
+
+
+def _draw_box(picture: Image.Image, corners: Corners, colour: tuple[int, int, int]) -> None:
+    """A tinted rectangle with an outline."""
     mask = Image.new("L", picture.size, 0)
-    ImageDraw.Draw(mask).rectangle(corners, fill=70)
-    picture.paste(fill, mask=mask)
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle(corners, outline=colour, width=3)
-    font = _font(picture.height)
-    top = _draw_number(draw, corners[:2], index, font)
+    ImageDraw.Draw(mask).rectangle(corners, fill=TINT)
+    picture.paste(Image.new("RGB", picture.size, colour), mask=mask)
+    ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=3)
+
+
+def _draw_words(picture: Image.Image, corners: Corners, index: int, text: str) -> None:
+    """The number and as many lines of the text as the box has room for."""
+    draw, font = ImageDraw.Draw(picture), _font(picture)
+    top = _draw_number(draw, corners, index, font)
     for line in _wrap(draw, text, font, corners[2] - corners[0] - 12):
         if top + font.size > corners[3]:
             break
@@ -76,12 +82,13 @@ def _draw_box(picture: Image.Image, corners: tuple[int, int, int, int], index: i
         top += round(font.size * 1.25)
 
 
-def _draw_number(draw: ImageDraw.ImageDraw, corner: tuple[int, int], index: int, font: ImageFont.FreeTypeFont) -> int:
-    """The instance's number on a dark tag; returns the y below it."""
+def _draw_number(draw: ImageDraw.ImageDraw, corners: Corners, index: int, font: ImageFont.FreeTypeFont) -> int:
+    """The instance's number on a dark tag in its first corner; returns the y below it."""
+    left, top = corners[:2]
     number = str(index + 1)
-    bottom = corner[1] + round(font.size * 1.3)
-    draw.rectangle((*corner, corner[0] + round(draw.textlength(number, font=font)) + 10, bottom), fill=BACKGROUND)
-    draw.text((corner[0] + 5, corner[1] + 1), number, fill=COLOURS[index % len(COLOURS)], font=font)
+    bottom = top + round(font.size * 1.3)
+    draw.rectangle((left, top, left + round(draw.textlength(number, font=font)) + 10, bottom), fill=BACKGROUND)
+    draw.text((left + 5, top + 1), number, fill=COLOURS[index % len(COLOURS)], font=font)
     return bottom + 3
 
 
@@ -96,8 +103,8 @@ def _wrap(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, wi
     return lines
 
 
-def _font(height: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(max(12, height // 48))
+def _font(picture: Image.Image) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(max(12, max(picture.size) // 44))
 
 
 def _preview_size(width: int, height: int) -> tuple[int, int]:

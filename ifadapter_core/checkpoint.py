@@ -2,7 +2,7 @@
 
 Two layouts are read. The release's ``spd_adapter.bin`` is a dict of three dicts (``text_proj_model``,
 ``adapter_modules``, ``pos_net``). Our own ``.safetensors`` is flat, named as ``IFAdapter.state_dict()``, with the
-config as JSON in the metadata. Nothing here opens a file.
+settings as JSON in the metadata. Nothing here opens a file.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from .adapter import IFAdapter
 from .config import (
-    RELEASE_SLOTS,
-    TEXT_DEPTHS,
+    RELEASE_SETTINGS,
     TEXT_WIDTHS,
     IFAdapterConfig,
     LayerConfig,
     PositionConfig,
     ResamplerConfig,
-    config_from_json,
-    config_to_json,
+    Settings,
+    settings_from_json,
+    settings_to_json,
 )
 
 FORMAT = "ifadapter"
@@ -72,10 +72,9 @@ def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None 
     if not isinstance(data, Mapping):
         raise CheckpointError(f"This is not an IFAdapter: the file holds a {type(data).__name__}. {EXPECTED}")
     if any(part in data for part in RELEASE_PARTS):
-        given = _flatten(data)
-        return AdapterWeights(config := _derive_config(given), _checked_tensors(given, config, release_name))
+        return _check(_flatten(data), RELEASE_SETTINGS, release_name)
     if (metadata or {}).get("format") == FORMAT:
-        return AdapterWeights(config := _stored_config(metadata or {}), _checked_tensors(data, config, str))
+        return _check(data, _stored_settings(metadata or {}), str)
     raise CheckpointError(f"This is not an IFAdapter: it seems to be {guess_kind(data)}. {EXPECTED}")
 
 
@@ -88,7 +87,7 @@ def build_adapter(weights: AdapterWeights, operations: Any = nn) -> IFAdapter:
 
 def metadata_for(config: IFAdapterConfig) -> dict[str, str]:
     """Metadata of our safetensors format."""
-    return {"format": FORMAT, "format_version": FORMAT_VERSION, "config": config_to_json(config)}
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, "settings": settings_to_json(config.settings)}
 
 
 def release_name(name: str) -> str:
@@ -143,112 +142,112 @@ def _flatten(data: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _checked_tensors(given: Mapping[str, Any], config: IFAdapterConfig, name_in_file: Callable[[str], str]) -> dict[str, Tensor]:
-    """Our names -> the file's tensors, when every key is there, none is left over, and every shape is right."""
+def _check(given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]) -> AdapterWeights:
+    """The adapter in a file, when every key is there, none is left over, and every shape is right."""
+    config = _derive_config(given, settings, name_in_file)
     expected = IFAdapter(config, device=torch.device("meta")).state_dict()
     names = {name: name_in_file(name) for name in expected}
     known = set(names.values())
-    problems = [
-        _problem("missing", [key for key in names.values() if key not in given]),
-        _problem("unexpected", [key for key in given if key not in known]),
-        _problem("not a tensor of numbers", [key for key, value in given.items() if key in known and not _is_weight(value)]),
-        _problem(
-            "of the wrong shape",
-            [
-                f"{key} {tuple(given[key].shape)}, expected {tuple(expected[name].shape)}"
-                for name, key in names.items()
-                if _is_weight(given.get(key)) and given[key].shape != expected[name].shape
-            ],
-        ),
+    wrong_shape = [
+        f"{key} {tuple(value.shape)}, expected {tuple(expected[name].shape)}"
+        for name, key in names.items()
+        if _is_weight(value := given.get(key)) and value.shape != expected[name].shape
     ]
-    if any(problems):
-        raise CheckpointError(f"This IFAdapter file does not fit together: {'; '.join(filter(None, problems))}. {EXPECTED}")
-    return {name: given[key] for name, key in names.items()}
+    _raise_if_any(
+        {
+            "missing": [key for key in names.values() if key not in given],
+            "unexpected": [str(key) for key in given if key not in known],
+            "not a tensor of numbers": [key for key in known if key in given and not _is_weight(given[key])],
+            "of the wrong shape": wrong_shape,
+        }
+    )
+    return AdapterWeights(config, {name: given[key] for name, key in names.items()})
 
 
-def _is_weight(value: Any) -> bool:
+def _raise_if_any(problems: Mapping[str, list[str]]) -> None:
+    """One error that lists all problems, a few keys of each kind."""
+    listed = [
+        f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}" + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+        for kind, keys in problems.items()
+        if keys
+    ]
+    if listed:
+        raise CheckpointError(f"This IFAdapter file does not fit together: {'; '.join(listed)}. {EXPECTED}")
+
+
+def _is_weight(value: Any) -> TypeGuard[Tensor]:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _problem(kind: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{more}"
-
-
-def _stored_config(metadata: Mapping[str, str]) -> IFAdapterConfig:
+def _stored_settings(metadata: Mapping[str, str]) -> Settings:
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"This IFAdapter file has format version {version}; this pack reads {FORMAT_VERSION}. Update ComfyUI-IFAdapter."
         )
     try:
-        return config_from_json(metadata.get("config", ""))
+        return settings_from_json(metadata.get("settings", ""))
     except ValueError as error:
-        raise CheckpointError(str(error)) from None
+        raise CheckpointError(f"{error} {EXPECTED}") from None
 
 
-def _derive_config(given: Mapping[str, Any]) -> IFAdapterConfig:
-    """The config of a release checkpoint, from its shapes.
-
-    What shapes do not tell (text depths, slots, fusion order, the mask quirk) is the release's.
-    """
-    shapes = {key: tuple(value.shape) for key, value in given.items() if _is_weight(value)}
-    processors = sorted({int(match[1]) for key in shapes if (match := re.match(r"adapter_modules\.(\d+)\.", key))})
-    layers = _count(shapes, r"text_proj_model\.layers\.(\d+)\.")
-    wanted = {
-        "text_proj_model.latents": 3,
-        "text_proj_model.proj_in.weight": 2,
-        "text_proj_model.proj_out.weight": 2,
-        "text_proj_model.layers.0.0.to_q.weight": 2,
-        "text_proj_model.layers.0.0.q_norm.weight": 1,
-        "text_proj_model.layers.0.1.gate_proj.weight": 2,
-        "pos_net.linears_position.0.weight": 2,
+def _derive_config(given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]) -> IFAdapterConfig:
+    """The config of the adapter in a file, from the shapes of its tensors."""
+    processors = _indices(given, r"(?:adapter_modules|projections|layers)\.(\d+)\.")
+    anchors = {
+        "resampler.appearance_queries": 3,  # name: number of axes
+        "resampler.proj_in.weight": 2,
+        "resampler.proj_out.weight": 2,
+        "resampler.layers.0.attention.to_q.weight": 2,
+        "resampler.layers.0.attention.q_norm.weight": 1,
+        "resampler.layers.0.mlp.gate_proj.weight": 2,
+        "position_net.mlp.0.weight": 2,
     }
-    per_layer = {"to_k_ap.weight": 2, "q_norm.weight": 1, "cbam.cam.linear.0.weight": 2, "cbam.sam.conv.weight": 4}
-    wanted |= {f"adapter_modules.{processor}.{key}": axes for processor in processors for key, axes in per_layer.items()}
-    lost = [key for key, axes in wanted.items() if len(shapes.get(key, ())) != axes or 0 in shapes[key]]
-    if lost or not processors:
-        lost = lost or ["adapter_modules.<processor index>.*"]
-        raise CheckpointError(f"This IFAdapter file does not fit together: {_problem('missing or of the wrong shape', lost)}. {EXPECTED}")
+    for processor in processors:
+        anchors |= {f"projections.{processor}.to_k_ap.weight": 2, f"layers.{processor}.q_norm.weight": 1}
+        anchors |= {f"layers.{processor}.fusion.cbam.channel.0.weight": 2, f"layers.{processor}.fusion.cbam.spatial.weight": 4}
+    values = {name: given.get(name_in_file(name)) for name in anchors}
+    shapes = {name: tuple(value.shape) for name, value in values.items() if _is_weight(value)}
+    lost = [name_in_file(name) for name, axes in anchors.items() if len(shapes.get(name, ())) != axes or 0 in shapes[name]]
+    _raise_if_any({"missing or of the wrong shape": lost if processors else [*lost, name_in_file("layers.0.*").replace("0", "<index>", 1)]})
+    width, text_width = shapes["resampler.proj_in.weight"]
+    (head_dim,) = shapes["resampler.layers.0.attention.q_norm.weight"]
+    token_width = shapes["resampler.proj_out.weight"][0]
+    resampler = ResamplerConfig(
+        text_width=text_width,
+        width=width,
+        token_width=token_width,
+        queries=shapes["resampler.appearance_queries"][1],
+        layers=len(_indices(given, r"(?:text_proj_model|resampler)\.layers\.(\d+)\.")),
+        heads=shapes["resampler.layers.0.attention.to_q.weight"][0] // head_dim,
+        head_dim=head_dim,
+        mlp_width=shapes["resampler.layers.0.mlp.gate_proj.weight"][0],
+        cumulative_mask=settings.cumulative_mask,
+    )
+    hidden_width, features = shapes["position_net.mlp.0.weight"]
     return IFAdapterConfig(
-        resampler=ResamplerConfig(
-            text_width=shapes["text_proj_model.proj_in.weight"][1],
-            width=shapes["text_proj_model.proj_in.weight"][0],
-            token_width=shapes["text_proj_model.proj_out.weight"][0],
-            queries=shapes["text_proj_model.latents"][1],
-            layers=layers,
-            heads=shapes["text_proj_model.layers.0.0.to_q.weight"][0] // shapes["text_proj_model.layers.0.0.q_norm.weight"][0],
-            head_dim=shapes["text_proj_model.layers.0.0.q_norm.weight"][0],
-            mlp_width=shapes["text_proj_model.layers.0.1.gate_proj.weight"][0],
-            cumulative_mask=True,
-        ),
-        position=PositionConfig(
-            frequencies=shapes["pos_net.linears_position.0.weight"][1] // 8,
-            hidden_width=shapes["pos_net.linears_position.0.weight"][0],
-            token_width=shapes["text_proj_model.proj_out.weight"][0],
-        ),
+        resampler=resampler,
+        position=PositionConfig(frequencies=features // 8, hidden_width=hidden_width, token_width=token_width),
         layers=tuple(_derive_layer(shapes, processor) for processor in processors),
-        text_depths=TEXT_DEPTHS,
-        slots=RELEASE_SLOTS,
-        fusion_order="gate_before_softmax",
+        text_depths=settings.text_depths,
+        slots=settings.slots,
+        fusion_order=settings.fusion_order,
     )
 
 
 def _derive_layer(shapes: Mapping[str, tuple[int, ...]], processor: int) -> LayerConfig:
-    prefix = f"adapter_modules.{processor}."
-    width, token_width = shapes[prefix + "to_k_ap.weight"]
-    head_dim = shapes[prefix + "q_norm.weight"][0]
+    width, token_width = shapes[f"projections.{processor}.to_k_ap.weight"]
+    (head_dim,) = shapes[f"layers.{processor}.q_norm.weight"]
     return LayerConfig(
         processor=processor,
         heads=width // head_dim,
         head_dim=head_dim,
         token_width=token_width,
-        gate_width=shapes[prefix + "cbam.cam.linear.0.weight"][0],
-        gate_kernel=shapes[prefix + "cbam.sam.conv.weight"][-1],
+        gate_width=shapes[f"layers.{processor}.fusion.cbam.channel.0.weight"][0],
+        gate_kernel=shapes[f"layers.{processor}.fusion.cbam.spatial.weight"][-1],
     )
 
 
-def _count(shapes: Mapping[str, Any], pattern: str) -> int:
-    return 1 + max((int(match[1]) for key in shapes if (match := re.match(pattern, key))), default=-1)
+def _indices(given: Mapping[str, Any], pattern: str) -> list[int]:
+    """The different numbers that a pattern finds in the keys, in order."""
+    return sorted({int(match[1]) for key in given if isinstance(key, str) and (match := re.match(pattern, key))})

@@ -7,12 +7,46 @@ from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 FusionOrder = Literal["gate_before_softmax", "gate_after_softmax"]
-
-TEXT_DEPTHS = (-2, -4, -6)  # CLIP hidden states of the release, penultimate first
-RELEASE_SLOTS = 10  # max_obj of the release: the fusion softmax runs over this many instances, empty ones included
+MOST_TEXT_DEPTHS = 100  # no text encoder has more layers
 
 # Widths of the text features by which the base model of an adapter is recognised.
 TEXT_WIDTHS = {768: "SD 1.5 (CLIP-L)", 1024: "SD 2.x (OpenCLIP-H)", 2048: "SDXL (CLIP-L + OpenCLIP-bigG)"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an adapter was trained with and its weights do not tell.
+
+    text_depths: which hidden states of the text encoders are read, counted from the end, the deepest first.
+    slots: how many instances the fusion softmax runs over, empty ones included (``max_obj`` of the release).
+    fusion_order: whether the area gate multiplies the importance before the softmax (release) or the shares after it
+    (paper eq. 7). cumulative_mask: the release's mask quirk (see resampler.py).
+
+    Raises ValueError when one of them makes no sense.
+    """
+
+    text_depths: tuple[int, ...]
+    slots: int
+    fusion_order: FusionOrder
+    cumulative_mask: bool
+
+    def __post_init__(self) -> None:
+        depths = self.text_depths
+        if (
+            not depths
+            or not all(type(depth) is int and -MOST_TEXT_DEPTHS <= depth < 0 for depth in depths)
+            or len(set(depths)) < len(depths)
+        ):
+            raise ValueError(f"text_depths is {depths!r}; expected different numbers in -{MOST_TEXT_DEPTHS}..-1.")
+        if type(self.slots) is not int or self.slots < 1:
+            raise ValueError(f"slots is {self.slots!r}; expected a whole number of at least 1.")
+        if self.fusion_order not in get_args(FusionOrder):
+            raise ValueError(f"fusion_order is {self.fusion_order!r}; expected one of {', '.join(get_args(FusionOrder))}.")
+        if type(self.cumulative_mask) is not bool:
+            raise ValueError(f"cumulative_mask is {self.cumulative_mask!r}; expected true or false.")
+
+
+RELEASE_SETTINGS = Settings(text_depths=(-2, -4, -6), slots=10, fusion_order="gate_before_softmax", cumulative_mask=True)
 
 
 @dataclass(frozen=True)
@@ -61,7 +95,7 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class IFAdapterConfig:
-    """Everything that the weights alone do not tell, and the shapes that they do."""
+    """The shapes of an adapter, and its settings. Raises ValueError when a setting makes no sense."""
 
     resampler: ResamplerConfig
     position: PositionConfig
@@ -71,19 +105,16 @@ class IFAdapterConfig:
     fusion_order: FusionOrder
 
     def __post_init__(self) -> None:
-        if self.fusion_order not in get_args(FusionOrder):
-            raise ValueError(f"fusion_order is {self.fusion_order!r}; expected one of {', '.join(get_args(FusionOrder))}.")
-        if self.slots < 1 or not self.text_depths or not self.layers:
-            raise ValueError("An adapter needs at least one slot, one text depth and one adapted layer.")
+        assert self.settings  # made, and so checked
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.text_depths, self.slots, self.fusion_order, self.resampler.cumulative_mask)
 
     @property
     def tokens_per_instance(self) -> int:
         """Appearance tokens of all depths, and the EoT token."""
-        return self.appearance_tokens + 1
-
-    @property
-    def appearance_tokens(self) -> int:
-        return len(self.text_depths) * self.resampler.queries
+        return len(self.text_depths) * self.resampler.queries + 1
 
     @property
     def base_model(self) -> str:
@@ -92,20 +123,14 @@ class IFAdapterConfig:
         return TEXT_WIDTHS.get(width, f"a model with {width}-wide text features")
 
 
-def config_to_json(config: IFAdapterConfig) -> str:
-    return json.dumps(asdict(config))
+def settings_to_json(settings: Settings) -> str:
+    return json.dumps(asdict(settings))
 
 
-def config_from_json(text: str) -> IFAdapterConfig:
-    """Raises ValueError when the text is not a config that ``config_to_json`` wrote."""
+def settings_from_json(text: str) -> Settings:
+    """Raises ValueError when the text is not what ``settings_to_json`` wrote."""
     try:
         data = json.loads(text)
-        return IFAdapterConfig(
-            resampler=ResamplerConfig(**data.pop("resampler")),
-            position=PositionConfig(**data.pop("position")),
-            layers=tuple(LayerConfig(**layer) for layer in data.pop("layers")),
-            text_depths=tuple(data.pop("text_depths")),
-            **data,
-        )
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise ValueError(f"The adapter's config cannot be read: {error}") from error
+        return Settings(**{**data, "text_depths": tuple(data["text_depths"])})
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"The adapter's settings cannot be read: {error}") from error

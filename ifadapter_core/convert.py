@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import pickle
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,14 +21,11 @@ from .checkpoint import AdapterWeights, CheckpointError, metadata_for, read_chec
 def load_weights(path: str | Path) -> AdapterWeights:
     """Read and check an adapter file of either kind, on the CPU, without running any code that it may carry.
 
-    Raises CheckpointError when it is damaged, carries code, or is something else, and OSError when it cannot be read.
+    Raises CheckpointError when it is damaged, carries code, or is something else, and OSError when it cannot be opened.
     """
     path = Path(path)
-    try:
-        data, metadata = _load_safetensors(path) if path.suffix in (".safetensors", ".sft") else (_load_pickle(path), None)
-    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise unreadable(path.name, error) from error
-    return read_checkpoint(data, metadata)
+    with reading(path.name):
+        return read_checkpoint(*(_load_safetensors(path) if path.suffix in (".safetensors", ".sft") else _load_pickle(path)))
 
 
 def save_weights(weights: AdapterWeights, path: str | Path) -> None:
@@ -35,18 +34,31 @@ def save_weights(weights: AdapterWeights, path: str | Path) -> None:
     save_file(tensors, str(path), metadata_for(weights.config))
 
 
-def unreadable(name: str, error: Exception) -> CheckpointError:
-    """The error for a file that cannot be opened: one that carries code, or a damaged one."""
-    if isinstance(error, pickle.UnpicklingError) and "WeightsUnpickler" in str(error) or "Weights only load failed" in str(error):
-        return CheckpointError(
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Whatever goes wrong with the content of a file becomes a CheckpointError that names the file and what to do."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from None
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # readers fail in many ways on foreign bytes
+        raise CheckpointError(_unreadable(name, error)) from error
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError) and "Unsupported operand" not in str(error):
+        return (
             f"{name} is refused: it is a pickle that asks to run code, where an adapter holds tensors only. "
             "Nothing in it was run. Get the file from a source that you trust."
         )
-    return CheckpointError(f"{name} is damaged or incomplete ({type(error).__name__}: {str(error).splitlines()[0]}). Download it again.")
+    reason = next((line for line in reversed(str(error).splitlines()) if line and "http" not in line), type(error).__name__)
+    return f"{name} is damaged or incomplete, or no checkpoint at all ({reason}). Nothing in it was run. Download it again."
 
 
-def _load_pickle(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _load_pickle(path: Path) -> tuple[Any, None]:
+    return torch.load(path, map_location="cpu", weights_only=True), None
 
 
 def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from typing import Any
 
 import comfy.model_management
@@ -12,10 +11,9 @@ import comfy.ops
 import comfy.utils
 import folder_paths
 import torch
-from safetensors import SafetensorError
 
-from ...ifadapter_core.checkpoint import CheckpointError, build_adapter, read_checkpoint
-from ...ifadapter_core.convert import unreadable
+from ...ifadapter_core.checkpoint import build_adapter, read_checkpoint
+from ...ifadapter_core.convert import reading
 
 FOLDER = "ifadapter"
 EXTENSIONS = {".safetensors", ".sft", ".bin", ".pt", ".pth"}
@@ -49,14 +47,8 @@ def adapter_path(name: str) -> str:
 def load_adapter(name: str) -> comfy.model_patcher.ModelPatcher:
     """Read and check an adapter file; its weights keep their dtype and are placed by the host when they are used."""
     path = adapter_path(name)
-    try:
-        data, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
-    except (SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise unreadable(name, error) from error
-    try:
-        weights = read_checkpoint(data, metadata)
-    except CheckpointError as error:
-        raise CheckpointError(f"{name}: {error}") from None
+    with reading(name):
+        weights = read_checkpoint(*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True))
     return patcher_for(build_adapter(weights, comfy.ops.manual_cast))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management
@@ -18,7 +18,7 @@ from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues
 from ...ifadapter_core.geometry import Geometry
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
-from .rows import positive_rows
+from .rows import TAG, positive_rows, tag_conditionings
 from .unet import find_layers
 
 KEY = "ifadapter"
@@ -46,7 +46,10 @@ def apply_adapter(model: Any, ifadapter: Any, semantic_map: SemanticMap, strengt
     for processor, place in places.items():
         previous = occupied.get(tuple(place), occupied.get(tuple(place[:2])))
         patched.set_model_attn2_replace(InstanceAttentionPatch(run, str(processor), previous), *place)
-    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, KEY, run.decide)
+    wrappers = comfy.patcher_extension.WrappersMP
+    if not patched.get_wrappers(wrappers.SAMPLER_SAMPLE, KEY):  # one adapter before this one has seen to it already
+        patched.add_wrapper_with_key(wrappers.SAMPLER_SAMPLE, KEY, tag_conditionings)
+    patched.add_wrapper_with_key(wrappers.APPLY_MODEL, KEY, run.prepare_call)
     patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, KEY, run.release)
     return patched
 
@@ -69,15 +72,29 @@ class InstanceAttentionPatch:
         return out
 
     def models(self) -> list[Any]:
-        """What the host must have loaded while this patch is in use."""
-        return [self._run.layers]
+        """What the host must have loaded while this patch is in use, with what the replaced patch needs."""
+        return [self._run.layers, *(self._previous.models() if hasattr(self._previous, "models") else ())]
 
-    def to(self, _device_or_dtype: Any) -> InstanceAttentionPatch:
-        """Nothing to move: tensors follow the queries they meet."""
+    def to(self, device_or_dtype: Any) -> InstanceAttentionPatch:
+        """Only the replaced patch may have something to move: our tensors follow the queries they meet."""
+        if hasattr(self._previous, "to"):
+            self._previous = self._previous.to(device_or_dtype)
         return self
+
+    def cleanup(self) -> None:
+        if hasattr(self._previous, "cleanup"):
+            self._previous.cleanup()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
         return self
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What one UNet call tells all patches of one adapter."""
+
+    active: bool
+    tag: Tensor | None  # see rows.py
 
 
 class _Run:
@@ -92,10 +109,13 @@ class _Run:
         self._strengths = tuple(strength * own for own in semantic_map.tokens.strengths)
         self._keys_values = _project(ifadapter, semantic_map)
         self.layers = _sampling_layers(ifadapter)
-        self._geometry = lru_cache(maxsize=8)(self._build_geometry)
-        self._placed = lru_cache(maxsize=None)(self._place)
+        self._placed: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
+        self._geometries: dict[tuple[int, int], Geometry] = {}
 
-    def decide(
+    def __deepcopy__(self, _memo: dict[int, Any]) -> _Run:
+        return self
+
+    def prepare_call(
         self,
         executor: Any,
         x: Tensor,
@@ -106,30 +126,37 @@ class _Run:
         transformer_options: dict[str, Any],
         **kwargs: Any,
     ) -> Any:
-        """Wraps one UNet call: settle once, with the schedule in force, whether the adapter acts at its sigma."""
-        decided = {**transformer_options.get(KEY, {}), id(self): self._in_window(t, executor.class_obj.model_sampling)}
-        return executor(x, t, c_concat, c_crossattn, control, {**transformer_options, KEY: decided}, **kwargs)
+        """Wraps one UNet call: settle what holds for all its layers, by the schedule in force and the rows' tags."""
+        others: dict[int, _Call] = transformer_options.get(KEY, {})
+        tag = kwargs.pop(TAG, next((call.tag for call in others.values()), None))
+        call = _Call(self._in_window(t, executor.class_obj.model_sampling), tag)
+        options = {**transformer_options, KEY: {**others, id(self): call}}
+        return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
     def is_active(self, extra_options: dict[str, Any]) -> bool:
-        decided = extra_options.get(KEY, {}).get(id(self))
-        return self._in_window(extra_options.get("sigmas"), self._sampling) if decided is None else decided
+        return self._call(extra_options).active
 
     def residual(self, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """What to add to the attention output of one layer: (rows, h*w, C) like q."""
+        both = self._place(processor, q.device, q.dtype)
+        negative = ~positive_rows(self._call(extra_options).tag, extra_options, q.shape[0]).to(q.device)
+        rows = KeysValues(both.k[negative.long()], both.v[negative.long()])
         geometry = self._geometry(*extra_options["activations_shape"][-2:])
-        both = self._placed(processor, q.device, q.dtype)
-        side = torch.tensor([0 if positive else 1 for positive in positive_rows(extra_options, q.shape[0])], device=q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
 
         def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
             return _attend(q, k, v, heads, extra_options)
 
-        return layer(q, KeysValues(both.k[side], both.v[side]), geometry, self._strengths, attend)
+        return layer(q, rows, geometry, self._strengths, attend)
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""
-        self._placed.cache_clear()
-        self._geometry.cache_clear()
+        self._placed.clear()
+        self._geometries.clear()
+
+    def _call(self, extra_options: dict[str, Any]) -> _Call:
+        prepared = extra_options.get(KEY, {}).get(id(self))
+        return prepared or _Call(self._in_window(extra_options.get("sigmas"), self._sampling), tag=None)
 
     def _in_window(self, sigma: Tensor | None, sampling: Any) -> bool:
         start, end = self._percents
@@ -138,24 +165,30 @@ class _Run:
         return sampling.percent_to_sigma(end) <= sigma.max().item() <= sampling.percent_to_sigma(start)
 
     def _place(self, processor: str, device: torch.device, dtype: torch.dtype) -> KeysValues:
-        kept = self._keys_values[processor]
-        return KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
+        key = (processor, device, dtype)
+        if key not in self._placed:
+            kept = self._keys_values[processor]
+            self._placed[key] = KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
+        return self._placed[key]
 
-    def _build_geometry(self, height: int, width: int) -> Geometry:
-        small = [
-            str(number)
-            for number, (x0, y0, x1, y1) in enumerate(self._semantic_map.tokens.boxes.tolist(), 1)
-            if (x1 - x0) * width < 1 or (y1 - y0) * height < 1
-        ]
-        if small:
-            logging.warning(
-                "IFAdapter: at this picture size the adapter works on %d x %d cells; box %s is smaller than a cell and cannot be placed "
-                "exactly. Use a larger picture or larger boxes.",
-                width,
-                height,
-                ", ".join(small),
-            )
-        return self._semantic_map.geometry(height, width)
+    def _geometry(self, height: int, width: int) -> Geometry:
+        if (height, width) not in self._geometries:
+            _warn_of_small_boxes(self._semantic_map.tokens.boxes, height, width)
+            self._geometries[height, width] = self._semantic_map.geometry(height, width)
+        return self._geometries[height, width]
+
+
+def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:
+    sizes = (boxes[:, 2:] - boxes[:, :2]) * torch.tensor([width, height])
+    small = (sizes.amin(dim=1) < 1).nonzero()[:, 0] + 1
+    if len(small):
+        logging.warning(
+            "IFAdapter: at this picture size the adapter works on %d x %d cells; box %s is smaller than a cell and cannot be placed "
+            "exactly. Use a larger picture or larger boxes.",
+            width,
+            height,
+            ", ".join(map(str, small.tolist())),
+        )
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:

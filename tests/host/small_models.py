@@ -14,11 +14,11 @@ import comfy.sdxl_clip
 import comfy.supported_models
 import comfy.taesd.taesd
 import torch
+from small_shapes import ADAPTED_PROCESSORS as ADAPTED_PROCESSORS
+from small_shapes import ADAPTED_WIDTH as ADAPTED_WIDTH
+from small_shapes import HEAD_DIM, TEXT_WIDTH, TEXT_WIDTHS
 
 CPU = torch.device("cpu")
-TEXT_WIDTHS = {"clip_l": 32, "clip_g": 64}
-TEXT_WIDTH = sum(TEXT_WIDTHS.values())
-HEAD_DIM = 32
 UNET = {
     "image_size": 32,
     "in_channels": 4,
@@ -36,26 +36,29 @@ UNET = {
     "use_spatial_transformer": True,
     "legacy": False,
 }
-ADAPTED_WIDTH = 64
-# The attn2 of the first up block's three attentions and of the mid block, counted as diffusers does: 12 processors in
-# the down blocks (2 x 1 and 2 x 2 transformer blocks), 12 + 6 in the up blocks, 4 in the mid block.
-ADAPTED_PROCESSORS = (13, 15, 17, 19, 21, 23, 31, 33)
 
 
-def small_model(dtype: torch.dtype = torch.float32, seed: int = 0) -> comfy.model_patcher.ModelPatcher:
-    """An SDXL-shaped MODEL of 64 x 64 cells at most, random weights of order 1/sqrt(width)."""
+def small_model(
+    dtype: torch.dtype = torch.float32, seed: int = 0, *, cast: torch.dtype | None = None, output_scale: float = 0.1
+) -> comfy.model_patcher.ModelPatcher:
+    """An SDXL-shaped MODEL of 64 x 64 cells at most, random weights of order 1/sqrt(width).
+
+    dtype: of the stored weights; cast: what the host computes in where that differs, as with float8 weights.
+    output_scale: 0.1 gives a mild prediction, so that few steps end near a picture; 20 one of order 1.
+    """
     config = comfy.supported_models.SDXL({**UNET, "dtype": dtype})
     config.unet_config["num_head_channels"] = HEAD_DIM
-    config.set_inference_dtype(dtype, None)
+    config.set_inference_dtype(dtype, cast)
     model = config.get_model({}, "", device="cpu").eval()
     randomize(model.diffusion_model, seed)
     with torch.no_grad():
-        model.diffusion_model.out[-1].weight.mul_(0.1)  # a mild prediction, so that few steps end near a picture
+        last = model.diffusion_model.out[-1].weight
+        last.copy_((last.float() * output_scale).to(dtype))
     return comfy.model_patcher.ModelPatcher(model, load_device=CPU, offload_device=CPU)
 
 
-def small_clip(seed: int = 1) -> comfy.sd.CLIP:
-    """SDXL's CLIP pair with its true depths (12 and 32 layers) and small widths."""
+def small_clip(seed: int = 1, embeddings: str | None = None) -> comfy.sd.CLIP:
+    """SDXL's CLIP pair with its true depths (12 and 32 layers) and small widths; embeddings: a folder of embedding files."""
 
     class Tokenizer(comfy.sdxl_clip.SDXLTokenizer):
         def __init__(self, embedding_directory: Any = None, tokenizer_data: Any = None) -> None:
@@ -72,7 +75,7 @@ def small_clip(seed: int = 1) -> comfy.sd.CLIP:
         for name, width in TEXT_WIDTHS.items()
     }
     options = {**sizes, "load_device": CPU, "offload_device": CPU, "dtype": torch.float32}
-    clip = comfy.sd.CLIP(Target, parameters=1, model_options=options)
+    clip = comfy.sd.CLIP(Target, embedding_directory=embeddings, parameters=1, model_options=options)
     randomize(clip.cond_stage_model, seed)
     return clip
 

@@ -1,0 +1,188 @@
+"""The committed workflows are whole, agree with their API twins, and name the pack as the Manager finds it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ifadapter_core.layout import from_json
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PATHS = sorted((ROOT / "workflows").glob("*.json"))
+FOR_THE_EDITOR = [path.stem for path in PATHS if not path.stem.endswith("_api")]
+NOTES = {"Note", "MarkdownNote"}  # of the editor alone, no part of a prompt
+FRONTEND_ONLY = "control_after_generate"  # a widget that is no input
+TITLE_PX = 30  # drawn above a node's position
+
+Graph = dict[str, Any]
+
+
+def node_ids() -> list[str]:
+    """What the Manager finds in the sources without running them.
+
+    Its rule: a class that names ComfyNode or io.ComfyNode as a base itself, with a define_schema that calls Schema with a
+    literal node_id.
+    """
+    return [
+        ast.literal_eval(keyword.value)
+        for path in sorted((ROOT / "nodes").rglob("*.py"))
+        for node_class in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node_class, ast.ClassDef) and any(ast.unparse(base) in ("ComfyNode", "io.ComfyNode") for base in node_class.bases)
+        for method in node_class.body
+        if isinstance(method, ast.FunctionDef) and method.name == "define_schema"
+        for call in ast.walk(method)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("Schema", "io.Schema")
+        for keyword in call.keywords
+        if keyword.arg == "node_id" and isinstance(keyword.value, ast.Constant)
+    ]
+
+
+def read(stem: str) -> Graph:
+    graph: Graph = json.loads((ROOT / "workflows" / f"{stem}.json").read_text(encoding="utf-8"))
+    return graph
+
+
+def runnable(graph: Graph) -> dict[int, Graph]:
+    return {node["id"]: node for node in graph["nodes"] if node["type"] not in NOTES}
+
+
+def widget_values(node: Graph) -> dict[str, Any]:
+    """By name: those that are inputs, in the order in which the values are stored."""
+    names = [slot["widget"]["name"] for slot in node.get("inputs", []) if "widget" in slot]
+    if "seed" in names:
+        names.insert(names.index("seed") + 1, FRONTEND_ONLY)
+    return dict(zip(names, node.get("widgets_values", []), strict=True))
+
+
+def as_prompt(graph: Graph) -> Graph:
+    """The prompt that the editor sends for this graph."""
+    links = {link[0]: [str(link[1]), link[2]] for link in graph["links"]}
+    prompt = {}
+    for number, node in runnable(graph).items():
+        inputs = {name: value for name, value in widget_values(node).items() if name != FRONTEND_ONLY}
+        inputs |= {slot["name"]: links[slot["link"]] for slot in node.get("inputs", []) if slot["link"] is not None}
+        prompt[str(number)] = {"class_type": node["type"], "inputs": inputs}
+    return prompt
+
+
+def test_every_workflow_has_both_formats() -> None:
+    assert FOR_THE_EDITOR
+    assert {path.stem for path in PATHS} == {*FOR_THE_EDITOR, *(f"{stem}_api" for stem in FOR_THE_EDITOR)}
+
+
+def test_every_node_is_used_in_a_workflow() -> None:
+    used = {node["type"] for stem in FOR_THE_EDITOR for node in read(stem)["nodes"]}
+    assert set(node_ids()) <= used
+
+
+def test_the_managers_scan_finds_all_nodes() -> None:
+    """As many as the pack registers, each by the name of its class."""
+    source = ast.parse((ROOT / "nodes" / "__init__.py").read_text(encoding="utf-8"))
+    (returned,) = [node.value for node in ast.walk(source) if isinstance(node, ast.Return) and isinstance(node.value, ast.List)]
+    assert sorted(node_ids()) == sorted(ast.unparse(name) for name in returned.elts)
+    assert len(set(node_ids())) == 6
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_the_api_twin_is_the_same_graph(stem: str) -> None:
+    api = read(f"{stem}_api")
+    assert as_prompt(read(stem)) == {number: {key: node[key] for key in ("class_type", "inputs")} for number, node in api.items()}
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_the_api_twin_has_the_titles(stem: str) -> None:
+    api = read(f"{stem}_api")
+    for number, node in runnable(read(stem)).items():
+        title = api[str(number)]["_meta"]["title"]
+        assert title == node.get("title", title)
+        assert title
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_links_are_whole(stem: str) -> None:
+    graph = read(stem)
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    links = {link[0]: link[1:] for link in graph["links"]}
+    assert len(links) == len(graph["links"])
+    assert max(links) <= graph["last_link_id"]
+    assert max(nodes) <= graph["last_node_id"]
+    for number, (source, output, target, entry, kind) in links.items():
+        assert number in nodes[source]["outputs"][output]["links"]
+        assert nodes[source]["outputs"][output]["type"] == kind
+        assert nodes[target]["inputs"][entry]["link"] == number
+        assert nodes[target]["inputs"][entry]["type"] == kind
+    used = [slot["link"] for node in nodes.values() for slot in node.get("inputs", []) if slot["link"] is not None]
+    given = [link for node in nodes.values() for slot in node.get("outputs", []) for link in slot["links"] or []]
+    assert sorted(used) == sorted(given) == sorted(links)
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_values_by_name_and_by_place_agree(stem: str) -> None:
+    for node in runnable(read(stem)).values():
+        assert node.get("widgets_values_named", {}) == widget_values(node)
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_nodes_say_which_pack_they_are_from(stem: str) -> None:
+    for node in runnable(read(stem)).values():
+        properties = node["properties"]
+        if node["type"] in node_ids():
+            assert (properties["cnr_id"], properties["ver"]) == (PROJECT["name"], PROJECT["version"])
+        else:
+            assert properties["cnr_id"] == "comfy-core"
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_files_can_be_found(stem: str) -> None:
+    """Each file that is loaded is named in the note, and where a link to a .safetensors is given it is to that file."""
+    graph = read(stem)
+    (note,) = [node["widgets_values"][0] for node in graph["nodes"] if node["type"] in NOTES]
+    loaders = [node for node in graph["nodes"] if "Loader" in node["type"]]
+    assert loaders
+    for node in loaders:
+        name = node["widgets_values"][0]
+        assert name in note
+        for model in node["properties"].get("models", []):
+            assert model["name"] == name
+            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/resolve/main/{name}")
+            assert f"`models/{model['directory']}`" in note
+    assert "`models/ifadapter`" in note
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_layouts_are_layouts(stem: str) -> None:
+    for node in read(stem)["nodes"]:
+        if node["type"] == "IFAdapterLayout":
+            values = widget_values(node)
+            layout = from_json(values["layout"], values["width"], values["height"])
+            assert len(layout.instances) == 3
+            assert layout.caption
+
+
+@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
+def test_nodes_do_not_cover_each_other(stem: str) -> None:
+    nodes = read(stem)["nodes"]
+    frames = {
+        node["id"]: (node["pos"][0], node["pos"][1] - TITLE_PX, node["pos"][0] + node["size"][0], node["pos"][1] + node["size"][1])
+        for node in nodes
+    }
+    for one, (left, top, right, bottom) in frames.items():
+        for other, (left_2, top_2, right_2, bottom_2) in frames.items():
+            assert one >= other or right <= left_2 or right_2 <= left or bottom <= top_2 or bottom_2 <= top, (one, other)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_nothing_of_the_machine_is_left_in(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not any(word in text for word in ("/home/", "/root/", "/tmp/", "127.0.0.1", "localhost", "Users\\\\", "IFAdapterTest"))

@@ -105,7 +105,7 @@ def guess_kind(data: Mapping[str, Any]) -> str:
     def has(*parts: str) -> bool:
         return any(part in key for key in keys for part in parts)
 
-    if has("lora_up", "lora_down", "lora_A", "lora_B", "lora_unet", ".lokr_", ".hada_"):
+    if has("lora_", "_lora.", ".lokr_", ".hada_"):
         return "a LoRA"
     if has("ip_adapter", "to_k_ip"):
         return f"an IP-Adapter{_ip_adapter_base(data)}"
@@ -115,12 +115,12 @@ def guess_kind(data: Mapping[str, Any]) -> str:
         return "a ControlNet"
     if has("model.diffusion_model."):
         return "a full checkpoint (it belongs into a checkpoint loader)"
+    if has("decoder.conv_in", "encoder.conv_in"):
+        return "a VAE"
     if has("down_blocks.", "input_blocks.", "double_blocks."):
         return "a diffusion model without text encoders"
     if has("text_model.", "transformer.resblocks", "encoder.block."):
         return "a text encoder"
-    if has("decoder.conv_in", "encoder.conv_in"):
-        return "a VAE"
     if has("string_to_param", "emb_params", "clip_l", "clip_g"):
         return "a textual inversion embedding"
     return f"something else ({'its keys begin with ' + ', '.join(map(repr, keys[:3])) if keys else 'it is empty'})"

@@ -24,24 +24,32 @@ def load_weights(path: str | Path) -> AdapterWeights:
     Raises CheckpointError when it is damaged, carries code, or is something else, and OSError when it cannot be opened.
     """
     path = Path(path)
-    with reading(path.name):
+    with reading(path):
         return read_checkpoint(*(_load_safetensors(path) if path.suffix in (".safetensors", ".sft") else _load_pickle(path)))
 
 
 def save_weights(weights: AdapterWeights, path: str | Path) -> None:
-    """Write our .safetensors format."""
-    tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
+    """Write our .safetensors format. Raises OSError when the file cannot be written."""
+    tensors = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.tensors.items()}  # none shared
+    with open(path, "ab"):
+        pass
     save_file(tensors, str(path), metadata_for(weights.config))
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Whatever goes wrong with the content of a file becomes a CheckpointError that names the file and what to do."""
+def reading(path: str | Path) -> Iterator[None]:
+    """Whatever goes wrong with the content of a file becomes a CheckpointError that names the file and what to do.
+
+    Raises OSError when the file cannot be opened at all.
+    """
+    name = Path(path).name
+    with open(path, "rb"):
+        pass
     try:
         yield
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from None
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # readers fail in many ways on foreign bytes
         raise CheckpointError(_unreadable(name, error)) from error
@@ -78,12 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.target} exists already; choose another name or remove it first")
     try:
         weights = load_weights(options.source)
+        if options.fp16:
+            weights = AdapterWeights(weights.config, {name: tensor.half() for name, tensor in weights.tensors.items()})
+        save_weights(weights, options.target)
     except (CheckpointError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if options.fp16:
-        weights = AdapterWeights(weights.config, {name: tensor.half() for name, tensor in weights.tensors.items()})
-    save_weights(weights, options.target)
     sys.stdout.write(f"{options.target}: {len(weights.config.layers)} adapted layers, for {weights.config.base_model}\n")
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -188,7 +189,7 @@ def _list_draft(entry: Any, number: int, width: int, height: int) -> _Draft:
 
 def _fill_descriptions(linked: list[_Draft], written: list[_Draft]) -> list[_Draft]:
     """Boxes from a link, with the words of the written layout where the link has none."""
-    if all(box.description for box in linked) or not written:
+    if not written or (linked and all(box.description for box in linked)):
         return linked
     if len(written) != len(linked):
         raise LayoutError(
@@ -288,5 +289,8 @@ def _list(value: Any, name: str) -> list:
 def _kind(value: Any) -> str:
     """What a value is, for an error message, in JSON's words and cut short."""
     names = {dict: "an object", list: "a list", str: "text", bool: "true/false", int: "a number", float: "a number", type(None): "nothing"}
-    shown = repr(value)
-    return f"{names.get(type(value), type(value).__name__)} ({shown if len(shown) <= 60 else shown[:57] + '...'})"
+    name = names.get(type(value), type(value).__name__)
+    try:
+        return f"{name} ({reprlib.repr(value)})"
+    except ValueError:  # a whole number of more digits than Python writes out
+        return f"{name} too long to show"

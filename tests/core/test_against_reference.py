@@ -8,12 +8,12 @@ from functools import cache
 from typing import Any
 
 import pytest
-import reference
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import reference
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint, release_name
@@ -80,7 +80,7 @@ def make_phrases(seed: int, lengths: list[int], tokens: int, boxes: Tensor | Non
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 999),
     lengths=st.lists(st.integers(0, 11).filter(lambda n: n != 1), min_size=1, max_size=4),
@@ -147,7 +147,7 @@ def test_each_instance_is_encoded_by_itself() -> None:
     together = adapter().encode_instances(*phrases.all())
     for i in range(3):
         alone = adapter().encode_instances(*(part[i : i + 1] for part in phrases.all()))
-        assert difference(alone.cond[0], together.cond[i]) < 1e-6
+        assert difference(alone.cond[0], together.cond[i]) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["phrase_embeds", "attention_mask", "eot_embeds", "boxes"])
@@ -188,7 +188,7 @@ def spans(draw: st.DrawFn) -> tuple[float, float]:
     if kind == "whole":
         return 0.0, 1.0
     if kind == "tiny":
-        start = draw(st.floats(0, 0.998, width=32))
+        start = draw(st.floats(0, 0.998))
         return start, start + draw(st.sampled_from([1e-6, 1e-4, 1e-3]))
     first, second = draw(FRACTIONS), draw(FRACTIONS)
     if kind == "start":
@@ -294,7 +294,7 @@ OVERLAPPING = Scene(
 WHOLE_CANVAS = Scene(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), height=5, width=7)
 
 
-@settings(max_examples=40)
+@settings(max_examples=80)
 @given(scene=scenes())
 @example(scene=OVERLAPPING)
 @example(scene=WHOLE_CANVAS)
@@ -304,7 +304,7 @@ def test_residual_is_that_of_the_reference(scene: Scene) -> None:
     assert difference(run(adapter(), scene), run_reference(scene)) < TOLERANCE
 
 
-@settings(max_examples=24)
+@settings(max_examples=50)
 @given(scene=scenes(), slots=st.sampled_from([1, 2, 3, 8, 10, 12, 17]), order=st.sampled_from(sorted(ORDERS)))
 @example(scene=OVERLAPPING, slots=10, order="gate_after_softmax")
 @example(scene=OVERLAPPING, slots=5, order="gate_after_softmax")
@@ -348,9 +348,9 @@ def test_rows_are_independent_and_have_their_own_keys_and_values() -> None:
     together = run(net, scene)
     for row in range(3):
         alone = run(net, replace(scene, rows=1), q=q[row : row + 1], tokens=tokens[row : row + 1])
-        assert difference(alone[0], together[row]) < 1e-6
+        assert difference(alone[0], together[row]) < TOLERANCE
     swapped = run(net, scene, tokens=tokens[[1, 0, 2]])
-    assert difference(swapped[2], together[2]) < 1e-6
+    assert difference(swapped[2], together[2]) < TOLERANCE
     assert difference(swapped[0], together[0]) > 1e-2
 
 
@@ -374,7 +374,7 @@ def test_residual_is_exactly_zero_outside_the_boxes(scene: Scene) -> None:
     assert bool((residual[:, ~background].abs().amax(dim=-1) > 0).all())
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(scene=scenes(min_count=2), order=st.sampled_from(sorted(ORDERS)), data=st.data())
 def test_the_order_of_the_instances_does_not_matter(scene: Scene, order: str, data: st.DataObject) -> None:
     permutation = data.draw(st.permutations(range(scene.count)))
@@ -386,7 +386,7 @@ def test_the_order_of_the_instances_does_not_matter(scene: Scene, order: str, da
 # Strengths
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(scene=scenes(max_count=8), order=st.sampled_from(sorted(ORDERS)), data=st.data())
 def test_strengths_scale_each_instances_own_share(scene: Scene, order: str, data: st.DataObject) -> None:
     strengths = data.draw(st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7, -0.5]), min_size=scene.count, max_size=scene.count))
@@ -416,7 +416,7 @@ def front_only(masks: Tensor) -> Tensor:
     return kept
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(scene=scenes(min_count=2), order=st.sampled_from(sorted(ORDERS)))
 @example(scene=OVERLAPPING, order="gate_before_softmax")
 @example(scene=Scene(torch.tensor([[0.2, 0.2, 0.7, 0.7], [0.0, 0.0, 1.0, 1.0]]), 6, 5), order="gate_before_softmax")
@@ -436,7 +436,7 @@ def test_a_front_instance_of_strength_0_still_hides_what_is_behind_it() -> None:
     assert bool((residual[:, :, :4].abs().amax(dim=-1) > 0).all())
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(scene=scenes(max_count=6), size=st.tuples(st.integers(1, 40), st.integers(1, 40)), hides=st.booleans())
 def test_an_all_ones_mask_equals_no_mask(scene: Scene, size: tuple[int, int], hides: bool) -> None:
     ones = torch.ones(scene.count, *size)
@@ -470,7 +470,7 @@ def refined(scene: Scene, masks: Tensor, factor: int) -> Tensor:
     return kept
 
 
-@settings(max_examples=30)
+@settings(max_examples=40)
 @given(
     scene=scenes(max_count=6),
     factor=st.sampled_from([1, 2, 4]),
@@ -542,16 +542,16 @@ def test_low_precision_is_finite_and_near_float32(dtype: torch.dtype, tolerance:
         near(run(low, scene, q=queries, tokens=tokens, **options), run(wide, scene, q=queries.float(), tokens=tokens.float(), **options))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_grid_of_many_cells_keeps_its_mean_in_low_precision(dtype: torch.dtype) -> None:
-    """The mean over 64 x 64 cells is summed in float32; equal cells make it exact up to the rounding of the result."""
+def test_the_mean_over_many_cells_does_not_overflow_in_float16() -> None:
+    """64 x 64 cells of about 30 sum up to more than float16 holds; their mean does not."""
     net = adapter()
-    low = build_adapter(AdapterWeights(net.config, {name: tensor.to(dtype) for name, tensor in net.state_dict().items()}))
-    scene = replace(WHOLE_CANVAS, height=64, width=64, rows=1)
-    q = scene.queries()[:, :1].expand(-1, 64 * 64, -1).to(dtype)
-    tokens = scene.tokens().to(dtype)
+    low = build_adapter(AdapterWeights(net.config, {name: tensor.half() for name, tensor in net.state_dict().items()}))
     wide = build_adapter(AdapterWeights(net.config, {name: tensor.float() for name, tensor in low.state_dict().items()}))
+    scene = replace(WHOLE_CANVAS, height=64, width=64, rows=1)
+    q = scene.queries()[:, :1].expand(-1, 64 * 64, -1).half()
+    tokens = (30 * scene.tokens()).half()
     got, want = run(low, scene, q=q, tokens=tokens), run(wide, scene, q=q.float(), tokens=tokens.float())
+    assert bool(got.isfinite().all())
     assert difference(got, want) < 0.03 * want.abs().max().item()
 
 

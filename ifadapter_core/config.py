@@ -105,7 +105,7 @@ class IFAdapterConfig:
     fusion_order: FusionOrder
 
     def __post_init__(self) -> None:
-        assert self.settings  # made, and so checked
+        _ = self.settings  # made here, and so checked
 
     @property
     def settings(self) -> Settings:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import reference
 import torch
+
+import reference
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import read_checkpoint
 from ifadapter_core.geometry import build_geometry

@@ -188,7 +188,7 @@ def _stored_settings(metadata: Mapping[str, str]) -> Settings:
     try:
         return settings_from_json(metadata.get("settings", ""))
     except ValueError as error:
-        raise CheckpointError(f"{error} {EXPECTED}") from None
+        raise CheckpointError(f"{error}. {EXPECTED}") from None
 
 
 def _derive_config(given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]) -> IFAdapterConfig:

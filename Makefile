@@ -18,14 +18,14 @@ $(VENV)/.ready: tests/requirements.txt
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p ifadapter_core
+	$(BIN)/mypy -p ifadapter_core -p training
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 test-core: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/core tests/repository
+	$(BIN)/python -m pytest tests/core tests/repository tests/training
 
 test-host: $(VENV)/.ready
 	$(BIN)/python tests/run_host_tests.py

@@ -1,0 +1,85 @@
+"""Local descriptions tell all, captions tell no details, and both are good English."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+
+from training.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
+from training.words import LOCAL_DESCRIPTIONS, NUMBERS, caption, local_description
+from training.world import World, scene
+
+PATTERN_WORDS = {  # any of these tells the pattern; plain needs none
+    "plain": r"",
+    "striped": r"\bstrip(es?|ed)\b",
+    "dotted": r"\b(dot(s|ted)|spot(s|ted))\b",
+    "checkered": r"\bcheck(s|ered|erboard)\b",
+    "bordered": r"\b(border(ed)?|outline(d)?|edges?|rim)\b",
+}
+LOOKS = [
+    Attributes(shape, colour, pattern, other)
+    for shape, pattern, (colour, other) in product(SHAPES, PATTERNS[1:], [("red", "orange"), ("orange", "blue"), ("yellow", "white")])
+] + [Attributes(shape, colour) for shape, colour in product(SHAPES, COLOURS)]
+
+
+def descriptions(looks: Attributes, count: int = 60) -> set[str]:
+    rng = np.random.default_rng(0)
+    return {local_description(looks, rng) for _ in range(count)}
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=str)
+def test_a_local_description_tells_every_attribute_and_nothing_else(looks: Attributes) -> None:
+    for text in descriptions(looks):
+        words = re.findall("[a-z]+", text)
+        assert looks.shape in words
+        assert Counter(word for word in words if word in COLOURS) == Counter(looks.colours)
+        assert not {word for word in words if word in SHAPES} - {looks.shape}
+        assert re.search(PATTERN_WORDS[looks.pattern], text)
+        assert not any(re.search(PATTERN_WORDS[other], text) for other in PATTERNS[1:] if other != looks.pattern)
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=str)
+def test_articles_fit(looks: Attributes) -> None:
+    for text in descriptions(looks):
+        assert not re.search(r"\ba [aeiou]|\ban [^aeiou]|\ba a|  ", text)
+
+
+def test_wording_varies() -> None:
+    assert set(LOCAL_DESCRIPTIONS) == set(PATTERNS)
+    for pattern, templates in LOCAL_DESCRIPTIONS.items():
+        assert len(set(templates)) >= 6
+        assert len(descriptions(Attributes("star", "red", pattern, None if pattern == "plain" else "blue"))) >= 10
+
+
+def test_which_colour_is_the_main_one_stays_told() -> None:
+    """Red before blue, but for a checkerboard, whose colours are equals."""
+    for pattern in ("striped", "dotted", "bordered"):
+        assert all(text.index("red") < text.index("blue") for text in descriptions(Attributes("star", "red", pattern, "blue")))
+    assert len({text.index("red") < text.index("blue") for text in descriptions(Attributes("star", "red", "checkered", "blue"))}) == 2
+
+
+def test_captions_tell_kinds_counts_and_background_but_no_details() -> None:
+    for index in range(100):
+        drawn = scene(World(), index)
+        text = drawn.caption
+        words = re.findall("[a-z]+", text)
+        assert not set(words) & set(COLOURS)
+        assert not any(re.search(PATTERN_WORDS[pattern], text) for pattern in PATTERNS[1:])
+        assert [word for word in words if word in BACKGROUNDS] == [drawn.background]
+        for shape, count in Counter(figure.attributes.shape for figure in drawn.figures).items():
+            counted = f"{NUMBERS[count]} {shape}s" if count > 1 else f"(a|one) {shape}"
+            assert re.search(rf"\b{counted}\b", text), text
+        assert sum(any(word in (shape, f"{shape}s") for shape in SHAPES) for word in words) == len(
+            {figure.attributes.shape for figure in drawn.figures}
+        )
+        assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text)
+
+
+def test_captions_vary() -> None:
+    rng = np.random.default_rng(0)
+    assert len({caption(["circle", "circle", "star"], "grey", rng) for _ in range(60)}) >= 12
+    assert "nothing" in caption([], "grey", rng)

@@ -18,10 +18,13 @@ POSITIVE, NEGATIVE = 0, 1  # the conditionings' numbers in a plain call, and for
 COUPLED = ("cond_or_uncond_couple", "cond_or_uncond_hook_couple")  # where such packs leave the numbers of all their rows
 
 
-def tag_conditionings(executor: Any, guider: Any, *args: Any, **kwargs: Any) -> Any:
+def tag_conditionings(executor: Any, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
     """Wraps the sampler: give every conditioning of the run a tag of shape (1, 1) that says whether it is the positive."""
     guider.conds = {key: [_tagged(cond, key == "positive") for cond in conds] for key, conds in guider.conds.items()}
-    return executor(guider, *args, **kwargs)
+    model_options = extra_args["model_options"]
+    transformer_options = {**model_options.get("transformer_options", {}), TAG: True}  # tells that this run is tagged
+    extra_args = {**extra_args, "model_options": {**model_options, "transformer_options": transformer_options}}
+    return executor(guider, sigmas, extra_args, *args, **kwargs)
 
 
 def _tagged(cond: dict[str, Any], is_positive: bool) -> dict[str, Any]:
@@ -32,12 +35,15 @@ def _tagged(cond: dict[str, Any], is_positive: bool) -> dict[str, Any]:
 def positive_rows(tag: Tensor | None, extra_options: dict[str, Any], rows: int) -> Tensor:
     """For each row of an attention batch, whether it belongs to the positive conditioning: bool (rows,).
 
-    tag: what the host stacked for this call, one row each; None for a call that no sampler of the host made. Without it,
-    or when a pack for regional prompts multiplied the rows, the rows are equal chunks in the order of the call's numbers.
+    tag: what the host stacked for this call, one row each, or None. In a tagged run a call without it is of conditionings
+    that the guider keeps to itself, which are not the positive. In a call that no sampler of the host made, or when a pack
+    for regional prompts multiplied the rows, the rows are equal chunks in the order of the call's numbers.
     Raises ValueError when the rows do not follow from them.
     """
     if tag is not None and tag.shape[0] == rows:
         return tag[:, 0].bool()
+    if tag is None and TAG in extra_options:
+        return torch.zeros(rows, dtype=torch.bool)
     own = extra_options.get("cond_or_uncond", [POSITIVE])
     numbers = next((extra_options[key] for key in COUPLED if key in extra_options), own)
     chunk_rows = extra_options["original_shape"][0] // len(extra_options.get("uuids", own))

@@ -169,6 +169,9 @@ def _own_draft(entry: dict, number: int) -> _Draft:
 def _release_draft(entry: dict, number: int, canvas: tuple[float, float]) -> _Draft:
     x, y, w, h = _four_numbers(entry.get("box"), f"Box {number}: 'box' must be [x, y, w, h] in pixels")
     corners = (x / canvas[0], y / canvas[1], (x + w) / canvas[0], (y + h) / canvas[1])
+    caption = entry.get("caption")
+    if isinstance(caption, list) and caption:  # alternatives, of which the release reads the first
+        entry = {**entry, "caption": caption[0]}
     return _Draft(number, corners, _description(entry, ("caption",), number))
 
 
@@ -241,7 +244,7 @@ def _corners(entry: dict, keys: tuple[str, str, str, str], number: int) -> tuple
 def _description(entry: dict, keys: Iterable[str], number: int) -> str:
     for key in keys:
         value = entry.get(key)
-        if isinstance(value, list) and len(value) == 1:  # the release writes some captions as a list of one
+        if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if value:
             return _text(value, f"Box {number}: {key}")

@@ -74,6 +74,11 @@ def test_release_format_has_pixels_of_a_768_canvas_whatever_ours_is() -> None:
     check_box(layout.boxes[1], 0, 0.1, 0.1, 0.3)
 
 
+def test_of_several_captions_in_the_release_format_the_first_is_read() -> None:
+    layout = read(json.dumps({"annotations": [{"box": [0, 0, 384, 768], "caption": ["a green sofa", "a sofa in green"]}]}))
+    assert layout.local_descriptions == ["a green sofa"]
+
+
 def test_release_format_may_name_its_own_canvas() -> None:
     layout = read(json.dumps({"width": 200, "height": 100, "annotations": [{"box": [50, 50, 100, 25], "caption": "a cup"}]}))
     check_box(layout.boxes[0], 0.25, 0.5, 0.75, 0.75)

@@ -18,7 +18,7 @@ $(VENV)/.ready: tests/requirements.txt
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p ifadapter_core -p training
+	$(BIN)/mypy -p ifadapter_core
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

@@ -20,9 +20,10 @@ class InstanceLayers(nn.ModuleDict):
     def __init__(
         self, config: IFAdapterConfig, operations: Any = nn, device: torch.device | None = None, dtype: torch.dtype | None = None
     ) -> None:
+        settings = config.settings
         super().__init__(
             {
-                str(layer.processor): InstanceCrossAttention(layer, config.slots, config.fusion_order, operations, device, dtype)
+                str(layer.processor): InstanceCrossAttention(layer, settings.slots, settings.fusion_order, operations, device, dtype)
                 for layer in config.layers
             }
         )
@@ -40,7 +41,7 @@ class IFAdapter(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.resampler = Resampler(config.resampler, operations, device, dtype)
+        self.resampler = Resampler(config.resampler, config.settings.cumulative_mask, operations, device, dtype)
         self.position_net = PositionNet(config.position, operations, device, dtype)
         self.projections = nn.ModuleDict(
             {str(layer.processor): InstanceProjection(layer, operations, device, dtype) for layer in config.layers}
@@ -61,7 +62,7 @@ class IFAdapter(nn.Module):
 
         Raises ValueError when the shapes are not those the adapter reads.
         """
-        count, depths, text_width = phrase_embeds.shape[0], len(self.config.text_depths), self.config.resampler.text_width
+        count, depths, text_width = phrase_embeds.shape[0], len(self.config.settings.text_depths), self.config.resampler.text_width
         expected = {
             "phrase_embeds": (phrase_embeds, (count, depths, attention_mask.shape[-1], text_width)),
             "attention_mask": (attention_mask, (count, attention_mask.shape[-1])),

@@ -222,16 +222,13 @@ def _derive_config(given: Mapping[str, Any], settings: Settings, name_in_file: C
         heads=shapes["resampler.layers.0.attention.to_q.weight"][0] // head_dim,
         head_dim=head_dim,
         mlp_width=shapes["resampler.layers.0.mlp.gate_proj.weight"][0],
-        cumulative_mask=settings.cumulative_mask,
     )
     hidden_width, features = shapes["position_net.mlp.0.weight"]
     return IFAdapterConfig(
         resampler=resampler,
         position=PositionConfig(frequencies=features // 8, hidden_width=hidden_width, token_width=token_width),
         layers=tuple(_derive_layer(shapes, processor) for processor in processors),
-        text_depths=settings.text_depths,
-        slots=settings.slots,
-        fusion_order=settings.fusion_order,
+        settings=settings,
     )
 
 

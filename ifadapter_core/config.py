@@ -20,7 +20,8 @@ class Settings:
     text_depths: which hidden states of the text encoders are read, counted from the end, the deepest first.
     slots: how many instances the fusion softmax runs over, empty ones included (``max_obj`` of the release).
     fusion_order: whether the area gate multiplies the importance before the softmax (release) or the shares after it
-    (paper eq. 7). cumulative_mask: the release's mask quirk (see resampler.py).
+    (paper eq. 7). cumulative_mask: the release's mask quirk: from the second resampler layer on, every layer hides one more
+    word (see resampler.py).
 
     Raises ValueError when one of them makes no sense.
     """
@@ -61,7 +62,6 @@ class ResamplerConfig:
     heads: int
     head_dim: int
     mlp_width: int
-    cumulative_mask: bool  # the release's mask quirk: from layer 2 on, every layer hides one more word (see resampler.py)
 
 
 @dataclass(frozen=True)
@@ -95,26 +95,17 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class IFAdapterConfig:
-    """The shapes of an adapter, and its settings. Raises ValueError when a setting makes no sense."""
+    """The shapes of an adapter, and its settings."""
 
     resampler: ResamplerConfig
     position: PositionConfig
     layers: tuple[LayerConfig, ...]
-    text_depths: tuple[int, ...]
-    slots: int
-    fusion_order: FusionOrder
-
-    def __post_init__(self) -> None:
-        _ = self.settings  # made here, and so checked
-
-    @property
-    def settings(self) -> Settings:
-        return Settings(self.text_depths, self.slots, self.fusion_order, self.resampler.cumulative_mask)
+    settings: Settings
 
     @property
     def tokens_per_instance(self) -> int:
         """Appearance tokens of all depths, and the EoT token."""
-        return len(self.text_depths) * self.resampler.queries + 1
+        return len(self.settings.text_depths) * self.resampler.queries + 1
 
     @property
     def base_model(self) -> str:

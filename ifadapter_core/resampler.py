@@ -91,11 +91,11 @@ class Resampler(nn.Module):
     """Word tokens at several text-encoder depths -> appearance tokens; all depths share the weights."""
 
     def __init__(
-        self, config: ResamplerConfig, operations: Any = nn, device: torch.device | None = None, dtype: torch.dtype | None = None
+        self, config: ResamplerConfig, cumulative_mask: bool, operations: Any, device: torch.device | None, dtype: torch.dtype | None
     ) -> None:
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.cumulative_mask = config.cumulative_mask
+        self.cumulative_mask = cumulative_mask
         self.appearance_queries = nn.Parameter(torch.randn(1, config.queries, config.width, **factory) / config.width**0.5)
         self.proj_in = operations.Linear(config.text_width, config.width, **factory)
         self.layers = nn.ModuleList(ResamplerLayer(config, operations, device, dtype) for _ in range(config.layers))

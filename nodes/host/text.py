@@ -27,9 +27,9 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
     chunks = _first_chunks(clip, local_descriptions, config)
     lengths = [_end_of_text(chunk) + 1 for chunk in chunks[min(chunks, key=ENCODERS.index)]]
     reader = clip.clone()
-    progress = comfy.utils.ProgressBar(len(config.text_depths))
+    progress = comfy.utils.ProgressBar(len(config.settings.text_depths))
     depths = []
-    for depth in config.text_depths:
+    for depth in config.settings.text_depths:
         comfy.model_management.throw_exception_if_processing_interrupted()
         reader.clip_layer(depth)
         hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width

@@ -39,9 +39,9 @@ def exact(seed: int = 0) -> reference.Checkpoint:
 @cache
 def adapter(seed: int = 0, quirk: bool = True, order: str = "gate_before_softmax", slots: int = 10) -> IFAdapter:
     weights = read_checkpoint(checkpoint(seed))
-    resampler = replace(weights.config.resampler, cumulative_mask=quirk)
-    config: Any = replace(weights.config, resampler=resampler, slots=slots)
-    return build_adapter(AdapterWeights(replace(config, fusion_order=order), weights.tensors))
+    chosen: Any = {"cumulative_mask": quirk, "fusion_order": order, "slots": slots}
+    config = replace(weights.config, settings=replace(weights.config.settings, **chosen))
+    return build_adapter(AdapterWeights(config, weights.tensors))
 
 
 def exact_layer(processor: int = PROCESSOR) -> reference.StateDict:
@@ -104,7 +104,7 @@ def test_instance_tokens_are_those_of_the_reference(seed: int, lengths: list[int
 @pytest.mark.parametrize("quirk", [True, False])
 def test_float64_inputs_and_weights_are_kept(quirk: bool) -> None:
     weights = read_checkpoint(exact())
-    config = replace(weights.config, resampler=replace(weights.config.resampler, cumulative_mask=quirk))
+    config = replace(weights.config, settings=replace(weights.config.settings, cumulative_mask=quirk))
     phrases = make_phrases(5, [7, 4, 9], 11)
     tokens = build_adapter(AdapterWeights(config, weights.tensors)).encode_instances(*phrases.all(torch.float64))
     assert tokens.cond.dtype == torch.float64

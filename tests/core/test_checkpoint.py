@@ -97,10 +97,10 @@ def test_weights_keep_their_dtype(dtype: torch.dtype) -> None:
 
 def test_what_shapes_do_not_tell_is_that_of_the_release() -> None:
     config = read_checkpoint(release()).config
-    assert config.text_depths == (-2, -4, -6)
-    assert config.slots == 10
-    assert config.fusion_order == "gate_before_softmax"
-    assert config.resampler.cumulative_mask
+    assert config.settings.text_depths == (-2, -4, -6)
+    assert config.settings.slots == 10
+    assert config.settings.fusion_order == "gate_before_softmax"
+    assert config.settings.cumulative_mask
     assert config.tokens_per_instance == 13
 
 
@@ -144,9 +144,8 @@ def test_the_base_model_is_recognised_by_the_width_of_its_text(width: int, base:
 
 def test_our_layout_gives_the_same_adapter_back() -> None:
     weights = read_checkpoint(release(2))
-    config = replace(
-        weights.config, slots=17, fusion_order="gate_after_softmax", resampler=replace(weights.config.resampler, cumulative_mask=False)
-    )
+    settings = replace(weights.config.settings, slots=17, fusion_order="gate_after_softmax", cumulative_mask=False)
+    config = replace(weights.config, settings=settings)
     again = read_checkpoint(weights.tensors, metadata_for(config))
     assert again.config == config
     assert again.tensors.keys() == weights.tensors.keys()
@@ -208,9 +207,9 @@ def test_lost_settings_are_a_checkpoint_error() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"slots": 0}, {"fusion_order": "none"}, {"text_depths": ()}])
-def test_a_config_checks_its_settings(changes: dict[str, Any]) -> None:
+def test_settings_are_checked_when_made(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
-        replace(read_checkpoint(release()).config, **changes)
+        replace(read_checkpoint(release()).config.settings, **changes)
 
 
 # Files that do not fit together

@@ -3,7 +3,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..ifadapter_core.layout import from_json
-from .pictures import layout_picture
+from ..ifadapter_core.pictures import layout_picture
+from .image import to_image
 from .types import BoxesType, ElementsType, LayoutType
 
 EXAMPLE = """{
@@ -56,4 +57,4 @@ class IFAdapterLayout(io.ComfyNode):
     @classmethod
     def execute(cls, layout: str, width: int, height: int, boxes: Any = None) -> io.NodeOutput:
         read = from_json(layout, width, height, boxes)
-        return io.NodeOutput(read, layout_picture(read), read.prompt, width, height)
+        return io.NodeOutput(read, to_image(layout_picture(read)), read.prompt, width, height)

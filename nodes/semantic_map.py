@@ -3,9 +3,10 @@ from dataclasses import replace
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..ifadapter_core.pictures import ownership_picture
 from ..ifadapter_core.semantic_map import SemanticMap
 from ..ifadapter_core.tokens import InstanceTokens
-from .pictures import ownership_picture
+from .image import to_image
 from .types import MapType, TokensType
 
 LEARNED = "learned gate"
@@ -61,7 +62,7 @@ class IFAdapterSemanticMap(io.ComfyNode):
         if strengths.strip():
             tokens = replace(tokens, strengths=read_strengths(strengths, len(tokens)))
         semantic_map = SemanticMap(tokens, masks, front_hides_back=depth_order == LAYOUT_ORDER)
-        return io.NodeOutput(semantic_map, ownership_picture(semantic_map))
+        return io.NodeOutput(semantic_map, to_image(ownership_picture(semantic_map)))
 
 
 def read_strengths(text: str, count: int) -> tuple[float, ...]:

@@ -1,16 +1,14 @@
-"""Pictures of a layout and of a semantic map, as IMAGE tensors (1, height, width, 3), float32 in 0..1."""
+"""Pictures of a layout and of a semantic map."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from ..ifadapter_core.layout import Layout
-from ..ifadapter_core.semantic_map import SemanticMap, cell_owners
+from .layout import Layout
+from .semantic_map import SemanticMap, cell_owners
 
 LONG_EDGE_PX = 1024  # previews are no larger
 CELL_PX = 32  # pixels of the picture in one cell of SDXL's adapted layers
@@ -30,7 +28,7 @@ COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind eyes; repea
 Corners = tuple[int, int, int, int]  # pixels x0, y0, x1, y1, the last included
 
 
-def layout_picture(layout: Layout) -> Tensor:
+def layout_picture(layout: Layout) -> Image.Image:
     """Every box in its colour with its number and local description, the nearest drawn last."""
     picture = Image.new("RGB", _preview_size(layout.width, layout.height), BACKGROUND)
     corners = [_corners(box, picture.size) for box in layout.boxes]
@@ -38,10 +36,10 @@ def layout_picture(layout: Layout) -> Tensor:
         _draw_box(picture, box, COLOURS[index % len(COLOURS)])
     for index, (box, text) in enumerate(zip(corners, layout.local_descriptions, strict=True)):  # words above all boxes
         _draw_words(picture, box, index, text)
-    return _to_image(picture)
+    return picture
 
 
-def ownership_picture(semantic_map: SemanticMap) -> Tensor:
+def ownership_picture(semantic_map: SemanticMap) -> Image.Image:
     """The cells in the colour of the instance that owns them, at the resolution of SDXL's adapted layers, with all boxes."""
     canvas = semantic_map.tokens.canvas
     columns, rows = (max(1, -(-side // CELL_PX)) for side in canvas)
@@ -54,7 +52,7 @@ def ownership_picture(semantic_map: SemanticMap) -> Tensor:
         corners = _corners(box, picture.size)
         draw.rectangle(corners, outline=(255, 255, 255), width=2)
         _draw_number(draw, corners, index, _font(picture))
-    return _to_image(picture)
+    return picture
 
 
 def _corners(box: Sequence[float], size: tuple[int, int]) -> Corners:
@@ -110,7 +108,3 @@ def _font(picture: Image.Image) -> ImageFont.FreeTypeFont:
 def _preview_size(width: int, height: int) -> tuple[int, int]:
     scale = min(1.0, LONG_EDGE_PX / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _to_image(picture: Image.Image) -> Tensor:
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255.0)[None]

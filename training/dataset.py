@@ -55,3 +55,14 @@ def collate(samples: Sequence[tuple[Tensor, Scene]]) -> Batch:
 def batch(pictures: Pictures, numbers: range) -> Batch:
     """The samples of these numbers; beyond the last one it begins again with the first."""
     return collate([pictures[number % len(pictures)] for number in numbers])
+
+
+class PictureBatches(Dataset[Batch]):
+    """Number -> the batch of that number."""
+
+    def __init__(self, pictures: Pictures, size: int) -> None:
+        self.pictures = pictures
+        self.size = size
+
+    def __getitem__(self, number: int) -> Batch:
+        return batch(self.pictures, range(number * self.size, (number + 1) * self.size))

@@ -1,0 +1,107 @@
+"""The demo's parts, stage by stage, and the whole of them as one diffusers pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch.utils.data import Dataset
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from ifadapter_core.layout import Layout
+
+from .adapter import LayoutBatch
+from .base_model import BaseModel
+from .config import ShapesConfig
+from .dataset import Pictures
+from .latents import LatentCache
+from .text_encoder import TextEncoderStage
+from .unet import LatentBatches, UNetStage
+from .vae import VAEStage
+from .vocabulary import train_vocabulary
+from .world import HELD_OUT, TRAINING, World, scene
+
+SENTENCES = 10_000  # scenes whose words make the vocabulary
+FULL_CAPTIONS = 3  # one picture in so many has the caption that tells all details
+
+
+class DemoRun:
+    """The folder of a run, and what its stages have left there."""
+
+    def __init__(self, folder: Path, config: ShapesConfig) -> None:
+        self.folder = folder
+        self.config = config
+
+    @property
+    def tokenizer(self) -> CLIPTokenizer:
+        """Made when it is first asked for, from the words of a world with all shapes, colours and patterns."""
+        place = self.folder / "tokenizer"
+        if not (place / "tokenizer_config.json").exists():
+            train_vocabulary((scene(World(), index).layout.prompt for index in TRAINING[:SENTENCES]), place)
+        return CLIPTokenizer.from_pretrained(str(place))
+
+    def vae(self) -> AutoencoderKL:
+        """With the decoder that was trained longer, if there is one: the encoder is the same."""
+        return AutoencoderKL.from_pretrained(self._weights("vae_decoder" if (self.folder / "vae_decoder/weights").exists() else "vae"))
+
+    def vae_stage(self) -> VAEStage:
+        return VAEStage(self.config.world, self.config.vae.batch_size)
+
+    def vae_decoder_stage(self) -> VAEStage:
+        vae = AutoencoderKL.from_pretrained(self._weights("vae"))
+        return VAEStage(self.config.world, self.config.vae_decoder.batch_size, vae)
+
+    def text_encoder_stage(self) -> TextEncoderStage:
+        return TextEncoderStage(self.config.world, self.tokenizer, self.config.text_encoder.batch_size)
+
+    def unet_stage(self) -> UNetStage:
+        text_encoder = CLIPTextModelWithProjection.from_pretrained(self._weights("text_encoder"))
+        return UNetStage(self.config.world, self.vae(), text_encoder, self.tokenizer, self.latents(self.config.unet.batch_size))
+
+    def latents(self, batch_size: int) -> LatentBatches:
+        vae = AutoencoderKL.from_pretrained(self._weights("vae")).requires_grad_(False)
+        cache = LatentCache(self.folder / "vae" / "latents.npy", vae, Pictures(self.config.world), self.config.cached)
+        return LatentBatches(cache, self.config.cached, batch_size)
+
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The finished base model."""
+        return StableDiffusionPipeline(
+            vae=self.vae(),
+            text_encoder=CLIPTextModel.from_pretrained(self._weights("text_encoder")),
+            tokenizer=self.tokenizer,
+            unet=UNet2DConditionModel.from_pretrained(self._weights("unet"), subfolder="unet"),
+            scheduler=DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler"),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+    def base(self) -> BaseModel:
+        return BaseModel(self.pipeline())
+
+    def held_out(self, count: int) -> list[Layout]:
+        return [scene(self.config.world, index).layout for index in HELD_OUT[:count]]
+
+    def _weights(self, stage: str) -> Path:
+        place = self.folder / stage / "weights"
+        if not place.is_dir():
+            raise ValueError(f"There is no {place}. Run `python -m training {stage}` first.")
+        return place
+
+
+class LayoutBatches(Dataset[LayoutBatch]):
+    """Number -> a batch of the drawn world with layouts. Some captions tell all details, as the prompt of a user may."""
+
+    def __init__(self, batches: LatentBatches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, number: int) -> LayoutBatch:
+        batch = self.batches[number]
+        layouts = [drawn.layout for drawn in batch.scenes]
+        first = number * len(layouts)
+        told = [
+            Layout(layout.width, layout.height, layout.instances, layout.prompt) if (first + place) % FULL_CAPTIONS == 0 else layout
+            for place, layout in enumerate(layouts)
+        ]
+        return LayoutBatch(told, latents=torch.as_tensor(batch.latents))

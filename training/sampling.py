@@ -1,0 +1,107 @@
+"""Noise onto latents, and off them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from ifadapter_core.layout import Layout
+from ifadapter_core.tokens import InstanceTokens
+
+from .adapted_unet import AdaptedUNet, RowGroup
+from .base_model import BaseModel, Conditioning
+
+Denoise = Callable[[Tensor, Tensor], Tensor]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
+
+
+def add_noise(scheduler: Any, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise of random strength -> (noisy latents, timesteps (B,), what is to be predicted)."""
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    timesteps = torch.randint(scheduler.config["num_train_timesteps"], (len(latents),), generator=generator).to(latents.device)
+    noisy = scheduler.add_noise(latents, noise, timesteps)
+    velocity = scheduler.config["prediction_type"] == "v_prediction"
+    return noisy, timesteps, scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
+
+
+def guided(denoise: Denoise, scheduler: Any, latents: Tensor, steps: int, guidance: float) -> Tensor:
+    """Latents of pictures from unit noise (B, C, h, w): DDIM with classifier-free guidance.
+
+    denoise gets all latents twice, the unconditional rows first.
+    """
+    sampler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing", clip_sample=False)
+    sampler.set_timesteps(steps)
+    for timestep in sampler.timesteps.tolist():
+        timesteps = torch.full((2 * len(latents),), timestep, device=latents.device)
+        uncond, cond = denoise(torch.cat([latents, latents]), timesteps).float().chunk(2)
+        latents = sampler.step(uncond + guidance * (cond - uncond), timestep, latents).prev_sample
+    return latents
+
+
+@torch.no_grad()
+def sample_layouts(
+    adapted: AdaptedUNet,
+    base: BaseModel,
+    layouts: Sequence[Layout],
+    generator: torch.Generator,
+    steps: int,
+    guidance: float,
+    instances: Sequence[InstanceTokens] | None = None,
+) -> Tensor:
+    """Pictures of layouts of one canvas, (B, 3, H, W), about -1..1, to the prompts of the layouts.
+
+    instances: the adapter's tokens of each layout, unless given.
+    """
+    instances = [encode_layout(adapted, base, layout) for layout in layouts] if instances is None else instances
+    conditioning = guidance_rows(base, layouts)
+    groups = [
+        RowGroup((row, len(layouts) + row), torch.stack([tokens.uncond, tokens.cond]), tokens.boxes, tokens.strengths)
+        for row, tokens in enumerate(instances)
+    ]
+    noise, dtype = unit_noise(base, layouts, generator), base.unet.dtype
+    with torch.autocast(base.device.type, dtype, enabled=dtype != torch.float32):
+        latents = guided(lambda x, t: adapted(x.to(dtype), t, conditioning, groups), base.scheduler, noise, steps, guidance)
+    return base.decode(latents)
+
+
+@torch.no_grad()
+def sample_plain(base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator, steps: int, guidance: float) -> Tensor:
+    """What the base model makes of the prompts alone, without an adapter: (B, 3, H, W), about -1..1."""
+    conditioning, noise = guidance_rows(base, layouts), unit_noise(base, layouts, generator)
+    return base.decode(guided(lambda x, t: base.predict(x, t, conditioning), base.scheduler, noise, steps, guidance))
+
+
+def guidance_rows(base: BaseModel, layouts: Sequence[Layout]) -> Conditioning:
+    """The empty prompt for each layout, then the prompt of each."""
+    size = canvas_of(layouts)
+    return base.condition([""] * len(layouts), size).join(base.condition([layout.prompt for layout in layouts], size))
+
+
+def unit_noise(base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator) -> Tensor:
+    """What sampling starts from: (B, C, h, w)."""
+    height, width = canvas_of(layouts)
+    scale = 2 ** (len(base.vae.config["block_out_channels"]) - 1)
+    shape = (len(layouts), base.vae.config["latent_channels"], height // scale, width // scale)
+    return torch.randn(shape, generator=generator).to(base.device)
+
+
+@torch.no_grad()
+def encode_layout(adapted: AdaptedUNet, base: BaseModel, layout: Layout) -> InstanceTokens:
+    """The adapter's tokens of one layout."""
+    adapter = adapted.adapter
+    if not layout.instances:
+        none = torch.zeros(0, adapter.config.tokens_per_instance, adapter.config.resampler.token_width, device=base.device)
+        return InstanceTokens(none, none, torch.zeros(0, 4), ())
+    phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)
+    return adapter.encode_instances(phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, torch.tensor(layout.boxes))
+
+
+def canvas_of(layouts: Sequence[Layout]) -> tuple[int, int]:
+    """Height and width in pixels, which all layouts of a batch share."""
+    sizes = {(layout.height, layout.width) for layout in layouts}
+    if len(sizes) != 1:
+        raise ValueError(f"The layouts of one batch have different sizes: {sorted(sizes)}.")
+    return sizes.pop()

@@ -14,6 +14,7 @@ from .scene import Figure
 
 FOUND_SCORE = 0.5  # a fit below this is no figure
 FOUND_IOU = 0.5
+ATTRIBUTES = ("found", "shape", "colour", "pattern", "pattern_colour")  # of a verdict
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Verdict:
 
     @property
     def success(self) -> bool:
-        return self.found and self.shape and self.colour and self.pattern and self.pattern_colour
+        return all(getattr(self, name) for name in ATTRIBUTES)
 
 
 def classify(picture: ArrayLike, boxes: Sequence[Sequence[float]]) -> list[Fit]:

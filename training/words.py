@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from numpy.random import Generator
 
-from .scene import Attributes
+from .scene import COLOURS, SHAPES, Attributes, palette_order
 
 T = TypeVar("T")
 
@@ -62,6 +62,12 @@ LOCAL_DESCRIPTIONS: dict[str, tuple[str, ...]] = {
         "a {shape} in {colour} with a border of {other}",
     ),
 }
+PATTERN_WORDS = {  # each tells the pattern by itself
+    "striped": {"stripes", "striped", "bands"},
+    "dotted": {"dots", "dotted", "spots", "spotted"},
+    "checkered": {"checkered", "checks", "checkerboard"},
+    "bordered": {"border", "bordered", "outline", "outlined", "edge", "edges", "rim"},
+}
 CAPTIONS = (
     "a picture of {things} on a {background} background",
     "a drawing of {things} on a {background} background",
@@ -93,6 +99,20 @@ def local_description(attributes: Attributes, rng: Generator) -> str:
     template = pick(rng, LOCAL_DESCRIPTIONS[attributes.pattern])
     text = _with_articles(template.format(shape=attributes.shape, colour=colours[0], other=colours[-1]))
     return text.split(" ", 1)[1] if rng.random() < BARE else text
+
+
+def read_description(text: str) -> Attributes | None:
+    """The attributes that a description tells, or None if it does not speak of this world as the templates do."""
+    words = re.findall(r"[a-z]+", text.lower())
+    shapes = [shape for shape in SHAPES if shape in words]
+    colours = [word for word in words if word in COLOURS]
+    told = [pattern for pattern, signs in PATTERN_WORDS.items() if signs & set(words)]
+    pattern = told[0] if told else "plain"
+    if len(shapes) != 1 or len(told) > 1 or len(colours) != (1 if pattern == "plain" else 2) or len(set(colours)) < len(colours):
+        return None
+    if pattern == "checkered":
+        colours = list(palette_order(*colours))
+    return Attributes(shapes[0], colours[0], pattern, colours[1] if len(colours) > 1 else None)
 
 
 def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:

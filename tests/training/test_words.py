@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from training.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
-from training.words import LOCAL_DESCRIPTIONS, NUMBERS, caption, local_description
+from training.words import LOCAL_DESCRIPTIONS, NUMBERS, caption, local_description, read_description
 from training.world import World, scene
 
 PATTERN_WORDS = {  # any of these tells the pattern; plain needs none
@@ -83,3 +83,27 @@ def test_captions_vary() -> None:
     rng = np.random.default_rng(0)
     assert len({caption(["circle", "circle", "star"], "grey", rng) for _ in range(60)}) >= 12
     assert "nothing" in caption([], "grey", rng)
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=str)
+def test_a_description_can_be_read_back(looks: Attributes) -> None:
+    if looks.pattern == "checkered" and looks.colours != tuple(sorted(looks.colours, key=list(COLOURS).index)):
+        pytest.skip("the main colour of a checkerboard is the first of the palette")
+    assert {read_description(text) for text in descriptions(looks)} == {looks}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a ginger cat with white paws",
+        "a circle",
+        "a red circle and a blue square",
+        "a red circle with dots",
+        "a red circle with blue dots and blue stripes",
+        "a red circle with red dots",
+        "a red and blue circle",
+    ],
+)
+def test_what_does_not_speak_of_this_world_is_not_read(text: str) -> None:
+    assert read_description(text) is None

@@ -1,4 +1,6 @@
 # make test   everything that can be tested on this machine; makes its own environment first
+# make demo   a few layouts through the small models of demo/, into demo_output/; more with ARGS="--seed 1 --layout my.json"
+# make results  the demo's models measured on layouts that training never saw, into docs/results/
 # make lint   style and types only
 # make format rewrite the sources in the project's style
 
@@ -6,7 +8,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint format test-core test-host
+MODELS_VENV := build/models-venv
+MODELS_PYTHON := $(MODELS_VENV)/bin/python
+ARGS ?=
+
+.PHONY: test demo results lint format test-core test-host
 
 test: lint test-core test-host
 
@@ -14,6 +20,17 @@ $(VENV)/.ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r tests/requirements.txt
 	touch $@
+
+$(MODELS_VENV)/.ready: training/requirements.txt
+	$(PYTHON) -m venv $(MODELS_VENV)
+	$(MODELS_PYTHON) -m pip install --quiet -r training/requirements.txt
+	touch $@
+
+demo: $(MODELS_VENV)/.ready
+	$(MODELS_PYTHON) -m demo $(ARGS)
+
+results: $(MODELS_VENV)/.ready
+	$(MODELS_PYTHON) -m training.results $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

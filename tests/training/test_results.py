@@ -10,7 +10,7 @@ import pytest
 from training.drawing import draw
 from training.frechet import features
 from training.painter import METHODS
-from training.results import CHUNK, Judged, Results, count_table, interval, judge_picture, rate, summarize, table, weights_name
+from training.results import CHUNK, Judged, Results, count_table, interval, judge_picture, page, rate, summarize, table, weights_name
 from training.verifier import ATTRIBUTES, Verdict
 from training.world import World, scene
 
@@ -62,6 +62,8 @@ def test_the_tables_show_every_row_and_number() -> None:
     assert len(lines) == 4 and all(line.count("|") == lines[0].count("|") == 3 + len(ATTRIBUTES) + 4 - 1 for line in lines)
     assert METHODS["full"] in lines[3] and f"**{100 * row['success']:.1f}**" in lines[3]
     assert len(count_table({"real": row}).splitlines()[0].split("|")) == len(row["by_instances"]) + 3
+    report = {"steps": 20, "guidance": 2.0, "seed": 0, "weights": "0123", "sets": {"held_out": {"real": row}, "heavy": {"real": row}}}
+    assert page(report).count(table({"real": row})) == 2 and "weights 0123" in page(report)
 
 
 class CountingPainter:

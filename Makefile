@@ -23,7 +23,7 @@ $(VENV)/.ready: tests/requirements.txt
 
 $(MODELS_VENV)/.ready: training/requirements.txt
 	$(PYTHON) -m venv $(MODELS_VENV)
-	$(MODELS_PYTHON) -m pip install --quiet -r training/requirements.txt
+	$(MODELS_PYTHON) -m pip install --quiet torch numpy safetensors pillow -r training/requirements.txt
 	touch $@
 
 demo: $(MODELS_VENV)/.ready

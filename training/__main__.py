@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("stage", choices=(*DEMO_STAGES, "adapter"), help="what to train")
     parser.add_argument("--config", default="shapes", help="the name of one in training/configs, or a .yaml file")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="in place of the config's, as adapter.loop.steps=100")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     try:
         run(options.stage, load_config(options.config, options.settings))
     except (ValueError, OSError) as error:
@@ -45,36 +45,34 @@ def run(stage: str, config: Config) -> None:
     if stage == "adapter":
         loop = config.adapter.loop
         set_seed(loop.seed)  # new weights come from it too
-        train(adapter_stage(config), loop, folder / stage)
-        return
-    if config.shapes is None:
+        made: Stage = adapter_stage(config)
+    elif config.shapes is not None:
+        make, loop_of = DEMO_STAGES[stage]
+        loop = loop_of(config.shapes)
+        set_seed(loop.seed)
+        made = make(DemoRun(folder, config.shapes))
+    else:
         raise ValueError(f"The stage {stage} belongs to the drawn world; this config trains an adapter on a base model that is there.")
-    make, loop_of = DEMO_STAGES[stage]
-    loop = loop_of(config.shapes)
-    set_seed(loop.seed)
-    train(make(DemoRun(folder, config.shapes)), loop, folder / stage)
+    train(made, loop, folder / stage)
 
 
 def adapter_stage(config: Config) -> AdapterStage:
-    """The adapter on the base model and the data that the config names. Raises ValueError when it names too little."""
-    settings, folder, demo = config.adapter, config.folder, None
-    if config.shapes is not None:
-        demo = DemoRun(Path(config.output), config.shapes)
+    """The adapter on the base model and the pictures that the config names. Raises ValueError when it names too little."""
+    settings, folder = config.adapter, config.folder
+    demo = None if config.shapes is None else DemoRun(Path(config.output), config.shapes)
+    if config.base is None and demo is None:
+        raise ValueError("The config names no base model. Give base: a folder in diffusers' format, a hub name, or a .safetensors file.")
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
         pictures = PictureFolder(folder.path, folder.size, settings.batch_size, settings.loop.seed)
         batches, held_out = pictures, pictures.central_layouts(settings.samples)
-    elif demo is not None and config.base is None:
+    elif demo is not None and config.base is None:  # its pictures are kept as latents of its own
         batches, held_out = LayoutBatches(demo.latents(settings.batch_size)), demo.held_out(settings.samples)
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
-    if config.base is not None:
-        base = BaseModel.from_pretrained(config.base, DTYPES[settings.loop.mixed_precision])
-    elif demo is not None:
-        base = demo.base()
-    else:
-        raise ValueError("The config names no base model. Give base: a folder in diffusers' format, a hub name, or a .safetensors file.")
+    dtype = DTYPES[settings.loop.mixed_precision]
+    base = demo.base() if config.base is None else BaseModel.from_pretrained(config.base, dtype)
     return AdapterStage(base, settings.shape, settings.loss, batches, held_out, settings.gradient_checkpointing, settings.guidance)
 
 

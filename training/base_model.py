@@ -66,11 +66,13 @@ class BaseModel(nn.Module):
             with safe_open(path, framework="pt") as file:
                 is_sdxl = any(key.startswith(SECOND_TEXT_ENCODER) for key in file.keys())
             kind = StableDiffusionXLPipeline if is_sdxl else StableDiffusionPipeline
-            pipeline = kind.from_single_file(path, torch_dtype=dtype)
+            pipeline = kind.from_single_file(path, dtype=torch.float32)
         else:
-            pipeline = DiffusionPipeline.from_pretrained(path, torch_dtype=dtype)
+            pipeline = DiffusionPipeline.from_pretrained(path, dtype={"vae": torch.float32, "default": dtype})
         base = cls(pipeline)
-        base.vae.float().enable_slicing()
+        base.unet.to(dtype)
+        base.text_encoders.to(dtype)
+        base.vae.enable_slicing()
         return base
 
     @property
@@ -128,7 +130,7 @@ class BaseModel(nn.Module):
             parts.append(chosen if self.is_sdxl else _final_layer_norm(encoder)(chosen))
         phrase_embeds = torch.cat(parts, dim=-1).float()
         mask = (torch.arange(longest, device=lengths.device) < lengths[:, None]).long()
-        return PhraseEmbeddings(phrase_embeds, mask, phrase_embeds[torch.arange(len(lengths)), 0, lengths - 1])
+        return PhraseEmbeddings(phrase_embeds, mask, phrase_embeds[torch.arange(len(lengths), device=lengths.device), 0, lengths - 1])
 
     def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
         """(len(texts), 77) for each text encoder."""

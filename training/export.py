@@ -15,7 +15,6 @@ from .config import load_config
 from .demo_models import DemoRun
 
 MOST_BYTES = 16_000_000  # people clone them
-TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")  # every version of transformers reads these
 
 
 def export(run: DemoRun, folder: Path) -> int:
@@ -25,13 +24,10 @@ def export(run: DemoRun, folder: Path) -> int:
     """
     adapter = load_weights(run.folder / "adapter" / "weights" / "ifadapter.safetensors")
     pipeline = run.pipeline().to(dtype=torch.float16)
-    for name in ("unet", "vae", "text_encoder", "scheduler"):
+    for name in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
         shutil.rmtree(folder / name, ignore_errors=True)
         getattr(pipeline, name).save_pretrained(folder / name)
     pipeline.save_config(folder)
-    (folder / "tokenizer").mkdir(exist_ok=True)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(run.folder / "tokenizer" / name, folder / "tokenizer" / name)
     halved = replace(adapter, tensors={name: tensor.half() for name, tensor in adapter.tensors.items()})
     save_weights(halved, folder / "ifadapter.safetensors")
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -96,7 +97,8 @@ def encode_layout(adapted: AdaptedUNet, base: BaseModel, layout: Layout) -> Inst
         none = torch.zeros(0, adapter.config.tokens_per_instance, adapter.config.resampler.token_width, device=base.device)
         return InstanceTokens(none, none, torch.zeros(0, 4), ())
     phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)
-    return adapter.encode_instances(phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, torch.tensor(layout.boxes))
+    tokens = adapter.encode_instances(phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, torch.tensor(layout.boxes))
+    return replace(tokens, strengths=tuple(instance.strength for instance in layout.instances))
 
 
 def canvas_of(layouts: Sequence[Layout]) -> tuple[int, int]:

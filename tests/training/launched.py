@@ -1,0 +1,38 @@
+"""What a test starts with `accelerate launch`: a few steps of a tiny adapter. Tells which process saves and draws.
+
+Arguments: the folder of the tokenizer, that of the run, and the accumulation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tiny_models import Batches, adapter_stage
+
+import training.adapter
+from training.loop import LoopConfig, train
+
+
+def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
+    config = LoopConfig(steps=3, learning_rate=1e-3, accumulation=accumulation, ema_decay=0.9, save_every=2, sample_every=1000)
+    training.adapter.SHEET_STEPS = 2
+    stage = adapter_stage(tokenizer)
+    stage.batches = Batches(empty=(3,))  # for one of two processes only
+    for name in ("save", "sheet"):
+        setattr(stage, name, told(name, getattr(stage, name)))
+    train(stage, config, folder)
+
+
+def told(name: str, action: Any) -> Any:
+    def act(*given: Any) -> Any:
+        sys.stdout.write(f"{name}:{os.environ.get('RANK')}\n")
+        return action(*given)
+
+    return act
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

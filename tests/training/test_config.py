@@ -1,0 +1,212 @@
+"""Config files: what is shipped loads and describes the adapters it names, and what is wrong is named."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from diffusers import UNet2DConditionModel
+from tiny_models import sd
+
+import training.__main__ as command
+from ifadapter_core.adapter import IFAdapter
+from ifadapter_core.checkpoint import release_name
+from ifadapter_core.config import LayerConfig
+from training.adapter import AdapterLoss, adapter_config
+from training.config import CONFIGS, load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+SDXL: dict[str, Any] = {
+    "sample_size": 128,
+    "block_out_channels": (320, 640, 1280),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "transformer_layers_per_block": (1, 2, 10),
+    "attention_head_dim": (5, 10, 20),
+    "cross_attention_dim": 2048,
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+SD15: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}  # all else is diffusers' default
+
+
+def unet(config: dict[str, Any]) -> UNet2DConditionModel:
+    """Of the true size, without memory for weights."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(**config)
+
+
+def release_shapes() -> dict[str, tuple[int, ...]]:
+    spec = importlib.util.spec_from_file_location("release_size", ROOT / "benchmarks" / "release_size.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {f"{part}.{name}": shape for part, shapes in module.release_shapes().items() for name, shape in shapes.items()}
+
+
+def test_there_is_a_config_for_each_base() -> None:
+    assert SHIPPED == ["sd15", "sdxl", "shapes"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_configs_load_by_name_and_by_path(name: str) -> None:
+    config = load_config(name)
+    assert config == load_config(str(CONFIGS / f"{name}.yaml"))
+    assert (config.shapes is not None) == (name == "shapes") == (config.base is None) == (config.folder is None)
+    assert config.output == f"runs/{name}"
+
+
+def test_sdxl_has_the_shapes_of_the_release() -> None:
+    config = adapter_config(unet(SDXL), 2048, load_config("sdxl").adapter.shape)
+    assert [layer.processor for layer in config.layers] == [
+        *(48 + 20 * attention + 2 * block + 1 for attention in range(3) for block in range(4)),
+        *(120 + 2 * block + 1 for block in range(4)),
+    ]
+    assert {(layer.heads, layer.head_dim, layer.token_width, layer.gate_width, layer.gate_kernel) for layer in config.layers} == {
+        (20, 64, 2048, 80, 7)
+    }
+    adapter = IFAdapter(config, device=torch.device("meta"))
+    assert {release_name(name): tuple(tensor.shape) for name, tensor in adapter.state_dict().items()} == release_shapes()
+    assert config.tokens_per_instance == 13 and config.settings.slots == 10
+
+
+def test_sd15_adapts_the_coarsest_layers() -> None:
+    config = adapter_config(unet(SD15), 768, load_config("sd15").adapter.shape)
+    assert config.layers == tuple(LayerConfig(processor, 8, 160, 768, 80, 7) for processor in (13, 15, 17, 31))
+    assert config.resampler.heads * config.resampler.head_dim == config.resampler.width == 1280
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sd15"])
+def test_the_papers_settings(name: str) -> None:
+    config = load_config(name).adapter
+    assert config.loss == AdapterLoss(drop_local=0.15, drop_global=0.3, box_weight=1.0, noises=1)
+    assert (config.loop.learning_rate, config.loop.schedule, config.loop.steps) == (1e-4, "constant", 100_000)
+    processes = {"sdxl": 8, "sd15": 1}[name]
+    assert config.batch_size * config.loop.accumulation * processes == 160
+
+
+def test_settings_of_the_command_line_win() -> None:
+    config = load_config(
+        "sdxl", ["adapter.loop.steps=7", "adapter.loop.learning_rate=5e-5", "base=here", "adapter.shape.blocks=[mid_block]"]
+    )
+    assert (config.adapter.loop.steps, config.adapter.loop.learning_rate, config.base) == (7, 5e-5, "here")
+    assert config.adapter.shape.blocks == ("mid_block",)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("adapter.loop.step=7", "sdxl.yaml: adapter: loop: unknown: step. The keys are steps, "),
+        ("adapter.loop.steps=many", "sdxl.yaml: adapter: loop: steps is 'many'; expected a value of type int"),
+        ("adapter.loop.steps=1.5", "steps is 1.5; expected a value of type int"),
+        ("adapter.loop.steps=true", "steps is True; expected a value of type int"),
+        ("adapter.loop.learning_rate=fast", "learning_rate is 'fast'; expected a value of type float"),
+        ("adapter.gradient_checkpointing=1", "gradient_checkpointing is 1; expected a value of type bool"),
+        ("adapter.loop.mixed_precision=fp8", "mixed_precision is 'fp8'; expected one of no, bf16, fp16"),
+        ("adapter.shape.blocks=mid_block", "blocks is 'mid_block'; expected a list"),
+        ("adapter.shape.blocks=[1]", r"blocks\[0\] is 1; expected a value of type str"),
+        ("adapter.shape=", "shape is None; expected a section with keys"),
+        ("folder={path: x}", "folder: missing: size. The keys are path, size"),
+        ("folder={path: x, sizes: 1}", "unknown: sizes; missing: size"),
+        ("adapter.loop.steps.more=1", "'adapter.loop.steps.more=1' sets a part of what has no parts"),
+        ("adapter.loop.steps", "'adapter.loop.steps' is no setting; write key=value"),
+        ("base=[a", "base=.a is not YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_config("sdxl", [setting])
+
+
+def test_the_world_has_two_numbers_of_instances() -> None:
+    with pytest.raises(ValueError, match=r"instances is \[1, 2, 3\]; expected 2 values"):
+        load_config("shapes", ["shapes.world.instances=[1,2,3]"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "is None; expected a section"), ("a: [", "is not YAML"), ("output: x", "missing: adapter")]
+)
+def test_files_that_are_no_configs(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(ValueError, match=f"own.yaml.*{message}"):
+        load_config(str(tmp_path / "own.yaml"))
+
+
+def test_a_name_that_is_no_config() -> None:
+    with pytest.raises(ValueError, match="no config sd3. .*sd15, sdxl, shapes"):
+        load_config("sd3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["adapter", "--config", "sd15", "adapter.loop.stepps=1"], "unknown: stepps"),
+        (["adapter", "--config", "sd15", "folder.path=nowhere"], "There is no folder nowhere"),
+        (["adapter", "--config", "sd15", "folder.size=500"], "size is 500; expected a multiple of 64"),
+        (["adapter", "--config", "sd15", "folder=null"], "names no pictures"),
+        (["adapter", "--config", "shapes", "base=elsewhere"], "names no pictures"),
+        (["adapter", "--config", "sd15", "base=null"], "names no base model"),
+        (["unet", "--config", "sd15"], "stage unet belongs to the drawn world"),
+        (["unet", "output=nowhere"], "Run `python -m training text_encoder` first"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_the_command_trains_on_a_folder_and_gives_the_same_adapter_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.adapter.SHEET_STEPS", 2)
+    make_picture(tmp_path / "pictures")
+    sd(tmp_path / "words").save_pretrained(tmp_path / "base")
+    shape = {"blocks": ["mid_block"], "transformer_blocks": 1, "width": 16, "heads": 2, "resampler_layers": 1, "queries": 2}
+    config = {
+        "base": str(tmp_path / "base"),
+        "folder": {"path": str(tmp_path / "pictures"), "size": 64},
+        "adapter": {
+            "batch_size": 2,
+            "samples": 1,
+            "shape": {**shape, "frequencies": 4, "position_width": 8},
+            "loop": {"steps": 2, "workers": 1},
+        },
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    from ifadapter_core.convert import load_weights
+
+    results = []
+    for name in ("one", "two"):
+        torch.manual_seed(len(results))  # what came before must not matter
+        command.main(["adapter", "--config", str(tmp_path / "own.yaml"), f"output={tmp_path / name}"])
+        results.append(load_weights(tmp_path / name / "adapter" / "weights" / "ifadapter.safetensors").tensors)
+        assert (tmp_path / name / "adapter" / "samples" / "step_000002.png").exists()
+    assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(stage: str, config: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run", stop)
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["adapter"])
+    assert stopped.value.code == 130
+    assert "The same command goes on" in capsys.readouterr().err
+
+
+def make_picture(folder: Path) -> None:
+    from PIL import Image
+
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (80, 70), (200, 30, 40)).save(folder / "a.png")
+    (folder / "a.json").write_text('{"caption": "a circle", "annotations": [{"box": [10, 10, 50, 40], "caption": "a red circle"}]}')

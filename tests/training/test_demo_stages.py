@@ -1,0 +1,35 @@
+"""The demo's stages, one after the other, each with what the ones before it left: a step or two of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState, GradientState
+
+import training.__main__ as command
+from ifadapter_core.convert import load_weights
+from training.base_model import BaseModel
+from training.config import load_config
+from training.demo_models import DemoRun
+
+STAGES = ("vae", "text_encoder", "unet", "vae_decoder", "adapter")
+
+
+def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in (("demo_models.SENTENCES", 20), ("vae.SCALE_SAMPLES", 4), ("unet.SHEET_STEPS", 1), ("adapter.SHEET_STEPS", 1)):
+        monkeypatch.setattr(f"training.{name}", number)
+    settings = [f"output={tmp_path}", "shapes.cached=4", "adapter.batch_size=2", "adapter.samples=1", "adapter.loop.steps=2"]
+    for stage in STAGES[:-1]:
+        settings += [f"shapes.{stage}.batch_size=2", f"shapes.{stage}.loop.steps=1"]
+    for stage in STAGES:
+        command.main([stage, *settings])
+        assert list((tmp_path / stage / "samples").iterdir()) and (tmp_path / stage / "state").is_dir()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+    config = load_config("shapes", settings)
+    assert config.shapes
+    pipeline = DemoRun(tmp_path, config.shapes).pipeline()
+    weights = load_weights(tmp_path / "adapter" / "weights" / "ifadapter.safetensors").config
+    assert weights.resampler.text_width == BaseModel(pipeline).text_width
+    assert len(weights.layers) == 5

@@ -10,7 +10,12 @@ FusionOrder = Literal["gate_before_softmax", "gate_after_softmax"]
 MOST_TEXT_DEPTHS = 100  # no text encoder has more layers
 
 # Widths of the text features by which the base model of an adapter is recognised.
-TEXT_WIDTHS = {768: "SD 1.5 (CLIP-L)", 1024: "SD 2.x (OpenCLIP-H)", 2048: "SDXL (CLIP-L + OpenCLIP-bigG)"}
+TEXT_WIDTHS = {
+    96: "the demo's small model",
+    768: "SD 1.5 (CLIP-L)",
+    1024: "SD 2.x (OpenCLIP-H)",
+    2048: "SDXL (CLIP-L + OpenCLIP-bigG)",
+}
 
 
 @dataclass(frozen=True)

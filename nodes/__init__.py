@@ -5,6 +5,7 @@ import logging
 from comfy_api.latest import ComfyExtension, io
 
 from .apply import IFAdapterApply
+from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
 from .layout import IFAdapterLayout
@@ -15,7 +16,15 @@ from .simple import IFAdapterSimple
 
 class IFAdapterExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [IFAdapterLoader, IFAdapterLayout, IFAdapterEncode, IFAdapterSemanticMap, IFAdapterApply, IFAdapterSimple]
+        return [
+            IFAdapterLoader,
+            IFAdapterLayout,
+            IFAdapterEncode,
+            IFAdapterSemanticMap,
+            IFAdapterApply,
+            IFAdapterSimple,
+            IFAdapterDemoModels,
+        ]
 
 
 async def comfy_entrypoint() -> IFAdapterExtension:

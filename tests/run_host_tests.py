@@ -40,7 +40,8 @@ def run(host: Path, python: Path, arguments: list[str]) -> int:
     if not TOOLS.exists():  # pytest beside the host, not in its environment
         install = [str(python), "-m", "pip", "install", "--quiet", "--target", str(TOOLS), *TOOL_PACKAGES]
         subprocess.run(install, check=True)
-    environment = {**os.environ, "COMFYUI_PATH": str(host), "PYTHONPATH": str(TOOLS)}
+    # The Python with diffusers, which a host need not have: that of the tests' own environment.
+    environment = {"IFADAPTER_TEST_PYTHON": sys.executable, **os.environ, "COMFYUI_PATH": str(host), "PYTHONPATH": str(TOOLS)}
     return subprocess.run([str(python), "-m", "pytest", "host", *arguments], cwd=ROOT / "tests", env=environment, check=False).returncode
 
 

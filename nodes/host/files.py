@@ -45,8 +45,12 @@ def adapter_path(name: str) -> str:
 
 
 def load_adapter(name: str) -> comfy.model_patcher.ModelPatcher:
+    """The adapter in a file of that name."""
+    return load_adapter_file(adapter_path(name))
+
+
+def load_adapter_file(path: str) -> comfy.model_patcher.ModelPatcher:
     """Read and check an adapter file; its weights keep their dtype and are placed by the host when they are used."""
-    path = adapter_path(name)
     with reading(path):
         weights = read_checkpoint(*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True))
     return patcher_for(build_adapter(weights, comfy.ops.manual_cast))

@@ -14,7 +14,7 @@ import torch
 from ...ifadapter_core.config import IFAdapterConfig
 from ...ifadapter_core.tokens import PhraseEmbeddings
 
-END_OF_TEXT = 49407
+END_OF_TEXT = 49407  # in CLIP's own vocabulary
 ENCODERS = ("l", "g")  # CLIP-L and OpenCLIP-bigG, in the order in which their features are joined
 
 
@@ -25,7 +25,8 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
     Raises ValueError when it is not the kind of CLIP that the adapter reads.
     """
     chunks = _first_chunks(clip, local_descriptions, config)
-    lengths = [_end_of_text(chunk) + 1 for chunk in chunks[min(chunks, key=ENCODERS.index)]]
+    encoder = min(chunks, key=ENCODERS.index)
+    lengths = [_end_of_text(clip, encoder, chunk) + 1 for chunk in chunks[encoder]]
     reader = clip.clone()
     progress = comfy.utils.ProgressBar(len(config.settings.text_depths))
     depths = []
@@ -51,17 +52,19 @@ def _first_chunks(clip: Any, local_descriptions: Sequence[str], config: IFAdapte
             raise _wrong_clip(f"has the text encoders {', '.join(sorted(tokens))}", config)
         for encoder, parts in tokens.items():
             chunks.setdefault(encoder, []).append(parts[0])
-        _warn_of_dropped_words(clip, next(iter(tokens.values()))[1:], number)
+        encoder, parts = next(iter(tokens.items()))
+        _warn_of_dropped_words(clip, encoder, parts[1:], number)
     return chunks
 
 
-def _end_of_text(chunk: list) -> int:
+def _end_of_text(clip: Any, encoder: str, chunk: list) -> int:
     """Position of the first EOT; an embedding is a tensor in the token list, not a number."""
-    return next(index for index, (token, *_) in enumerate(chunk) if isinstance(token, numbers.Integral) and token == END_OF_TEXT)
+    end = getattr(getattr(clip.tokenizer, f"clip_{encoder}", None), "end_token", END_OF_TEXT)
+    return next(index for index, (token, *_) in enumerate(chunk) if isinstance(token, numbers.Integral) and token == end)
 
 
-def _warn_of_dropped_words(clip: Any, parts: list, number: int) -> None:
-    pairs = [pair for part in parts for pair in part[1 : _end_of_text(part)] if isinstance(pair[0], numbers.Integral)]
+def _warn_of_dropped_words(clip: Any, encoder: str, parts: list, number: int) -> None:
+    pairs = [pair for part in parts for pair in part[1 : _end_of_text(clip, encoder, part)] if isinstance(pair[0], numbers.Integral)]
     if not pairs:
         return
     words = "".join(word.replace("</w>", " ") for _, word in clip.tokenizer.untokenize(pairs)).strip()

@@ -55,6 +55,7 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         {},
         [("model", "MODEL")],
     ),
+    "IFAdapterDemoModels": ({}, {}, [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")]),
 }
 OWN_FORMAT = {
     "caption": "a room",

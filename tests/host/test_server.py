@@ -25,12 +25,28 @@ from PIL import Image
 
 import reference
 from host.small_shapes import ADAPTED_PROCESSORS, ADAPTED_WIDTH, HEAD_DIM, TEXT_WIDTH
-from ifadapter_core.layout import from_json
+from ifadapter_core.layout import Layout, from_json
+from training.scene import Attributes, Figure
+from training.verifier import verify
 
 PACK = Path(__file__).resolve().parent.parent.parent
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
 WORKFLOWS = ["basic_api.json", "lora_api.json"]
-NODES = {"IFAdapterLoader", "IFAdapterLayout", "IFAdapterEncode", "IFAdapterSemanticMap", "IFAdapterApply", "IFAdapterSimple"}
+NODES = {
+    "IFAdapterLoader",
+    "IFAdapterLayout",
+    "IFAdapterEncode",
+    "IFAdapterSemanticMap",
+    "IFAdapterApply",
+    "IFAdapterSimple",
+    "IFAdapterDemoModels",
+}
+DEMO_FIGURES = [  # what the captions of quickstart_demo_api.json say
+    Attributes("circle", "red", "dotted", "white"),
+    Attributes("star", "yellow", "bordered", "black"),
+    Attributes("triangle", "blue", "striped", "white"),
+    Attributes("square", "green"),
+]
 ADAPTER = "spd_adapter.bin"
 SIDE_PX = 256
 STEPS = 3
@@ -164,7 +180,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def workflow(name: str) -> Graph:
     """A committed workflow with the small models in place of its checkpoint, a small canvas, few steps and no LoRA."""
-    graph: Graph = json.loads((PACK / "workflows" / name).read_text(encoding="utf-8"))
+    graph = committed(name)
     graph[only(graph, "CheckpointLoaderSimple")] = {"class_type": "IFAdapterTestModels", "inputs": {}}
     for node in all_of(graph, "LoraLoader"):
         given = graph.pop(node)["inputs"]
@@ -174,11 +190,21 @@ def workflow(name: str) -> Graph:
     return graph
 
 
+def committed(name: str) -> Graph:
+    graph: Graph = json.loads((PACK / "workflows" / name).read_text(encoding="utf-8"))
+    return graph
+
+
+def layout_of(graph: Graph) -> Layout:
+    given = graph[only(graph, "IFAdapterLayout")]["inputs"]
+    return from_json(given["layout"], given["width"], given["height"])
+
+
 def without_adapter(graph: Graph) -> Graph:
     """The graph as it was before anyone thought of this pack: none of its nodes, and their values written in by hand."""
     graph = copy.deepcopy(graph)
     given = graph[only(graph, "IFAdapterLayout")]["inputs"]
-    prompt = from_json(given["layout"], given["width"], given["height"]).prompt
+    prompt = layout_of(graph).prompt
     (apply,) = all_of(graph, "IFAdapterApply", "IFAdapterSimple")
     model = graph[apply]["inputs"]["model"]
     relink(graph, apply, lambda _slot: model)
@@ -288,6 +314,28 @@ def test_run_after_an_interrupted_one_is_right(server: Server) -> None:
     assert messages(entry, "execution_interrupted")
     assert only(long_run, "SaveImage") not in entry["outputs"]
     assert server.picture(change(workflow("basic_api.json"), "KSampler", seed=9)) == expected
+
+
+@pytest.mark.skipif(not (PACK / "demo" / "ifadapter.safetensors").exists(), reason="demo/ holds no weights yet")
+def test_the_demo_draws_its_layout(server: Server) -> None:
+    """As committed, with the models that come with the pack."""
+    graph = committed("quickstart_demo_api.json")
+    layout = layout_of(graph)
+    picture = pixels(server.picture(graph))
+    assert picture.shape == (layout.height, layout.width, 3) == (128, 128, 3)
+    assert picture.std() > 1
+    verdicts = verify(picture, figures_of(layout))
+    assert len(verdicts) == len(layout.instances)
+    # HOOK: what the shipped weights reach is asserted here, on verdict.success of each.
+
+
+def figures_of(layout: Layout) -> list[Figure]:
+    """The demo's instances as the verifier wants them, with their boxes in pixels."""
+    sides = (layout.width, layout.height) * 2
+    return [
+        Figure(attributes, tuple(round(value * side) for value, side in zip(instance.box, sides, strict=True)), instance.local_description)
+        for attributes, instance in zip(DEMO_FIGURES, layout.instances, strict=True)
+    ]
 
 
 # Errors that reach the API user

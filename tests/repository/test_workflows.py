@@ -91,7 +91,7 @@ def test_the_managers_scan_finds_all_nodes() -> None:
     source = ast.parse((ROOT / "nodes" / "__init__.py").read_text(encoding="utf-8"))
     (returned,) = [node.value for node in ast.walk(source) if isinstance(node, ast.Return) and isinstance(node.value, ast.List)]
     assert sorted(node_ids()) == sorted(ast.unparse(name) for name in returned.elts)
-    assert len(set(node_ids())) == 6
+    assert len(set(node_ids())) == 7
 
 
 @pytest.mark.parametrize("stem", FOR_THE_EDITOR)
@@ -145,11 +145,14 @@ def test_nodes_say_which_pack_they_are_from(stem: str) -> None:
 
 @pytest.mark.parametrize("stem", FOR_THE_EDITOR)
 def test_files_can_be_found(stem: str) -> None:
-    """Each file that is loaded is named in the note, and where a link to a .safetensors is given it is to that file."""
+    """Each file that is loaded is named in the note, and where a link to a .safetensors is given it is to that file.
+
+    The demo's models come with the pack and need no file.
+    """
     graph = read(stem)
     (note,) = [node["widgets_values"][0] for node in graph["nodes"] if node["type"] in NOTES]
     loaders = [node for node in graph["nodes"] if "Loader" in node["type"]]
-    assert loaders
+    assert bool(loaders) != any(node["type"] == "IFAdapterDemoModels" for node in graph["nodes"])
     for node in loaders:
         name = node["widgets_values"][0]
         assert name in note
@@ -157,7 +160,7 @@ def test_files_can_be_found(stem: str) -> None:
             assert model["name"] == name
             assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/resolve/main/{name}")
             assert f"`models/{model['directory']}`" in note
-    assert "`models/ifadapter`" in note
+    assert ("`models/ifadapter`" in note) == bool(loaders)
 
 
 @pytest.mark.parametrize("stem", FOR_THE_EDITOR)
@@ -166,7 +169,7 @@ def test_layouts_are_layouts(stem: str) -> None:
         if node["type"] == "IFAdapterLayout":
             values = widget_values(node)
             layout = from_json(values["layout"], values["width"], values["height"])
-            assert len(layout.instances) == 3
+            assert len(layout.instances) >= 3
             assert layout.caption
 
 

@@ -33,9 +33,9 @@ def main() -> None:
     start = time.monotonic()
     try:
         layouts = [read_layout(path) for path in options.layout or sorted(MODELS.glob("layouts/*.json"))]
+        painter = Painter(MODELS, options.seed, options.steps, options.guidance)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
-    painter = Painter(MODELS, options.seed, options.steps, options.guidance)
     options.output.mkdir(parents=True, exist_ok=True)
     columns, lines = {}, []
     for method in tqdm(COLUMNS, desc="sampling", unit="method"):

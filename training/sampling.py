@@ -19,10 +19,18 @@ from .base_model import BaseModel, Conditioning
 Denoise = Callable[[Tensor, Tensor], Tensor]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
 
 
-def add_noise(scheduler: Any, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise of random strength -> (noisy latents, timesteps (B,), what is to be predicted)."""
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
-    timesteps = torch.randint(scheduler.config["num_train_timesteps"], (len(latents),), generator=generator).to(latents.device)
+def add_noise(scheduler: Any, latents: Tensor, generator: torch.Generator, middle: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise of random strength -> (noisy latents, timesteps (B,), what is to be predicted).
+
+    All timesteps are as likely, or, with ``middle``, those in the middle most: they are the sigmoids of normal numbers with
+    this mean (Esser et al. 2024, section 3.1).
+    """
+    noise, count = torch.randn(latents.shape, generator=generator).to(latents), scheduler.config["num_train_timesteps"]
+    if middle is None:
+        timesteps = torch.randint(count, (len(latents),), generator=generator).to(latents.device)
+    else:
+        part = (torch.randn(len(latents), generator=generator) + middle).sigmoid()
+        timesteps = (part * count).long().clamp(max=count - 1).to(latents.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     velocity = scheduler.config["prediction_type"] == "v_prediction"
     return noisy, timesteps, scheduler.get_velocity(latents, noise, timesteps) if velocity else noise

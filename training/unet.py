@@ -26,6 +26,7 @@ from .vocabulary import token_ids
 from .world import HELD_OUT, World, scene
 
 SHEET_STEPS, SHEET_GUIDANCE = 20, 2.0
+MIDDLE = -0.3  # of the noise that is trained on: there the shapes are decided; before, captions leave all open
 
 # What part of the captions is what: nothing, as guidance needs; the global caption; with all details; the details alone.
 CAPTION_PARTS = {"none": 0.1, "global": 0.3, "full": 0.4, "local": 0.2}
@@ -95,7 +96,7 @@ class Denoising(nn.Module):
     def forward(self, batch: LatentBatch, generator: torch.Generator) -> Tensor:
         texts = [caption_of(drawn, kind) for drawn, kind in zip(batch.scenes, caption_kinds(len(batch.scenes), generator), strict=True)]
         latents = batch.latents.to(self.unet.device)
-        noisy, timesteps, target = add_noise(self.scheduler, latents, generator)
+        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, MIDDLE)
         return F.mse_loss(self.unet(noisy, timesteps, self.text_states(texts)).sample.float(), target)
 
     @torch.no_grad()

@@ -45,6 +45,15 @@ def test_noisy_latents_and_targets_are_those_of_the_papers(kind: str) -> None:
     assert len(set(timesteps.tolist())) > 1 and 0 <= timesteps.min() and timesteps.max() < 1000
 
 
+def test_timesteps_can_be_drawn_from_the_middle() -> None:
+    latents = torch.zeros(4000, 1, 1, 1)
+    uniform, middle = (add_noise(new_scheduler(), latents, generator(2), at)[1].double() / 1000 for at in (None, -0.3))
+    assert uniform.mean().item() == pytest.approx(0.5, abs=0.02) and uniform.std().item() == pytest.approx(12**-0.5, abs=0.02)
+    logits = (middle / (1 - middle)).clamp(1e-3, 1e3).log()
+    assert logits.median().item() == pytest.approx(-0.3, abs=0.06)
+    assert (logits < 0.7).double().mean().item() == pytest.approx(0.841, abs=0.02)  # one standard deviation above the middle
+
+
 def test_the_last_timestep_of_the_demo_is_nothing_but_noise() -> None:
     assert shares(new_scheduler(), torch.tensor([999]))[0].item() < 1e-6
 

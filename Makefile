@@ -12,9 +12,9 @@ MODELS_VENV := build/models-venv
 MODELS_PYTHON := $(MODELS_VENV)/bin/python
 ARGS ?=
 
-.PHONY: test demo results lint format test-core test-host
+.PHONY: test demo results lint format test-core test-host test-web
 
-test: lint test-core test-host
+test: lint test-core test-host test-web
 
 $(VENV)/.ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,3 +46,10 @@ test-core: $(VENV)/.ready
 
 test-host: $(VENV)/.ready
 	$(BIN)/python tests/run_host_tests.py
+
+node_modules/.ready: package.json
+	npm install --silent --no-package-lock
+	touch $@
+
+test-web: node_modules/.ready
+	node --test tests/web/

@@ -8,6 +8,7 @@ from .apply import IFAdapterApply
 from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
+from .host.tokens import register_route
 from .layout import IFAdapterLayout
 from .loader import IFAdapterLoader
 from .semantic_map import IFAdapterSemanticMap
@@ -30,6 +31,7 @@ class IFAdapterExtension(ComfyExtension):
 async def comfy_entrypoint() -> IFAdapterExtension:
     try:
         register_folder()
+        register_route()
         return IFAdapterExtension()
     except Exception:  # the host reports a failing entry point in one line without its cause
         logging.exception("IFAdapter: the node pack could not be loaded")

@@ -7,6 +7,7 @@ from ..ifadapter_core.pictures import layout_picture
 from .image import to_image
 from .types import BoxesType, ElementsType, LayoutType
 
+EDITOR = "IFADAPTER_EDITOR"  # the widget of web/layout_widget.js; without it the layout is edited as text
 EXAMPLE = """{
   "caption": "a cat and a teapot on a wooden table",
   "boxes": [
@@ -32,6 +33,8 @@ class IFAdapterLayout(io.ComfyNode):
                     "layout",
                     multiline=True,
                     default=EXAMPLE,
+                    socketless=True,
+                    extra_dict={"widgetType": EDITOR},
                     tooltip="JSON: this pack's format (x, y, w, h as fractions of the canvas), the IFAdapter release's format (caption and "
                     "annotations, pixels of a 768 canvas), BOUNDING_BOX lists (pixels) or box elements of the box editor (thousandths).",
                 ),

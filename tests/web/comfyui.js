@@ -1,0 +1,218 @@
+// A real ComfyUI server with this pack, and a real browser on it.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import sparticuz from '@sparticuz/chromium'
+import { chromium } from 'playwright-core'
+
+const PACK = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const HOST = process.env.COMFYUI_PATH ?? join(homedir(), 'comfy', 'ComfyUI')
+const PYTHON = join(HOST, '.venv', 'bin', 'python')
+const START_MS = 180_000
+const WAIT_MS = 30_000
+const NODE_SIZE = [760, 640]
+
+export const RENDERERS = ['classic', 'Nodes 2.0']
+
+/** Why there can be no test in a browser here, or false. */
+export const skip = existsSync(PYTHON) ? false : `no ComfyUI with a .venv in ${HOST}`
+
+/** A server with an empty folder of its own. */
+export async function startServer() {
+  const base = mkdtempSync(join(tmpdir(), 'ifadapter-web-'))
+  for (const folder of ['custom_nodes', 'models', 'input', 'output', 'user']) mkdirSync(join(base, folder))
+  symlinkSync(PACK, join(base, 'custom_nodes', 'ComfyUI-IFAdapter'))
+  const port = await freePort()
+  const options = ['main.py', '--cpu', '--port', String(port), '--base-directory', base, '--disable-api-nodes']
+  const child = spawn(PYTHON, options, { cwd: HOST, stdio: ['ignore', 'pipe', 'pipe'] })
+  let log = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (log += data))
+  const url = `http://127.0.0.1:${port}`
+  const deadline = Date.now() + START_MS
+  while (!(await answers(url))) {
+    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`The server did not start:\n${log.slice(-2000)}`)
+    await pause(200)
+  }
+  return {
+    url,
+    async stop() {
+      child.kill('SIGTERM')
+      if (child.exitCode === null) await new Promise((done) => child.on('exit', done))
+      rmSync(base, { recursive: true, force: true })
+    }
+  }
+}
+
+export async function startBrowser() {
+  return chromium.launch({ args: ['--no-sandbox'], executablePath: await sparticuz.executablePath(), headless: true })
+}
+
+/** An empty workflow with one IFAdapter Layout node, in one of the two renderers. */
+export async function openEditor(browser, server, renderer, { layout = '', touch = false } = {}) {
+  const settings = {
+    'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
+    'Comfy.TutorialCompleted': true,
+    'Comfy.Workflow.Persist': false,
+    'Comfy.Graph.CanvasInfo': false
+  }
+  await fetch(`${server.url}/api/settings`, { method: 'POST', body: JSON.stringify(settings) })
+  const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, hasTouch: touch })
+  const page = await context.newPage()
+  page.setDefaultTimeout(WAIT_MS)
+  const errors = []
+  page.on('pageerror', (error) => errors.push(error.message))
+  await page.goto(server.url)
+  await page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph)
+  await page.evaluate(() => (window.app = window.comfyAPI.app.app))
+  await poll(async () => (await activeWorkflow(page)) !== null)
+  const first = await activeWorkflow(page)
+  await poll(async () => {
+    // ComfyUI may still be opening its own first workflow, which then comes to the front
+    if ((await activeWorkflow(page)) === first) await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
+    await pause(300)
+    return (await activeWorkflow(page)) !== first && (await page.evaluate(() => window.app.graph._nodes.length)) === 0
+  })
+  const editor = new Editor(page, errors)
+  await editor.addNode(layout)
+  return editor
+}
+
+/** The path of the workflow in front, or null while there is none. */
+function activeWorkflow(page) {
+  return page.evaluate(() => window.app.extensionManager?.workflow?.activeWorkflow?.path ?? null)
+}
+
+/** The editor on a page, as a user has it: mouse, keys, and what the node holds. */
+export class Editor {
+  constructor(page, errors) {
+    this.page = page
+    this.errors = errors
+    this.root = page.getByTestId('ifa-editor').first()
+    this.surface = page.getByTestId('ifa-surface').first()
+  }
+
+  async close() {
+    await this.page.context().close()
+  }
+
+  async addNode(layout, at = [100, 80]) {
+    await this.page.evaluate(
+      ([text, pos, size]) => {
+        const node = window.LiteGraph.createNode('IFAdapterLayout')
+        node.pos = pos
+        window.app.graph.add(node)
+        node.setSize(size)
+        node.widgets.find((widget) => widget.name === 'layout').value = text
+        window.app.canvas.ds.scale = 1
+        window.app.canvas.ds.offset = [100, 0]
+        window.app.canvas.setDirty(true, true)
+      },
+      [layout, at, NODE_SIZE]
+    )
+    await this.surface.waitFor()
+    await this.settled()
+  }
+
+  /** Until the surface stands still. */
+  async settled() {
+    let before = null
+    await poll(async () => {
+      const area = JSON.stringify(await this.surface.boundingBox())
+      const same = area === before && area !== 'null'
+      before = area
+      return same
+    })
+  }
+
+  /** What the node's widget holds. */
+  async value(index = 0) {
+    return this.page.evaluate((at) => window.app.graph._nodes[at].widgets.find((widget) => widget.name === 'layout').value, index)
+  }
+
+  async layout(index = 0) {
+    return JSON.parse(await this.value(index))
+  }
+
+  async boxes(index = 0) {
+    return (await this.layout(index)).boxes
+  }
+
+  /** The pixels of the page at a place of the surface, 0..1. */
+  async at([x, y]) {
+    const area = await this.surface.boundingBox()
+    return [area.x + x * area.width, area.y + y * area.height]
+  }
+
+  async drag(from, to, keys = []) {
+    const [start, end] = [await this.at(from), await this.at(to)]
+    for (const key of keys) await this.page.keyboard.down(key)
+    await this.dragPixels(start, end)
+    for (const key of [...keys].reverse()) await this.page.keyboard.up(key)
+  }
+
+  async dragPixels(start, end) {
+    await this.page.mouse.move(...start)
+    await this.page.mouse.down()
+    await this.page.mouse.move(...end, { steps: 10 })
+    await this.nextFrame()
+    await this.page.mouse.up()
+    await this.nextFrame()
+  }
+
+  async click(place, options = {}) {
+    await this.page.mouse.click(...(await this.at(place)), options)
+    await this.nextFrame()
+  }
+
+  async press(...keys) {
+    for (const key of keys) await this.page.keyboard.press(key)
+    await this.nextFrame()
+  }
+
+  async nextFrame() {
+    await this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+  }
+
+  tool(name) {
+    return this.root.locator(`[data-tool="${name}"]`)
+  }
+}
+
+/** Waits until something holds; the last try's error, or a plain one, if it never does. */
+export async function poll(holds, wait = WAIT_MS) {
+  const deadline = Date.now() + wait
+  for (;;) {
+    try {
+      if (await holds()) return
+      if (Date.now() > deadline) throw new Error(`It never came true: ${holds}`)
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
+    await pause(50)
+  }
+}
+
+function pause(milliseconds) {
+  return new Promise((done) => setTimeout(done, milliseconds))
+}
+
+async function answers(url) {
+  try {
+    return (await fetch(url)).ok
+  } catch {
+    return false
+  }
+}
+
+async function freePort() {
+  const server = createServer()
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address()
+  await new Promise((done) => server.close(done))
+  return port
+}

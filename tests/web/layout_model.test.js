@@ -1,0 +1,439 @@
+// What the editor's data promises, on many random layouts.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import * as model from '../../web/layout_model.js'
+
+const CANVAS = { width: 1000, height: 500 }
+const LEAST = model.minSides(CANVAS)
+const RUNS = 300
+
+/** Numbers in 0..1, the same for the same seed. */
+function random(seed) {
+  let state = seed * 2654435761 + 1
+  return () => {
+    state = (Math.imul(state ^ (state >>> 15), 1 | state) + 0x6d2b79f5) | 0
+    const mixed = Math.imul(state ^ (state >>> 7), 61 | state) ^ state
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+function frame(next) {
+  const w = LEAST.w + next() * (1 - LEAST.w)
+  const h = LEAST.h + next() * (1 - LEAST.h)
+  return { x: next() * (1 - w), y: next() * (1 - h), w, h }
+}
+
+function layout(next, count = Math.floor(next() * 6) + 1) {
+  const parts = Array.from({ length: count }, (_, index) => ({
+    ...frame(next),
+    caption: next() < 0.2 ? '' : `thing ${index}`,
+    hidden: next() < 0.2,
+    locked: next() < 0.2
+  }))
+  return model.add({ version: 1, caption: 'a picture', boxes: [] }, parts).layout
+}
+
+function forMany(property) {
+  for (let seed = 1; seed <= RUNS; seed += 1) property(random(seed), seed)
+}
+
+const near = (a, b) => Math.abs(a - b) < 1e-9
+const same = (a, b) => ['x', 'y', 'w', 'h'].every((key) => near(a[key], b[key]))
+const inside = (box) => box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1 + 1e-9 && box.y + box.h <= 1 + 1e-9
+
+// Reading and writing
+
+test('what is written is read back the same', () => {
+  forMany((next) => {
+    const given = layout(next)
+    assert.deepEqual(model.parse(model.serialize(given), CANVAS), given)
+  })
+})
+
+test('keys that nobody knows are kept, of the layout and of its boxes', () => {
+  const text = JSON.stringify({ caption: '', mood: 'calm', boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }] })
+  const written = JSON.parse(model.serialize(model.parse(text, CANVAS)))
+  assert.equal(written.mood, 'calm')
+  assert.equal(written.boxes[0].depth, 3)
+})
+
+test('a run sees neither hidden boxes nor what only the editor needs', () => {
+  forMany((next) => {
+    const given = layout(next)
+    const run = JSON.parse(model.serializeForRun(given))
+    assert.deepEqual(
+      run.boxes.map((box) => box.caption),
+      given.boxes.filter((box) => !box.hidden).map((box) => box.caption)
+    )
+    const recoloured = model.change(given, given.boxes.map((box) => box.id), () => ({ color: '#123456', locked: true }))
+    assert.equal(model.serializeForRun(recoloured), model.serializeForRun(given))
+  })
+})
+
+test('every format of the node is read, and means the same box', () => {
+  const expected = { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }
+  const values = {
+    own: { boxes: [{ x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }] },
+    release: { annotations: [{ box: [76.8, 153.6, 384, 460.8], caption: 'a cat' }] },
+    'release with its own canvas': { width: 100, height: 10, annotations: [{ box: [10, 2, 50, 6], caption: ['a cat', 'a pet'] }] },
+    'bounding boxes': [{ x: 100, y: 100, width: 500, height: 300, metadata: { desc: 'a cat' } }],
+    'one bounding box': { x: 100, y: 100, width: 500, height: 300, label: 'a cat' },
+    frames: [[{ x: 100, y: 100, width: 500, height: 300, label: 'a cat' }]],
+    elements: [{ bbox: [200, 100, 800, 600], desc: 'a cat' }]
+  }
+  for (const [name, value] of Object.entries(values)) {
+    for (const given of [value, JSON.stringify(value)]) {
+      const [box] = model.parse(given, CANVAS).boxes
+      assert.ok(same(box, expected) && box.caption === 'a cat', name)
+    }
+  }
+})
+
+test('nothing is an empty layout', () => {
+  for (const value of ['', '  ', '[]', null, undefined, []]) assert.deepEqual(model.parse(value, CANVAS).boxes, [])
+})
+
+test('other formats bring the boxes back, to a pixel or a thousandth', () => {
+  forMany((next) => {
+    const given = layout(next)
+    const back = model.parse(model.toRelease(given, CANVAS), CANVAS)
+    given.boxes.forEach((box, index) => assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS)))
+    const elements = model.parse(model.toElements(given), CANVAS)
+    given.boxes.forEach((box, index) => {
+      for (const key of ['x', 'y', 'w', 'h']) assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
+      assert.equal(elements.boxes[index].caption, box.caption)
+    })
+  })
+})
+
+test('what is no layout is refused by name', () => {
+  const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
+  const cases = [
+    ['{"boxes": [', /not JSON/],
+    ['7', /a number of no known format/],
+    ['{"cats": 1}', /an object of no known format/],
+    [{ version: 2, boxes: [] }, /format version 2.*Update/],
+    [{ boxes: 'none' }, /"boxes" must be a list, got text/],
+    [{ boxes: [box, 3] }, /Box 2 must be an object.*a number/],
+    [{ boxes: [{ x: 0, y: 0, w: 1, caption: 'a' }] }, /Box 1 lacks h/],
+    [{ boxes: [{ ...box, w: '1' }] }, /Box 1: w must be a number, got text/],
+    [{ boxes: [{ ...box, w: 0 }] }, /Box 1 has no area/],
+    [{ boxes: [{ ...box, h: -1 }] }, /Box 1 has no area/],
+    [{ boxes: [{ ...box, caption: 5 }] }, /Box 1: caption must be text/],
+    [{ boxes: [{ ...box, strength: null, caption: {} }] }, /Box 1: caption must be text/],
+    [{ boxes: [], caption: 3 }, /caption must be text/],
+    [{ boxes: Array(101).fill(box) }, /101 boxes; at most 100/],
+    [{ annotations: [{ box: [1, 2, 3], caption: 'a' }] }, /\[x, y, w, h\]/],
+    [[{ bbox: ['a', 0, 1, 1] }], /ymin, xmin/]
+  ]
+  for (const [value, message] of cases) {
+    assert.throws(() => model.parse(value, CANVAS), (error) => error instanceof model.LayoutError && message.test(error.message), String(message))
+  }
+})
+
+test('colours that are none, and ids that are missing or double, are replaced', () => {
+  const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
+  const { boxes } = model.parse({ boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] }, CANVAS)
+  assert.equal(new Set(boxes.map((each) => each.id)).size, 3)
+  assert.equal(boxes[0].id, 'one')
+  assert.ok(boxes.every((each) => model.isColor(each.color)))
+})
+
+// Frames
+
+test('pixels there and back change nothing', () => {
+  forMany((next) => {
+    const pixels = model.toPixels(frame(next), CANVAS)
+    assert.deepEqual(model.toPixels(model.fromPixels(pixels, CANVAS), CANVAS), pixels)
+  })
+})
+
+test('a move keeps the size, stays inside, and undoes itself where nothing was in the way', () => {
+  forMany((next) => {
+    const start = frame(next)
+    const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
+    const there = model.moved(start, dx, dy)
+    assert.ok(inside(there) && near(there.w, start.w) && near(there.h, start.h))
+    if (near(there.x, start.x + dx) && near(there.y, start.y + dy)) assert.ok(same(model.moved(there, -dx, -dy), start))
+  })
+})
+
+test('a handle moves its own sides only, leaves a smallest size, and undoes itself', () => {
+  forMany((next) => {
+    const start = frame(next)
+    for (const handle of model.HANDLES) {
+      const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
+      const there = model.resized(start, handle, dx, dy, LEAST)
+      assert.ok(inside(there), handle)
+      assert.ok(there.w >= LEAST.w - 1e-9 && there.h >= LEAST.h - 1e-9, handle)
+      if (!handle.includes('w')) assert.ok(near(there.x, start.x), handle)
+      if (!handle.includes('e')) assert.ok(near(there.x + there.w, start.x + start.w), handle)
+      if (!handle.includes('n')) assert.ok(near(there.y, start.y), handle)
+      if (!handle.includes('s')) assert.ok(near(there.y + there.h, start.y + start.h), handle)
+      const back = model.resized(there, handle, start.x + start.w - there.x - there.w || start.x - there.x, start.y + start.h - there.y - there.h || start.y - there.y, LEAST)
+      assert.ok(same(back, start), handle)
+    }
+  })
+})
+
+test('a drawn frame does not depend on the corner it was begun at', () => {
+  forMany((next) => {
+    const [a, b] = [
+      { x: next() * 1.4 - 0.2, y: next() * 1.4 - 0.2 },
+      { x: next() * 1.4 - 0.2, y: next() * 1.4 - 0.2 }
+    ]
+    const drawn = model.spanned(a, b)
+    assert.deepEqual(drawn, model.spanned({ x: b.x, y: a.y }, { x: a.x, y: b.y }))
+    assert.ok(inside(drawn) && drawn.w >= 0 && drawn.h >= 0)
+  })
+})
+
+test('clamping moves before it shrinks, and does nothing twice', () => {
+  assert.ok(same(model.clamp({ x: 0.9, y: -0.5, w: 0.5, h: 2 }), { x: 0.5, y: 0, w: 0.5, h: 1 }))
+  forMany((next) => {
+    const once = model.clamp({ x: next() * 4 - 2, y: next() * 4 - 2, w: next() * 2, h: next() * 2 })
+    assert.ok(inside(once))
+    assert.ok(same(model.clamp(once), once))
+  })
+})
+
+test('a group that is stretched carries its members along', () => {
+  forMany((next) => {
+    const members = [frame(next), frame(next), frame(next)]
+    const [from, to] = [model.bounds(members), frame(next)]
+    const there = members.map((member) => model.carried(member, from, to))
+    assert.ok(same(model.bounds(there), to))
+    there.forEach((member, index) => assert.ok(same(model.carried(member, to, from), members[index])))
+  })
+})
+
+// Snapping
+
+test('snapping to the grid puts the moving edges on it, once and for all', () => {
+  const step = { x: 0.05, y: 0.1 }
+  const onGrid = (value, size) => near(value / size, Math.round(value / size))
+  forMany((next) => {
+    const start = frame(next)
+    for (const handle of ['move', ...model.HANDLES]) {
+      const once = model.snappedToGrid(start, handle, step, LEAST)
+      assert.ok(inside(once), handle)
+      assert.ok(same(model.snappedToGrid(once, handle, step, LEAST), once), handle)
+      if (handle === 'e' && once.w > LEAST.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
+      if (handle === 'n' && once.h > LEAST.h + 1e-9) assert.ok(onGrid(once.y, step.y))
+    }
+  })
+})
+
+test('a frame clings to edges and middles of others that are near, and says which', () => {
+  const other = { x: 0.5, y: 0.1, w: 0.2, h: 0.2 }
+  const reach = { x: 0.01, y: 0.01 }
+  const moving = { x: 0.295, y: 0.6, w: 0.2, h: 0.13 }
+  const { frame: moved, guides } = model.aligned(moving, 'move', [other], reach, LEAST)
+  assert.ok(near(moved.x + moved.w, 0.5) && near(moved.y, moving.y))
+  assert.deepEqual(guides, [{ axis: 'x', at: 0.5 }])
+  const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, LEAST)
+  assert.ok(near(resized.frame.x, 0.1) && near(resized.frame.w, 0.4))
+  const far = model.aligned({ x: 0.33, y: 0.61, w: 0.1, h: 0.1 }, 'move', [other], { x: 0.001, y: 0.001 }, LEAST)
+  assert.deepEqual([far.frame.x, far.guides], [0.33, []])
+})
+
+test('the middle of the canvas is a line to cling to', () => {
+  const { frame: moved } = model.aligned({ x: 0.395, y: 0.1, w: 0.2, h: 0.13 }, 'move', [], { x: 0.01, y: 0.01 }, LEAST)
+  assert.ok(near(moved.x + moved.w / 2, 0.5))
+})
+
+// What lies where
+
+function stack() {
+  const at = (x, y, w, h) => ({ x, y, w, h, caption: 'a thing' })
+  return model.add({ caption: '', boxes: [] }, [at(0, 0, 0.6, 0.6), at(0.2, 0.2, 0.6, 0.6), at(0.3, 0.3, 0.1, 0.1), at(0.85, 0.85, 0.1, 0.1)])
+}
+
+test('the nearest box is hit first, and a second pick goes below it and around', () => {
+  const { layout: given, ids } = stack()
+  assert.deepEqual(model.boxesAt(given, 0.35, 0.35), [ids[2], ids[1], ids[0]])
+  assert.equal(model.boxBelow(given, 0.35, 0.35, null), ids[2])
+  assert.equal(model.boxBelow(given, 0.35, 0.35, ids[2]), ids[1])
+  assert.equal(model.boxBelow(given, 0.35, 0.35, ids[0]), ids[2])
+  assert.equal(model.boxBelow(given, 0.99, 0.01, ids[0]), null)
+})
+
+test('hidden boxes are neither hit nor counted', () => {
+  const { layout: given, ids } = stack()
+  const hidden = model.change(given, [ids[2]], () => ({ hidden: true }))
+  assert.deepEqual(model.boxesAt(hidden, 0.35, 0.35), [ids[1], ids[0]])
+  assert.deepEqual(model.overlaps(hidden).get(ids[0]), [2])
+  assert.deepEqual(model.overlaps(hidden).get(ids[2]), [])
+})
+
+test('overlap is mutual and needs an area', () => {
+  forMany((next) => {
+    const given = model.change(layout(next), [], (box) => box)
+    const numbers = model.overlaps(given)
+    given.boxes.forEach((box, index) => {
+      for (const number of numbers.get(box.id)) assert.ok(numbers.get(given.boxes[number - 1].id).includes(index + 1))
+    })
+  })
+  assert.equal(model.overlap({ x: 0, y: 0, w: 0.5, h: 1 }, { x: 0.5, y: 0, w: 0.5, h: 1 }), false)
+})
+
+test('a marquee takes what it touches', () => {
+  const { layout: given, ids } = stack()
+  assert.deepEqual(model.boxesIn(given, { x: 0.7, y: 0.7, w: 0.3, h: 0.3 }), [ids[1], ids[3]])
+})
+
+// Changes
+
+test('nothing changes what it is given', () => {
+  forMany((next) => {
+    const given = layout(next)
+    const before = JSON.stringify(given)
+    const ids = given.boxes.filter(() => next() < 0.5).map((box) => box.id)
+    model.change(given, ids, () => ({ caption: 'new' }))
+    model.remove(given, ids)
+    model.duplicate(given, ids, { x: 0.1, y: 0.1 })
+    for (const where of ['front', 'forward', 'backward', 'back']) model.reorder(given, ids, where)
+    if (ids.length) model.moveTo(given, ids[0], 0)
+    assert.equal(JSON.stringify(given), before)
+  })
+})
+
+test('reordering loses nothing and keeps the order among those that move and among those that stay', () => {
+  forMany((next) => {
+    const given = layout(next)
+    const chosen = new Set(given.boxes.filter(() => next() < 0.5).map((box) => box.id))
+    const order = (boxes, member) => boxes.filter((box) => chosen.has(box.id) === member).map((box) => box.id)
+    for (const where of ['front', 'forward', 'backward', 'back']) {
+      const { boxes } = model.reorder(given, [...chosen], where)
+      assert.deepEqual(order(boxes, true), order(given.boxes, true), where)
+      assert.deepEqual(order(boxes, false), order(given.boxes, false), where)
+    }
+  })
+})
+
+test('one step forward and one back is where it was, unless it stood at the front', () => {
+  const { layout: given, ids } = stack()
+  const forward = model.reorder(given, [ids[1]], 'forward')
+  assert.deepEqual(forward.boxes.map((box) => box.id), [ids[0], ids[2], ids[1], ids[3]])
+  assert.deepEqual(model.reorder(forward, [ids[1]], 'backward'), given)
+  assert.deepEqual(model.reorder(given, [ids[3]], 'forward'), given)
+  assert.deepEqual(model.reorder(given, [ids[2], ids[3]], 'forward'), given)
+  assert.deepEqual(model.reorder(given, [ids[0]], 'front').boxes.at(-1).id, ids[0])
+  assert.deepEqual(model.reorder(given, [ids[3]], 'back').boxes[0].id, ids[3])
+})
+
+test('a box can be moved to any place in the order', () => {
+  forMany((next) => {
+    const given = layout(next)
+    const box = given.boxes[Math.floor(next() * given.boxes.length)]
+    const place = Math.floor(next() * given.boxes.length)
+    const { boxes } = model.moveTo(given, box.id, place)
+    assert.equal(boxes[place].id, box.id)
+    assert.deepEqual(new Set(boxes), new Set(given.boxes))
+  })
+})
+
+test('copies stand in front with ids of their own and the same words', () => {
+  forMany((next) => {
+    const given = layout(next)
+    const ids = given.boxes.filter(() => next() < 0.6).map((box) => box.id)
+    const { layout: both, ids: copies } = model.duplicate(given, ids, { x: 0.05, y: 0.05 })
+    assert.equal(both.boxes.length, given.boxes.length + ids.length)
+    assert.deepEqual(both.boxes.slice(0, given.boxes.length), given.boxes)
+    assert.equal(new Set(both.boxes.map((box) => box.id)).size, both.boxes.length)
+    assert.deepEqual(copies, both.boxes.slice(given.boxes.length).map((box) => box.id))
+    const captions = given.boxes.filter((box) => ids.includes(box.id)).map((box) => box.caption)
+    assert.deepEqual(both.boxes.slice(given.boxes.length).map((box) => box.caption), captions)
+    assert.ok(both.boxes.every(inside))
+  })
+})
+
+test('a layout that is full takes no more boxes', () => {
+  const full = { caption: '', boxes: Array.from({ length: 100 }, (_, index) => ({ id: `b${index}`, x: 0, y: 0, w: 1, h: 1 })) }
+  assert.throws(() => model.add(full, [{ x: 0, y: 0, w: 1, h: 1 }]), /At most 100/)
+})
+
+test('new boxes get the colour that is used least, and the free place', () => {
+  let given = { caption: '', boxes: [] }
+  for (const color of model.COLORS) {
+    const place = model.freePlace(given)
+    const shrunk = { x: place.x + 1e-9, y: place.y + 1e-9, w: place.w - 2e-9, h: place.h - 2e-9 }
+    assert.deepEqual(model.boxesIn(given, shrunk), [])
+    given = model.add(given, [place]).layout
+    assert.equal(given.boxes.at(-1).color, color)
+  }
+  assert.ok(same(model.freePlace({ boxes: [] }), { x: 1 / 3, y: 1 / 3, w: 1 / 3, h: 1 / 3 }))
+})
+
+// History
+
+test('undoing everything and redoing everything is the same layout', () => {
+  forMany((next) => {
+    const first = layout(next)
+    const history = new model.History(first)
+    const states = [first]
+    for (let step = 0; step < 20; step += 1) {
+      const id = history.present.boxes[0]?.id
+      const changed = next() < 0.5 && id ? model.change(history.present, [id], () => ({ caption: `${step}` })) : model.add(history.present, [frame(next)]).layout
+      history.record(changed)
+      states.push(changed)
+    }
+    const last = history.present
+    for (const state of states.slice(0, -1).reverse()) assert.deepEqual(history.undo(), state)
+    assert.equal(history.canUndo, false)
+    while (history.canRedo) history.redo()
+    assert.deepEqual(history.present, last)
+  })
+})
+
+test('typing is one step, until something else happens', () => {
+  const { layout: given, ids } = stack()
+  const history = new model.History(given)
+  const typed = (id, caption) => model.change(history.present, [id], () => ({ caption }))
+  for (const text of ['a', 'a c', 'a cat']) history.record(typed(ids[0], text), `caption ${ids[0]}`)
+  history.close()
+  for (const text of ['a cat!', 'a cat!!']) history.record(typed(ids[0], text), `caption ${ids[0]}`)
+  assert.equal(history.undo().boxes[0].caption, 'a cat')
+  assert.equal(history.undo().boxes[0].caption, 'a thing')
+  assert.equal(history.canUndo, false)
+})
+
+test('what says the same is no step, and a new change forgets what was undone', () => {
+  const { layout: given, ids } = stack()
+  const history = new model.History(given)
+  history.record({ ...given })
+  assert.equal(history.canUndo, false)
+  history.record(model.remove(given, [ids[0]]))
+  history.undo()
+  history.record(model.remove(given, [ids[1]]))
+  assert.equal(history.canRedo, false)
+})
+
+test('old steps are forgotten, not new ones', () => {
+  const history = new model.History({ caption: '0', boxes: [] })
+  for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1) history.record({ caption: `${step}`, boxes: [] })
+  while (history.canUndo) history.undo()
+  assert.equal(history.present.caption, '50')
+})
+
+// Words
+
+test('a box is told with its number, words, place and state', () => {
+  const { layout: given, ids } = model.add({ caption: '', boxes: [] }, [
+    { x: 0, y: 0, w: 0.1, h: 0.1 },
+    { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: ' red cat ', locked: true }
+  ])
+  assert.equal(model.describe(given, ids[0], CANVAS), 'Box 1: no caption, 0, 0, 100 x 50 pixels')
+  assert.equal(model.describe(given, ids[1], CANVAS), 'Box 2: red cat, 100, 100, 500 x 300 pixels, locked')
+})
+
+test('boxes that a run would refuse are known beforehand', () => {
+  const { layout: given, ids } = model.add({ caption: '', boxes: [] }, [
+    { x: 0, y: 0, w: 1, h: 1, caption: '  ' },
+    { x: 0, y: 0, w: 1, h: 1, caption: 'a' },
+    { x: 0, y: 0, w: 1, h: 1, hidden: true }
+  ])
+  assert.deepEqual(model.withoutCaption(given), [ids[0]])
+})

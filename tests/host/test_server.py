@@ -338,6 +338,28 @@ def figures_of(layout: Layout) -> list[Figure]:
     ]
 
 
+# What the editor asks
+
+
+def ask_for_tokens(server: Server, body: Any) -> Any:
+    url = f"http://{server.address}/ifadapter/tokens"
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=RUN_S) as answer:
+        return json.load(answer)
+
+
+def test_tokens_are_counted_with_start_and_end(server: Server) -> None:
+    texts = ["", "a ginger cat", "(a ginger cat:1.2)", "cat " * 100]
+    assert ask_for_tokens(server, {"texts": texts}) == {"counts": [2, 5, 5, 102]}
+
+
+@pytest.mark.parametrize("body", [[], {}, {"texts": "cat"}, {"texts": [1]}, {"texts": ["cat"] * 1001}])
+def test_a_wrong_question_about_tokens(server: Server, body: Any) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask_for_tokens(server, body)
+    assert caught.value.code == 400
+    assert "texts" in json.load(caught.value)["error"]
+
+
 # Errors that reach the API user
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -102,7 +103,7 @@ def _wrap(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, wi
 
 
 def _font(picture: Image.Image) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(max(12, max(picture.size) // 44))
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(max(12, max(picture.size) // 44)))
 
 
 def _preview_size(width: int, height: int) -> tuple[int, int]:

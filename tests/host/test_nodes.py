@@ -123,9 +123,14 @@ def test_everything_is_explained(node_id):
     assert all(shown["output_tooltips"])
 
 
-def test_pack_exports_its_entry_point_only():
+def test_pack_exports_its_entry_point_and_its_scripts_only():
     module = sys.modules[nodes.NODE_CLASS_MAPPINGS["IFAdapterLoader"].__module__.removesuffix(".nodes.loader")]
-    assert module.__all__ == ["comfy_entrypoint"]
+    assert module.__all__ == ["WEB_DIRECTORY", "comfy_entrypoint"]
+    assert sorted(path.name for path in (Path(module.__file__).parent / module.WEB_DIRECTORY).glob("*.js")) == [
+        "layout_model.js",
+        "layout_view.js",
+        "layout_widget.js",
+    ]
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")
 
 

@@ -236,20 +236,18 @@ def _sample(stage: Stage, average: EMAModel | None, trained: list[nn.Parameter],
         stage.sheet(generator(seed)).save(path)
 
 
-class _averaged:  # noqa: N801  # a context manager
+@contextmanager
+def _averaged(average: EMAModel | None, trained: list[nn.Parameter]) -> Iterator[None]:
     """Within it the trained parameters hold their moving average."""
-
-    def __init__(self, average: EMAModel | None, trained: list[nn.Parameter]) -> None:
-        self.average, self.trained = average, trained
-
-    def __enter__(self) -> None:
-        if self.average:
-            self.average.store(self.trained)
-            self.average.copy_to(self.trained)
-
-    def __exit__(self, *error: object) -> None:
-        if self.average:
-            self.average.restore(self.trained)
+    if average is None:
+        yield
+        return
+    average.store(trained)
+    average.copy_to(trained)
+    try:
+        yield
+    finally:
+        average.restore(trained)
 
 
 class _Losses:

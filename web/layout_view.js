@@ -6,7 +6,7 @@
 //   changed()                   the value is another now; called often
 //   committed()                 a change is complete: a gesture, or a caption that was left
 //   countTokens(texts)          promise of one number for each text, or null where it is not known
-//   presets                     { list(), load(name), save(name, text), remove(name) }, all promises; or null
+//   presets                     { list(), load(name), save(name, text), remove(name) }, all promises
 //   lastResult()                URL of the last picture that was made, or null
 //   preference(name, value?)    reads or keeps a setting of this editor
 //   forward(event)              gives a wheel or middle-button event to the graph
@@ -40,19 +40,19 @@ const ICONS = {
   add: 'M8 2v12M2 8h12',
   full: 'M2 2h12v12H2z',
   undo: 'M6 3 2.5 6.5 6 10M3 6.5h6.5a4 4 0 0 1 0 8H6',
-  redo: 'M10 3l3.500 3.500L10 10M13 6.500H6.500a4 4 0 0 0 0 8H10',
+  redo: 'M10 3l3.5 3.5L10 10M13 6.5H6.5a4 4 0 0 0 0 8H10',
   copy: 'M5 5h9v9H5zM11 5V2H2v9h3',
-  remove: 'M3 4h10M6 4V2h4v2M4.500 4l.7 10h5.600l.7-10',
+  remove: 'M3 4h10M6 4V2h4v2M4.5 4l.7 10h5.6l.7-10',
   grid: 'M2 2h12v12H2zM6 2v12M10 2v12M2 6h12M2 10h12',
   guides: 'M8 1v14M3 4h10M5 12h6',
   picture: 'M2 3h12v10H2zM2 11l4-4 3 3 2-2 3 3',
   exchange: 'M5 2v9M2 8l3 3 3-3M11 14V5M8 8l3-3 3 3',
   star: 'M3 2h10v12l-5-4-5 4z',
   expand: 'M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4',
-  eye: 'M1 8s2.500-5 7-5 7 5 7 5-2.500 5-7 5-7-5-7-5zM8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4',
-  hidden: 'M1 8s2.500-5 7-5 7 5 7 5-2.500 5-7 5-7-5-7-5zM2 14 14 2',
+  eye: 'M1 8s2.5-5 7-5 7 5 7 5-2.5 5-7 5-7-5-7-5zM8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4',
+  hidden: 'M1 8s2.5-5 7-5 7 5 7 5-2.5 5-7 5-7-5-7-5zM2 14 14 2',
   lock: 'M3 7h10v7H3zM5 7V5a3 3 0 0 1 6 0v2',
-  unlock: 'M3 7h10v7H3zM5 7V5a3 3 0 0 1 5.800-1',
+  unlock: 'M3 7h10v7H3zM5 7V5a3 3 0 0 1 5.8-1',
   up: 'M3 10l5-5 5 5',
   down: 'M3 6l5 5 5-5',
   grip: 'M5 4h6M5 8h6M5 12h6',
@@ -775,17 +775,15 @@ export class LayoutEditor {
   onPointerUp(event) {
     if (!this.gesture) return
     event.stopPropagation()
+    if (this.gesture.started) this.applyGesture()
+    const { draft } = this
     const { kind, started, frame, click } = this.gesture
-    if (started) this.applyGesture()
-    const draft = this.draft
-    const drawn = this.gesture.frame ?? frame
     this.endGesture()
     if (!started) {
       if (kind === 'draw' || kind === 'marquee') this.select([], false)
-      else if (click && this.selection.length === 1 && click !== this.selection[0]) this.select([click])
-      else if (click && this.selection.length > 1) this.select([click])
-    } else if (kind === 'draw' && drawn && drawn.w >= this.least.w && drawn.h >= this.least.h) {
-      const { layout, ids } = model.add(this.history.present, [drawn])
+      else if (click && (this.selection.length > 1 || click !== this.selection[0])) this.select([click])
+    } else if (kind === 'draw' && frame && frame.w >= this.least.w && frame.h >= this.least.h) {
+      const { layout, ids } = model.add(this.history.present, [frame])
       this.record(layout)
       this.select(ids)
     } else if (draft) this.record(draft)

@@ -80,3 +80,8 @@ class IFAdapter(nn.Module):
             boxes=boxes.detach().to(device="cpu", dtype=torch.float32),
             strengths=(1.0,) * count,
         )
+
+    def no_instances(self) -> InstanceTokens:
+        """The tokens of an empty layout, float32 on the CPU."""
+        none = torch.zeros(0, self.config.tokens_per_instance, self.config.resampler.token_width)
+        return InstanceTokens(cond=none, uncond=none, boxes=torch.zeros(0, 4), strengths=())

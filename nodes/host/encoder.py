@@ -23,8 +23,7 @@ def encode_layout(ifadapter: Any, clip: Any, layout: Layout) -> InstanceTokens:
     keep = comfy.model_management.intermediate_device()
     canvas = (layout.width, layout.height)
     if not layout.instances:
-        none = torch.zeros(0, adapter.config.tokens_per_instance, adapter.config.resampler.token_width)
-        return InstanceTokens(none, none, torch.zeros(0, 4), (), canvas)
+        return replace(adapter.no_instances(), canvas=canvas)
     phrases = encode_phrases(clip, layout.local_descriptions, adapter.config)
     comfy.model_management.load_models_gpu([ifadapter])
     device = ifadapter.load_device

@@ -58,8 +58,12 @@ def _first_chunks(clip: Any, local_descriptions: Sequence[str], config: IFAdapte
 
 
 def _end_of_text(clip: Any, encoder: str, chunk: list) -> int:
-    """Position of the first EOT; an embedding is a tensor in the token list, not a number."""
     end = getattr(getattr(clip.tokenizer, f"clip_{encoder}", None), "end_token", END_OF_TEXT)
+    return first_end(chunk, end)
+
+
+def first_end(chunk: list, end: int) -> int:
+    """Position of the first EOT among the tokens of a chunk; an embedding is a tensor there, not a number."""
     return next(index for index, (token, *_) in enumerate(chunk) if isinstance(token, numbers.Integral) and token == end)
 
 

@@ -12,6 +12,8 @@ import comfy.sd1_clip
 from aiohttp import web
 from server import PromptServer
 
+from .text import first_end
+
 ROUTE = "/ifadapter/tokens"
 MOST_TEXTS = 1000  # in one question
 
@@ -21,8 +23,8 @@ def count_tokens(texts: Sequence[str]) -> list[int]:
     tokenizer = _tokenizer()
     counts = []
     for text in texts:
-        parts = tokenizer.tokenize_with_weights(text)
-        counts.append(2 + sum(_content(part, tokenizer.end_token) for part in parts))
+        chunks = tokenizer.tokenize_with_weights(text)
+        counts.append(2 + sum(first_end(chunk, tokenizer.end_token) - 1 for chunk in chunks))  # the start stands before
     return counts
 
 
@@ -50,9 +52,3 @@ async def _answer(request: web.Request) -> web.Response:
 @lru_cache(maxsize=1)
 def _tokenizer() -> Any:
     return comfy.sd1_clip.SDTokenizer()
-
-
-def _content(part: list, end: int) -> int:
-    """Tokens between the start and the end of one chunk of 77."""
-    tokens = [token for token, *_ in part]
-    return tokens.index(end) - 1 if end in tokens else len(tokens) - 1

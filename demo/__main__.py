@@ -11,7 +11,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ifadapter_core.layout import Layout, from_json
-from training.painter import GUIDANCE, METHODS, STEPS, Painter, Pixels
+from training.painter import METHODS, Painter, Pixels
+from training.sampling import GUIDANCE, STEPS
 from training.scene import Figure
 from training.sheet import comparison
 from training.verifier import ATTRIBUTES, Verdict, verify

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,6 +29,13 @@ class RowGroup:
     tokens: Tensor
     boxes: Tensor
     strengths: tuple[float, ...]
+    geometries: dict[tuple[int, int], Geometry] = field(default_factory=dict, compare=False)
+
+    def geometry(self, height: int, width: int) -> Geometry:
+        """Of the boxes on a layer's grid; built once."""
+        if (height, width) not in self.geometries:
+            self.geometries[height, width] = build_geometry(self.boxes, height, width)
+        return self.geometries[height, width]
 
 
 class AdaptedUNet(nn.Module):
@@ -40,7 +47,6 @@ class AdaptedUNet(nn.Module):
         self.adapter = adapter
         self.groups: Sequence[RowGroup] = ()  # of the present forward pass, and of the backward pass that belongs to it
         self.latent_size = (0, 0)
-        self.geometries: dict[tuple[int, int], list[Geometry]] = {}  # by grid
         processors = dict(unet.attn_processors)
         names = list(processors)
         for layer in adapter.config.layers:
@@ -51,7 +57,6 @@ class AdaptedUNet(nn.Module):
         """latents (B, C, h, w), timesteps (B,) -> the UNet's prediction (B, C, h, w). Rows in no group see no instances."""
         self.groups = [group for group in groups if len(group.boxes)]
         self.latent_size = (latents.shape[-2], latents.shape[-1])
-        self.geometries = {}
         added = conditioning.added or None
         return self.unet(latents, timesteps, conditioning.text_states, added_cond_kwargs=added).sample
 
@@ -65,17 +70,12 @@ class AdaptedUNet(nn.Module):
         tokens = [group.tokens.flatten(0, 1) for group in self.groups]  # R * N, M, D each
         projected: KeysValues = self.adapter.projections[key](torch.cat(tokens))
         parts = zip(*(x.to(q.dtype).split([len(part) for part in tokens]) for x in (projected.k, projected.v)), strict=True)
-        for group, (k, v), geometry in zip(self.groups, parts, self._geometries(q.shape[1]), strict=True):
+        cells = grid_of(q.shape[1], *self.latent_size)
+        for group, (k, v) in zip(self.groups, parts, strict=True):
             rows = torch.tensor(group.rows, device=q.device)
             instances = KeysValues(*(x.unflatten(0, group.tokens.shape[:2]) for x in (k, v)))
-            out = out.index_add(0, rows, layer(q[rows], instances, geometry, group.strengths, attend).to(q.dtype))
+            out = out.index_add(0, rows, layer(q[rows], instances, group.geometry(*cells), group.strengths, attend).to(q.dtype))
         return out
-
-    def _geometries(self, tokens: int) -> list[Geometry]:
-        grid = grid_of(tokens, *self.latent_size)
-        if grid not in self.geometries:
-            self.geometries[grid] = [build_geometry(group.boxes, *grid) for group in self.groups]
-        return self.geometries[grid]
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:

@@ -24,10 +24,8 @@ from ifadapter_core.tokens import PhraseEmbeddings
 
 from .adapted_unet import AdaptedUNet, RowGroup
 from .base_model import BaseModel
-from .sampling import add_noise, canvas_of, sample_layouts
+from .sampling import GUIDANCE, STEPS, add_noise, canvas_of, sample_layouts
 from .sheet import grid, to_image
-
-SHEET_STEPS, SHEET_GUIDANCE = 20, 2.0
 
 
 class LayoutBatch(NamedTuple):
@@ -174,7 +172,7 @@ class AdapterStage:
         batches: Dataset[LayoutBatch],
         held_out: Sequence[Layout],
         gradient_checkpointing: bool = False,
-        guidance: float = SHEET_GUIDANCE,
+        guidance: float = GUIDANCE,
     ) -> None:
         if gradient_checkpointing:
             base.unet.enable_gradient_checkpointing()
@@ -187,7 +185,7 @@ class AdapterStage:
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
         """Layouts above, what the adapter makes of them below."""
-        pictures = sample_layouts(self.objective.adapted, self.base, self.held_out, generator, SHEET_STEPS, self.guidance)
+        pictures = sample_layouts(self.objective.adapted, self.base, self.held_out, generator, STEPS, self.guidance)
         size = (pictures.shape[-1], pictures.shape[-2])
         drawn = [layout_picture(layout).resize(size) for layout in self.held_out]
         return grid([drawn, [to_image(picture) for picture in pictures]])

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from ifadapter_core.tokens import PhraseEmbeddings
 
+from .latents import decode, encode
+from .vocabulary import token_ids
+
 SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # in the files of SDXL only
 
 
@@ -87,17 +90,13 @@ class BaseModel(nn.Module):
     def text_width(self) -> int:
         return sum(encoder.config.hidden_size for encoder in self.text_encoders)
 
-    @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32."""
-        with torch.autocast(self.device.type, enabled=False):
-            latents = self.vae.encode(images.to(self.device, self.vae.dtype)).latent_dist.mode()
-        return latents.float() * self.vae.config["scaling_factor"]
+        return encode(self.vae, images)
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents (B, C, h, w) -> pictures (B, 3, H, W), about -1..1, float32."""
-        return self.vae.decode((latents / self.vae.config["scaling_factor"]).to(self.vae.dtype)).sample.float()
+        return decode(self.vae, latents)
 
     @torch.no_grad()
     def condition(self, captions: Sequence[str], size: tuple[int, int]) -> Conditioning:
@@ -134,11 +133,7 @@ class BaseModel(nn.Module):
 
     def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
         """(len(texts), 77) for each text encoder."""
-        options: dict[str, Any] = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-        return [
-            tokenizer(list(texts), max_length=tokenizer.model_max_length, **options)["input_ids"].to(self.device)
-            for tokenizer in self.tokenizers
-        ]
+        return [token_ids(tokenizer, texts).to(self.device) for tokenizer in self.tokenizers]
 
 
 def _final_layer_norm(encoder: Any) -> Any:

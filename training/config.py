@@ -13,6 +13,7 @@ import yaml
 
 from .adapter import AdapterLoss, AdapterShape
 from .loop import LoopConfig
+from .sampling import GUIDANCE
 from .world import World
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class AdapterConfig:
     loss: AdapterLoss = field(default_factory=AdapterLoss)
     gradient_checkpointing: bool = False
     samples: int = 8
-    guidance: float = 2.0
+    guidance: float = GUIDANCE
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch.utils.data import Dataset
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -62,7 +62,7 @@ class DemoRun:
     def latents(self, batch_size: int) -> LatentBatches:
         vae = AutoencoderKL.from_pretrained(self._weights("vae")).requires_grad_(False)
         cache = LatentCache(self.folder / "vae" / "latents.npy", vae, Pictures(self.config.world), self.config.cached)
-        return LatentBatches(cache, self.config.cached, batch_size)
+        return LatentBatches(cache, batch_size)
 
     def pipeline(self) -> StableDiffusionPipeline:
         """The finished base model."""
@@ -101,7 +101,7 @@ class LayoutBatches(Dataset[LayoutBatch]):
         layouts = [drawn.layout for drawn in batch.scenes]
         first = number * len(layouts)
         told = [
-            Layout(layout.width, layout.height, layout.instances, layout.prompt) if (first + place) % FULL_CAPTIONS == 0 else layout
+            replace(layout, caption=layout.prompt) if (first + place) % FULL_CAPTIONS == 0 else layout
             for place, layout in enumerate(layouts)
         ]
-        return LayoutBatch(told, latents=torch.as_tensor(batch.latents))
+        return LayoutBatch(told, latents=batch.latents)

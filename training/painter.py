@@ -16,10 +16,9 @@ from .adapted_unet import AdaptedUNet
 from .base_model import BaseModel
 from .loop import generator
 from .regional import RegionalUNet, sample_regional
-from .sampling import encode_layout, sample_layouts, sample_plain
+from .sampling import GUIDANCE, STEPS, encode_layout, sample_layouts, sample_plain
 from .sheet import to_bytes
 
-STEPS, GUIDANCE = 20, 2.0
 METHODS = {
     "real": "real drawings",
     "caption": "caption only",

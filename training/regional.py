@@ -10,7 +10,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.attention import attend
-from ifadapter_core.geometry import build_geometry
+from ifadapter_core.geometry import cell_range
 from ifadapter_core.layout import Layout
 
 from .adapted_unet import grid_of
@@ -29,6 +29,7 @@ class RegionalUNet(nn.Module):
         self.unet = unet
         self.texts: dict[int, Tensor] = {}  # row -> states of its local descriptions (N, T, D)
         self.boxes: dict[int, Tensor] = {}  # row -> (N, 4)
+        self._covered: dict[tuple[int, int, int], Tensor] = {}
         self.latent_size = (0, 0)
         unet.set_attn_processor(
             {name: _Processor(self) if name.endswith("attn2.processor") else processor for name, processor in unet.attn_processors.items()}
@@ -45,6 +46,17 @@ class RegionalUNet(nn.Module):
             row: base.condition(layout.local_descriptions, (layout.height, layout.width)).text_states for row, layout in rows.items()
         }
         self.boxes = {row: torch.tensor(layout.boxes) for row, layout in rows.items()}
+        self._covered = {}
+
+    def covered(self, row: int, height: int, width: int) -> Tensor:
+        """1 in the cells of each box of a row and 0 elsewhere: (N, height, width, 1)."""
+        if (row, height, width) not in self._covered:
+            covered = torch.zeros(len(self.boxes[row]), height, width, 1)
+            for number, box in enumerate(self.boxes[row].tolist()):
+                cells = cell_range(box, height, width)
+                covered[number, cells.rows, cells.columns] = 1
+            self._covered[row, height, width] = covered.to(self.texts[row])
+        return self._covered[row, height, width]
 
 
 class _Processor:
@@ -59,13 +71,9 @@ class _Processor:
         rows = out.clone()
         height, width = grid_of(q.shape[1], *self.regional.latent_size)
         for row, text in self.regional.texts.items():
-            geometry = build_geometry(self.regional.boxes[row], height, width)
             part = q[row].expand(len(text), -1, -1)
             answers = attend(part, attn.to_k(text), attn.to_v(text), attn.heads).unflatten(1, (height, width))
-            covered = torch.zeros(len(text), height, width, 1)
-            for number, coverage in enumerate(geometry.coverages):
-                covered[number, coverage.cells.rows, coverage.cells.columns] = 1
-            covered = covered.to(answers)
+            covered = self.regional.covered(row, height, width)
             count = covered.sum(dim=0)
             mixed = (answers * covered).sum(dim=0) / count.clamp(min=1)
             rows[row] = torch.where(count > 0, mixed, out[row].unflatten(0, (height, width))).flatten(0, 1)

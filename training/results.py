@@ -22,8 +22,9 @@ from .detection import detect
 from .drawing import draw
 from .fitting import Fit
 from .frechet import features, frechet_distance
-from .painter import GUIDANCE, METHODS, STEPS, Painter, Pixels
+from .painter import METHODS, Painter, Pixels
 from .precision import ap50
+from .sampling import GUIDANCE, STEPS
 from .scene import Scene
 from .sheet import comparison
 from .verifier import ATTRIBUTES, Verdict, verify

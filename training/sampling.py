@@ -15,6 +15,9 @@ from ifadapter_core.tokens import InstanceTokens
 
 from .adapted_unet import AdaptedUNet, RowGroup
 from .base_model import BaseModel, Conditioning
+from .latents import latent_shape
+
+STEPS, GUIDANCE = 20, 2.0  # enough for the small models
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
 
@@ -92,9 +95,7 @@ def guidance_rows(base: BaseModel, layouts: Sequence[Layout]) -> Conditioning:
 def unit_noise(base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator) -> Tensor:
     """What sampling starts from: (B, C, h, w)."""
     height, width = canvas_of(layouts)
-    scale = 2 ** (len(base.vae.config["block_out_channels"]) - 1)
-    shape = (len(layouts), base.vae.config["latent_channels"], height // scale, width // scale)
-    return torch.randn(shape, generator=generator).to(base.device)
+    return torch.randn(len(layouts), *latent_shape(base.vae, height, width), generator=generator).to(base.device)
 
 
 @torch.no_grad()
@@ -102,8 +103,7 @@ def encode_layout(adapted: AdaptedUNet, base: BaseModel, layout: Layout) -> Inst
     """The adapter's tokens of one layout."""
     adapter = adapted.adapter
     if not layout.instances:
-        none = torch.zeros(0, adapter.config.tokens_per_instance, adapter.config.resampler.token_width, device=base.device)
-        return InstanceTokens(none, none, torch.zeros(0, 4), ())
+        return adapter.no_instances()
     phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)
     tokens = adapter.encode_instances(phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, torch.tensor(layout.boxes))
     return replace(tokens, strengths=tuple(instance.strength for instance in layout.instances))

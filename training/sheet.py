@@ -55,15 +55,15 @@ def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8
     return sheet
 
 
-def similarity_sheet(similarity: Tensor, pictures: Tensor, texts: Sequence[str]) -> Image.Image:
-    """Similarities (P, T) in 0..1 as a map, with the pictures (P, 3, H, W) and the texts at its sides."""
+def similarity_sheet(similarity: Tensor, texts: Sequence[str]) -> Image.Image:
+    """Similarities (T, T) in 0..1 of pictures, down, with the texts that belong to them, across, as a map."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(0.4 * len(texts) + 4, 0.4 * len(pictures) + 4), layout="constrained")
+    figure = Figure(figsize=(0.4 * len(texts) + 4, 0.4 * len(texts) + 4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(similarity.detach().cpu().numpy(), vmin=0, vmax=1)
     axes.set_xticks(range(len(texts)), texts, rotation=90)
-    axes.set_yticks(range(len(pictures)), texts)
+    axes.set_yticks(range(len(texts)), texts)
     with BytesIO() as file:
         figure.savefig(file, dpi=60)
         return Image.open(file).convert("RGB")

@@ -67,8 +67,8 @@ class Contrast(nn.Module):
         pictures = F.interpolate(batch.images, size=PART_SIZE, mode="area")
         figures = [figure for scene in batch.scenes for figure in scene.figures]
         parts = torch.cat([cut_out(image, scene) for image, scene in zip(batch.images, batch.scenes, strict=True)])
-        alike = torch.tensor([[a.attributes == b.attributes for b in figures] for a in figures], device=parts.device)
-        whole = contrastive_loss(self.similarity(pictures, prompts), torch.eye(len(prompts), device=parts.device))
+        alike = torch.tensor([[a.attributes == b.attributes for b in figures] for a in figures], device=self.log_scale.device)
+        whole = contrastive_loss(self.similarity(pictures, prompts), torch.eye(len(prompts), device=alike.device))
         return whole + contrastive_loss(self.similarity(parts, [figure.local_description for figure in figures]), alike.float())
 
     def similarity(self, pictures: Tensor, texts: list[str]) -> Tensor:
@@ -107,7 +107,7 @@ class TextEncoderStage:
         batch = self.held_out[0]
         figures = [figure.local_description for scene in batch.scenes for figure in scene.figures]
         parts = torch.cat([cut_out(image, scene) for image, scene in zip(batch.images, batch.scenes, strict=True)])
-        return similarity_sheet(self.objective.similarity(parts, figures).softmax(dim=0), parts, figures)
+        return similarity_sheet(self.objective.similarity(parts, figures).softmax(dim=0), figures)
 
     def save(self, folder: Path) -> None:
         self.objective.text_encoder.save_pretrained(folder)

@@ -17,7 +17,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from .drawing import draw
 from .latents import LatentCache, decode
-from .sampling import add_noise, guided
+from .sampling import GUIDANCE, STEPS, add_noise, guided
 from .scene import Scene
 from .sheet import grid, to_image
 from .text_encoder import WIDTH
@@ -25,7 +25,6 @@ from .vae import LATENT_CHANNELS
 from .vocabulary import token_ids
 from .world import HELD_OUT, World, scene
 
-SHEET_STEPS, SHEET_GUIDANCE = 20, 2.0
 MIDDLE = -0.3  # of the noise that is trained on: there the shapes are decided; before, captions leave all open
 
 # What part of the captions is what: nothing, as guidance needs; the global caption; with all details; the details alone.
@@ -67,17 +66,16 @@ class LatentBatch(NamedTuple):
 
 
 class LatentBatches(Dataset[LatentBatch]):
-    """Number -> a batch of latents with their scenes; after ``count`` pictures they come again."""
+    """Number -> a batch of latents with their scenes; after the last picture they come again."""
 
-    def __init__(self, cache: LatentCache, count: int, size: int) -> None:
+    def __init__(self, cache: LatentCache, size: int) -> None:
         self.cache = cache
-        self.count = count
         self.size = size
         world, indices = cache.pictures.world, cache.pictures.indices
-        self.scene = lru_cache(maxsize=count)(lambda number: scene(world, indices[number]))
+        self.scene = lru_cache(maxsize=len(cache))(lambda number: scene(world, indices[number]))
 
     def __getitem__(self, number: int) -> LatentBatch:
-        numbers = [index % self.count for index in range(number * self.size, (number + 1) * self.size)]
+        numbers = [index % len(self.cache) for index in range(number * self.size, (number + 1) * self.size)]
         return LatentBatch(self.cache[numbers], [self.scene(index) for index in numbers])
 
 
@@ -131,7 +129,7 @@ class UNetStage:
         objective = self.objective
         texts = objective.text_states([""] * 16 + [caption_of(drawn, "full") for drawn in self.held_out])
         noise = torch.randn(16, LATENT_CHANNELS, 16, 16, generator=generator).to(self.unet.device)
-        latents = guided(lambda x, t: self.unet(x, t, texts).sample, objective.scheduler, noise, SHEET_STEPS, SHEET_GUIDANCE)
+        latents = guided(lambda x, t: self.unet(x, t, texts).sample, objective.scheduler, noise, STEPS, GUIDANCE)
         pictures = [to_image(picture) for picture in decode(self.vae, latents)]
         drawings = [Image.fromarray(draw(drawn)) for drawn in self.held_out]
         return grid([row[half : half + 8] for half in (0, 8) for row in (drawings, pictures)])

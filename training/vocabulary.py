@@ -47,5 +47,6 @@ def train_vocabulary(sentences: Iterable[str], folder: Path) -> None:
 
 
 def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
-    """Tokens of each text, padded and cut to 77: (len(texts), 77)."""
-    return tokenizer(list(texts), padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")["input_ids"]
+    """Tokens of each text, padded and cut to as many as the tokenizer's model takes: (len(texts), 77 with CLIP)."""
+    options = {"padding": "max_length", "truncation": True, "max_length": tokenizer.model_max_length, "return_tensors": "pt"}
+    return tokenizer(list(texts), **options)["input_ids"]

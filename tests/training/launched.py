@@ -18,7 +18,7 @@ from training.loop import LoopConfig, train
 
 def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
     config = LoopConfig(steps=3, learning_rate=1e-3, accumulation=accumulation, ema_decay=0.9, save_every=2, sample_every=1000)
-    training.adapter.SHEET_STEPS = 2
+    training.adapter.STEPS = 2
     stage = adapter_stage(tokenizer)
     stage.batches = Batches(empty=(3,))  # for one of two processes only
     for name in ("save", "sheet"):

@@ -43,7 +43,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.adapter, "SHEET_STEPS", 2)
+    monkeypatch.setattr(training.adapter, "STEPS", 2)
 
 
 @pytest.fixture(params=["sd", "sdxl"])

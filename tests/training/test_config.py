@@ -167,7 +167,7 @@ def test_the_command_says_what_is_wrong(arguments: list[str], message: str, caps
 
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_the_command_trains_on_a_folder_and_gives_the_same_adapter_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.adapter.SHEET_STEPS", 2)
+    monkeypatch.setattr("training.adapter.STEPS", 2)
     make_picture(tmp_path / "pictures")
     sd(tmp_path / "words").save_pretrained(tmp_path / "base")
     shape = {"blocks": ["mid_block"], "transformer_blocks": 1, "width": 16, "heads": 2, "resampler_layers": 1, "queries": 2}

@@ -17,7 +17,7 @@ STAGES = ("vae", "text_encoder", "unet", "vae_decoder", "adapter")
 
 
 def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, number in (("demo_models.SENTENCES", 20), ("vae.SCALE_SAMPLES", 4), ("unet.SHEET_STEPS", 1), ("adapter.SHEET_STEPS", 1)):
+    for name, number in (("demo_models.SENTENCES", 20), ("vae.SCALE_SAMPLES", 4), ("unet.STEPS", 1), ("adapter.STEPS", 1)):
         monkeypatch.setattr(f"training.{name}", number)
     settings = [f"output={tmp_path}", "shapes.cached=4", "adapter.batch_size=2", "adapter.samples=1", "adapter.loop.steps=2"]
     for stage in STAGES[:-1]:

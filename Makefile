@@ -1,6 +1,8 @@
 # make test   everything that can be tested on this machine; makes its own environment first
 # make demo   a few layouts through the small models of demo/, into demo_output/; more with ARGS="--seed 1 --layout my.json"
 # make results  the demo's models measured on layouts that training never saw, into docs/results/
+# make bench  how fast the editor is in a browser
+# make pictures the docs' pictures of the editor
 # make lint   style and types only
 # make format rewrite the sources in the project's style
 
@@ -12,7 +14,7 @@ MODELS_VENV := build/models-venv
 MODELS_PYTHON := $(MODELS_VENV)/bin/python
 ARGS ?=
 
-.PHONY: test demo results lint format test-core test-host test-web
+.PHONY: test demo results lint format test-core test-host test-web pictures bench
 
 test: lint test-core test-host test-web
 
@@ -51,5 +53,15 @@ node_modules/.ready: package.json
 	npm install --silent --no-package-lock
 	touch $@
 
-test-web: node_modules/.ready
-	node --test tests/web/
+build/frontend/.ready: tests/web/requirements.txt
+	$(PYTHON) -m pip install --quiet --no-deps --upgrade --target build/frontend -r tests/web/requirements.txt
+	touch $@
+
+test-web: node_modules/.ready build/frontend/.ready
+	node --test --test-concurrency=1 tests/web/
+
+pictures: node_modules/.ready build/frontend/.ready
+	node tests/web/pictures.js
+
+bench: node_modules/.ready build/frontend/.ready
+	node benchmarks/editor.js

@@ -112,3 +112,20 @@ def _coverage(cells: CellRange, visible: Tensor) -> Coverage:
 
 def _area_gate(foreground_area: int, area: int) -> float:
     return 1 / (1 + math.exp(-(foreground_area / area if area else 0.0)))
+
+
+def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
+    """The smallest box around what is at least half masked in each of N masks: x0 y0 x1 y1 in 0..1 of the picture.
+
+    masks: (N, H, W), or one of (H, W), 0..1. Raises ValueError that names a mask with nothing in it.
+    """
+    if masks.ndim not in (2, 3):
+        raise ValueError(f"Masks have shape {tuple(masks.shape)}; expected (number, height, width).")
+    height, width = masks.shape[-2:]
+    boxes = []
+    for number, mask in enumerate(masks.reshape(-1, height, width) >= MASK_THRESHOLD, 1):
+        rows, columns = mask.any(dim=1).nonzero().flatten().tolist(), mask.any(dim=0).nonzero().flatten().tolist()
+        if not rows:
+            raise ValueError(f"Mask {number} is empty: nothing in it is {MASK_THRESHOLD} or more. Paint it, or take it out.")
+        boxes.append((columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height))
+    return boxes

@@ -93,6 +93,38 @@ def from_json(text: str, width: int, height: int, boxes: Any = None) -> Layout:
     return Layout(width, height, tuple(map(_finish, drafts)), caption)
 
 
+def named_boxes(boxes: Any, bbox_format: str) -> Any:
+    """Boxes from a link with every four bare numbers (pixels) made a BOUNDING_BOX entry; what has names stays as it is.
+
+    bbox_format: what four bare numbers mean, "xywh" (left, top, width, height) or "xyxy" (left, top, right, bottom).
+
+    Raises LayoutError when the numbers cannot be a box in this format.
+    """
+    try:
+        return _named(boxes, bbox_format)
+    except RecursionError:
+        raise LayoutError("The linked boxes are nested too deeply.") from None
+
+
+def _named(boxes: Any, bbox_format: str) -> Any:
+    if hasattr(boxes, "tolist"):  # of numpy or torch, a single number too
+        boxes = boxes.tolist()
+    if not isinstance(boxes, (list, tuple)):
+        return boxes
+    parts = [_named(part, bbox_format) for part in boxes]
+    if len(parts) != 4 or not all(isinstance(part, (int, float)) for part in parts):
+        return parts
+    x, y, width, height = _four_numbers(parts, f"A linked box must be four numbers, {bbox_format}")
+    if bbox_format == "xyxy":
+        width, height = width - x, height - y
+    if width <= 0 or height <= 0:
+        raise LayoutError(
+            f"A linked box of the numbers {', '.join(f'{part:g}' for part in parts)} has no area when they are read as {bbox_format}. "
+            "Set bbox_format to what the node before gives: xywh (left, top, width, height) or xyxy (left, top, right, bottom)."
+        )
+    return {"x": x, "y": y, "width": width, "height": height}
+
+
 def to_json(layout: Layout) -> str:
     """Our own format; ``from_json`` gives the same layout back."""
     boxes = [
@@ -225,7 +257,7 @@ def _finish(draft: _Draft) -> Instance:
     if min(x0, y0) < -ROUNDING or max(x1, y1) > 1 + ROUNDING:
         raise LayoutError(
             f"Box {number} lies outside the canvas: it spans {x0:g}..{x1:g} across and {y0:g}..{y1:g} down, where the canvas is 0..1. "
-            "Move or shrink it; if its numbers are pixels, check the format and the canvas size."
+            "Move or shrink it; if its numbers are pixels, check the canvas size and, for boxes without names, bbox_format."
         )
     box = Box(max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0))
     if box.x1 <= box.x0 or box.y1 <= box.y0:

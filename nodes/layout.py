@@ -1,11 +1,14 @@
 from typing import Any
 
 from comfy_api.latest import io
+from torch import Tensor
 
-from ..ifadapter_core.layout import from_json
+from ..ifadapter_core.geometry import mask_boxes
+from ..ifadapter_core.layout import from_json, named_boxes
 from ..ifadapter_core.pictures import layout_picture
+from .host.editor import background_for_editor, show_linked_boxes
 from .image import to_image
-from .types import BoxesType, ElementsType, LayoutType
+from .types import BoxesType, ElementsType, LayoutType, NumbersType
 
 EDITOR = "IFADAPTER_EDITOR"  # the widget of web/layout_widget.js; without it the layout is edited as text
 EXAMPLE = """{
@@ -26,7 +29,7 @@ class IFAdapterLayout(io.ComfyNode):
             node_id="IFAdapterLayout",
             display_name="IFAdapter Layout",
             category="IFAdapter",
-            description="The boxes of a picture and what appears in each. Instances later in the list stand nearer.",
+            description="The boxes of a picture and what appears in each, from back to front.",
             search_aliases=["bounding boxes", "regional prompt", "layout to image", "grounding"],
             inputs=[
                 io.String.Input(
@@ -42,22 +45,56 @@ class IFAdapterLayout(io.ComfyNode):
                 io.Int.Input("height", default=1024, min=64, max=16384, step=8, tooltip="Height of the picture in pixels."),
                 io.MultiType.Input(
                     "boxes",
-                    [BoxesType, ElementsType],
+                    [BoxesType, ElementsType, NumbersType],
                     optional=True,
                     tooltip="Boxes from a detector or another box editor, in place of those in the text. Boxes without words of their own "
-                    "take the local descriptions of the text in the same order; the text may then be a list of strings.",
+                    "take the local descriptions of the text in the same order, one for each box; a detector's labels are words.",
+                ),
+                io.Mask.Input("masks", optional=True, tooltip="One box around each mask, in place of those in the text."),
+                io.Combo.Input(
+                    "bbox_format",
+                    options=["xywh", "xyxy"],
+                    default="xywh",
+                    optional=True,
+                    advanced=True,
+                    tooltip="What linked boxes of four bare numbers (BBOX) mean: left, top, width, height or left, top, right, bottom.",
+                ),
+                io.Image.Input(
+                    "background", optional=True, tooltip="A picture to show under the boxes in the editor. It changes nothing of the run."
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 LayoutType.Output(display_name="layout", tooltip="The layout, for Encode or the all-in-one node."),
                 io.Image.Output(display_name="picture", tooltip="The boxes and their local descriptions, drawn."),
                 io.String.Output(display_name="prompt", tooltip="The global caption and all local descriptions as one prompt."),
                 io.Int.Output(display_name="width", tooltip="Width of the picture in pixels, for the empty latent."),
                 io.Int.Output(display_name="height", tooltip="Height of the picture in pixels, for the empty latent."),
+                io.String.Output(display_name="caption", tooltip="The global caption alone: the whole picture, without the details."),
             ],
         )
 
     @classmethod
-    def execute(cls, layout: str, width: int, height: int, boxes: Any = None) -> io.NodeOutput:
-        read = from_json(layout, width, height, boxes)
-        return io.NodeOutput(read, to_image(layout_picture(read)), read.prompt, width, height)
+    def execute(
+        cls,
+        layout: str,
+        width: int,
+        height: int,
+        boxes: Any = None,
+        masks: Tensor | None = None,
+        bbox_format: str = "xywh",
+        background: Tensor | None = None,
+    ) -> io.NodeOutput:
+        if boxes is not None and masks is not None:
+            raise ValueError("Both boxes and masks are linked. Link one of them.")
+        linked = _boxes_around(masks) if masks is not None else named_boxes(boxes, bbox_format)
+        if linked is not None:
+            show_linked_boxes(cls.hidden.unique_id if cls.hidden else None, linked)
+        read = from_json(layout, width, height, linked)
+        picture = to_image(layout_picture(read))
+        return io.NodeOutput(read, picture, read.prompt, width, height, read.caption, ui=background_for_editor(background))
+
+
+def _boxes_around(masks: Tensor) -> dict[str, Any]:
+    """In this pack's format."""
+    return {"boxes": [{"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0} for x0, y0, x1, y1 in mask_boxes(masks)]}

@@ -8,3 +8,4 @@ TokensType = io.Custom("IFADAPTER_TOKENS")  # ifadapter_core.tokens.InstanceToke
 MapType = io.Custom("IFADAPTER_MAP")  # ifadapter_core.semantic_map.SemanticMap
 BoxesType = io.Custom("BOUNDING_BOX")
 ElementsType = io.Custom("ARRAY")
+NumbersType = io.Custom("BBOX")  # of other packs: four bare numbers for each box

@@ -108,32 +108,37 @@ export function serialize(layout) {
   return JSON.stringify({ ...layout, version: VERSION })
 }
 
-/** What a run depends on: hidden boxes, colours and locks left out, so that a new colour makes nothing run again. */
+/** What a run depends on: colours and locks left out, so that a new colour makes nothing run again. Of hidden boxes only the place is
+ * kept, so that an error names the others by their numbers here. */
 export function serializeForRun(layout) {
-  const boxes = layout.boxes
-    .filter((box) => !box.hidden)
-    .map((box) => Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key))))
+  const boxes = layout.boxes.map((box) =>
+    box.hidden ? { hidden: true } : Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key)))
+  )
   return JSON.stringify({ ...layout, version: VERSION, boxes })
 }
 
-/** The release's own JSON: pixels of the canvas, which is named in it. */
+/** The release's own JSON: pixels of the canvas, which is named in it. It knows no hidden boxes. */
 export function toRelease(layout, canvas) {
-  const annotations = layout.boxes.map((box) => {
+  const annotations = visible(layout).map((box) => {
     const { x, y, w, h } = toPixels(box, canvas)
     return { box: [x, y, w, h], caption: box.caption }
   })
   return JSON.stringify({ caption: layout.caption, width: canvas.width, height: canvas.height, annotations }, null, 2)
 }
 
-/** The host's box elements: thousandths, ymin first. */
+/** The host's box elements: thousandths, ymin first. They know no hidden boxes. */
 export function toElements(layout) {
   const thousandths = (value) => Math.round(value * ELEMENT_SCALE)
-  const elements = layout.boxes.map(({ x, y, w, h, caption }) => ({
+  const elements = visible(layout).map(({ x, y, w, h, caption }) => ({
     type: 'obj',
     bbox: [thousandths(y), thousandths(x), thousandths(y + h), thousandths(x + w)],
     desc: caption
   }))
   return JSON.stringify(elements, null, 2)
+}
+
+function visible(layout) {
+  return layout.boxes.filter((box) => !box.hidden)
 }
 
 // Pixels
@@ -312,6 +317,12 @@ export function add(layout, parts) {
 export function remove(layout, ids) {
   const gone = new Set(ids)
   return { ...layout, boxes: layout.boxes.filter((box) => !gone.has(box.id)) }
+}
+
+/** A layout with boxes from a link in place of its own; those without words take words and strength of the visible ones in the same order. */
+export function takenOver(layout, linked) {
+  const own = visible(layout)
+  return { ...layout, boxes: linked.map((box, index) => (box.caption || !own[index] ? box : { ...box, caption: own[index].caption, strength: own[index].strength })) }
 }
 
 /** Copies of boxes, moved by { x, y } as far as the canvas allows, in front. Returns { layout, ids }. */

@@ -8,6 +8,9 @@
 //   countTokens(texts)          promise of one number for each text, or null where it is not known
 //   presets                     { list(), load(name), save(name, text), remove(name) }, all promises
 //   lastResult()                URL of the last picture that was made, or null
+//   background()                URL of the picture that is linked to stand under the boxes, or null
+//   linked()                    null, or, when boxes come from a link, { boxes }: those of the last run as text of JSON, or null
+//   unlink()                    takes these links away
 //   preference(name, value?)    reads or keeps a setting of this editor
 //   forward(event)              gives a wheel or middle-button event to the graph
 // }
@@ -76,6 +79,7 @@ export class LayoutEditor {
     this.tokens = new Map() // caption -> number
     this.rows = new Map() // id -> parts of its row in the list
     this.boxes = new Map() // id -> parts of it on the surface
+    this.hatches = [] // parts of the overlaps
     this.frameRequest = 0
     this.tokenTimer = 0
     this.build()
@@ -153,7 +157,15 @@ export class LayoutEditor {
   select(ids, announce = true) {
     this.selection = ids
     this.render()
+    if (ids.length === 1) this.scrollTo(ids[0])
     if (announce) this.announce(ids.length === 1 ? model.describe(this.layout, ids[0], this.host.canvas()) : `${ids.length} boxes selected`)
+  }
+
+  /** The list, and nothing around it, so that a row is seen. */
+  scrollTo(id) {
+    const { root } = this.rows.get(id)
+    const top = root.offsetTop - this.list.offsetTop
+    this.list.scrollTop = Math.min(Math.max(this.list.scrollTop, top + root.offsetHeight - this.list.clientHeight), top)
   }
 
   announce(text) {
@@ -242,6 +254,7 @@ export class LayoutEditor {
     this.image = element('img', { class: 'ifa-background', alt: '', draggable: false })
     this.lines = element('svg', { class: 'ifa-lines', 'aria-hidden': 'true', preserveAspectRatio: 'none', viewBox: '0 0 1 1' })
     this.overlapLayer = element('div', { class: 'ifa-boxes ifa-overlaps', 'aria-hidden': 'true' })
+    this.ghosts = element('div', { class: 'ifa-boxes ifa-ghosts', 'aria-hidden': 'true' })
     this.boxLayer = element('div', { class: 'ifa-boxes', role: 'listbox', 'aria-label': 'Boxes, from back to front', 'aria-multiselectable': 'true' })
     this.marquee = element('div', { class: 'ifa-marquee', hidden: true })
     this.hint = element('div', { class: 'ifa-hint' }, 'Drag to draw a box, or press + Add')
@@ -261,6 +274,7 @@ export class LayoutEditor {
       },
       this.image,
       this.lines,
+      this.ghosts,
       this.boxLayer,
       this.overlapLayer,
       this.marquee,
@@ -304,11 +318,23 @@ export class LayoutEditor {
         })
       ])
     )
+    this.strength = element('input', {
+      type: 'number',
+      class: 'ifa-number',
+      min: '0',
+      max: '3',
+      step: '0.05',
+      'aria-label': 'strength of the box',
+      title: 'How strongly the adapter acts on this box: 1 as trained, 0 not at all',
+      onchange: () => this.setStrength(),
+      onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
+    })
     this.exact = element(
       'div',
       { class: 'ifa-exact', role: 'group', 'aria-label': 'Exact place of the active box' },
-      ...Object.entries(this.numbers).flatMap(([key, input]) => [element('span', { 'aria-hidden': 'true' }, key.toUpperCase()), input]),
-      element('span', { 'aria-hidden': 'true' }, 'px')
+      ...Object.entries({ ...this.numbers, strength: this.strength }).map(([key, input]) =>
+        element('span', { class: 'ifa-pair' }, element('span', { 'aria-hidden': 'true' }, key.length === 1 ? key.toUpperCase() : key), input)
+      )
     )
     this.side = element(
       'div',
@@ -320,6 +346,13 @@ export class LayoutEditor {
       this.exact
     )
     this.notice = element('div', { class: 'ifa-notice', role: 'alert', hidden: true })
+    this.takeOverButton = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.takeOver() }, 'Edit them here')
+    this.link = element(
+      'div',
+      { class: 'ifa-link', role: 'status', hidden: true },
+      'The boxes come from a link. Those drawn here only lend their words, in the same order. ',
+      this.takeOverButton
+    )
     this.panel = element('div', { class: 'ifa-panel', role: 'dialog', 'aria-modal': 'false', hidden: true })
     this.live = element('div', { class: 'ifa-live', 'aria-live': 'polite' })
     this.root = element(
@@ -332,6 +365,7 @@ export class LayoutEditor {
       element('style', {}, STYLE),
       this.toolbar,
       this.notice,
+      this.link,
       element('div', { class: 'ifa-main' }, this.stage, this.side),
       this.panel,
       this.live
@@ -346,16 +380,17 @@ export class LayoutEditor {
     this.selection = this.selection.filter((id) => known.has(id))
     this.renderNotice()
     this.renderTools(layout)
+    this.renderLinked()
     this.renderBoxes(layout)
     this.renderOverlaps(layout)
     this.renderLines()
     this.renderList(layout)
     this.renderExact()
-    if (document.activeElement !== this.global || this.global.value !== layout.caption) setText(this.global, layout.caption)
+    setText(this.global, layout.caption)
     this.hint.hidden = layout.boxes.length > 0 || this.unreadable !== null || this.gesture !== null
-    const shown = this.backgroundUrl && this.host.preference('background') !== false
-    this.image.hidden = !shown
-    if (shown && this.image.src !== this.backgroundUrl) this.image.src = this.backgroundUrl
+    const picture = this.host.preference('background') === false ? null : (this.host.background() ?? this.backgroundUrl)
+    this.image.hidden = !picture
+    if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(this.host.preference('dim') ?? 0.5)
     this.fit()
     this.askForTokens(layout)
@@ -367,6 +402,38 @@ export class LayoutEditor {
     const start = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.record({ version: model.VERSION, caption: '', boxes: [] }) }, 'Start an empty layout')
     const edit = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.openPanel('exchange') }, 'Show the text')
     this.notice.replaceChildren(this.unreadable.message, element('div', {}, edit, start))
+  }
+
+  /** Boxes from a link, which take the place of those that are drawn. */
+  renderLinked() {
+    const boxes = this.linkedBoxes()
+    this.link.hidden = !this.host.linked()
+    this.takeOverButton.disabled = !boxes
+    this.takeOverButton.title = boxes ? 'Copies the linked boxes into the editor and takes the link away' : 'Run once: then the boxes are known'
+    this.ghosts.replaceChildren(
+      ...(boxes ?? []).map((box, index) => {
+        const ghost = element('div', { class: 'ifa-ghost' }, element('span', { class: 'ifa-number-tag' }, String(index + 1)))
+        place(ghost, box)
+        return ghost
+      })
+    )
+  }
+
+  /** The boxes that the last run got from a link, or null. What is no layout stops the run with an error of its own. */
+  linkedBoxes() {
+    const text = this.host.linked()?.boxes
+    if (!text) return null
+    try {
+      return model.parse(text, this.host.canvas()).boxes
+    } catch {
+      return null
+    }
+  }
+
+  takeOver() {
+    const boxes = this.linkedBoxes()
+    this.host.unlink()
+    this.record(model.takenOver(this.layout, boxes))
   }
 
   renderTools(layout) {
@@ -390,6 +457,8 @@ export class LayoutEditor {
     layout.boxes.forEach((box, index) => {
       const parts = this.boxes.get(box.id) ?? this.newBox(box.id)
       const selected = this.selection.includes(box.id)
+      const { width, height } = this.host.canvas()
+      if (isShown(parts, box, index, selected, this.selection.at(-1) === box.id, width, height)) return
       const { root, number, words } = parts
       root.className = 'ifa-box'
       root.classList.toggle('ifa-selected', selected)
@@ -421,19 +490,23 @@ export class LayoutEditor {
   /** Where boxes overlap: hatched. */
   renderOverlaps(layout) {
     const visible = layout.boxes.filter((box) => !box.hidden)
-    const parts = visible.flatMap((box, index) =>
+    const frames = visible.flatMap((box, index) =>
       visible
         .slice(index + 1)
         .filter((other) => model.overlap(box, other))
         .map((other) => {
           const [x, y] = [Math.max(box.x, other.x), Math.max(box.y, other.y)]
-          const [w, h] = [Math.min(box.x + box.w, other.x + other.w) - x, Math.min(box.y + box.h, other.y + other.h) - y]
-          const part = element('div', { class: 'ifa-overlap' })
-          place(part, { x, y, w, h })
-          return part
+          return { x, y, w: Math.min(box.x + box.w, other.x + other.w) - x, h: Math.min(box.y + box.h, other.y + other.h) - y }
         })
     )
-    this.overlapLayer.replaceChildren(...parts)
+    while (this.hatches.length > frames.length) this.hatches.pop().root.remove()
+    frames.forEach((frame, index) => {
+      if (!this.hatches[index]) {
+        this.hatches.push({ root: element('div', { class: 'ifa-overlap' }) })
+        this.overlapLayer.append(this.hatches[index].root)
+      }
+      if (!isShown(this.hatches[index], frame.x, frame.y, frame.w, frame.h)) place(this.hatches[index].root, frame)
+    })
   }
 
   /** The grid, and the lines that a box clings to. */
@@ -465,11 +538,13 @@ export class LayoutEditor {
   }
 
   renderRow(row, box, number, overlapped, count) {
+    const tokens = this.tokens.get(box.caption)
+    if (isShown(row, box, number, overlapped.join(), count, this.selection.includes(box.id), tokens)) return
     const name = `box ${number}`
     row.root.classList.toggle('ifa-selected', this.selection.includes(box.id))
     row.root.style.setProperty('--box', box.color)
     row.number.textContent = String(number)
-    if (document.activeElement !== row.caption || row.caption.value !== box.caption) setText(row.caption, box.caption)
+    setText(row.caption, box.caption)
     row.caption.setAttribute('aria-label', `Words of ${name}`)
     row.color.value = box.color
     row.color.setAttribute('aria-label', `Colour of ${name}`)
@@ -481,7 +556,6 @@ export class LayoutEditor {
     row.down.disabled = number === 1
     row.grip.setAttribute('title', `Drag ${name} to another depth`)
     const empty = !box.hidden && !box.caption.trim()
-    const tokens = this.tokens.get(box.caption)
     const notes = [
       empty ? 'needs a caption' : '',
       box.hidden ? 'hidden: not part of the run' : '',
@@ -547,6 +621,8 @@ export class LayoutEditor {
       input.disabled = !box || box.locked
       if (document.activeElement !== input || !box) input.value = box ? String(pixels[key]) : ''
     }
+    this.strength.disabled = !box
+    if (document.activeElement !== this.strength || !box) this.strength.value = box ? String(box.strength) : ''
   }
 
   /** The surface as large as the stage allows, in the shape of the picture. */
@@ -590,7 +666,6 @@ export class LayoutEditor {
     const { layout, ids } = model.add(this.layout, [frame])
     this.record(layout)
     this.select(ids)
-    this.rows.get(ids[0]).root.scrollIntoView?.({ block: 'nearest' })
     this.rows.get(ids[0]).caption.focus({ preventScroll: true })
   }
 
@@ -640,6 +715,12 @@ export class LayoutEditor {
     pixels.h = Math.max(pixels.h, 1)
     this.record(model.change(this.layout, [box.id], () => model.clamp(model.fromPixels(pixels, canvas))))
     this.renderExact()
+  }
+
+  setStrength() {
+    if (!this.active) return
+    const strength = Math.min(Math.max(Number(this.strength.value) || 0, 0), 3)
+    this.record(model.change(this.layout, [this.active.id], () => ({ strength })))
   }
 
   /** Moves the selected boxes by pixels. */
@@ -701,7 +782,7 @@ export class LayoutEditor {
     if (event.altKey) {
       const below = model.boxBelow(layout, at.x, at.y, this.selection.at(-1) ?? null)
       if (below) this.select([below])
-      return below ? { kind: 'move', ids: [below], click: null } : null
+      return this.free(below ? [below] : []).length ? { kind: 'move', ids: [below], click: null } : null
     }
     if (event.ctrlKey || event.metaKey) return { kind: 'draw' }
     const under = model.boxesAt(layout, at.x, at.y).filter((id) => !layout.boxes.find((box) => box.id === id).locked)
@@ -782,7 +863,8 @@ export class LayoutEditor {
     if (!started) {
       if (kind === 'draw' || kind === 'marquee') this.select([], false)
       else if (click && (this.selection.length > 1 || click !== this.selection[0])) this.select([click])
-    } else if (kind === 'draw' && frame && frame.w >= this.least.w && frame.h >= this.least.h) {
+    } else if (kind === 'marquee') this.select(this.selection)
+    else if (kind === 'draw' && frame && frame.w >= this.least.w && frame.h >= this.least.h) {
       const { layout, ids } = model.add(this.history.present, [frame])
       this.record(layout)
       this.select(ids)
@@ -1022,7 +1104,7 @@ export class LayoutEditor {
     dim.value = String(this.host.preference('dim') ?? 0.5)
     const last = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.takeLastResult() }, 'Use the last result')
     const clear = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => (this.background = null) }, 'Remove')
-    const text = 'The last picture that was made can stand behind the boxes. It is a guide only: it changes nothing of the run.'
+    const text = 'A picture linked to "background" stands behind the boxes; without one, the last picture that a run showed can. It changes nothing of the run.'
     return [
       'Background picture',
       element('div', { class: 'ifa-panel-body' }, element('p', {}, text), element('label', {}, show, ' Show it'), element('label', {}, 'Brightness ', dim), element('div', {}, last, clear))
@@ -1111,6 +1193,13 @@ export class LayoutEditor {
         this.flash(error.message)
       }
     }
+    let asked = null // what the last press would have undone for good
+    const sure = (act, question) => {
+      const again = asked === act
+      asked = again ? null : act
+      if (!again) this.flash(question)
+      return again
+    }
     const show = async () => {
       const known = await this.host.presets.list()
       names.replaceChildren(
@@ -1120,15 +1209,33 @@ export class LayoutEditor {
             'div',
             { class: 'ifa-preset' },
             element('button', { type: 'button', class: 'ifa-text-button', onclick: () => attempt(() => this.loadPreset(each)) }, each),
-            element('button', { type: 'button', class: 'ifa-small', 'aria-label': `Delete the preset ${each}`, title: `Delete the preset ${each}`, onclick: () => attempt(() => this.host.presets.remove(each).then(show)) }, icon('remove'))
+            element(
+              'button',
+              {
+                type: 'button',
+                class: 'ifa-small',
+                'aria-label': `Delete the preset ${each}`,
+                title: `Delete the preset ${each}`,
+                onclick: () =>
+                  attempt(async () => {
+                    if (!sure(`delete ${each}`, `Press again to delete ${each}.`)) return
+                    await this.host.presets.remove(each)
+                    await show()
+                  })
+              },
+              icon('remove')
+            )
           )
         )
       )
     }
     const save = () =>
       attempt(async () => {
-        if (!name.value.trim()) throw new Error('Give the preset a name first.')
-        await this.host.presets.save(name.value.trim(), model.serialize(this.layout))
+        const chosen = name.value.trim()
+        if (!chosen) throw new Error('Give the preset a name first.')
+        const known = await this.host.presets.list()
+        if (known.includes(chosen) && !sure(`replace ${chosen}`, `There is a preset ${chosen}. Press again to replace it.`)) return
+        await this.host.presets.save(chosen, model.serialize(this.layout))
         name.value = ''
         await show()
       })
@@ -1180,6 +1287,13 @@ export class LayoutEditor {
     this.tools.expand.setAttribute('aria-pressed', 'false')
     this.fit()
   }
+}
+
+/** Whether parts of the page show these values already; from now on they do. */
+function isShown(parts, ...values) {
+  const same = parts.shown?.every((value, index) => value === values[index]) ?? false
+  parts.shown = values
+  return same
 }
 
 /** An element over a frame of the surface. */
@@ -1247,12 +1361,13 @@ const STYLE = `
 .ifa-surface { position: relative; background: var(--ifa-bg); outline: 1px solid var(--ifa-line); touch-action: none; cursor: crosshair; user-select: none; flex: none; z-index: 0; }
 .ifa-focused .ifa-surface { outline: 2px solid var(--ifa-accent); }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
-.ifa-background { object-fit: fill; pointer-events: none; }
+.ifa-background { object-fit: contain; pointer-events: none; }
 .ifa-lines { pointer-events: none; }
 .ifa-lines * { vector-effect: non-scaling-stroke; }
 .ifa-grid-line { stroke: var(--ifa-soft); stroke-opacity: .25; }
 .ifa-guide { stroke: #ff4fd8; stroke-dasharray: 4 3; }
-.ifa-overlaps { pointer-events: none; }
+.ifa-overlaps, .ifa-ghosts { pointer-events: none; }
+.ifa-ghost { position: absolute; border: 2px dashed var(--ifa-fg); opacity: .8; --box: var(--ifa-soft); }
 .ifa-overlap { position: absolute; z-index: 500; background: repeating-linear-gradient(45deg, color-mix(in srgb, var(--ifa-fg) 32%, transparent) 0 1px, transparent 1px 6px); }
 .ifa-box { position: absolute; border: 2px solid var(--box); background: color-mix(in srgb, var(--box) 22%, transparent); overflow: hidden; cursor: move;
   display: flex; gap: 4px; align-items: flex-start; min-width: 0; }
@@ -1260,7 +1375,7 @@ const STYLE = `
 .ifa-box.ifa-locked { border-style: dashed; cursor: crosshair; }
 .ifa-box.ifa-empty .ifa-words { font-style: italic; opacity: .75; }
 .ifa-number-tag { flex: none; background: var(--box); color: #111; font-weight: 700; padding: 0 5px; border-radius: 2px; min-width: 16px; text-align: center; }
-.ifa-words { overflow: hidden; overflow-wrap: anywhere; max-height: 100%; color: #fff; text-shadow: 0 0 3px #000, 0 0 2px #000; pointer-events: none; padding-top: 1px; }
+.ifa-words { overflow: hidden; overflow-wrap: anywhere; max-height: 100%; color: var(--ifa-fg); text-shadow: 0 0 2px var(--ifa-bg), 0 0 4px var(--ifa-bg); pointer-events: none; padding-top: 1px; }
 .ifa-handle { display: none; position: absolute; width: 14px; height: 14px; z-index: 2; }
 .ifa-handle::after { content: ''; position: absolute; inset: 3px; background: #fff; border: 1px solid #111; border-radius: 2px; }
 .ifa-selected:not(.ifa-locked) > .ifa-handle { display: block; }
@@ -1289,10 +1404,13 @@ const STYLE = `
 .ifa-note { color: var(--ifa-soft); font-size: 11px; }
 .ifa-note:empty { display: none; }
 .ifa-warning { color: var(--ifa-error); }
-.ifa-exact { display: flex; align-items: center; gap: 3px; }
-.ifa-exact .ifa-number { flex: 1 1 0; width: 0; min-width: 34px; }
+.ifa-exact { display: flex; flex-wrap: wrap; gap: 3px 6px; }
+.ifa-pair { display: inline-flex; align-items: center; gap: 3px; flex: 1 1 54px; }
+.ifa-exact .ifa-number { flex: 1 1 0; width: 0; min-width: 36px; appearance: textfield; text-align: right; }
+.ifa-exact .ifa-number::-webkit-inner-spin-button { display: none; }
 .ifa-exact.ifa-off { opacity: .5; }
 .ifa-notice { color: var(--ifa-error); border: 1px solid var(--ifa-error); border-radius: 4px; padding: 6px; }
+.ifa-link { border: 1px solid var(--ifa-line); border-radius: 4px; padding: 4px 6px; color: var(--ifa-soft); }
 .ifa-panel { position: absolute; right: 6px; top: 38px; z-index: 1001; width: min(420px, calc(100% - 12px)); max-height: calc(100% - 48px); overflow: auto;
   background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 6px; padding: 8px; box-shadow: 0 4px 16px #0008; }
 .ifa-panel-head { display: flex; justify-content: space-between; align-items: center; margin-bottom: 6px; }

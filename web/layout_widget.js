@@ -10,10 +10,12 @@ const MIN_WIDTH = 480
 const MIN_HEIGHT = 380
 const DEFAULTS = { snap: false, grid: 64, guides: true, dim: 0.5, background: true }
 const FALLBACK_PX = 1024
-const RETRIES_MS = [0, 50, 200, 500] // after a workflow was loaded, until the page has caught up
+const LINKS = ['boxes', 'masks'] // inputs that take the place of what is drawn
 
-const owners = new WeakMap() // root element -> { node, editor }
+const editors = new WeakMap() // root element -> editor
+const received = new WeakMap() // node -> { boxes, background } of its last run: text of JSON, and a URL
 let lastPicture = null // URL
+let made = 0 // editors
 
 app.registerExtension({
   name: 'IFAdapter.LayoutEditor',
@@ -25,15 +27,16 @@ app.registerExtension({
   nodeCreated(node) {
     const editor = editorOf(node)
     if (!editor) return
+    node.onConnectionsChange = chained(node.onConnectionsChange, () => setTimeout(() => editor.render()))
+    node.onExecuted = chained(node.onExecuted, (output) => {
+      const picture = output?.ifadapter_background?.[0]
+      if (picture) keep(node, { background: viewUrl(picture) })
+    })
     for (const name of ['width', 'height']) {
       const widget = node.widgets?.find((each) => each.name === name)
       if (widget) widget.callback = chained(widget.callback, () => editor.render())
     }
     editor.render()
-  },
-
-  afterConfigureGraph() {
-    for (const wait of RETRIES_MS) setTimeout(replaceStaleEditors, wait)
   }
 })
 
@@ -42,12 +45,18 @@ api.addEventListener('executed', ({ detail }) => {
   if (picture?.filename) lastPicture = viewUrl(picture)
 })
 
+api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
+  const node = nodeOf(detail.node)
+  if (node) keep(node, { boxes: detail.boxes })
+})
+
 function makeWidget(node, name, [, options] = []) {
   const editor = new LayoutEditor(hostOf(node))
-  owners.set(editor.root, { node, editor })
-  editor.root.addEventListener('pointerdown', (event) => guard(editor, event), true)
-  editor.root.addEventListener('focusin', (event) => guard(editor, event), true)
-  const widget = node.addDOMWidget(name, TYPE, editor.root, {
+  editors.set(editor.root, editor)
+  made += 1
+  // A type of its own for each: where a node is replaced by one of the same number, as by the graph's undo, Nodes 2.0 would
+  // go on showing the old node's element, and what is drawn there would be lost.
+  const widget = node.addDOMWidget(name, `${TYPE}#${made}`, editor.root, {
     getValue: () => editor.value,
     setValue: (value) => {
       editor.value = value
@@ -73,6 +82,14 @@ function hostOf(node) {
     countTokens,
     presets,
     lastResult: () => lastPicture,
+    background: () => backgroundOf(node),
+    linked: () => (LINKS.some((name) => linkedNode(node, name) !== undefined) ? { boxes: received.get(node)?.boxes ?? null } : null),
+    unlink() {
+      for (const name of LINKS) {
+        const slot = slotOf(node, name)
+        if (slot >= 0) node.disconnectInput(slot)
+      }
+    },
     preference(name, ...value) {
       if (value.length) node.setProperty?.(`editor_${name}`, value[0])
       return node.properties?.[`editor_${name}`] ?? DEFAULTS[name]
@@ -82,8 +99,8 @@ function hostOf(node) {
 }
 
 function editorOf(node) {
-  const widget = node.widgets?.find((each) => each.element && owners.has(each.element))
-  return widget ? owners.get(widget.element).editor : null
+  const widget = node.widgets?.find((each) => each.element && editors.has(each.element))
+  return widget ? editors.get(widget.element) : null
 }
 
 function chained(first, second) {
@@ -111,35 +128,50 @@ function forwardToGraph(event) {
   canvas.dispatchEvent(new event.constructor(event.type, event))
 }
 
-// Editors whose node is gone. After the graph's own undo, the page may go on showing the element of a node that was replaced.
+// What is linked to the node, and what its run told
 
-function isLive(node) {
-  return node.graph?.getNodeById?.(node.id) === node
+function slotOf(node, name) {
+  return node.inputs?.findIndex((input) => input.name === name) ?? -1
 }
 
-function liveEditor(node) {
-  const live = (node.graph ?? app.graph)?.getNodeById?.(node.id)
-  return live && live !== node ? editorOf(live) : null
+/** The node that is linked to an input; null when it cannot be seen from here, as through a subgraph's edge; undefined without a link. */
+function linkedNode(node, name) {
+  const slot = slotOf(node, name)
+  if (slot < 0 || (node.inputs[slot].link ?? null) === null) return undefined
+  return node.getInputNode?.(slot) ?? null
 }
 
-function replaceStaleEditors() {
-  for (const root of document.querySelectorAll('.ifa-editor')) {
-    const owner = owners.get(root)
-    if (!owner || isLive(owner.node)) continue
-    const live = liveEditor(owner.node)
-    if (!live || live.root.isConnected) continue
-    root.replaceWith(live.root)
-    live.render()
+/** The URL of the picture that is linked as background, or null. */
+function backgroundOf(node) {
+  const origin = linkedNode(node, 'background')
+  return origin === undefined ? null : (pictureOf(origin) ?? received.get(node)?.background ?? null)
+}
+
+/** What a node shows already, or the file that it loads: a URL, or null. */
+function pictureOf(node) {
+  if (!node) return null
+  if (node.imgs?.[0]?.src) return node.imgs[0].src
+  const file = node.widgets?.find((widget) => widget.name === 'image')?.value
+  if (typeof file !== 'string' || !file) return null
+  const [, path, type = 'input'] = file.match(/^(.*?)(?: \[(\w+)\])?$/)
+  const parts = path.split('/')
+  return viewUrl({ filename: parts.pop(), subfolder: parts.join('/'), type })
+}
+
+function keep(node, parts) {
+  received.set(node, { ...received.get(node), ...parts })
+  editorOf(node)?.render()
+}
+
+/** The node of an id as the server has it: those in subgraphs have the ids of the nodes around them before their own. */
+function nodeOf(id) {
+  let graph = app.rootGraph ?? app.graph
+  let node = null
+  for (const part of String(id).split(':')) {
+    node = graph?.getNodeById?.(part) ?? null
+    graph = node?.subgraph
   }
-}
-
-/** Nothing is done to an editor whose node is gone. */
-function guard(editor, event) {
-  const { node } = owners.get(editor.root)
-  if (isLive(node) || !liveEditor(node)) return
-  event.stopImmediatePropagation()
-  event.preventDefault()
-  replaceStaleEditors()
+  return node
 }
 
 // Pictures

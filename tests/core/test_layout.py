@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ifadapter_core.layout import MAX_INSTANCES, Box, Instance, Layout, LayoutError, from_json, to_json
+from ifadapter_core.layout import MAX_INSTANCES, Box, Instance, Layout, LayoutError, from_json, named_boxes, to_json
 
 WIDTH, HEIGHT = 1000, 500
 
@@ -33,6 +33,35 @@ def read(text: str, boxes: Any = None) -> Layout:
 
 def check_box(got: Box, *want: float) -> None:
     assert tuple(got) == pytest.approx(want, abs=1e-12)
+
+
+# Boxes of bare numbers
+
+
+@pytest.mark.parametrize(("bbox_format", "numbers"), [("xywh", (100, 50, 300, 200)), ("xyxy", (100, 50, 400, 250))])
+@pytest.mark.parametrize("nest", [lambda box: box, lambda box: [box], lambda box: [list(box)] * 4, lambda box: [[box, box]]])
+def test_bare_numbers_get_names(bbox_format: str, numbers: tuple[int, ...], nest: Any) -> None:
+    assert named_boxes(nest(numbers), bbox_format) == json.loads(
+        json.dumps(nest(numbers)).replace(str(list(numbers)), json.dumps(host_box()))
+    )
+
+
+@pytest.mark.parametrize("value", [None, [], host_box(), [host_box(label="cat")], [[]], {"boxes": []}, ["a sofa"], [1, 2, 3]])
+def test_what_is_not_four_numbers_stays_as_it_is(value: Any) -> None:
+    assert named_boxes(value, "xywh") == value
+
+
+def test_numbers_that_are_no_box_in_the_format_are_refused_with_the_way_out() -> None:
+    with pytest.raises(LayoutError, match=r"400, 200, 100, 50 .* xyxy.*bbox_format"):
+        named_boxes([(400, 200, 100, 50)], "xyxy")
+    for bad in (10**400, math.nan):
+        with pytest.raises(LayoutError, match="finite"):
+            named_boxes([0, 0, bad, 1], "xywh")
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(LayoutError, match="too deeply"):
+        named_boxes(deep, "xywh")
 
 
 # Accepted formats
@@ -402,7 +431,7 @@ def test_a_linked_number_too_long_to_print_is_refused() -> None:
 
 
 def test_boxes_are_named_by_their_number_in_the_text_when_others_are_hidden() -> None:
-    hidden = own_box(hidden=True)
+    hidden = {"hidden": True}  # all that the editor sends of them
     for bad in (own_box(x="text"), own_box(caption=""), own_box(w=0), own_box(x=5)):
         with pytest.raises(LayoutError, match="Box 3[: ]"):
             read(own(hidden, own_box(), bad))

@@ -12,6 +12,7 @@ from unittest.mock import ANY
 
 import comfy_execution.validation
 import dense
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -25,8 +26,20 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
     "IFAdapterLoader": ({"adapter_name": ("COMBO", None)}, {}, [("ifadapter", "IFADAPTER")]),
     "IFAdapterLayout": (
         {"layout": ("STRING", ANY), "width": ("INT", 1024), "height": ("INT", 1024)},
-        {"boxes": ("BOUNDING_BOX,ARRAY", None)},
-        [("layout", "IFADAPTER_LAYOUT"), ("picture", "IMAGE"), ("prompt", "STRING"), ("width", "INT"), ("height", "INT")],
+        {
+            "boxes": ("BOUNDING_BOX,ARRAY,BBOX", None),
+            "masks": ("MASK", None),
+            "bbox_format": ("COMBO", "xywh"),
+            "background": ("IMAGE", None),
+        },
+        [
+            ("layout", "IFADAPTER_LAYOUT"),
+            ("picture", "IMAGE"),
+            ("prompt", "STRING"),
+            ("width", "INT"),
+            ("height", "INT"),
+            ("caption", "STRING"),
+        ],
     ),
     "IFAdapterEncode": (
         {
@@ -134,7 +147,7 @@ def test_pack_exports_its_entry_point_and_its_scripts_only():
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")
 
 
-@pytest.mark.parametrize("kind", ["BOUNDING_BOX", "ARRAY"])
+@pytest.mark.parametrize("kind", ["BOUNDING_BOX", "ARRAY", "BBOX"])
 def test_host_lets_boxes_be_linked(kind):
     accepts = info("IFAdapterLayout")["input"]["optional"]["boxes"][0]
     assert comfy_execution.validation.validate_node_input(kind, accepts)
@@ -172,10 +185,11 @@ def assert_is_the_layout(layout: Any) -> None:
 
 @pytest.mark.parametrize("data", [OWN_FORMAT, release_format(), bounding_boxes(), elements()], ids=["own", "release", "pixels", "elements"])
 def test_layout_formats(node, data):
-    layout, picture, prompt, width, height = node("IFAdapterLayout", layout=json.dumps(data), **CANVAS)
+    layout, picture, prompt, width, height, caption = node("IFAdapterLayout", layout=json.dumps(data), **CANVAS)
     assert_is_the_layout(layout)
     assert (width, height) == (640, 384)
     assert prompt == ("a room, a red chair, a blue lamp" if "caption" in data else "a red chair, a blue lamp")
+    assert caption == data["caption"] if "caption" in data else caption == ""
     assert picture.shape == (1, 384, 640, 3)
 
 
@@ -200,6 +214,44 @@ def test_single_linked_box(node):
     layout = node("IFAdapterLayout", layout='["a red chair"]', boxes=bounding_boxes(described=False)[0], **CANVAS)[0]
     assert layout.local_descriptions == ["a red chair"]
     assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES[:1]))
+
+
+def bare_numbers(bbox_format: str, kind: type) -> list:
+    """The boxes in pixels as other packs link them."""
+    boxes = [(box["x"], box["y"], box["width"], box["height"]) for box in bounding_boxes()]
+    return [kind((x, y, w, h) if bbox_format == "xywh" else (x, y, x + w, y + h)) for x, y, w, h in boxes]
+
+
+@pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor])
+@pytest.mark.parametrize("bbox_format", ["xywh", "xyxy"])
+def test_linked_boxes_of_bare_numbers(node, bbox_format, kind):
+    boxes = bare_numbers(bbox_format, kind)
+    for linked in (boxes, [boxes]):
+        assert_is_the_layout(node("IFAdapterLayout", layout=json.dumps(WORDS), boxes=linked, bbox_format=bbox_format, **CANVAS)[0])
+    single = node("IFAdapterLayout", layout=json.dumps(WORDS[:1]), boxes=boxes[0], bbox_format=bbox_format, **CANVAS)[0]
+    assert torch.allclose(torch.tensor(single.boxes), torch.tensor(BOXES[:1]))
+
+
+@pytest.mark.parametrize(("given", "taken_as"), [("xyxy", "xywh"), ("xywh", "xyxy")])
+def test_bare_numbers_in_the_wrong_format_are_an_error_that_names_it(node, given, taken_as):
+    box = (400, 200, 100, 50) if given == "xywh" else (400, 200, 500, 250)
+    with pytest.raises(ValueError, match="bbox_format"):
+        node("IFAdapterLayout", layout='["a chair"]', boxes=[box], bbox_format=taken_as, **CANVAS)
+
+
+def test_masks_give_their_boxes(node):
+    masks = torch.zeros(2, 96, 160)  # a quarter of the canvas
+    for mask, (x0, y0, x1, y1) in zip(masks, BOXES, strict=True):
+        mask[round(96 * y0) : round(96 * y1), round(160 * x0) : round(160 * x1)] = 1
+        mask[0, 0] = 0.4  # not painted enough
+    layout = node("IFAdapterLayout", layout=json.dumps(WORDS), masks=masks, **CANVAS)[0]
+    assert layout.local_descriptions == WORDS
+    assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES), atol=1 / 96)
+    assert len(node("IFAdapterLayout", layout='["a chair"]', masks=masks[0], **CANVAS)[0].instances) == 1
+    with pytest.raises(ValueError, match="Mask 2 is empty"):
+        node("IFAdapterLayout", layout=json.dumps(WORDS), masks=masks * torch.tensor([1.0, 0.4])[:, None, None], **CANVAS)
+    with pytest.raises(ValueError, match="Both boxes and masks"):
+        node("IFAdapterLayout", layout="", masks=masks, boxes=bounding_boxes(), **CANVAS)
 
 
 def test_boxes_of_the_hosts_own_editor(node):

@@ -17,18 +17,30 @@ const START_MS = 180_000
 const WAIT_MS = 30_000
 const NODE_SIZE = [760, 640]
 
-export const RENDERERS = ['classic', 'Nodes 2.0']
+const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // made by make test-web
+const PIXELS = { width: 1400, height: 900 }
+
+/** Frontends and renderers; IFADAPTER_WEB_LEG takes those whose name holds it. */
+export const LEGS = [
+  { name: "the host's frontend, classic", frontend: null, renderer: 'classic' },
+  { name: 'newest frontend, classic', frontend: NEWEST, renderer: 'classic' },
+  { name: 'newest frontend, Nodes 2.0', frontend: NEWEST, renderer: 'Nodes 2.0' }
+].filter(({ name }) => name.includes(process.env.IFADAPTER_WEB_LEG ?? ''))
 
 /** Why there can be no test in a browser here, or false. */
-export const skip = existsSync(PYTHON) ? false : `no ComfyUI with a .venv in ${HOST}`
+export function reasonToSkip({ frontend }) {
+  if (!existsSync(PYTHON)) return `no ComfyUI with a .venv in ${HOST}`
+  return frontend === null || existsSync(frontend) ? false : 'the newest frontend is not installed: run make test-web'
+}
 
-/** A server with an empty folder of its own. */
-export async function startServer() {
+/** A server with an empty folder of its own. frontend: an installed frontend package, or null for the host's own. */
+export async function startServer(frontend = null) {
   const base = mkdtempSync(join(tmpdir(), 'ifadapter-web-'))
   for (const folder of ['custom_nodes', 'models', 'input', 'output', 'user']) mkdirSync(join(base, folder))
   symlinkSync(PACK, join(base, 'custom_nodes', 'ComfyUI-IFAdapter'))
   const port = await freePort()
   const options = ['main.py', '--cpu', '--port', String(port), '--base-directory', base, '--disable-api-nodes']
+  if (frontend !== null) options.push('--front-end-root', join(frontend, 'static'))
   const child = spawn(PYTHON, options, { cwd: HOST, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (log += data))
@@ -40,6 +52,7 @@ export async function startServer() {
   }
   return {
     url,
+    base,
     async stop() {
       child.kill('SIGTERM')
       if (child.exitCode === null) await new Promise((done) => child.on('exit', done))
@@ -52,23 +65,23 @@ export async function startBrowser() {
   return chromium.launch({ args: ['--no-sandbox'], executablePath: await sparticuz.executablePath(), headless: true })
 }
 
-/** An empty workflow with one IFAdapter Layout node, in one of the two renderers. */
-export async function openEditor(browser, server, renderer, { layout = '', touch = false } = {}) {
+/** An empty workflow with one IFAdapter Layout node, in one of the two renderers. context: options of the browser's context. */
+export async function openEditor(browser, server, renderer, { layout = '', palette = 'dark', ...context } = {}) {
   const settings = {
     'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
     'Comfy.TutorialCompleted': true,
     'Comfy.Workflow.Persist': false,
-    'Comfy.Graph.CanvasInfo': false
+    'Comfy.Graph.CanvasInfo': false,
+    'Comfy.ColorPalette': palette
   }
   await fetch(`${server.url}/api/settings`, { method: 'POST', body: JSON.stringify(settings) })
-  const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, hasTouch: touch })
-  const page = await context.newPage()
+  const page = await (await browser.newContext({ viewport: PIXELS, ...context })).newPage()
   page.setDefaultTimeout(WAIT_MS)
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
   await page.goto(server.url)
   await page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph)
-  await page.evaluate(() => (window.app = window.comfyAPI.app.app))
+  await page.evaluate(() => void (window.app = window.comfyAPI.app.app))
   await poll(async () => (await activeWorkflow(page)) !== null)
   const first = await activeWorkflow(page)
   await poll(async () => {
@@ -116,6 +129,57 @@ export class Editor {
     )
     await this.surface.waitFor()
     await this.settled()
+  }
+
+  /** A node of another type, by its id. Its inputs may be linked from [node id, output name]. */
+  async create(type, { at = [900, 80], widgets = {}, links = {} } = {}) {
+    return this.page.evaluate(
+      ([kind, pos, values, inputs]) => {
+        const node = window.LiteGraph.createNode(kind)
+        node.pos = pos
+        window.app.graph.add(node)
+        for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value
+        for (const [name, [origin, output]] of Object.entries(inputs)) {
+          const from = window.app.graph.getNodeById(origin)
+          from.connect(from.findOutputSlot(output), node, node.findInputSlot(name))
+        }
+        return node.id
+      },
+      [type, at, widgets, links]
+    )
+  }
+
+  /** Links an output of a node to an input of the layout node. */
+  async link(origin, output, name) {
+    await this.page.evaluate(
+      ([id, from, to]) => {
+        const [node, layout] = [window.app.graph.getNodeById(id), window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')]
+        node.connect(node.findOutputSlot(from), layout, layout.findInputSlot(to))
+      },
+      [origin, output, name]
+    )
+    await this.nextFrame()
+  }
+
+  /** The number of the first layout node. */
+  async id() {
+    return this.page.evaluate(() => window.app.graph._nodes.find((node) => node.type === 'IFAdapterLayout').id)
+  }
+
+  /** Runs the graph; the server's history of this run. */
+  async run() {
+    const known = Object.keys(await this.history())
+    await this.page.evaluate(() => window.app.queuePrompt(0))
+    let entry
+    await poll(async () => {
+      entry = Object.entries(await this.history()).find(([id]) => !known.includes(id))?.[1]
+      return entry?.status?.completed !== undefined
+    })
+    return entry
+  }
+
+  async history() {
+    return this.page.evaluate(async () => (await window.comfyAPI.api.api.fetchApi('/history')).json())
   }
 
   /** Until the surface stands still. */

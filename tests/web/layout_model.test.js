@@ -65,7 +65,7 @@ test('a run sees neither hidden boxes nor what only the editor needs', () => {
     const run = JSON.parse(model.serializeForRun(given))
     assert.deepEqual(
       run.boxes.map((box) => box.caption),
-      given.boxes.filter((box) => !box.hidden).map((box) => box.caption)
+      given.boxes.map((box) => (box.hidden ? undefined : box.caption))
     )
     const recoloured = model.change(given, given.boxes.map((box) => box.id), () => ({ color: '#123456', locked: true }))
     assert.equal(model.serializeForRun(recoloured), model.serializeForRun(given))
@@ -98,10 +98,12 @@ test('nothing is an empty layout', () => {
 test('other formats bring the boxes back, to a pixel or a thousandth', () => {
   forMany((next) => {
     const given = layout(next)
+    const shown = given.boxes.filter((box) => !box.hidden)
     const back = model.parse(model.toRelease(given, CANVAS), CANVAS)
-    given.boxes.forEach((box, index) => assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS)))
+    assert.equal(back.boxes.length, shown.length)
+    shown.forEach((box, index) => assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS)))
     const elements = model.parse(model.toElements(given), CANVAS)
-    given.boxes.forEach((box, index) => {
+    shown.forEach((box, index) => {
       for (const key of ['x', 'y', 'w', 'h']) assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
       assert.equal(elements.boxes[index].caption, box.caption)
     })
@@ -436,4 +438,17 @@ test('boxes that a run would refuse are known beforehand', () => {
     { x: 0, y: 0, w: 1, h: 1, hidden: true }
   ])
   assert.deepEqual(model.withoutCaption(given), [ids[0]])
+})
+
+test('boxes from a link keep their own words, else take those of the visible boxes in order', () => {
+  const { layout: given } = model.add({ caption: 'a room', boxes: [] }, [
+    { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a chair' },
+    { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a hidden lamp', hidden: true },
+    { x: 0.5, y: 0.5, w: 0.5, h: 0.5, caption: 'a bed' }
+  ])
+  const linked = model.parse([{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }], CANVAS).boxes
+  const taken = model.takenOver(given, linked)
+  assert.deepEqual(taken.boxes.map((box) => box.caption), ['a chair', 'a dog', ''])
+  assert.equal(taken.caption, 'a room')
+  assert.equal(taken.boxes[1].w, 0.5)
 })

@@ -1,0 +1,225 @@
+// The editor as a part of ComfyUI: its graph, its undo, its runs.
+
+import assert from 'node:assert/strict'
+
+import { poll } from './comfyui.js'
+import { assertAt, EMPTY, TWO } from './gestures.js'
+
+/** inEditor(name, layout, act, options): a test with an editor of its own. */
+export function graph(inEditor) {
+  inEditor('after an undo of the graph the editor that is seen is the one that counts', TWO, async (editor) => {
+    await editor.drag([0.55, 0.05], [0.9, 0.25])
+    await editor.drag([0.1, 0.05], [0.4, 0.2])
+    assert.equal((await editor.boxes()).length, 4)
+    await editor.page.mouse.click(1250, 500)
+    await editor.press('Control+z')
+    await poll(async () => (await editor.boxes()).length === 3)
+    await poll(() => editor.page.evaluate(() => window.app.graph._nodes[0].widgets[0].element.isConnected))
+    await editor.settled()
+    await editor.drag([0.1, 0.05], [0.4, 0.2])
+    assert.equal((await editor.boxes()).length, 4)
+    assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
+  })
+
+  inEditor('a run gets boxes and words, and neither colours nor what is hidden', TWO, async (editor) => {
+    await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
+    const { output } = await editor.page.evaluate(() => window.app.graphToPrompt())
+    const [node] = Object.values(output)
+    const sent = JSON.parse(node.inputs.layout)
+    assert.deepEqual(sent.boxes, [{ hidden: true }, { x: 0.55, y: 0.45, w: 0.35, h: 0.4, caption: 'a green teapot', strength: 1 }])
+    assert.equal(sent.caption, 'a cat and a teapot')
+  })
+
+  inEditor('a workflow that is saved and loaded has the same layout, hidden boxes and colours too', TWO, async (editor) => {
+    await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
+    const value = await editor.value()
+    await editor.page.evaluate(() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize()))))
+    await poll(async () => (await editor.value()) === value)
+  })
+
+  for (const scale of [0.5, 1.5]) {
+    inEditor(`the pointer is where it seems to be when the graph is zoomed to ${scale}`, EMPTY, async (editor) => {
+      await editor.page.evaluate((factor) => {
+        Object.assign(window.app.canvas.ds, { scale: factor, offset: [20, 20] })
+        window.app.canvas.setDirty(true, true)
+      }, scale)
+      await editor.settled()
+      await editor.drag([0.2, 0.2], [0.6, 0.7])
+      assertAt((await editor.boxes())[0], [0.2, 0.2, 0.4, 0.5])
+    })
+  }
+
+  inEditor('each gesture is one step of the undo of the graph', TWO, async (editor) => {
+    const steps = () => editor.page.evaluate(() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length)
+    const before = await steps()
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assert.equal(await steps(), before + 1)
+    await editor.drag([0.7, 0.6], [0.7, 0.5])
+    assert.equal(await steps(), before + 2)
+  })
+
+  inEditor('copies of the node have layouts of their own', TWO, async (editor) => {
+    await editor.page.evaluate(() => {
+      const copy = window.app.graph._nodes[0].clone()
+      copy.pos = [100, 800]
+      window.app.graph.add(copy)
+    })
+    await poll(async () => (await editor.page.locator('.ifa-editor').count()) === 2)
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assertAt((await editor.boxes(0))[0], [0.1, 0.2, 0.4, 0.5])
+    assertAt((await editor.boxes(1))[0], [0.1, 0.3, 0.4, 0.5])
+  })
+
+  inEditor('boxes are copied from one node into another', TWO, async (editor) => {
+    await editor.page.evaluate(() => (window.app.canvas.ds.scale = 0.5))
+    await editor.addNode(EMPTY, [900, 80])
+    await editor.page.evaluate(() => {
+      Object.assign(window.app.canvas.ds, { scale: 0.6, offset: [20, 20] })
+      window.app.canvas.setDirty(true, true)
+    })
+    await editor.settled()
+    await editor.click([0.3, 0.5])
+    await editor.press('Control+c')
+    const other = editor.page.getByTestId('ifa-surface').nth(1)
+    const area = await other.boundingBox()
+    await editor.page.mouse.click(area.x + 20, area.y + 20)
+    await editor.press('Control+v')
+    const pasted = await editor.boxes(1)
+    assert.deepEqual(pasted.map((box) => box.caption), ['a ginger cat'])
+    assertAt(pasted[0], [0.1, 0.3, 0.4, 0.5])
+    assert.equal((await editor.boxes(0)).length, 2)
+  })
+
+  inEditor('another workflow comes to the front and goes again', TWO, async (editor) => {
+    const value = await editor.value()
+    await editor.page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
+    await poll(async () => (await editor.page.evaluate(() => window.app.graph._nodes.length)) === 0)
+    await poll(async () => (await editor.page.locator('.ifa-editor').count()) === 0)
+    await editor.page.evaluate(() => void window.app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow'))
+    await poll(async () => (await editor.page.evaluate(() => window.app.graph._nodes.length)) === 1)
+    assert.equal(await editor.value(), value)
+    await editor.settled()
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
+  })
+
+  inEditor('the renderer changes under the editor, which goes on', TWO, async (editor) => {
+    const other = !(await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)))
+    await editor.page.evaluate((on) => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on), other)
+    await poll(async () => (await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode))) === other)
+    await editor.surface.waitFor()
+    await editor.settled()
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
+    assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
+  })
+
+  inEditor('inside a subgraph the editor works, and what it holds is run', TWO, async (editor) => {
+    const id = await editor.id()
+    await editor.create('PreviewAny', { links: { source: [id, 'prompt'] } })
+    await editor.page.evaluate((number) => {
+      const { canvas, graph } = window.app
+      const { node } = graph.convertToSubgraph(new Set([graph.getNodeById(number)]))
+      canvas.setGraph(node.subgraph)
+    }, id)
+    await editor.surface.waitFor()
+    await editor.settled()
+    const held = () => editor.page.evaluate(() => window.app.canvas.graph._nodes.find((node) => node.type === 'IFAdapterLayout').widgets[0].value)
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assertAt(JSON.parse(await held()).boxes[0], [0.1, 0.2, 0.4, 0.5])
+    await editor.root.getByRole('textbox', { name: 'Words of box 1' }).fill('a black cat')
+    const { outputs } = await editor.run()
+    assert.deepEqual(Object.values(outputs)[0].text, ['a cat and a teapot, a black cat, a green teapot'])
+  })
+
+  inEditor('a node that is folded, unfolded and removed leaves nothing behind', TWO, async (editor) => {
+    const fold = () => editor.page.evaluate(() => window.app.graph._nodes[0].collapse())
+    await fold()
+    await editor.surface.waitFor({ state: 'hidden' })
+    await fold()
+    await editor.surface.waitFor()
+    await editor.settled()
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
+    await editor.page.evaluate(() => window.app.graph.remove(window.app.graph._nodes[0]))
+    await poll(async () => (await editor.page.locator('.ifa-editor').count()) === 0)
+  })
+
+  inEditor('removed in full screen, the editor goes with its node', TWO, async (editor) => {
+    await editor.tool('expand').click()
+    await editor.page.evaluate(() => window.app.graph.remove(window.app.graph._nodes[0]))
+    await poll(async () => (await editor.page.locator('.ifa-overlay').count()) === 0)
+  })
+
+  inEditor('the canvas has the shape of the picture, and the node keeps its size', EMPTY, async (editor) => {
+    const size = () => editor.page.evaluate(() => [...window.app.graph._nodes[0].size])
+    const before = await size()
+    await editor.page.evaluate(() => {
+      const widget = window.app.graph._nodes[0].widgets.find((each) => each.name === 'width')
+      widget.value = 2048
+      widget.callback?.(2048, window.app.canvas, window.app.graph._nodes[0])
+    })
+    await editor.settled()
+    const area = await editor.surface.boundingBox()
+    assert.ok(Math.abs(area.width / area.height - 2) < 0.02)
+    assert.deepEqual(await size(), before)
+  })
+
+  inEditor('a run gives the captions apart, and names a box without one by its number here', TWO, async (editor) => {
+    const id = await editor.id()
+    const shown = [await editor.create('PreviewAny', { links: { source: [id, 'caption'] } })]
+    shown.push(await editor.create('PreviewAny', { at: [900, 400], links: { source: [id, 'prompt'] } }))
+    const { outputs } = await editor.run()
+    assert.deepEqual(shown.map((each) => outputs[each].text[0]), ['a cat and a teapot', 'a cat and a teapot, a ginger cat, a green teapot'])
+    await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
+    await editor.root.getByRole('textbox', { name: 'Words of box 2' }).fill('')
+    const failed = await editor.run()
+    const [, { exception_message: message }] = failed.status.messages.find(([kind]) => kind === 'execution_error')
+    assert.match(message, /Box 2 has no local description/)
+  })
+
+  inEditor('boxes of linked masks are shown even by a run that lacks words, and can be edited here', TWO, async (editor) => {
+    const mask = await editor.create('SolidMask', { widgets: { value: 1, width: 512, height: 512 } })
+    await editor.link(mask, 'MASK', 'masks')
+    await editor.create('PreviewAny', { links: { source: [await editor.id(), 'prompt'] } })
+    const button = editor.root.getByRole('button', { name: 'Edit them here' })
+    assert.ok(await button.isDisabled())
+    const failed = await editor.run()
+    assert.match(JSON.stringify(failed.status.messages), /1 boxes are linked but the layout text describes 2/)
+    await editor.root.locator('.ifa-ghost').waitFor()
+    await button.click()
+    const boxes = await editor.boxes()
+    assert.equal(boxes.length, 1)
+    assertAt(boxes[0], [0, 0, 1, 1])
+    assert.equal(boxes[0].caption, 'a ginger cat')
+    await editor.root.locator('.ifa-link').waitFor({ state: 'hidden' })
+    assert.equal((await editor.run()).status.status_str, 'success')
+    await editor.tool('undo').click()
+    assert.equal((await editor.boxes()).length, 2)
+  })
+
+  inEditor('a linked picture stands under the boxes, and so can the last result', TWO, async (editor) => {
+    const picture = await editor.create('EmptyImage', { widgets: { width: 64, height: 64, color: 0xff8800 } })
+    await editor.link(picture, 'IMAGE', 'background')
+    await editor.create('PreviewImage', { links: { images: [await editor.id(), 'picture'] } })
+    const image = editor.root.locator('.ifa-background')
+    assert.ok(await image.isHidden())
+    await editor.run()
+    await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 64))
+    await editor.page.evaluate(() => window.app.graph._nodes[0].disconnectInput(window.app.graph._nodes[0].findInputSlot('background')))
+    await image.waitFor({ state: 'hidden' })
+    await editor.tool('picture').click()
+    await editor.root.getByRole('button', { name: 'Use the last result' }).click()
+    await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 1024))
+    await editor.root.getByRole('button', { name: 'Remove' }).click()
+    await image.waitFor({ state: 'hidden' })
+  })
+
+  inEditor('the wheel and the middle button over the boxes move the graph', TWO, async (editor) => {
+    const view = () => editor.page.evaluate(() => [window.app.canvas.ds.scale, ...window.app.canvas.ds.offset])
+    const before = await view()
+    await editor.page.mouse.move(...(await editor.at([0.3, 0.5])))
+    await editor.page.mouse.wheel(0, -200)
+    await poll(async () => JSON.stringify(await view()) !== JSON.stringify(before))
+  })
+}

@@ -1,0 +1,44 @@
+// What people see, and what those who do not see hear.
+
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+
+import { TWO } from './gestures.js'
+
+const AXE = createRequire(import.meta.url).resolve('axe-core')
+
+/** inEditor(name, layout, act, options): a test with an editor of its own. */
+export function looks(inEditor) {
+  for (const palette of ['dark', 'light']) {
+    inEditor(
+      `axe finds nothing serious in the ${palette} theme`,
+      TWO,
+      async (editor) => {
+        await editor.page.addScriptTag({ path: AXE })
+        const check = async () => {
+          const { violations } = await editor.page.evaluate(() => window.axe.run('.ifa-editor'))
+          const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          assert.deepEqual(serious.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 160))]), [])
+        }
+        await check()
+        await editor.click([0.3, 0.5])
+        for (const panel of ['picture', 'star', 'exchange']) {
+          await editor.tool(panel).click()
+          await check()
+        }
+      },
+      { palette }
+    )
+  }
+
+  inEditor('Tab goes through the boxes and out again, and each is told by place and words', TWO, async (editor) => {
+    await editor.click([0.02, 0.02])
+    await editor.press('Tab')
+    const first = editor.root.getByRole('option', { name: 'Box 1: a ginger cat, 102, 307, 410 x 512 pixels', selected: true })
+    await first.waitFor({ state: 'attached' })
+    await editor.press('Tab')
+    await editor.root.getByRole('option', { name: /^Box 2: a green teapot/, selected: true }).waitFor({ state: 'attached' })
+    await editor.press('Tab')
+    assert.ok(await editor.page.evaluate(() => !document.activeElement.classList.contains('ifa-keys')))
+  })
+}

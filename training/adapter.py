@@ -64,12 +64,14 @@ class AdapterLoss:
 
     drop_local, drop_global: how often a picture loses its local descriptions (the null condition: no words, the boxes kept),
     and its caption. box_weight: of the loss inside boxes, where it is 1 outside. noises: different noises for each picture.
+    middle: where most of the noises lie (see ``add_noise``); None = all timesteps are as likely, as in the paper.
     """
 
     drop_local: float = 0.15
     drop_global: float = 0.3
     box_weight: float = 1.0
     noises: int = 1
+    middle: float | None = None
 
 
 def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterShape) -> IFAdapterConfig:
@@ -123,7 +125,7 @@ class InstanceDenoising(nn.Module):
         conditioning = base.condition(captions, canvas_of(batch.layouts)).repeat(copies)
         groups = training_groups(self.adapted.adapter, base, batch.layouts, drops_local, copies)
         latents = base.encode(batch.images) if batch.latents is None else batch.latents.to(base.device)
-        noisy, timesteps, target = add_noise(base.scheduler, latents.repeat_interleave(copies, dim=0), generator)
+        noisy, timesteps, target = add_noise(base.scheduler, latents.repeat_interleave(copies, dim=0), generator, self.loss.middle)
         prediction = self.adapted(noisy.to(base.unet.dtype), timesteps, conditioning, groups).float()
         weights = box_weights(batch.layouts, latents.shape[-2], latents.shape[-1], self.loss.box_weight)
         weights = weights.to(base.device).repeat_interleave(copies, dim=0)

@@ -48,6 +48,7 @@ const ICONS = {
   remove: 'M3 4h10M6 4V2h4v2M4.5 4l.7 10h5.6l.7-10',
   grid: 'M2 2h12v12H2zM6 2v12M10 2v12M2 6h12M2 10h12',
   guides: 'M8 1v14M3 4h10M5 12h6',
+  thirds: 'M2 2h12v12H2zM2 2l12 12M14 2 2 14',
   picture: 'M2 3h12v10H2zM2 11l4-4 3 3 2-2 3 3',
   exchange: 'M5 2v9M2 8l3 3 3-3M11 14V5M8 8l3-3 3 3',
   star: 'M3 2h10v12l-5-4-5 4z',
@@ -196,6 +197,7 @@ export class LayoutEditor {
       remove: button('remove', 'Delete the selected boxes (Del)', () => this.removeSelected()),
       grid: toggle('grid', 'Snap to the grid', 'snap'),
       guides: toggle('guides', 'Snap to other boxes', 'guides'),
+      thirds: toggle('thirds', 'Composition lines: thirds, middle, diagonals', 'thirds'),
       picture: button('picture', 'Background picture', () => this.openPanel('background')),
       star: button('star', 'Presets: named layouts', () => this.openPanel('presets')),
       exchange: button('exchange', 'Import and export', () => this.openPanel('exchange')),
@@ -214,7 +216,7 @@ export class LayoutEditor {
         this.render()
       }
     })
-    const { add, full, undo, redo, copy, remove, grid, guides, picture, star, exchange, expand } = this.tools
+    const { add, full, undo, redo, copy, remove, grid, guides, thirds, picture, star, exchange, expand } = this.tools
     const gap = () => element('span', { class: 'ifa-gap' })
     this.toolbar = element(
       'div',
@@ -230,6 +232,7 @@ export class LayoutEditor {
       grid,
       this.gridSize,
       guides,
+      thirds,
       picture,
       gap(),
       star,
@@ -437,12 +440,13 @@ export class LayoutEditor {
   }
 
   renderTools(layout) {
-    const { undo, redo, copy, remove, grid, guides } = this.tools
+    const { undo, redo, copy, remove, grid, guides, thirds } = this.tools
     undo.disabled = !this.history.canUndo
     redo.disabled = !this.history.canRedo
     copy.disabled = remove.disabled = this.selection.length === 0
     grid.setAttribute('aria-pressed', String(Boolean(this.host.preference('snap'))))
     guides.setAttribute('aria-pressed', String(Boolean(this.host.preference('guides'))))
+    thirds.setAttribute('aria-pressed', String(Boolean(this.host.preference('thirds'))))
     this.gridSize.hidden = !this.host.preference('snap')
     if (document.activeElement !== this.gridSize) this.gridSize.value = String(this.gridPx)
     for (const tool of [this.tools.add, this.tools.full]) tool.disabled = layout.boxes.length >= model.MAX_BOXES
@@ -509,7 +513,7 @@ export class LayoutEditor {
     })
   }
 
-  /** The grid, and the lines that a box clings to. */
+  /** The grid, the composition lines, and the lines that a box clings to. */
   renderLines() {
     const shapes = []
     const canvas = this.host.canvas()
@@ -517,6 +521,10 @@ export class LayoutEditor {
       const { x, y } = this.gridStep
       for (let at = x; at < 1 - 1e-9 && x * canvas.width >= 2; at += x) shapes.push(line(at, 0, at, 1, 'ifa-grid-line'))
       for (let at = y; at < 1 - 1e-9 && y * canvas.height >= 2; at += y) shapes.push(line(0, at, 1, at, 'ifa-grid-line'))
+    }
+    if (this.host.preference('thirds')) {
+      for (const at of [1 / 3, 1 / 2, 2 / 3]) shapes.push(line(at, 0, at, 1, 'ifa-thirds'), line(0, at, 1, at, 'ifa-thirds'))
+      shapes.push(line(0, 0, 1, 1, 'ifa-thirds'), line(0, 1, 1, 0, 'ifa-thirds'))
     }
     for (const { axis, at } of this.guides) shapes.push(axis === 'x' ? line(at, 0, at, 1, 'ifa-guide') : line(0, at, 1, at, 'ifa-guide'))
     this.lines.replaceChildren(...shapes)
@@ -1365,6 +1373,7 @@ const STYLE = `
 .ifa-lines { pointer-events: none; }
 .ifa-lines * { vector-effect: non-scaling-stroke; }
 .ifa-grid-line { stroke: var(--ifa-soft); stroke-opacity: .25; }
+.ifa-thirds { stroke: var(--ifa-accent); stroke-opacity: .5; }
 .ifa-guide { stroke: #ff4fd8; stroke-dasharray: 4 3; }
 .ifa-overlaps, .ifa-ghosts { pointer-events: none; }
 .ifa-ghost { position: absolute; border: 2px dashed var(--ifa-fg); opacity: .8; --box: var(--ifa-soft); }

@@ -8,7 +8,7 @@ const TYPE = 'IFADAPTER_EDITOR' // the widget type that the node asks for
 const PRESETS = 'ifadapter/layouts' // folder in the user's data
 const MIN_WIDTH = 480
 const MIN_HEIGHT = 380
-const DEFAULTS = { snap: false, grid: 64, guides: true, dim: 0.5, background: true }
+const DEFAULTS = { snap: false, grid: 64, guides: true, thirds: false, dim: 0.5, background: true }
 const FALLBACK_PX = 1024
 const LINKS = ['boxes', 'masks'] // inputs that take the place of what is drawn
 

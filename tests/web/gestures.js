@@ -172,6 +172,8 @@ export function gestures(inEditor) {
     await editor.drag([0.56, 0.06], [0.903, 0.303])
     const drawn = (await editor.boxes())[2]
     assert.ok(near(drawn.x + drawn.w, 0.9, 1e-9) && near(drawn.y + drawn.h, 0.3, 1e-9), 'guides: onto the edges of the teapot and the cat')
+    await editor.tool('thirds').click()
+    assert.equal(await editor.root.locator('.ifa-thirds').count(), 8)
     await editor.tool('grid').click()
     await editor.root.getByRole('spinbutton', { name: 'Grid size in pixels' }).fill('128')
     await editor.press('Enter')

@@ -41,6 +41,7 @@ class AdapterShape:
     """Which cross-attention layers of a UNet are adapted, and how large the parts are.
 
     blocks: names of diffusers' blocks, as ``mid_block`` or ``up_blocks.0``; ``transformer_blocks`` of each transformer there.
+    alpha: where the gate of each layer starts, tanh(alpha); 0 = the base model as it is, which is gentle but slow to leave.
     """
 
     blocks: tuple[str, ...]
@@ -56,6 +57,7 @@ class AdapterShape:
     text_depths: tuple[int, ...] = (-2, -4, -6)
     slots: int = 10
     cumulative_mask: bool = False
+    alpha: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ class AdapterStage:
             base.unet.enable_gradient_checkpointing()
         self.base = base
         self.adapter = IFAdapter(adapter_config(base.unet, base.text_width, shape))
+        for layer in self.adapter.layers.values():
+            nn.init.constant_(layer.alpha, shape.alpha)
         self.objective = InstanceDenoising(base, self.adapter, loss)
         self.batches: Dataset[Any] = batches
         self.held_out = list(held_out)

@@ -19,26 +19,26 @@ Pixels = NDArray[np.uint8]
 Spans = tuple[Floats | float, Floats | float]  # inner and outer edge of each row, as distance |2u - 1| from the middle
 
 SUPERSAMPLING = 4
-STRIPES = 5  # bands of both colours together; the first and the last have the main colour
+STRIPES = 3  # bands of both colours together; the first and the last have the main colour
 CHECKS = 4  # squares along each side
 
 # Half of a five-pointed star, from its outline: v falls from the top along the outer edge, and the notch between the legs.
 _STAR_OUTER = ((0.0, 0.34, 0.382, 0.69, 1.0), (0.0, 0.33, 1.0, 0.53, 0.64))
 _STAR_NOTCH = ((0.81, 1.0), (0.0, 0.60))
 
-_DOT_RADIUS = 0.12
+_DOT_RADIUS = 0.14
 _DOTS: dict[str, tuple[tuple[float, float], ...]] = {  # centres (u, v): few, inside the shape, apart from each other
-    "circle": ((0.5, 0.18), (0.18, 0.5), (0.5, 0.5), (0.82, 0.5), (0.5, 0.82)),
-    "square": ((0.22, 0.22), (0.78, 0.22), (0.5, 0.5), (0.22, 0.78), (0.78, 0.78)),
-    "triangle": ((0.5, 0.44), (0.28, 0.82), (0.72, 0.82)),
-    "diamond": ((0.5, 0.2), (0.2, 0.5), (0.5, 0.5), (0.8, 0.5), (0.5, 0.8)),
-    "star": ((0.5, 0.26), (0.22, 0.43), (0.78, 0.43), (0.32, 0.8), (0.68, 0.8)),
-    "heart": ((0.25, 0.28), (0.75, 0.28), (0.5, 0.5), (0.5, 0.8)),
+    "circle": ((0.5, 0.22), (0.22, 0.5), (0.78, 0.5), (0.5, 0.78)),
+    "square": ((0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)),
+    "triangle": ((0.5, 0.44), (0.3, 0.8), (0.7, 0.8)),
+    "diamond": ((0.5, 0.24), (0.24, 0.5), (0.76, 0.5), (0.5, 0.76)),
+    "star": ((0.5, 0.3), (0.34, 0.62), (0.66, 0.62)),
+    "heart": ((0.26, 0.3), (0.74, 0.3), (0.5, 0.66)),
 }
 _INNER: dict[str, tuple[float, float]] = {  # a border leaves the shape scaled by the second number, about v = the first
-    "circle": (0.5, 0.66),
-    "square": (0.5, 0.66),
-    "triangle": (0.667, 0.54),
+    "circle": (0.5, 0.6),
+    "square": (0.5, 0.58),
+    "triangle": (0.667, 0.5),
     "diamond": (0.5, 0.58),
     "star": (0.54, 0.54),
     "heart": (0.44, 0.62),

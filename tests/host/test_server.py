@@ -43,7 +43,7 @@ NODES = {
 }
 DEMO_FIGURES = [  # what the captions of quickstart_demo_api.json say
     Attributes("circle", "red", "dotted", "white"),
-    Attributes("star", "yellow", "bordered", "black"),
+    Attributes("circle", "yellow", "bordered", "black"),
     Attributes("triangle", "blue", "striped", "white"),
     Attributes("square", "green"),
 ]

@@ -128,15 +128,19 @@ class Interrupting(Batches):
 # The loss
 
 
-def test_it_is_the_base_models_own_loss_where_the_adapter_does_nothing(stage: AdapterStage) -> None:
+@pytest.mark.parametrize("middle", [None, 0.3])
+def test_it_is_the_base_models_own_loss_where_the_adapter_does_nothing(stage: AdapterStage, middle: float | None) -> None:
     set_alpha(stage.adapter, 0.0)
-    stage.objective.loss = AdapterLoss(drop_local=0.0, drop_global=0.0)
+    stage.objective.loss = AdapterLoss(drop_local=0.0, drop_global=0.0, middle=middle)
     batch = Batches(3)[4]
     got = stage.objective(batch, generator(5))
     randomness = generator(5)
     torch.rand(2, 3, generator=randomness)
     noise = torch.randn(3, 4, 16, 16, generator=randomness)
-    timesteps = torch.randint(1000, (3,), generator=randomness)
+    if middle is None:
+        timesteps = torch.randint(1000, (3,), generator=randomness)
+    else:
+        timesteps = (torch.randn(3, generator=randomness) + middle).sigmoid().mul(1000).long()
     conditioning = stage.base.condition([part.caption for part in batch.layouts], (SIZE, SIZE))
     noisy = stage.base.scheduler.add_noise(batch.latents, noise, timesteps)
     assert torch.isclose(got, (stage.base.predict(noisy, timesteps, conditioning) - noise).square().mean(), rtol=1e-5)

@@ -33,7 +33,7 @@ TEXTS = (
     "a plain black triangle",
     "one circle and a star",
 )
-SHAPE = AdapterShape(("mid_block", "up_blocks.0"), 1, 16, 2, 2, 2, 8, 16, gate_reduction=8)
+SHAPE = AdapterShape(("mid_block", "up_blocks.0"), 1, 16, 2, 2, 2, 8, 16, gate_reduction=8, alpha=0.5)
 SCHEDULE: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
@@ -148,9 +148,7 @@ def adapter_stage(folder: Path, loss: AdapterLoss | None = None, pipeline: Any =
     """A new adapter on the tiny Stable Diffusion. Its layers act already, so that all weights have gradients."""
     base = BaseModel(pipeline or sd(folder))
     torch.manual_seed(1)
-    stage = AdapterStage(base, SHAPE, loss or AdapterLoss(), Batches(), [layout(0), layout(1)], **options)
-    set_alpha(stage.adapter, 0.5)
-    return stage
+    return AdapterStage(base, SHAPE, loss or AdapterLoss(), Batches(), [layout(0), layout(1)], **options)
 
 
 def set_alpha(adapter: nn.Module, value: float) -> None:

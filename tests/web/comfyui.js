@@ -72,6 +72,7 @@ export async function openEditor(browser, server, renderer, { layout = '', palet
     'Comfy.TutorialCompleted': true,
     'Comfy.Workflow.Persist': false,
     'Comfy.Graph.CanvasInfo': false,
+    'Comfy.RightSidePanel.IsOpen': false,
     'Comfy.ColorPalette': palette
   }
   await fetch(`${server.url}/api/settings`, { method: 'POST', body: JSON.stringify(settings) })
@@ -193,9 +194,12 @@ export class Editor {
     })
   }
 
-  /** What the node's widget holds. */
+  /** What the widget holds, of the layout node that was made first, second, .. */
   async value(index = 0) {
-    return this.page.evaluate((at) => window.app.graph._nodes[at].widgets.find((widget) => widget.name === 'layout').value, index)
+    return this.page.evaluate((at) => {
+      const layouts = window.app.graph._nodes.filter((node) => node.type === 'IFAdapterLayout').sort((a, b) => a.id - b.id)
+      return layouts[at].widgets.find((widget) => widget.name === 'layout').value
+    }, index)
   }
 
   async layout(index = 0) {

@@ -218,6 +218,12 @@ export function overlap(a, b) {
   return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
 }
 
+/** The area that two overlapping frames share. */
+export function shared(a, b) {
+  const [x, y] = [Math.max(a.x, b.x), Math.max(a.y, b.y)]
+  return { x, y, w: Math.min(a.x + a.w, b.x + b.w) - x, h: Math.min(a.y + a.h, b.y + b.h) - y }
+}
+
 // Snapping
 
 /** A frame whose moving edges lie on a grid of `step` { x, y }; handle 'move' moves all of it. */
@@ -276,16 +282,24 @@ export function boxesIn(layout, frame) {
   return layout.boxes.filter((box) => !box.hidden && overlap(box, frame)).map((box) => box.id)
 }
 
+/** Places [a, b], a < b, of the visible boxes that share an area. */
+export function overlappingPairs({ boxes }) {
+  const pairs = []
+  for (let a = 0; a < boxes.length; a += 1) {
+    for (let b = a + 1; b < boxes.length && !boxes[a].hidden; b += 1) if (!boxes[b].hidden && overlap(boxes[a], boxes[b])) pairs.push([a, b])
+  }
+  return pairs
+}
+
 /** For each box the numbers (from 1, from the back) of those that it overlaps. Hidden boxes count for nothing. */
 export function overlaps(layout) {
-  return new Map(
-    layout.boxes.map((box) => {
-      const others = layout.boxes.flatMap((other, index) =>
-        other.id !== box.id && !other.hidden && !box.hidden && overlap(box, other) ? [index + 1] : []
-      )
-      return [box.id, others]
-    })
-  )
+  const found = new Map(layout.boxes.map((box) => [box.id, []]))
+  for (const [a, b] of overlappingPairs(layout)) {
+    found.get(layout.boxes[a].id).push(b + 1)
+    found.get(layout.boxes[b].id).push(a + 1)
+  }
+  for (const numbers of found.values()) numbers.sort((a, b) => a - b)
+  return found
 }
 
 /** Ids of the boxes that a run would refuse: visible ones without a caption. */

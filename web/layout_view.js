@@ -453,15 +453,16 @@ export class LayoutEditor {
   }
 
   renderBoxes(layout) {
+    const known = new Set(layout.boxes.map((box) => box.id))
     for (const [id, parts] of this.boxes) {
-      if (layout.boxes.some((box) => box.id === id)) continue
+      if (known.has(id)) continue
       parts.root.remove()
       this.boxes.delete(id)
     }
+    const { width, height } = this.host.canvas()
     layout.boxes.forEach((box, index) => {
       const parts = this.boxes.get(box.id) ?? this.newBox(box.id)
       const selected = this.selection.includes(box.id)
-      const { width, height } = this.host.canvas()
       if (isShown(parts, box, index, selected, this.selection.at(-1) === box.id, width, height)) return
       const { root, number, words } = parts
       root.className = 'ifa-box'
@@ -473,8 +474,9 @@ export class LayoutEditor {
       place(root, box)
       root.style.zIndex = String(index + 1 + (selected ? model.MAX_BOXES : 0))
       root.style.setProperty('--box', box.color)
+      root.style.background = `${box.color}38`
       root.setAttribute('aria-selected', String(selected))
-      root.setAttribute('aria-label', model.describe(layout, box.id, this.host.canvas()))
+      root.setAttribute('aria-label', model.describe(layout, box.id, { width, height }))
       number.textContent = String(index + 1)
       words.textContent = box.caption.trim() || 'no caption'
     })
@@ -493,16 +495,7 @@ export class LayoutEditor {
 
   /** Where boxes overlap: hatched. */
   renderOverlaps(layout) {
-    const visible = layout.boxes.filter((box) => !box.hidden)
-    const frames = visible.flatMap((box, index) =>
-      visible
-        .slice(index + 1)
-        .filter((other) => model.overlap(box, other))
-        .map((other) => {
-          const [x, y] = [Math.max(box.x, other.x), Math.max(box.y, other.y)]
-          return { x, y, w: Math.min(box.x + box.w, other.x + other.w) - x, h: Math.min(box.y + box.h, other.y + other.h) - y }
-        })
-    )
+    const frames = model.overlappingPairs(layout).map(([a, b]) => model.shared(layout.boxes[a], layout.boxes[b]))
     while (this.hatches.length > frames.length) this.hatches.pop().root.remove()
     frames.forEach((frame, index) => {
       if (!this.hatches[index]) {
@@ -531,8 +524,9 @@ export class LayoutEditor {
   }
 
   renderList(layout) {
+    const known = new Set(layout.boxes.map((box) => box.id))
     for (const [id, row] of this.rows) {
-      if (layout.boxes.some((box) => box.id === id)) continue
+      if (known.has(id)) continue
       row.root.remove()
       this.rows.delete(id)
     }
@@ -1378,7 +1372,8 @@ const STYLE = `
 .ifa-overlaps, .ifa-ghosts { pointer-events: none; }
 .ifa-ghost { position: absolute; border: 2px dashed var(--ifa-fg); opacity: .8; --box: var(--ifa-soft); }
 .ifa-overlap { position: absolute; z-index: 500; background: repeating-linear-gradient(45deg, color-mix(in srgb, var(--ifa-fg) 32%, transparent) 0 1px, transparent 1px 6px); }
-.ifa-box { position: absolute; border: 2px solid var(--box); background: color-mix(in srgb, var(--box) 22%, transparent); overflow: hidden; cursor: move;
+.ifa-surface, .ifa-list, .ifa-row, .ifa-box { contain: layout style; }
+.ifa-box { position: absolute; border: 2px solid var(--box); overflow: hidden; cursor: move;
   display: flex; gap: 4px; align-items: flex-start; min-width: 0; }
 .ifa-box.ifa-selected { overflow: visible; box-shadow: 0 0 0 1px var(--ifa-fg); }
 .ifa-box.ifa-locked { border-style: dashed; cursor: crosshair; }

@@ -61,8 +61,8 @@ export async function startServer(frontend = null) {
   }
 }
 
-export async function startBrowser() {
-  return chromium.launch({ args: ['--no-sandbox'], executablePath: await sparticuz.executablePath(), headless: true })
+export async function startBrowser(...args) {
+  return chromium.launch({ args: ['--no-sandbox', ...args], executablePath: await sparticuz.executablePath(), headless: true })
 }
 
 /** An empty workflow with one IFAdapter Layout node, in one of the two renderers. context: options of the browser's context. */

@@ -164,9 +164,11 @@ export class LayoutEditor {
 
   /** The list, and nothing around it, so that a row is seen. */
   scrollTo(id) {
-    const { root } = this.rows.get(id)
-    const top = root.offsetTop - this.list.offsetTop
-    this.list.scrollTop = Math.min(Math.max(this.list.scrollTop, top + root.offsetHeight - this.list.clientHeight), top)
+    const [row, list] = [this.rows.get(id).root, this.list].map((part) => part.getBoundingClientRect())
+    const scale = list.height / this.list.offsetHeight || 1 // the graph may be zoomed
+    const [above, below] = [(row.top - list.top) / scale, (row.bottom - list.bottom) / scale]
+    if (above < 0) this.list.scrollTop += above
+    else if (below > 0) this.list.scrollTop += Math.min(below, above)
   }
 
   announce(text) {

@@ -200,6 +200,17 @@ export function gestures(inEditor) {
     assert.deepEqual((await editor.boxes()).map((box) => box.strength), [1, 0.5])
   })
 
+  const column = JSON.stringify({ boxes: [0, 1, 2, 3, 4, 5, 6, 7].map((row) => ({ x: 0.1, y: row / 8, w: 0.5, h: 0.1, caption: `shelf ${row}` })) })
+  inEditor('the row of a box that is chosen comes into sight, and nothing else moves', column, async (editor) => {
+    const before = await editor.root.boundingBox()
+    for (const row of [0, 7, 3]) {
+      await editor.click([0.3, row / 8 + 0.05])
+      const [list, chosen] = await Promise.all([editor.root.locator('.ifa-list'), editor.root.locator('.ifa-row.ifa-selected')].map((part) => part.boundingBox()))
+      assert.ok(chosen.y >= list.y - 1 && chosen.y + chosen.height <= list.y + list.height + 1, `row ${row}`)
+    }
+    assert.deepEqual(await editor.root.boundingBox(), before)
+  })
+
   inEditor('a locked box stays where it is, and what is drawn on it is a new box', TWO, async (editor) => {
     await editor.root.getByRole('button', { name: 'Lock box 1' }).click()
     await editor.drag([0.2, 0.4], [0.4, 0.6])

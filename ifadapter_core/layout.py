@@ -257,7 +257,7 @@ def _finish(draft: _Draft) -> Instance:
     if min(x0, y0) < -ROUNDING or max(x1, y1) > 1 + ROUNDING:
         raise LayoutError(
             f"Box {number} lies outside the canvas: it spans {x0:g}..{x1:g} across and {y0:g}..{y1:g} down, where the canvas is 0..1. "
-            "Move or shrink it; if its numbers are pixels, check the canvas size and, for boxes without names, bbox_format."
+            "Move or shrink it; if its numbers are pixels, check the format and the canvas size (for bare numbers, bbox_format)."
         )
     box = Box(max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0))
     if box.x1 <= box.x0 or box.y1 <= box.y0:

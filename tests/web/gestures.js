@@ -99,6 +99,7 @@ export function gestures(inEditor) {
     await editor.press('Shift+ArrowUp')
     assertAt((await editor.boxes())[0], [0.1, 0.3 - 10 / 1024, 0.4, 0.5])
     const rows = editor.root.locator('.ifa-row')
+    await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has followed the chosen box
     const [grip, last] = [await rows.first().locator('.ifa-grip').boundingBox(), await rows.last().boundingBox()]
     await editor.dragPixels([grip.x + 5, grip.y + 5], [last.x + 10, last.y + last.height - 4])
     assert.equal((await editor.boxes())[0].caption, '')

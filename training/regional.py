@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ifadapter_core.attention import attend
 from ifadapter_core.geometry import cell_range
-from ifadapter_core.layout import Layout
+from ifadapter_core.layout import Box, Layout
 
 from .adapted_unet import grid_of
 from .base_model import BaseModel, Conditioning
@@ -28,7 +28,7 @@ class RegionalUNet(nn.Module):
         super().__init__()
         self.unet = unet
         self.texts: dict[int, Tensor] = {}  # row -> states of its local descriptions (N, T, D)
-        self.boxes: dict[int, Tensor] = {}  # row -> (N, 4)
+        self.boxes: dict[int, list[Box]] = {}  # row -> its boxes
         self._covered: dict[tuple[int, int, int], Tensor] = {}
         self.latent_size = (0, 0)
         unet.set_attn_processor(
@@ -45,14 +45,14 @@ class RegionalUNet(nn.Module):
         self.texts = {
             row: base.condition(layout.local_descriptions, (layout.height, layout.width)).text_states for row, layout in rows.items()
         }
-        self.boxes = {row: torch.tensor(layout.boxes) for row, layout in rows.items()}
+        self.boxes = {row: layout.boxes for row, layout in rows.items()}
         self._covered = {}
 
     def covered(self, row: int, height: int, width: int) -> Tensor:
         """1 in the cells of each box of a row and 0 elsewhere: (N, height, width, 1)."""
         if (row, height, width) not in self._covered:
             covered = torch.zeros(len(self.boxes[row]), height, width, 1)
-            for number, box in enumerate(self.boxes[row].tolist()):
+            for number, box in enumerate(self.boxes[row]):
                 cells = cell_range(box, height, width)
                 covered[number, cells.rows, cells.columns] = 1
             self._covered[row, height, width] = covered.to(self.texts[row])

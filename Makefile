@@ -53,12 +53,17 @@ node_modules/.ready: package.json
 	npm install --silent --no-package-lock
 	touch $@
 
-build/frontend/.ready: tests/web/requirements.txt
-	$(PYTHON) -m pip install --quiet --no-deps --upgrade --target build/frontend -r tests/web/requirements.txt
+build/frontend/.ready: tests/web/requirements.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/frontend -r tests/web/requirements.txt
 	touch $@
 
+ifeq ($(shell which npm 2>/dev/null),)
+test-web:
+	@echo "editor tests skipped: no npm. Install Node.js 20 or newer."
+else
 test-web: node_modules/.ready build/frontend/.ready
-	node --test --test-concurrency=1 tests/web/
+	node --test --test-concurrency=1 tests/web/*.test.js
+endif
 
 pictures: node_modules/.ready build/frontend/.ready
 	node tests/web/pictures.js

@@ -70,7 +70,7 @@ function icon(name) {
 export class LayoutEditor {
   constructor(host) {
     this.host = host
-    this.history = new model.History({ version: model.VERSION, caption: '', boxes: [] })
+    this.history = new model.History(model.EMPTY)
     this.draft = null // the layout during a gesture
     this.selection = [] // ids; the last one is the active box
     this.gesture = null
@@ -81,6 +81,7 @@ export class LayoutEditor {
     this.rows = new Map() // id -> parts of its row in the list
     this.boxes = new Map() // id -> parts of it on the surface
     this.hatches = [] // parts of the overlaps
+    this.ghostParts = {} // of the linked boxes
     this.frameRequest = 0
     this.tokenTimer = 0
     this.build()
@@ -137,8 +138,6 @@ export class LayoutEditor {
   record(layout, key = null) {
     this.history.record(layout, key)
     this.unreadable = null
-    const known = new Set(layout.boxes.map((box) => box.id))
-    this.selection = this.selection.filter((id) => known.has(id))
     this.host.changed()
     if (key === null) this.host.committed()
     this.render()
@@ -404,15 +403,18 @@ export class LayoutEditor {
   renderNotice() {
     this.notice.hidden = !this.unreadable
     if (!this.unreadable) return
-    const start = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.record({ version: model.VERSION, caption: '', boxes: [] }) }, 'Start an empty layout')
+    const start = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.record(model.EMPTY) }, 'Start an empty layout')
     const edit = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.openPanel('exchange') }, 'Show the text')
     this.notice.replaceChildren(this.unreadable.message, element('div', {}, edit, start))
   }
 
   /** Boxes from a link, which take the place of those that are drawn. */
   renderLinked() {
+    const { width, height } = this.host.canvas()
+    const linked = this.host.linked()
+    if (isShown(this.ghostParts, linked === null, linked?.boxes, width, height)) return
     const boxes = this.linkedBoxes()
-    this.link.hidden = !this.host.linked()
+    this.link.hidden = !linked
     this.takeOverButton.disabled = !boxes
     this.takeOverButton.title = boxes ? 'Copies the linked boxes into the editor and takes the link away' : 'Run once: then the boxes are known'
     this.ghosts.replaceChildren(
@@ -455,12 +457,7 @@ export class LayoutEditor {
   }
 
   renderBoxes(layout) {
-    const known = new Set(layout.boxes.map((box) => box.id))
-    for (const [id, parts] of this.boxes) {
-      if (known.has(id)) continue
-      parts.root.remove()
-      this.boxes.delete(id)
-    }
+    dropGone(this.boxes, layout)
     const { width, height } = this.host.canvas()
     layout.boxes.forEach((box, index) => {
       const parts = this.boxes.get(box.id) ?? this.newBox(box.id)
@@ -526,22 +523,18 @@ export class LayoutEditor {
   }
 
   renderList(layout) {
-    const known = new Set(layout.boxes.map((box) => box.id))
-    for (const [id, row] of this.rows) {
-      if (known.has(id)) continue
-      row.root.remove()
-      this.rows.delete(id)
-    }
+    dropGone(this.rows, layout)
     const overlaps = model.overlaps(layout)
+    const lacking = model.withoutCaption(layout)
     const order = [...layout.boxes].reverse()
     order.forEach((box, place) => {
       const row = this.rows.get(box.id) ?? this.newRow(box.id)
       if (this.list.children[place] !== row.root) this.list.insertBefore(row.root, this.list.children[place] ?? null)
-      this.renderRow(row, box, layout.boxes.length - place, overlaps.get(box.id), layout.boxes.length)
+      this.renderRow(row, box, layout.boxes.length - place, layout.boxes.length, overlaps.get(box.id), lacking.includes(box.id))
     })
   }
 
-  renderRow(row, box, number, overlapped, count) {
+  renderRow(row, box, number, count, overlapped, lacksCaption) {
     const tokens = this.tokens.get(box.caption)
     if (isShown(row, box, number, overlapped.join(), count, this.selection.includes(box.id), tokens)) return
     const name = `box ${number}`
@@ -559,15 +552,14 @@ export class LayoutEditor {
     row.up.disabled = number === count
     row.down.disabled = number === 1
     row.grip.setAttribute('title', `Drag ${name} to another depth`)
-    const empty = !box.hidden && !box.caption.trim()
     const notes = [
-      empty ? 'needs a caption' : '',
+      lacksCaption ? 'needs a caption' : '',
       box.hidden ? 'hidden: not part of the run' : '',
       overlapped.length ? `overlaps ${overlapped.join(', ')}` : '',
       tokens === undefined || tokens === null ? '' : `${tokens}/${MOST_TOKENS} tokens`
     ]
     row.note.textContent = notes.filter(Boolean).join(' - ')
-    row.note.classList.toggle('ifa-warning', empty || tokens > MOST_TOKENS)
+    row.note.classList.toggle('ifa-warning', lacksCaption || tokens > MOST_TOKENS)
   }
 
   newRow(id) {
@@ -1290,6 +1282,16 @@ export class LayoutEditor {
     this.overlay = this.home = null
     this.tools.expand.setAttribute('aria-pressed', 'false')
     this.fit()
+  }
+}
+
+/** Takes away the parts of boxes that are no longer there; parts: id -> { root, .. }. */
+function dropGone(parts, layout) {
+  const known = new Set(layout.boxes.map((box) => box.id))
+  for (const [id, { root }] of parts) {
+    if (known.has(id)) continue
+    root.remove()
+    parts.delete(id)
   }
 }
 

@@ -391,6 +391,7 @@ export class LayoutEditor {
     this.renderList(layout)
     this.renderExact()
     setText(this.global, layout.caption)
+    this.root.classList.toggle('ifa-dragging', this.gesture !== null)
     this.hint.hidden = layout.boxes.length > 0 || this.unreadable !== null || this.gesture !== null
     const picture = this.host.preference('background') === false ? null : (this.host.background() ?? this.backgroundUrl)
     this.image.hidden = !picture
@@ -1377,6 +1378,7 @@ const STYLE = `
 .ifa-ghost { position: absolute; border: 2px dashed var(--ifa-fg); opacity: .8; --box: var(--ifa-soft); }
 .ifa-overlap { position: absolute; z-index: 500; background: repeating-linear-gradient(45deg, color-mix(in srgb, var(--ifa-fg) 32%, transparent) 0 1px, transparent 1px 6px); }
 .ifa-surface, .ifa-list, .ifa-row, .ifa-box { contain: layout style; }
+.ifa-dragging .ifa-surface, .ifa-dragging .ifa-list { will-change: transform; } /* painted apart from the nodes around them */
 .ifa-box { position: absolute; border: 2px solid var(--box); overflow: hidden; cursor: move;
   display: flex; gap: 4px; align-items: flex-start; min-width: 0; }
 .ifa-box.ifa-selected { overflow: visible; box-shadow: 0 0 0 1px var(--ifa-fg); }

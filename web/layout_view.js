@@ -8,6 +8,7 @@
 //   countTokens(texts)          promise of one number for each text, or null where it is not known
 //   presets                     { list(), load(name), save(name, text), remove(name) }, all promises
 //   lastResult()                URL of the last picture that was made, or null
+//   livePicture()               URL of what the run shows at the moment: a preview or a result, or null
 //   background()                URL of the picture that is linked to stand under the boxes, or null
 //   linked()                    null, or, when boxes come from a link, { boxes }: those of the last run as text of JSON, or null
 //   unlink()                    takes these links away
@@ -119,6 +120,12 @@ export class LayoutEditor {
     }
     this.selection = []
     this.render()
+  }
+
+  /** The URL of what stands under the boxes, or null. */
+  get picture() {
+    if (this.host.preference('background') === false) return null
+    return this.host.background() ?? (this.host.preference('live') ? this.host.livePicture() : null) ?? this.backgroundUrl
   }
 
   set background(url) {
@@ -393,7 +400,7 @@ export class LayoutEditor {
     setText(this.global, layout.caption)
     this.root.classList.toggle('ifa-dragging', this.gesture !== null)
     this.hint.hidden = layout.boxes.length > 0 || this.unreadable !== null || this.gesture !== null
-    const picture = this.host.preference('background') === false ? null : (this.host.background() ?? this.backgroundUrl)
+    const picture = this.picture
     this.image.hidden = !picture
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(this.host.preference('dim') ?? 0.5)
@@ -1097,14 +1104,22 @@ export class LayoutEditor {
   backgroundPanel() {
     const show = element('input', { type: 'checkbox', onchange: () => this.setPreference('background', show.checked) })
     show.checked = this.host.preference('background') !== false
+    const live = element('input', { type: 'checkbox', onchange: () => this.setPreference('live', live.checked) })
+    live.checked = Boolean(this.host.preference('live'))
     const dim = element('input', { type: 'range', min: '0.1', max: '1', step: '0.05', oninput: () => this.setPreference('dim', Number(dim.value)) })
     dim.value = String(this.host.preference('dim') ?? 0.5)
     const last = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.takeLastResult() }, 'Use the last result')
     const clear = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => (this.background = null) }, 'Remove')
-    const text = 'A picture linked to "background" stands behind the boxes; without one, the last picture that a run showed can. It changes nothing of the run.'
+    const text = 'A picture linked to "background" stands behind the boxes; without one, what a run shows can. It changes nothing of the run.'
+    const rows = [
+      element('label', {}, show, ' Show it'),
+      element('label', {}, live, ' Follow the run: its previews, then its result'),
+      element('label', {}, 'Brightness ', dim),
+      element('div', {}, last, clear)
+    ]
     return [
       'Background picture',
-      element('div', { class: 'ifa-panel-body' }, element('p', {}, text), element('label', {}, show, ' Show it'), element('label', {}, 'Brightness ', dim), element('div', {}, last, clear))
+      element('div', { class: 'ifa-panel-body' }, element('p', {}, text), ...rows)
     ]
   }
 

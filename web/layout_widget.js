@@ -8,13 +8,14 @@ const TYPE = 'IFADAPTER_EDITOR' // the widget type that the node asks for
 const PRESETS = 'ifadapter/layouts' // folder in the user's data
 const MIN_WIDTH = 480
 const MIN_HEIGHT = 380
-const DEFAULTS = { snap: false, grid: 64, guides: true, thirds: false, dim: 0.5, background: true }
+const DEFAULTS = { snap: false, grid: 64, guides: true, thirds: false, dim: 0.5, background: true, live: false }
 const FALLBACK_PX = 1024
 const LINKS = ['boxes', 'masks'] // inputs that take the place of what is drawn
 
 const editors = new WeakMap() // root element -> editor
 const received = new WeakMap() // node -> { boxes, background } of its last run: text of JSON, and a URL
-let lastPicture = null // URL
+let lastPicture = null // URL of the last result
+let livePicture = null // URL of what the run shows: the previews of its sampling, then its result
 let made = 0 // editors
 
 app.registerExtension({
@@ -42,8 +43,12 @@ app.registerExtension({
 
 api.addEventListener('executed', ({ detail }) => {
   const picture = detail?.output?.images?.at?.(-1)
-  if (picture?.filename) lastPicture = viewUrl(picture)
+  if (!picture?.filename) return
+  lastPicture = viewUrl(picture)
+  showLive(lastPicture)
 })
+
+api.addEventListener('b_preview', ({ detail }) => showLive(URL.createObjectURL(detail)))
 
 api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
   const node = nodeOf(detail.node)
@@ -82,6 +87,7 @@ function hostOf(node) {
     countTokens,
     presets,
     lastResult: () => lastPicture,
+    livePicture: () => livePicture,
     background: () => backgroundOf(node),
     linked: () => (LINKS.some((name) => linkedNode(node, name) !== undefined) ? { boxes: received.get(node)?.boxes ?? null } : null),
     unlink() {
@@ -175,6 +181,12 @@ function nodeOf(id) {
 }
 
 // Pictures
+
+function showLive(url) {
+  if (livePicture?.startsWith('blob:')) URL.revokeObjectURL(livePicture)
+  livePicture = url
+  for (const root of document.querySelectorAll('.ifa-editor')) editors.get(root)?.render()
+}
 
 function viewUrl({ filename, subfolder = '', type = 'output' }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)

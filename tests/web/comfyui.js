@@ -38,6 +38,7 @@ export async function startServer(frontend = null) {
   const base = mkdtempSync(join(tmpdir(), 'ifadapter-web-'))
   for (const folder of ['custom_nodes', 'models', 'input', 'output', 'user']) mkdirSync(join(base, folder))
   symlinkSync(PACK, join(base, 'custom_nodes', 'ComfyUI-IFAdapter'))
+  symlinkSync(join(PACK, 'tests', 'web', 'preview_node.py'), join(base, 'custom_nodes', 'preview_node.py'))
   const port = await freePort()
   const options = ['main.py', '--cpu', '--port', String(port), '--base-directory', base, '--disable-api-nodes']
   if (frontend !== null) options.push('--front-end-root', join(frontend, 'static'))

@@ -233,6 +233,22 @@ export function graph(inEditor) {
     await image.waitFor({ state: 'hidden' })
   })
 
+  inEditor('the background follows a run: its previews, then its result', TWO, async (editor) => {
+    const image = editor.root.locator('.ifa-background')
+    const shows = (width) => poll(() => image.evaluate((element, side) => !element.hidden && element.complete && element.naturalWidth === side, width))
+    await editor.create('IFAdapterTestPreview', { widgets: { side: 96 } })
+    await editor.run()
+    assert.ok(await image.isHidden())
+    await editor.tool('picture').click()
+    await editor.root.getByLabel('Follow the run').check()
+    await shows(96)
+    await editor.create('PreviewImage', { links: { images: [await editor.id(), 'picture'] } })
+    await editor.run()
+    await shows(1024)
+    await editor.root.getByLabel('Follow the run').uncheck()
+    await image.waitFor({ state: 'hidden' })
+  })
+
   inEditor('the wheel and the middle button over the boxes move the graph', TWO, async (editor) => {
     const view = () => editor.page.evaluate(() => [window.app.canvas.ds.scale, ...window.app.canvas.ds.offset])
     const before = await view()

@@ -1,0 +1,25 @@
+"""A node for the editor's tests: it sends a preview while it runs, as samplers do, and has no result."""
+
+from comfy.utils import ProgressBar
+from comfy_api.latest import ComfyExtension, io
+from PIL import Image
+
+
+class SendPreview(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema("IFAdapterTestPreview", inputs=[io.Int.Input("side", default=96)], is_output_node=True)
+
+    @classmethod
+    def execute(cls, side: int) -> io.NodeOutput:
+        ProgressBar(2).update_absolute(1, 2, ("JPEG", Image.new("RGB", (side, side), "orange"), None))
+        return io.NodeOutput()
+
+
+class PreviewExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [SendPreview]
+
+
+async def comfy_entrypoint() -> PreviewExtension:
+    return PreviewExtension()

@@ -10,7 +10,6 @@ export const MAX_BOXES = 100
 export const RELEASE_CANVAS_PX = 768 // the release's own JSON is in pixels of such a canvas
 export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths
 export const HISTORY_STEPS = 100
-export const EMPTY = { version: VERSION, caption: '', boxes: [] }
 
 // After Okabe and Ito (2008), distinct for colour-blind eyes; the previews of the nodes use the same.
 export const COLORS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#4c82db', '#d55e00', '#cc79a7', '#aaaaaa']

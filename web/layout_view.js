@@ -71,7 +71,7 @@ function icon(name) {
 export class LayoutEditor {
   constructor(host) {
     this.host = host
-    this.history = new model.History(model.EMPTY)
+    this.history = new model.History(model.parse(''))
     this.draft = null // the layout during a gesture
     this.selection = [] // ids; the last one is the active box
     this.gesture = null
@@ -389,6 +389,8 @@ export class LayoutEditor {
     const layout = this.layout
     const known = new Set(layout.boxes.map((box) => box.id))
     this.selection = this.selection.filter((id) => known.has(id))
+    dropGone(this.boxes, known)
+    dropGone(this.rows, known)
     this.renderNotice()
     this.renderTools(layout)
     this.renderLinked()
@@ -411,7 +413,7 @@ export class LayoutEditor {
   renderNotice() {
     this.notice.hidden = !this.unreadable
     if (!this.unreadable) return
-    const start = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.record(model.EMPTY) }, 'Start an empty layout')
+    const start = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.record(model.parse('')) }, 'Start an empty layout')
     const edit = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.openPanel('exchange') }, 'Show the text')
     this.notice.replaceChildren(this.unreadable.message, element('div', {}, edit, start))
   }
@@ -465,7 +467,6 @@ export class LayoutEditor {
   }
 
   renderBoxes(layout) {
-    dropGone(this.boxes, layout)
     const { width, height } = this.host.canvas()
     layout.boxes.forEach((box, index) => {
       const parts = this.boxes.get(box.id) ?? this.newBox(box.id)
@@ -531,7 +532,6 @@ export class LayoutEditor {
   }
 
   renderList(layout) {
-    dropGone(this.rows, layout)
     const overlaps = model.overlaps(layout)
     const lacking = model.withoutCaption(layout)
     const order = [...layout.boxes].reverse()
@@ -1301,9 +1301,8 @@ export class LayoutEditor {
   }
 }
 
-/** Takes away the parts of boxes that are no longer there; parts: id -> { root, .. }. */
-function dropGone(parts, layout) {
-  const known = new Set(layout.boxes.map((box) => box.id))
+/** Takes away the parts of boxes that are no longer there. parts: id -> { root, .. }; known: ids. */
+function dropGone(parts, known) {
   for (const [id, { root }] of parts) {
     if (known.has(id)) continue
     root.remove()

@@ -92,11 +92,15 @@ export function graph(inEditor) {
 
   inEditor('another workflow comes to the front and goes again', TWO, async (editor) => {
     const value = await editor.value()
-    const front = () => editor.page.evaluate(() => [window.app.extensionManager.workflow.activeWorkflow?.path, window.app.extensionManager.workflow.isBusy])
-    const [path] = await front()
+    const front = () =>
+      editor.page.evaluate(() => {
+        const { activeWorkflow, isBusy } = window.app.extensionManager.workflow
+        return isBusy ? null : (activeWorkflow?.path ?? null)
+      })
+    const first = await front()
     await editor.page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
     await poll(async () => (await editor.page.evaluate(() => window.app.graph._nodes.length)) === 0)
-    await poll(async () => ((other, busy) => other && other !== path && !busy)(...(await front()))) // before, there is none to go back from
+    await poll(async () => ![null, first].includes(await front())) // before, there is none to go back from
     await poll(async () => (await editor.page.locator('.ifa-editor').count()) === 0)
     await editor.page.evaluate(() => void window.app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow'))
     await poll(async () => (await editor.page.evaluate(() => window.app.graph._nodes.length)) === 1)

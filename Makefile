@@ -62,7 +62,7 @@ test-web:
 	@echo "editor tests skipped: no npm. Install Node.js 20 or newer."
 else
 test-web: node_modules/.ready build/frontend/.ready
-	node --test --test-concurrency=1 tests/web/*.test.js
+	npm test --silent
 endif
 
 pictures: node_modules/.ready build/frontend/.ready

@@ -110,6 +110,18 @@ def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterSh
     )
 
 
+@torch.no_grad()
+def start_from(unet: UNet2DConditionModel, adapter: IFAdapter, alpha: float) -> None:
+    """Let the layers of a new adapter read tokens as those of the UNet read text (as in IP-Adapter, Ye et al. 2023, section 3.2)."""
+    names = list(unet.attn_processors)
+    for layer in adapter.config.layers:
+        attention = unet.get_submodule(names[layer.processor].removesuffix(".processor"))
+        projection = adapter.projections[str(layer.processor)]
+        projection.to_k_ap.weight.copy_(attention.to_k.weight)
+        projection.to_v_ap.weight.copy_(attention.to_v.weight)
+        nn.init.constant_(adapter.layers[str(layer.processor)].alpha, alpha)
+
+
 class InstanceDenoising(nn.Module):
     """The base model's loss with an adapter in it; only the adapter is trained."""
 
@@ -182,8 +194,7 @@ class AdapterStage:
             base.unet.enable_gradient_checkpointing()
         self.base = base
         self.adapter = IFAdapter(adapter_config(base.unet, base.text_width, shape))
-        for layer in self.adapter.layers.values():
-            nn.init.constant_(layer.alpha, shape.alpha)
+        start_from(base.unet, self.adapter, shape.alpha)
         self.objective = InstanceDenoising(base, self.adapter, loss)
         self.batches: Dataset[Any] = batches
         self.held_out = list(held_out)

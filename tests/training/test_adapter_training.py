@@ -61,6 +61,22 @@ def gradients(stage: AdapterStage, batch: LayoutBatch) -> dict[str, Tensor]:
     return {name: parameter.grad.clone() for name, parameter in stage.adapter.named_parameters() if parameter.grad is not None}
 
 
+# Where it starts
+
+
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_a_new_adapter_reads_tokens_as_the_base_reads_text(words: Path, kind: str) -> None:
+    stage = adapter_stage(words, pipeline=PIPELINES[kind](words))
+    names = list(stage.base.unet.attn_processors)
+    for layer in stage.adapter.config.layers:
+        attention = stage.base.unet.get_submodule(names[layer.processor].removesuffix(".processor"))
+        projection = stage.adapter.projections[str(layer.processor)]
+        assert torch.equal(projection.to_k_ap.weight, attention.to_k.weight)
+        assert torch.equal(projection.to_v_ap.weight, attention.to_v.weight)
+        assert projection.to_v_ap.weight.requires_grad and not attention.to_v.weight.requires_grad
+        assert stage.adapter.layers[str(layer.processor)].alpha.item() == SHAPE.alpha
+
+
 # What moves
 
 

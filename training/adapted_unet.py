@@ -12,10 +12,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.attention import InstanceCrossAttention, KeysValues, attend
+from ifadapter_core.attention import InstanceCrossAttention, KeysValues
 from ifadapter_core.geometry import Geometry, build_geometry
 
 from .base_model import Conditioning
+from .plain_attention import attend_plainly, trained_attention
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class AdaptedUNet(nn.Module):
         self.adapter = adapter
         self.groups: Sequence[RowGroup] = ()  # of the present forward pass, and of the backward pass that belongs to it
         self.latent_size = (0, 0)
+        attend_plainly(unet)
         processors = dict(unet.attn_processors)
         names = list(processors)
         for layer in adapter.config.layers:
@@ -74,7 +76,7 @@ class AdaptedUNet(nn.Module):
         for group, (k, v) in zip(self.groups, parts, strict=True):
             rows = torch.tensor(group.rows, device=q.device)
             instances = KeysValues(*(x.unflatten(0, group.tokens.shape[:2]) for x in (k, v)))
-            out = out.index_add(0, rows, layer(q[rows], instances, group.geometry(*cells), group.strengths, attend).to(q.dtype))
+            out = out.index_add(0, rows, layer(q[rows], instances, group.geometry(*cells), group.strengths, trained_attention).to(q.dtype))
         return out
 
 
@@ -100,6 +102,6 @@ class _Processor:
         if attention_mask is not None:
             raise ValueError("The adapted layers take no attention mask.")
         q = attn.to_q(hidden_states)
-        out = attend(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
+        out = trained_attention(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
         out = out + self.adapted.residual(self.key, q)
         return attn.to_out[1](attn.to_out[0](out))

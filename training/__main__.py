@@ -20,9 +20,7 @@ DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  #
 SIDE_UNIT = 64  # pixels: latents of this part are still halved evenly in a UNet
 DEMO_STAGES: dict[str, tuple[Callable[[DemoRun], Stage], Callable[[ShapesConfig], LoopConfig]]] = {
     "vae": (DemoRun.vae_stage, lambda config: config.vae.loop),
-    "text_encoder": (DemoRun.text_encoder_stage, lambda config: config.text_encoder.loop),
     "unet": (DemoRun.unet_stage, lambda config: config.unet.loop),
-    "vae_decoder": (DemoRun.vae_decoder_stage, lambda config: config.vae_decoder.loop),
 }
 
 

@@ -30,13 +30,11 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """The drawn world and the demo's base model. cached: pictures whose latents are kept; after them they come again."""
+    """The drawn world and the demo's base model. cached: different pictures that the base model and the adapter see."""
 
     world: World
     cached: int
     vae: StageConfig
-    vae_decoder: StageConfig
-    text_encoder: StageConfig
     unet: StageConfig
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch.utils.data import Dataset
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from ifadapter_core.layout import Layout
 
 from .adapter import LayoutBatch
 from .base_model import BaseModel
 from .config import ShapesConfig
-from .dataset import Pictures
-from .latents import LatentCache
-from .text_encoder import TextEncoderStage
 from .unet import LatentBatches, UNetStage
 from .vae import VAEStage
 from .vocabulary import train_vocabulary
+from .words import placed_caption
 from .world import HELD_OUT, TRAINING, World, scene
 
 SENTENCES = 10_000  # scenes whose words make the vocabulary
@@ -35,40 +34,30 @@ class DemoRun:
 
     @property
     def tokenizer(self) -> CLIPTokenizer:
-        """Made when it is first asked for, from the words of a world with all shapes, colours and patterns."""
+        """Made when it is first asked for."""
         place = self.folder / "tokenizer"
         if not (place / "tokenizer_config.json").exists():
-            train_vocabulary((scene(World(), index).layout.prompt for index in TRAINING[:SENTENCES]), place)
+            train_vocabulary(sentences(SENTENCES), place)
         return CLIPTokenizer.from_pretrained(str(place))
 
     def vae(self) -> AutoencoderKL:
-        """With the decoder that was trained longer, if there is one: the encoder is the same."""
-        return AutoencoderKL.from_pretrained(self._weights("vae_decoder" if (self.folder / "vae_decoder/weights").exists() else "vae"))
+        return AutoencoderKL.from_pretrained(self._weights("vae"))
 
     def vae_stage(self) -> VAEStage:
         return VAEStage(self.config.world, self.config.vae.batch_size)
 
-    def vae_decoder_stage(self) -> VAEStage:
-        vae = AutoencoderKL.from_pretrained(self._weights("vae"))
-        return VAEStage(self.config.world, self.config.vae_decoder.batch_size, vae)
-
-    def text_encoder_stage(self) -> TextEncoderStage:
-        return TextEncoderStage(self.config.world, self.tokenizer, self.config.text_encoder.batch_size)
-
     def unet_stage(self) -> UNetStage:
-        text_encoder = CLIPTextModelWithProjection.from_pretrained(self._weights("text_encoder"))
-        return UNetStage(self.config.world, self.vae(), text_encoder, self.tokenizer, self.latents(self.config.unet.batch_size))
+        vae = self.vae() if (self.folder / "vae" / "weights").is_dir() else None
+        return UNetStage(self.config.world, self.tokenizer, self.latents(self.config.unet.batch_size), vae)
 
     def latents(self, batch_size: int) -> LatentBatches:
-        vae = AutoencoderKL.from_pretrained(self._weights("vae")).requires_grad_(False)
-        cache = LatentCache(self.folder / "vae" / "latents.npy", vae, Pictures(self.config.world), self.config.cached)
-        return LatentBatches(cache, batch_size)
+        return LatentBatches(self.config.world, self.config.cached, batch_size)
 
     def pipeline(self) -> StableDiffusionPipeline:
         """The finished base model."""
         return StableDiffusionPipeline(
             vae=self.vae(),
-            text_encoder=CLIPTextModel.from_pretrained(self._weights("text_encoder")),
+            text_encoder=CLIPTextModel.from_pretrained(self._weights("unet"), subfolder="text_encoder"),
             tokenizer=self.tokenizer,
             unet=UNet2DConditionModel.from_pretrained(self._weights("unet"), subfolder="unet"),
             scheduler=DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler"),
@@ -88,6 +77,13 @@ class DemoRun:
         if not place.is_dir():
             raise ValueError(f"There is no {place}. Run `python -m training {stage}` first.")
         return place
+
+
+def sentences(count: int) -> Iterator[str]:
+    """Of a world with all shapes, colours and patterns."""
+    for index in TRAINING[:count]:
+        drawn = scene(World(), index)
+        yield from (drawn.layout.prompt, placed_caption(drawn.layout, drawn.background))
 
 
 class LayoutBatches(Dataset[LayoutBatch]):

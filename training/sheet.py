@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,17 +52,3 @@ def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8
     for number, name in enumerate(pictures):
         draw.text((number * (CELL_PX + GAP) + CELL_PX // 2, TITLE_PX // 2), name, fill="black", font=font, anchor="mm")
     return sheet
-
-
-def similarity_sheet(similarity: Tensor, texts: Sequence[str]) -> Image.Image:
-    """Similarities (T, T) in 0..1 of pictures, down, with the texts that belong to them, across, as a map."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(0.4 * len(texts) + 4, 0.4 * len(texts) + 4), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(similarity.detach().cpu().numpy(), vmin=0, vmax=1)
-    axes.set_xticks(range(len(texts)), texts, rotation=90)
-    axes.set_yticks(range(len(texts)), texts)
-    with BytesIO() as file:
-        figure.savefig(file, dpi=60)
-        return Image.open(file).convert("RGB")

@@ -1,4 +1,5 @@
-"""The demo's base model: a small latent diffusion UNet in the shape of Stable Diffusion's, trained on pictures and captions."""
+"""The demo's base model: a small latent diffusion UNet in the shape of Stable Diffusion's, trained with its text encoder on
+pictures and captions."""
 
 from __future__ import annotations
 
@@ -13,33 +14,36 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
+from .dataset import Pictures
 from .drawing import draw
-from .latents import LatentCache, decode
+from .latents import decode
 from .places import Places
+from .plain_attention import attend_plainly
 from .sampling import GUIDANCE, STEPS, add_noise, guided
 from .scene import Scene
 from .sheet import grid, to_image
-from .text_encoder import WIDTH
-from .vae import LATENT_CHANNELS
+from .text_encoder import WIDTH, new_text_encoder
+from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 from .vocabulary import token_ids
+from .words import placed_caption
 from .world import HELD_OUT, World, scene
 
-MIDDLE = 0.0  # of the noise that is trained on: there the shapes are decided
+MIDDLE = 0.5  # of the noise that is trained on: there the shapes are decided
 PLACES_WEIGHT = 0.1
 
-# What part of the captions is what: nothing, as guidance needs; the global caption; with all details; the details alone.
-CAPTION_PARTS = {"none": 0.1, "global": 0.3, "full": 0.4, "local": 0.2}
+# What part of the captions is what: nothing, as guidance needs; the global caption; with all details; with their places too.
+CAPTION_PARTS = {"none": 0.1, "global": 0.15, "full": 0.15, "placed": 0.6}
 
 
 def new_unet() -> UNet2DConditionModel:
-    """4.7 M weights. Cross attention at 8x8 and 4x4 cells, and at 16x16 on the way up."""
+    """4.8 M weights. Cross attention at 16x16 and 8x8 cells, and at 4x4 in the middle."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         block_out_channels=(64, 96, 128),
         layers_per_block=1,
@@ -68,30 +72,34 @@ class LatentBatch(NamedTuple):
 
 
 class LatentBatches(Dataset[LatentBatch]):
-    """Number -> a batch of latents with their scenes; after the last picture they come again."""
+    """Number -> a batch of latents with their scenes. After so many pictures they come again: they are kept in memory."""
 
-    def __init__(self, cache: LatentCache, size: int) -> None:
-        self.cache = cache
+    def __init__(self, world: World, count: int, size: int) -> None:
+        self.pictures = Pictures(world)
+        self.count = count
         self.size = size
-        world, indices = cache.pictures.world, cache.pictures.indices
-        self.scene = lru_cache(maxsize=len(cache))(lambda number: scene(world, indices[number]))
+        self.sample = lru_cache(maxsize=count)(self._sample)
+
+    def _sample(self, number: int) -> tuple[Tensor, Scene]:
+        image, drawn = self.pictures[number]
+        return thumbnails(image), drawn
 
     def __getitem__(self, number: int) -> LatentBatch:
-        numbers = [index % len(self.cache) for index in range(number * self.size, (number + 1) * self.size)]
-        return LatentBatch(self.cache[numbers], [self.scene(index) for index in numbers])
+        first = number * self.size
+        latents, scenes = zip(*(self.sample(index % self.count) for index in range(first, first + self.size)), strict=True)
+        return LatentBatch(torch.stack(latents), list(scenes))
 
 
 class Denoising(nn.Module):
     """The plain loss of the noise or velocity prediction (Ho et al. 2020), and a little of ``Places``."""
 
-    def __init__(
-        self, unet: UNet2DConditionModel, scheduler: DDPMScheduler, text_encoder: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer
-    ) -> None:
+    def __init__(self, unet: UNet2DConditionModel, scheduler: DDPMScheduler, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
         super().__init__()
+        attend_plainly(unet)
         self.unet = unet
         self.places = Places(unet)
         self.scheduler = scheduler
-        self.text_encoder = text_encoder.requires_grad_(False)
+        self.text_encoder = text_encoder
         self.tokenizer = tokenizer
 
     def forward(self, batch: LatentBatch, generator: torch.Generator) -> Tensor:
@@ -102,7 +110,6 @@ class Denoising(nn.Module):
             prediction = self.unet(noisy, timesteps, self.text_states(texts)).sample.float()
         return F.mse_loss(prediction, target) + PLACES_WEIGHT * self.places.loss()
 
-    @torch.no_grad()
     def text_states(self, texts: Sequence[str]) -> Tensor:
         """What the UNet's cross attention sees of each text: (len(texts), 77, WIDTH)."""
         ids = token_ids(self.tokenizer, texts).to(self.text_encoder.device)
@@ -116,29 +123,32 @@ def caption_kinds(count: int, generator: torch.Generator) -> list[str]:
 
 def caption_of(drawn: Scene, kind: str) -> str:
     layout = drawn.layout
-    return {"none": "", "global": layout.caption, "full": layout.prompt, "local": ", ".join(layout.local_descriptions)}[kind]
+    return {"none": "", "global": layout.caption, "full": layout.prompt, "placed": placed_caption(layout, drawn.background)}[kind]
 
 
 class UNetStage:
-    def __init__(
-        self, world: World, vae: AutoencoderKL, text_encoder: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer, batches: LatentBatches
-    ) -> None:
-        self.unet = new_unet()
+    """vae: only for the sample sheets, which show the latents themselves without one."""
+
+    def __init__(self, world: World, tokenizer: CLIPTokenizer, batches: LatentBatches, vae: AutoencoderKL | None) -> None:
+        self.objective = Denoising(new_unet(), new_scheduler(), new_text_encoder(tokenizer), tokenizer)
         self.vae = vae
-        self.objective = Denoising(self.unet, new_scheduler(), text_encoder, tokenizer)
         self.batches: Dataset[Any] = batches
         self.held_out = [scene(world, index) for index in HELD_OUT[:16]]
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
-        """Pictures to the full captions of held-out scenes; the drawings above them."""
+        """Pictures to the captions of held-out scenes with places; the drawings above them."""
         objective = self.objective
-        texts = objective.text_states([""] * 16 + [caption_of(drawn, "full") for drawn in self.held_out])
-        noise = torch.randn(16, LATENT_CHANNELS, 16, 16, generator=generator).to(self.unet.device)
-        latents = guided(lambda x, t: self.unet(x, t, texts).sample, objective.scheduler, noise, STEPS, GUIDANCE)
-        pictures = [to_image(picture) for picture in decode(self.vae, latents)]
+        texts = objective.text_states([""] * 16 + [caption_of(drawn, "placed") for drawn in self.held_out])
+        noise = torch.randn(16, LATENT_CHANNELS, 16, 16, generator=generator).to(objective.unet.device)
+        latents = guided(lambda x, t: objective.unet(x, t, texts).sample, objective.scheduler, noise, STEPS, GUIDANCE)
+        pictures = [to_image(picture) for picture in self._decoded(latents)]
         drawings = [Image.fromarray(draw(drawn)) for drawn in self.held_out]
         return grid([row[half : half + 8] for half in (0, 8) for row in (drawings, pictures)])
 
+    def _decoded(self, latents: Tensor) -> Tensor:
+        return F.interpolate(latents / SCALE, scale_factor=CELL, mode="bicubic") if self.vae is None else decode(self.vae, latents)
+
     def save(self, folder: Path) -> None:
-        self.unet.save_pretrained(folder / "unet")
+        self.objective.unet.save_pretrained(folder / "unet")
+        self.objective.text_encoder.save_pretrained(folder / "text_encoder")
         self.objective.scheduler.save_pretrained(folder / "scheduler")

@@ -1,4 +1,5 @@
-"""The demo's autoencoder: 128-pixel pictures to 16x16 latents of 8 channels, in the architecture of Stable Diffusion's."""
+"""The demo's autoencoder, in the architecture of Stable Diffusion's. Its latents are the picture itself at an eighth of its size, so
+that the base model has little to learn: 16x16 cells of 3 colours for 128 pixels a side. The decoder draws sharp edges again."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ from .dataset import Batch, PictureBatches, Pictures
 from .sheet import grid, to_image
 from .world import HELD_OUT, World
 
-LATENT_CHANNELS = 8
-KL_WEIGHT = 2e-4
-SCALE_SAMPLES = 256  # pictures on which the size of latents is measured
+LATENT_CHANNELS = 3
+CELL = 8  # pixels along each side of what one latent cell stands for
+SCALE = 2.0  # gives latents a standard deviation of about one
+NOISE = 0.1  # on the latents that the decoder learns from, as those of a base model are never exact
 
 
 def new_vae() -> AutoencoderKL:
@@ -29,12 +31,18 @@ def new_vae() -> AutoencoderKL:
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         sample_size=128,
+        scaling_factor=SCALE,
         force_upcast=False,
     )
 
 
+def thumbnails(images: Tensor) -> Tensor:
+    """What the encoder is to give: the mean colours of cells. Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, 3, h, w)."""
+    return SCALE * F.avg_pool2d(images, CELL)
+
+
 class Reconstruction(nn.Module):
-    """Mean absolute and squared error of the picture, and a small pull of the latents towards a unit normal."""
+    """The encoder's error against ``thumbnails``, and the mean absolute and squared error of the picture."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -42,43 +50,26 @@ class Reconstruction(nn.Module):
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
-        posterior = self.vae.encode(images).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator).to(posterior.mean)
-        decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample.float()
-        kl = 0.5 * (posterior.mean.float().square() + posterior.var.float() - 1 - posterior.logvar.float()).mean()
-        return F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + KL_WEIGHT * kl
+        latents = self.vae.encode(images).latent_dist.mode().float() * SCALE
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        decoded = self.vae.decode((latents + NOISE * noise) / SCALE).sample.float()
+        return F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + F.mse_loss(latents, thumbnails(images))
 
 
 class VAEStage:
-    """vae: one whose decoder alone is trained on; its latents stay as they are."""
-
-    def __init__(self, world: World, batch_size: int, vae: AutoencoderKL | None = None) -> None:
-        self.vae = new_vae() if vae is None else vae
-        self.decoder_only = vae is not None
-        if self.decoder_only:
-            self.vae.encoder.requires_grad_(False)
-            self.vae.quant_conv.requires_grad_(False)
+    def __init__(self, world: World, batch_size: int) -> None:
+        self.vae = new_vae()
         self.objective = Reconstruction(self.vae)
-        self.world = world
+        self.held_out = Pictures(world, HELD_OUT)
         self.batches: Dataset[Any] = PictureBatches(Pictures(world), batch_size)
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
         """Drawings above, what comes back below."""
-        images = _pictures(self.world, 16, self.vae)
+        images = torch.stack([self.held_out[number][0] for number in range(16)]).to(self.vae.device)
         decoded = self.vae.decode(self.vae.encode(images).latent_dist.mode()).sample
         return grid(
             [[to_image(picture) for picture in row] for half in (0, 8) for row in (images[half : half + 8], decoded[half : half + 8])]
         )
 
     def save(self, folder: Path) -> None:
-        """In diffusers' format, with the scale that gives latents a standard deviation of one."""
-        if not self.decoder_only:
-            with torch.no_grad():
-                latents = self.vae.encode(_pictures(self.world, SCALE_SAMPLES, self.vae)).latent_dist.mode()
-            self.vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
         self.vae.save_pretrained(folder)
-
-
-def _pictures(world: World, count: int, vae: AutoencoderKL) -> Tensor:
-    pictures = Pictures(world, HELD_OUT)
-    return torch.stack([pictures[number][0] for number in range(count)]).to(vae.device)

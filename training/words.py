@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from numpy.random import Generator
+
+from ifadapter_core.layout import Box, Layout
 
 from .scene import COLOURS, SHAPES, Attributes, palette_order
 
@@ -78,6 +82,11 @@ CAPTIONS = (
     "a {background} background with {things}",
     "a {background} picture that shows {things}",
 )
+# Where the middle of a box lies and how large it is, in parts of the picture's side: bounds between the words.
+PLACE_BOUNDS = (0.3, 0.43, 0.57, 0.7)
+ROWS = ("top", "upper", "middle", "lower", "bottom")
+COLUMNS = ("far left", "left", "centre", "right", "far right")
+SMALL, BIG, LONG = 0.4, 0.52, 1.25
 BARE = 0.2  # part of the descriptions that go without the article in front
 
 
@@ -121,6 +130,24 @@ def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:
     things = [_counted(shape, shapes.count(shape), rng) for shape in shuffled(rng, dict.fromkeys(shapes))]
     listed = " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things) or "nothing"
     return _with_articles(pick(rng, CAPTIONS).format(things=listed, background=background))
+
+
+def placed_caption(layout: Layout, background: str) -> str:
+    """A caption with every figure's looks, and roughly its place, size and proportions; those in front come last."""
+    figures = [f"{instance.local_description}, {_size(instance.box)}{_place(instance.box)}" for instance in layout.instances]
+    return f"{background} background; {'; '.join(figures) or 'nothing'}"
+
+
+def _size(box: Box) -> str:
+    width, height = box.x1 - box.x0, box.y1 - box.y0
+    side = math.sqrt(width * height)
+    size = "small " if side < SMALL else "big " if side > BIG else ""
+    return size + ("wide " if width > LONG * height else "tall " if height > LONG * width else "")
+
+
+def _place(box: Box) -> str:
+    row, column = (bisect(PLACE_BOUNDS, (low + high) / 2) for low, high in ((box.y0, box.y1), (box.x0, box.x1)))
+    return f"{ROWS[row]} {COLUMNS[column]}"
 
 
 def _counted(shape: str, count: int, rng: Generator) -> str:

@@ -181,11 +181,12 @@ class DemoConfig(comfy.supported_models.SD15):
 
 
 class DemoLatents(comfy.latent_formats.LatentFormat):
-    """Latents 8 times smaller than the picture."""
+    """Latents that are the picture, 8 times smaller, so that previews show it."""
 
     def __init__(self, channels: int, scale_factor: float) -> None:
         self.latent_channels = channels
         self.scale_factor = scale_factor
+        self.latent_rgb_factors = [[float(row == column) / scale_factor for column in range(3)] for row in range(channels)]
 
 
 class _Multiple(float):

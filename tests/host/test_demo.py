@@ -99,7 +99,7 @@ def asked() -> dict[str, Tensor]:
     """What diffusers_reference.py is given."""
     generator = torch.Generator().manual_seed(8)
     return {
-        "latents": torch.randn(len(TIMESTEPS), 8, SIDE_PX // 8, SIDE_PX // 8, generator=generator),
+        "latents": torch.randn(len(TIMESTEPS), 3, SIDE_PX // 8, SIDE_PX // 8, generator=generator),
         "timesteps": torch.tensor(TIMESTEPS),
         "picture": torch.rand(1, 3, SIDE_PX, SIDE_PX, generator=generator),
     }

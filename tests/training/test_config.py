@@ -155,7 +155,7 @@ def test_a_name_that_is_no_config() -> None:
         (["adapter", "--config", "shapes", "base=elsewhere"], "names no pictures"),
         (["adapter", "--config", "sd15", "base=null"], "names no base model"),
         (["unet", "--config", "sd15"], "stage unet belongs to the drawn world"),
-        (["unet", "output=nowhere"], "Run `python -m training text_encoder` first"),
+        (["adapter", "output=nowhere"], "Run `python -m training vae` first"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,11 +13,11 @@ from training.base_model import BaseModel
 from training.config import load_config
 from training.demo_models import DemoRun
 
-STAGES = ("vae", "text_encoder", "unet", "vae_decoder", "adapter")
+STAGES = ("vae", "unet", "adapter")
 
 
 def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, number in (("demo_models.SENTENCES", 20), ("vae.SCALE_SAMPLES", 4), ("unet.STEPS", 1), ("adapter.STEPS", 1)):
+    for name, number in (("demo_models.SENTENCES", 20), ("unet.STEPS", 1), ("adapter.STEPS", 1)):
         monkeypatch.setattr(f"training.{name}", number)
     settings = [f"output={tmp_path}", "shapes.cached=4", "adapter.batch_size=2", "adapter.samples=1", "adapter.loop.steps=2"]
     for stage in STAGES[:-1]:
@@ -32,4 +32,4 @@ def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch:
     pipeline = DemoRun(tmp_path, config.shapes).pipeline()
     weights = load_weights(tmp_path / "adapter" / "weights" / "ifadapter.safetensors").config
     assert weights.resampler.text_width == BaseModel(pipeline).text_width
-    assert len(weights.layers) == 5
+    assert len(weights.layers) == 7

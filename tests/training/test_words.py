@@ -9,8 +9,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from ifadapter_core.layout import Box, Instance, Layout
 from training.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
-from training.words import LOCAL_DESCRIPTIONS, NUMBERS, caption, local_description, read_description
+from training.words import LOCAL_DESCRIPTIONS, NUMBERS, caption, local_description, placed_caption, read_description
 from training.world import World, scene
 
 PATTERN_WORDS = {  # any of these tells the pattern; plain needs none
@@ -107,3 +108,24 @@ def test_a_description_can_be_read_back(looks: Attributes) -> None:
 )
 def test_what_does_not_speak_of_this_world_is_not_read(text: str) -> None:
     assert read_description(text) is None
+
+
+def placed(*boxes: tuple[float, float, float, float]) -> Layout:
+    return Layout(128, 128, tuple(Instance(Box(*box), f"thing {number}") for number, box in enumerate(boxes)))
+
+
+def test_a_placed_caption_tells_looks_places_and_sizes_from_back_to_front() -> None:
+    layout = placed((0.0, 0.0, 0.3, 0.3), (0.2, 0.2, 0.8, 0.8), (0.6, 0.3, 0.9, 1.0), (0.2, 0.7, 0.9, 0.95))
+    assert placed_caption(layout, "grey") == (
+        "grey background; thing 0, small top far left; thing 1, big middle centre; "
+        "thing 2, tall lower far right; thing 3, wide bottom centre"
+    )
+
+
+def test_a_placed_caption_of_nothing() -> None:
+    assert placed_caption(placed(), "beige") == "beige background; nothing"
+
+
+def test_mirrored_places_have_mirrored_words() -> None:
+    low, high = placed_caption(placed((0.1, 0.4, 0.6, 0.6)), "grey"), placed_caption(placed((0.4, 0.4, 0.9, 0.6)), "grey")
+    assert low.replace("left", "right") == high and "left" in low

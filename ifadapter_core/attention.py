@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
 from .fusion import GatedSemanticFusion
-from .geometry import Coverage, Geometry
 from .norm import HeadRMSNorm
+from .placement import Band, Placement
 
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
 
@@ -59,23 +59,19 @@ class InstanceCrossAttention(nn.Module):
         self.fusion = GatedSemanticFusion(config, slots, order, operations, device, dtype)
         self.alpha = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
 
-    def forward(self, q: Tensor, instances: KeysValues, geometry: Geometry, strengths: Sequence[float], attend: Attend = attend) -> Tensor:
+    def forward(self, q: Tensor, instances: KeysValues, placement: Placement, attend: Attend = attend) -> Tensor:
         """What to add to the output of the layer's text cross attention, before its output projection.
 
-        q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (R, N, M, C), N >= 1,
-        in the device and dtype of q. strengths: one factor for each instance. Returns (R, h*w, C): zero outside the boxes.
+        q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (I, M, C) of all instances
+        of all rows, in the device and dtype of q. placement: where they stand. Returns (R, h*w, C): zero outside the boxes.
         """
-        grid = q.unflatten(1, (geometry.height, geometry.width))
-        features = [
-            self._instance_features(grid, instances.k[:, index], instances.v[:, index], coverage, attend)
-            for index, coverage in enumerate(geometry.coverages)
-        ]
-        semantic_map = self.fusion(features, geometry, strengths)
-        return self.alpha.float().tanh().to(q) * semantic_map.flatten(2).transpose(1, 2)
+        if not placement.bands:
+            return torch.zeros_like(q)
+        features = [self._features(q, instances, band, placement, attend) for band in placement.bands]
+        return self.alpha.float().tanh().to(q) * self.fusion(features, placement)
 
-    def _instance_features(self, grid: Tensor, k: Tensor, v: Tensor, coverage: Coverage, attend: Attend) -> Tensor:
-        """grid (R, h, w, C), k and v (R, M, C) -> (R, C, box height, box width), zero on uncovered cells."""
-        cells = coverage.cells
-        q = self.q_norm(grid[:, cells.rows, cells.columns].flatten(1, 2))
-        features = attend(q, k, v, self.heads).transpose(1, 2).unflatten(2, (cells.height, cells.width))
-        return features if coverage.visible is None else features * coverage.visible.to(features)
+    def _features(self, q: Tensor, instances: KeysValues, band: Band, placement: Placement, attend: Attend) -> Tensor:
+        """q (R, h*w, C) -> (E, A, C), zero on padding."""
+        cells = self.q_norm(q[placement.row[band.instances][:, None], band.cells])
+        features = attend(cells, instances.k[band.instances], instances.v[band.instances], self.heads)
+        return features * band.inside[..., None].to(features)

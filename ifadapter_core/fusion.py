@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
-from .geometry import Geometry
+from .placement import Band, Placement
+
+EMPTY_GATE = 0.5  # sigmoid(0): an empty slot has no area
 
 
 class CBAM(nn.Module):
-    """Channel, then spatial attention over one instance's features (Woo et al. 2018), on the cells of its box only."""
+    """Channel, then spatial attention over the features of instances (Woo et al. 2018), on the cells that they cover only."""
 
     def __init__(self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
         super().__init__()
@@ -31,20 +33,22 @@ class CBAM(nn.Module):
         kernel = config.gate_kernel
         self.spatial = operations.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False, **factory)
 
-    def forward(self, features: Tensor, grid_cells: int, whole_grid: bool) -> Tensor:
-        """features (R, C, box height, box width), zero on uncovered cells -> the same shape.
+    def forward(self, features: Tensor, band: Band, height: int, width: int) -> Tensor:
+        """features (E, A, C), zero on padding -> the same shape.
 
-        grid_cells: cells of the whole grid, whose mean and maximum the channel attention takes; the grid is zero
-        outside the box. whole_grid: the box is the grid, so there is no such zero.
+        The channel attention takes the mean and the maximum of the whole grid of height x width cells, which is zero where
+        an instance is not.
         """
-        peak = features.amax(dim=(2, 3))
-        if not whole_grid:
-            peak = peak.clamp(min=0)
-        mean = features.sum(dim=(2, 3), dtype=torch.float32).div(grid_cells).to(features.dtype)
+        peak = features.amax(dim=1)
+        peak = torch.where(band.whole[:, None], peak, peak.clamp(min=0))
+        mean = features.sum(dim=1, dtype=torch.float32).div(height * width).to(features.dtype)
         channel = (self.channel(peak) + self.channel(mean)).sigmoid()
-        features = features * channel[:, :, None, None]
-        spatial = torch.cat([features.amax(dim=1, keepdim=True), features.mean(dim=1, keepdim=True)], dim=1)
-        return features * self.spatial(spatial).sigmoid()  # outside the box both maps are zero, as the padding is
+        features = features * channel[:, None]
+        summary = torch.stack([features.amax(dim=2), features.mean(dim=2)], dim=1)  # E, 2, A
+        cells = band.cells[:, None].expand_as(summary)
+        grid = summary.new_zeros(*summary.shape[:2], height * width).scatter_add(2, cells, summary)  # padding adds zero
+        spatial = self.spatial(grid.unflatten(2, (height, width))).sigmoid().flatten(1)
+        return features * spatial.gather(1, band.cells)[..., None]
 
 
 class GatedSemanticFusion(nn.Module):
@@ -59,49 +63,58 @@ class GatedSemanticFusion(nn.Module):
         self.cbam = CBAM(config, operations, device, dtype)
         self.importance = operations.Conv2d(config.width, 1, 1, device=device, dtype=dtype)
 
-    def forward(self, features: Sequence[Tensor], geometry: Geometry, strengths: Sequence[float]) -> Tensor:
+    def forward(self, features: Sequence[Tensor], placement: Placement) -> Tensor:
         """Mix the instances.
 
-        features: for each instance (R, C, box height, box width), zero on uncovered cells.
-        Returns the instance semantic map (R, C, height, width), zero where no instance is.
+        features: of each band (E, A, C), zero on padding. Returns the instance semantic map (R, h*w, C), zero where no
+        instance is.
         """
-        first = features[0]
-        out = first.new_zeros(*first.shape[:2], geometry.height, geometry.width)
-        weights = self.weights(features, geometry)
-        for index, (part, coverage) in enumerate(zip(features, geometry.coverages, strict=True)):
-            rows, columns = coverage.cells.rows, coverage.cells.columns
-            weight = weights[:, index, None, rows, columns] * strengths[index]
-            out[:, :, rows, columns] += weight.to(part.dtype) * part
-        return out
+        cells = placement.height * placement.width
+        weights = self.weights(features, placement) * placement.strengths[:, None]  # I, h*w
+        out = features[0].new_zeros(placement.rows * cells, features[0].shape[-1])
+        for part, band in zip(features, placement.bands, strict=True):
+            share = weights[band.instances].gather(1, band.cells)
+            mixed = (share.to(part.dtype)[..., None] * part).flatten(0, 1)
+            targets = (band.cells + placement.row[band.instances][:, None] * cells).flatten()
+            for members in band.members:
+                out = out.index_add(0, targets[members], mixed[members])
+        return out.unflatten(0, (placement.rows, cells))
 
-    def weights(self, features: Sequence[Tensor], geometry: Geometry) -> Tensor:
-        """Each instance's share of each cell, float32 (R, N, height, width); only those of covered cells mean something.
+    def weights(self, features: Sequence[Tensor], placement: Placement) -> Tensor:
+        """Each instance's share of each cell of its row, float32 (I, h*w); only those of covered cells mean something.
 
         Slots without an instance and instances elsewhere take part in the softmax with the importance of a cell without
         features, which is the bias. More instances than slots: the slots grow to their number.
         """
-        gates = torch.tensor(geometry.area_gates, device=features[0].device)
         bias = self._empty_importance(features[0])
-        logits = bias.expand(features[0].shape[0], len(features), geometry.height, geometry.width).clone()
-        for index, (part, coverage) in enumerate(zip(features, geometry.coverages, strict=True)):
-            logits[:, index, coverage.cells.rows, coverage.cells.columns] = self._importance(part, geometry)
-        empty_gate = 0.5  # sigmoid(0): an empty slot has no area
-        empty = bias.reshape(1)
-        if self.order == "gate_before_softmax":
-            logits = logits * gates[:, None, None]
-            empty = empty * empty_gate
-        total = logits.logsumexp(dim=1, keepdim=True)
-        free_slots = self.slots - len(features)
-        if free_slots > 0:
-            total = torch.logaddexp(total, empty + math.log(free_slots))
-        weights = (logits - total).exp()
-        return weights if self.order == "gate_before_softmax" else weights * gates[:, None, None]
+        before = self.order == "gate_before_softmax"
+        logits = self._empty_logits(bias, placement, EMPTY_GATE if before else 1.0)
+        if before:
+            logits = logits.index_put((placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2]))
+        for part, band in zip(features, placement.bands, strict=True):
+            importance = self._importance(part, band, placement)
+            if before:
+                importance = importance * placement.gates[band.instances][:, None]
+            members = torch.cat(band.members)
+            row, slot = (x[band.instances][:, None].expand_as(band.cells).flatten()[members] for x in (placement.row, placement.slot))
+            logits = logits.index_put((row, slot, band.cells.flatten()[members]), importance.flatten()[members])
+        weights = logits.softmax(dim=1)[placement.row, placement.slot]
+        return weights if before else weights * placement.gates[:, None]
 
-    def _importance(self, part: Tensor, geometry: Geometry) -> Tensor:
-        """(R, box height, box width), float32."""
-        whole_grid = part.shape[2:] == (geometry.height, geometry.width)
-        return self.importance(self.cbam(part, geometry.height * geometry.width, whole_grid))[:, 0].float()
+    def _empty_logits(self, bias: Tensor, placement: Placement, gate: float) -> Tensor:
+        """Float32 (R, slots, h*w) of slots without instances. A row has more slots than others if it has more instances."""
+        slots = [max(self.slots, count) for count in placement.counts]
+        logits = (bias * gate).expand(placement.rows, max(slots), placement.height * placement.width)
+        if min(slots) < max(slots):
+            taken = torch.arange(max(slots)) < torch.tensor(slots)[:, None]
+            logits = logits.masked_fill(~taken[..., None].to(logits.device), -math.inf)
+        return logits
+
+    def _importance(self, part: Tensor, band: Band, placement: Placement) -> Tensor:
+        """(E, A), float32."""
+        scored = self.cbam(part, band, placement.height, placement.width)
+        return self.importance(scored.transpose(1, 2)[..., None])[:, 0, :, 0].float()
 
     def _empty_importance(self, like: Tensor) -> Tensor:
-        """Importance of a cell without features, float32: the bias, asked of the layer so that the host may place it."""
-        return self.importance(like.new_zeros(1, like.shape[1], 1, 1)).float()
+        """Importance of a cell without features, float32 (1): the bias, asked of the layer so that the host may place it."""
+        return self.importance(like.new_zeros(1, like.shape[-1], 1, 1)).flatten().float()

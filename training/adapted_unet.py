@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import InstanceCrossAttention, KeysValues
 from ifadapter_core.geometry import Geometry, build_geometry
+from ifadapter_core.placement import Placement, place
 
 from .base_model import Conditioning
 from .plain_attention import attend_plainly, trained_attention
@@ -30,13 +31,6 @@ class RowGroup:
     tokens: Tensor
     boxes: Tensor
     strengths: tuple[float, ...]
-    geometries: dict[tuple[int, int], Geometry] = field(default_factory=dict, compare=False)
-
-    def geometry(self, height: int, width: int) -> Geometry:
-        """Of the boxes on a layer's grid; built once."""
-        if (height, width) not in self.geometries:
-            self.geometries[height, width] = build_geometry(self.boxes, height, width)
-        return self.geometries[height, width]
 
 
 class AdaptedUNet(nn.Module):
@@ -47,6 +41,7 @@ class AdaptedUNet(nn.Module):
         self.unet = unet
         self.adapter = adapter
         self.groups: Sequence[RowGroup] = ()  # of the present forward pass, and of the backward pass that belongs to it
+        self.placements: dict[tuple[int, int], Placement] = {}  # of the present pass, by grid
         self.latent_size = (0, 0)
         attend_plainly(unet)
         processors = dict(unet.attn_processors)
@@ -58,26 +53,40 @@ class AdaptedUNet(nn.Module):
     def forward(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, groups: Sequence[RowGroup] = ()) -> Tensor:
         """latents (B, C, h, w), timesteps (B,) -> the UNet's prediction (B, C, h, w). Rows in no group see no instances."""
         self.groups = [group for group in groups if len(group.boxes)]
+        self.placements = {}
         self.latent_size = (latents.shape[-2], latents.shape[-1])
         added = conditioning.added or None
         return self.unet(latents, timesteps, conditioning.text_states, added_cond_kwargs=added).sample
 
     def residual(self, key: str, q: Tensor) -> Tensor:
         """What the layer of this key adds to its attention's output: q (B, tokens, C) -> the same shape."""
-        out = torch.zeros_like(q)
         if not self.groups:
-            return out
+            return torch.zeros_like(q)
         layer = self.adapter.layers[key]
         assert isinstance(layer, InstanceCrossAttention)
-        tokens = [group.tokens.flatten(0, 1) for group in self.groups]  # R * N, M, D each
-        projected: KeysValues = self.adapter.projections[key](torch.cat(tokens))
-        parts = zip(*(x.to(q.dtype).split([len(part) for part in tokens]) for x in (projected.k, projected.v)), strict=True)
+        tokens = torch.cat([group.tokens.flatten(0, 1) for group in self.groups])  # of all rows with instances, in their order
+        projected: KeysValues = self.adapter.projections[key](tokens)
+        order = self._order(q.device)
+        instances = KeysValues(*(x.to(q.dtype)[order] for x in (projected.k, projected.v)))
+        return layer(q, instances, self._placement(q), trained_attention).to(q.dtype)
+
+    def _order(self, device: torch.device) -> Tensor:
+        """The instances of all groups in the order of the batch's rows."""
+        rows = [row for group in self.groups for row in group.rows for _ in group.boxes]
+        return torch.tensor(rows).sort(stable=True).indices.to(device)
+
+    def _placement(self, q: Tensor) -> Placement:
+        """Of all instances on a layer's grid; made once in a pass."""
         cells = grid_of(q.shape[1], *self.latent_size)
-        for group, (k, v) in zip(self.groups, parts, strict=True):
-            rows = torch.tensor(group.rows, device=q.device)
-            instances = KeysValues(*(x.unflatten(0, group.tokens.shape[:2]) for x in (k, v)))
-            out = out.index_add(0, rows, layer(q[rows], instances, group.geometry(*cells), group.strengths, trained_attention).to(q.dtype))
-        return out
+        if cells not in self.placements:
+            nothing = Geometry(*cells, coverages=(), area_gates=())
+            rows: list[tuple[Geometry, tuple[float, ...]]] = [(nothing, ())] * len(q)
+            for group in self.groups:
+                geometry = build_geometry(group.boxes, *cells)
+                for row in group.rows:
+                    rows[row] = (geometry, group.strengths)
+            self.placements[cells] = place(*zip(*rows, strict=True), device=q.device)
+        return self.placements[cells]
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues
-from ...ifadapter_core.geometry import Geometry
+from ...ifadapter_core.placement import Placement, place
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
 from .rows import TAG, positive_rows, tag_conditionings
@@ -43,9 +43,9 @@ def apply_adapter(model: Any, ifadapter: Any, semantic_map: SemanticMap, strengt
         return patched
     run = _Run(model, ifadapter, semantic_map, strength, start_percent, end_percent)
     occupied = patched.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
-    for processor, place in places.items():
-        previous = occupied.get(tuple(place), occupied.get(tuple(place[:2])))
-        patched.set_model_attn2_replace(InstanceAttentionPatch(run, str(processor), previous), *place)
+    for processor, block in places.items():
+        previous = occupied.get(tuple(block), occupied.get(tuple(block[:2])))
+        patched.set_model_attn2_replace(InstanceAttentionPatch(run, str(processor), previous), *block)
     wrappers = comfy.patcher_extension.WrappersMP
     if not patched.get_wrappers(wrappers.SAMPLER_SAMPLE, KEY):  # one adapter before this one has seen to it already
         patched.add_wrapper_with_key(wrappers.SAMPLER_SAMPLE, KEY, tag_conditionings)
@@ -110,7 +110,7 @@ class _Run:
         self._keys_values = _project(ifadapter, semantic_map)
         self.layers = _sampling_layers(ifadapter)
         self._placed: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
-        self._geometries: dict[tuple[int, int], Geometry] = {}
+        self._placements: dict[tuple[int, int, int, torch.device], Placement] = {}
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> _Run:
         return self
@@ -140,19 +140,19 @@ class _Run:
         """What to add to the attention output of one layer: (rows, h*w, C) like q."""
         both = self._place(processor, q.device, q.dtype)
         negative = ~positive_rows(self._call(extra_options).tag, extra_options, q.shape[0]).to(q.device)
-        rows = KeysValues(both.k[negative.long()], both.v[negative.long()])
-        geometry = self._geometry(*extra_options["activations_shape"][-2:])
+        instances = KeysValues(*(x[negative.long()].flatten(0, 1) for x in (both.k, both.v)))
+        placement = self._placement(*extra_options["activations_shape"][-2:], len(q), q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
 
         def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
             return _attend(q, k, v, heads, extra_options)
 
-        return layer(q, rows, geometry, self._strengths, attend)
+        return layer(q, instances, placement, attend)
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""
         self._placed.clear()
-        self._geometries.clear()
+        self._placements.clear()
 
     def _call(self, extra_options: dict[str, Any]) -> _Call:
         prepared = extra_options.get(KEY, {}).get(id(self))
@@ -171,11 +171,14 @@ class _Run:
             self._placed[key] = KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
         return self._placed[key]
 
-    def _geometry(self, height: int, width: int) -> Geometry:
-        if (height, width) not in self._geometries:
-            _warn_of_small_boxes(self._semantic_map.tokens.boxes, height, width)
-            self._geometries[height, width] = self._semantic_map.geometry(height, width)
-        return self._geometries[height, width]
+    def _placement(self, height: int, width: int, rows: int, device: torch.device) -> Placement:
+        key = (height, width, rows, device)
+        if key not in self._placements:
+            if not any(known[:2] == key[:2] for known in self._placements):
+                _warn_of_small_boxes(self._semantic_map.tokens.boxes, height, width)
+            geometry = self._semantic_map.geometry(height, width)
+            self._placements[key] = place([geometry] * rows, [self._strengths] * rows, device)
+        return self._placements[key]
 
 
 def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:

@@ -18,6 +18,7 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint, release_name
 from ifadapter_core.geometry import Geometry, build_geometry, cell_range
+from ifadapter_core.placement import PADDING, place
 
 TOLERANCE = 1e-5
 PROCESSOR, WIDTH = 49, 32  # of the layer that most tests use
@@ -278,7 +279,13 @@ def run(
     q = scene.queries() if q is None else q
     keys_values = net.projections[str(processor)](scene.tokens() if tokens is None else tokens)
     geometry = build_geometry(scene.boxes, scene.height, scene.width, masks, front_hides_back)
-    return net.layers[str(processor)](q, keys_values, geometry, tuple(strengths or [1.0] * scene.count))
+    placement = place([geometry] * len(q), [strengths or [1.0] * scene.count] * len(q))
+    return net.layers[str(processor)](q, flat(keys_values), placement)
+
+
+def flat(keys_values: KeysValues) -> KeysValues:
+    """Of all rows, one after the other."""
+    return KeysValues(keys_values.k.flatten(0, 1), keys_values.v.flatten(0, 1))
 
 
 def run_reference(scene: Scene, tokens: Tensor | None = None, **options: Any) -> Tensor:
@@ -568,10 +575,12 @@ def test_a_layer_uses_the_attention_it_is_given() -> None:
     net, scene = adapter(), OVERLAPPING
     geometry = build_geometry(scene.boxes, scene.height, scene.width)
     keys_values: KeysValues = net.projections[str(PROCESSOR)](scene.tokens())
-    out = net.layers[str(PROCESSOR)](scene.queries(), keys_values, geometry, (1.0,) * scene.count, attend)
-    areas = [coverage.area for coverage in geometry.coverages]
-    assert calls == [(2, area, WIDTH, 2, 13, WIDTH, WIDTH // 16) for area in areas]  # queries of the box's cells only
+    out = net.layers[str(PROCESSOR)](scene.queries(), flat(keys_values), place([geometry] * 2, [(1.0,) * scene.count] * 2), attend)
     assert out.shape == (2, 9 * 12, WIDTH)
+    assert all(call[2:3] + call[4:] == (WIDTH, 13, WIDTH, WIDTH // 16) and call[0] == call[3] for call in calls)
+    assert sum(call[0] for call in calls) == 2 * scene.count
+    covered = sum(coverage.area for coverage in geometry.coverages)
+    assert covered <= sum(call[0] * call[1] for call in calls) / 2 <= PADDING * covered  # queries of the boxes' cells only
 
 
 # Training

@@ -82,8 +82,8 @@ class DemoRun:
 def sentences(count: int) -> Iterator[str]:
     """Of a world with all shapes, colours and patterns."""
     for index in TRAINING[:count]:
-        drawn = scene(World(), index)
-        yield from (drawn.layout.prompt, placed_caption(drawn.layout, drawn.background))
+        layout = scene(World(), index).layout
+        yield from (layout.prompt, placed_caption(layout))
 
 
 class LayoutBatches(Dataset[LayoutBatch]):

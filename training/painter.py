@@ -1,8 +1,9 @@
-"""Pictures of scenes by each of the methods that are compared, all from the same prompts and the same noise."""
+"""Pictures of scenes by each of the methods that are compared, all from the same noise and, but for one, the same prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ from .loop import generator
 from .regional import RegionalUNet, sample_regional
 from .sampling import GUIDANCE, STEPS, encode_layout, sample_layouts, sample_plain
 from .sheet import to_bytes
+from .words import placed_caption
 
 METHODS = {
     "real": "real drawings",
     "caption": "caption only",
+    "placed": "caption with rough places",
     "regional": "regional attention, no training",
     "appearance": "IFAdapter, appearance tokens only",
     "eot": "IFAdapter, EoT token only",
@@ -44,7 +47,9 @@ class Painter:
         noise, settings = generator(self.seed, first), (self.steps, self.guidance)
         processors = self.base.unet.attn_processors
         try:
-            if method == "caption":
+            if method == "placed":
+                layouts = [replace(layout, caption=placed_caption(layout), instances=()) for layout in layouts]
+            if method in ("caption", "placed"):
                 return to_bytes(sample_plain(self.base, layouts, noise, *settings))
             if method == "regional":
                 return to_bytes(sample_regional(RegionalUNet(self.base.unet), self.base, layouts, noise, *settings))

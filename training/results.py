@@ -109,7 +109,9 @@ def page(report: dict[str, Any]) -> str:
     return f"""# What the small models reach
 
 Made by `make results` with the models of [demo/](../../demo/README.md) (weights {report["weights"]}), {report["steps"]} DDIM steps,
-guidance {report["guidance"]}, seed {report["seed"]}. All methods get the same prompts, which tell every detail, and the same noise.
+guidance {report["guidance"]}, seed {report["seed"]}. All methods get the same noise. All but one get the same
+prompts, which tell every detail and no place; "caption with rough places" says in words where each instance is, as captions of the base
+model's training did ("small, upper left"; five rows, five columns).
 
 An instance is a success when it is found at its box (IoU at least 0.5) and its shape, colour, pattern and pattern colour are right.
 The judge is a program that draws every figure it knows into a box and takes the nearest; it has never seen a generated picture. The

@@ -123,7 +123,7 @@ def caption_kinds(count: int, generator: torch.Generator) -> list[str]:
 
 def caption_of(drawn: Scene, kind: str) -> str:
     layout = drawn.layout
-    return {"none": "", "global": layout.caption, "full": layout.prompt, "placed": placed_caption(layout, drawn.background)}[kind]
+    return {"none": "", "global": layout.caption, "full": layout.prompt, "placed": placed_caption(layout)}[kind]
 
 
 class UNetStage:

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from ifadapter_core.layout import Box, Layout
 
-from .scene import COLOURS, SHAPES, Attributes, palette_order
+from .scene import BACKGROUNDS, COLOURS, SHAPES, Attributes, palette_order
 
 T = TypeVar("T")
 
@@ -132,8 +132,14 @@ def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:
     return _with_articles(pick(rng, CAPTIONS).format(things=listed, background=background))
 
 
-def placed_caption(layout: Layout, background: str) -> str:
-    """A caption with every figure's looks, and roughly its place, size and proportions; those in front come last."""
+def placed_caption(layout: Layout) -> str:
+    """A caption with every figure's looks, and roughly its place, size and proportions; those in front come last.
+
+    Raises ValueError when the layout's own caption names no background.
+    """
+    background = next((name for name in BACKGROUNDS if name in re.findall(r"[a-z]+", layout.caption.lower())), None)
+    if background is None:
+        raise ValueError(f"The caption {layout.caption!r} names no background; expected one of {', '.join(BACKGROUNDS)}.")
     figures = [f"{instance.local_description}, {_size(instance.box)}{_place(instance.box)}" for instance in layout.instances]
     return f"{background} background; {'; '.join(figures) or 'nothing'}"
 

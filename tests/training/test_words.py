@@ -111,21 +111,27 @@ def test_what_does_not_speak_of_this_world_is_not_read(text: str) -> None:
 
 
 def placed(*boxes: tuple[float, float, float, float]) -> Layout:
-    return Layout(128, 128, tuple(Instance(Box(*box), f"thing {number}") for number, box in enumerate(boxes)))
+    things = tuple(Instance(Box(*box), f"thing {number}") for number, box in enumerate(boxes))
+    return Layout(128, 128, things, f"{len(boxes)} things on a grey background")
 
 
 def test_a_placed_caption_tells_looks_places_and_sizes_from_back_to_front() -> None:
     layout = placed((0.0, 0.0, 0.3, 0.3), (0.2, 0.2, 0.8, 0.8), (0.6, 0.3, 0.9, 1.0), (0.2, 0.7, 0.9, 0.95))
-    assert placed_caption(layout, "grey") == (
+    assert placed_caption(layout) == (
         "grey background; thing 0, small top far left; thing 1, big middle centre; "
         "thing 2, tall lower far right; thing 3, wide bottom centre"
     )
 
 
 def test_a_placed_caption_of_nothing() -> None:
-    assert placed_caption(placed(), "beige") == "beige background; nothing"
+    assert placed_caption(placed()) == "grey background; nothing"
+
+
+def test_a_placed_caption_needs_a_background() -> None:
+    with pytest.raises(ValueError, match="'a cat' names no background; expected one of grey"):
+        placed_caption(Layout(128, 128, (), "a cat"))
 
 
 def test_mirrored_places_have_mirrored_words() -> None:
-    low, high = placed_caption(placed((0.1, 0.4, 0.6, 0.6)), "grey"), placed_caption(placed((0.4, 0.4, 0.9, 0.6)), "grey")
+    low, high = placed_caption(placed((0.1, 0.4, 0.6, 0.6))), placed_caption(placed((0.4, 0.4, 0.9, 0.6)))
     assert low.replace("left", "right") == high and "left" in low

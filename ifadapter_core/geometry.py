@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .layout import Box
+
+NOWHERE = (1.0, 1.0, 0.0, 0.0)  # the box of an instance that covers no cell
 MASK_THRESHOLD = 0.5  # a cell belongs to a masked instance when at least this part of it is masked
 
 
@@ -87,17 +90,36 @@ def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Ten
     return part >= min(MASK_THRESHOLD, max(part.max().item(), torch.finfo(torch.float32).tiny))
 
 
+def crop(boxes: Tensor, window: Box, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Boxes and masks of a picture, as those of a part of it.
+
+    window: x0 y0 x1 y1 in 0..1 of the picture, the part. boxes (N, 4) come back in 0..1 of the part; those that reach beyond it
+    are cut, those outside become NOWHERE. Masks (N, H, W) are cut to the pixels that touch the part.
+    """
+    x0, y0, x1, y1 = window
+    start, size = torch.tensor([x0, y0, x0, y0]), torch.tensor([x1 - x0, y1 - y0] * 2)
+    moved = ((boxes - start) / size).clamp(0, 1)
+    moved[(moved[:, :2] >= moved[:, 2:]).any(dim=1)] = torch.tensor(NOWHERE)
+    if masks is None:
+        return moved, None
+    rows, columns = masks.shape[1:]
+    cut = masks[:, math.floor(y0 * rows) : math.ceil(y1 * rows), math.floor(x0 * columns) : math.ceil(x1 * columns)]
+    return moved, cut
+
+
 def build_geometry(boxes: Tensor, height: int, width: int, masks: Tensor | None = None, front_hides_back: bool = False) -> Geometry:
     """Place N instances on a grid of height x width cells.
 
-    boxes (N, 4): x0 y0 x1 y1 in 0..1. masks (N, H, W) in 0..1 over the whole picture, or None: refine the boxes.
-    front_hides_back: where instances overlap, the later one (the nearer) covers the cells alone. The release leaves the
-    order of overlaps to the learned gate, so this is off by default.
+    boxes (N, 4): x0 y0 x1 y1 in 0..1, or NOWHERE. masks (N, H, W) in 0..1 over the whole picture, or
+    None: refine the boxes. front_hides_back: where instances overlap, the later one (the nearer) covers the cells alone. The
+    release leaves the order of overlaps to the learned gate, so this is off by default.
     """
     ranges = [cell_range(box, height, width) for box in boxes.tolist()]
+    somewhere = (boxes[:, 0] <= boxes[:, 2]).tolist()
     covered = torch.zeros(len(ranges), height, width, dtype=torch.bool)
     for index, cells in enumerate(ranges):
-        covered[index, cells.rows, cells.columns] = True if masks is None else mask_on_grid(masks[index].cpu(), cells, height, width)
+        if somewhere[index]:
+            covered[index, cells.rows, cells.columns] = True if masks is None else mask_on_grid(masks[index].cpu(), cells, height, width)
     foreground_area = int(covered.any(dim=0).sum()) if ranges else 0
     if front_hides_back:
         nearer = covered.flip(0).cumsum(dim=0).flip(0) - covered.long()  # instances in front of each one, per cell

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .geometry import Geometry, build_geometry, cell_range
+from .geometry import Geometry, build_geometry, cell_range, crop
+from .layout import Box
 from .tokens import InstanceTokens
 
 BACKGROUND = -1
@@ -30,8 +31,10 @@ class SemanticMap:
         if self.masks is not None:
             check_masks(self.masks, self.tokens.boxes)
 
-    def geometry(self, height: int, width: int) -> Geometry:
-        return build_geometry(self.tokens.boxes, height, width, self.masks, self.front_hides_back)
+    def geometry(self, height: int, width: int, window: Box | None = None) -> Geometry:
+        """On a grid of height x width cells over the picture, or over a window of it."""
+        boxes, masks = (self.tokens.boxes, self.masks) if window is None else crop(self.tokens.boxes, window, self.masks)
+        return build_geometry(boxes, height, width, masks, self.front_hides_back)
 
 
 def check_masks(masks: Tensor, boxes: Tensor) -> None:

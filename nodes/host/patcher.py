@@ -15,13 +15,15 @@ from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues
+from ...ifadapter_core.geometry import Geometry
 from ...ifadapter_core.placement import Placement, place
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
-from .rows import TAG, positive_rows, tag_conditionings
+from .rows import TAG, Row, Window, rows_of, tag_conditionings
 from .unet import find_layers
 
 KEY = "ifadapter"
+TILES = "tiles"
 
 
 def apply_adapter(model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float) -> Any:
@@ -67,9 +69,8 @@ class InstanceAttentionPatch:
             out = _attend(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = self._previous(q, k, v, extra_options)
-        if self._run.is_active(extra_options):
-            out = out + self._run.residual(self._processor, q, extra_options)
-        return out
+        residual = self._run.residual(self._processor, q, extra_options) if self._run.is_active(extra_options) else None
+        return out if residual is None else out + residual
 
     def models(self) -> list[Any]:
         """What the host must have loaded while this patch is in use, with what the replaced patch needs."""
@@ -87,6 +88,14 @@ class InstanceAttentionPatch:
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
         return self
+
+
+@dataclass(frozen=True)
+class _PlacedRows:
+    """Where the instances of a call stand, and which keys and values belong to each: numbers among all of them."""
+
+    placement: Placement
+    instances: Tensor
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,8 @@ class _Run:
         self._keys_values = _project(ifadapter, semantic_map)
         self.layers = _sampling_layers(ifadapter)
         self._placed: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
-        self._placements: dict[tuple[int, int, int, torch.device], Placement] = {}
+        self._placements: dict[tuple[tuple[Row, ...], int, int, torch.device], _PlacedRows] = {}
+        self._warned_of: set[Any] = set()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> _Run:
         return self
@@ -136,23 +146,27 @@ class _Run:
     def is_active(self, extra_options: dict[str, Any]) -> bool:
         return self._call(extra_options).active
 
-    def residual(self, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        """What to add to the attention output of one layer: (rows, h*w, C) like q."""
+    def residual(self, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor | None:
+        """What to add to the attention output of one layer: (rows, h*w, C) like q; None if that cannot be told."""
+        call = self._call(extra_options)
+        rows = rows_of(call.tag, extra_options, q.shape[0])
+        if any(row.window and (row.window.height, row.window.width) != tuple(extra_options["original_shape"][-2:]) for row in rows):
+            self._warn_of_tiles()
+            return None
+        placed = self._placed_rows(rows, *extra_options["activations_shape"][-2:], q.device)
         both = self._place(processor, q.device, q.dtype)
-        negative = ~positive_rows(self._call(extra_options).tag, extra_options, q.shape[0]).to(q.device)
-        instances = KeysValues(*(x[negative.long()].flatten(0, 1) for x in (both.k, both.v)))
-        placement = self._placement(*extra_options["activations_shape"][-2:], len(q), q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
 
         def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
             return _attend(q, k, v, heads, extra_options)
 
-        return layer(q, instances, placement, attend)
+        return layer(q, KeysValues(both.k[placed.instances], both.v[placed.instances]), placed.placement, attend)
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""
         self._placed.clear()
         self._placements.clear()
+        self._warned_of.clear()
 
     def _call(self, extra_options: dict[str, Any]) -> _Call:
         prepared = extra_options.get(KEY, {}).get(id(self))
@@ -168,17 +182,33 @@ class _Run:
         key = (processor, device, dtype)
         if key not in self._placed:
             kept = self._keys_values[processor]
-            self._placed[key] = KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
+            self._placed[key] = KeysValues(*(x.to(device, dtype).flatten(0, 1) for x in (kept.k, kept.v)))
         return self._placed[key]
 
-    def _placement(self, height: int, width: int, rows: int, device: torch.device) -> Placement:
-        key = (height, width, rows, device)
+    def _placed_rows(self, rows: tuple[Row, ...], height: int, width: int, device: torch.device) -> _PlacedRows:
+        key = (rows, height, width, device)
         if key not in self._placements:
-            if not any(known[:2] == key[:2] for known in self._placements):
-                _warn_of_small_boxes(self._semantic_map.tokens.boxes, height, width)
-            geometry = self._semantic_map.geometry(height, width)
-            self._placements[key] = place([geometry] * rows, [self._strengths] * rows, device)
+            count = len(self._semantic_map.tokens)
+            geometries = [self._geometry(height, width, row.window) for row in rows]
+            numbers = [number + (0 if row.positive else count) for row in rows for number in range(count)]
+            placement = place(geometries, [self._strengths] * len(rows), device)
+            self._placements[key] = _PlacedRows(placement, torch.tensor(numbers, device=device))
         return self._placements[key]
+
+    def _geometry(self, height: int, width: int, window: Window | None) -> Geometry:
+        whole = window is None or window.is_whole
+        if whole and (height, width) not in self._warned_of:
+            self._warned_of.add((height, width))
+            _warn_of_small_boxes(self._semantic_map.tokens.boxes, height, width)
+        return self._semantic_map.geometry(height, width, None if whole else window.box)
+
+    def _warn_of_tiles(self) -> None:
+        if TILES not in self._warned_of:
+            self._warned_of.add(TILES)
+            logging.warning(
+                "IFAdapter: a node samples this picture in tiles and does not say where they lie, so the adapter is left out. Sample the "
+                "whole picture with the adapter first, and refine it in tiles with the model from before IFAdapter Apply."
+            )
 
 
 def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:

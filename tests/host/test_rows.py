@@ -1,0 +1,147 @@
+"""Rows that are not simply positive and negative: crops, masks, tiles, windows of a long batch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import dense
+import pytest
+import torch
+from torch import Tensor
+
+import nodes
+
+SAMPLED = 1e-5  # of the largest value, after a few steps
+SIZE = (24, 20)  # latent cells
+CROP = {"height": 16, "width": 12, "top": 4, "left": 8}
+POSITIVE, NEGATIVE, REGION = (dense.make_conditioning(seed) for seed in (11, 12, 13))
+
+
+@pytest.fixture(scope="module")
+def tokens(make_tokens):
+    return make_tokens(dense.THREE)
+
+
+@pytest.fixture(scope="module")
+def term(checkpoint):
+    return dense.make_term(checkpoint, dense.make_phrases(3), dense.THREE)
+
+
+def sample(model: Any, positive: list, size: tuple[int, int] = SIZE) -> Tensor:
+    """The host's KSampler."""
+    latent = {"samples": torch.zeros(1, 4, *size)}
+    return nodes.common_ksampler(model, 7, 3, 5.0, "euler", "normal", positive, NEGATIVE, latent)[0]["samples"]
+
+
+def assert_alike(got: Tensor, want: Tensor, plain: Tensor) -> None:
+    """Equal but for rounding, where the adapter makes a difference."""
+    allowed = SAMPLED * want.abs().max().item()
+    assert dense.difference(want, plain) > 100 * allowed
+    assert dense.difference(got, want) <= allowed
+
+
+def in_crop(boxes: Tensor) -> Tensor:
+    """The boxes of a picture as fractions of CROP, cut at its edges."""
+    height, width = SIZE
+    left, top = CROP["left"] / width, CROP["top"] / height
+    right, bottom = left + CROP["width"] / width, top + CROP["height"] / height
+    inside = boxes.clamp(torch.tensor([left, top, left, top]), torch.tensor([right, bottom, right, bottom]))
+    return (inside - torch.tensor([left, top, left, top])) / torch.tensor([right - left, bottom - top] * 2)
+
+
+def is_crop(options: dict) -> bool:
+    return tuple(options["original_shape"][-2:]) == (CROP["height"], CROP["width"])
+
+
+def test_an_area_gets_the_boxes_as_they_lie_in_it(apply, tokens, term, model):
+    """The crop is sampled as a picture of its own, so the boxes must move with it."""
+    region = nodes.ConditioningSetArea().append(REGION, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
+    whole = replace(term, active=lambda options: not is_crop(options))
+    part = replace(term, boxes=in_crop(term.boxes), active=is_crop)
+    positive = POSITIVE + region
+    assert_alike(sample(apply(tokens), positive), sample(dense.place(model, whole, part), positive), sample(model, positive))
+    wrong = sample(dense.place(model, whole, replace(term, active=is_crop)), positive)
+    assert dense.difference(wrong, sample(apply(tokens), positive)) > 1e-3
+
+
+def test_an_area_beside_all_boxes_is_left_alone(apply, make_tokens, model, checkpoint):
+    """Boxes outside of a crop cover none of its cells."""
+    boxes = [(0.0, 0.0, 0.3, 0.1)]
+    region = nodes.ConditioningSetArea().append(REGION, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
+    term = dense.make_term(checkpoint, dense.make_phrases(1), boxes)
+    whole = replace(term, active=lambda options: not is_crop(options))
+    positive = POSITIVE + region
+    assert_alike(sample(apply(make_tokens(boxes)), positive), sample(dense.place(model, whole), positive), sample(model, positive))
+
+
+def test_masked_conditionings_are_both_positive(apply, tokens, term, model):
+    left, right = torch.zeros(*SIZE), torch.zeros(*SIZE)
+    left[:, :10], right[:, 10:] = 1, 1
+    positive = [
+        entry
+        for conditioning, mask in ((POSITIVE, left), (REGION, right))
+        for entry in nodes.ConditioningSetMask().append(conditioning, mask[None], "default", 1.0)[0]
+    ]
+    assert_alike(sample(apply(tokens), positive), sample(dense.place(model, term), positive), sample(model, positive))
+
+
+@pytest.mark.parametrize("size", [(104, 152), (24, 13), (67, 45)], ids=str)
+def test_any_picture_size(apply, tokens, term, model, size):
+    """832 x 1216 pixels, an odd width, and sides that are no multiple of the UNet's."""
+
+    def run(patcher: Any) -> Tensor:
+        return sample(patcher, POSITIVE, size)
+
+    assert_alike(run(apply(tokens)), run(dense.place(model, term)), run(model))
+
+
+def tiled(model: Any, height: int) -> Any:
+    """A clone that has the UNet called on the upper and the lower part of the picture, as packs for tiles do."""
+    clone = model.clone()
+
+    def wrap(apply_model: Callable[..., Tensor], call: dict) -> Tensor:
+        parts = [
+            apply_model(part, call["timestep"], **call["c"]) for part in (call["input"][..., :height, :], call["input"][..., height:, :])
+        ]
+        return torch.cat(parts, dim=-2)
+
+    clone.set_model_unet_function_wrapper(wrap)
+    return clone
+
+
+def test_tiles_of_unknown_place_are_left_alone_with_one_warning(apply, tokens, model, caplog):
+    got = sample(tiled(apply(tokens), 8), POSITIVE)
+    assert got.equal(sample(tiled(model, 8), POSITIVE))
+    assert [record.getMessage().count("tiles") > 0 for record in caplog.records if "IFAdapter" in record.getMessage()] == [True]
+    assert "does not say where they lie" in caplog.text
+
+
+def test_the_next_run_after_tiles_acts_and_another_one_with_tiles_warns_again(apply, tokens, model, caplog):
+    patched = apply(tokens)
+    sample(tiled(patched, 8), POSITIVE)
+    caplog.clear()
+    assert not sample(patched, POSITIVE).equal(sample(model, POSITIVE))
+    assert "IFAdapter" not in caplog.text
+    sample(tiled(patched, 8), POSITIVE)
+    assert caplog.text.count("does not say where they lie") == 1
+
+
+def test_windows_of_a_long_batch_name_their_images(rows_module):
+    """The tag counts the images of a call; the window says which of the batch they are."""
+    tag = torch.tensor([[1, image, 0, 0, 8, 8, 8, 8] for image in range(3)], dtype=torch.int32)
+    options = {"original_shape": (3, 4, 8, 8), "context_window": SimpleNamespace(index_list=[4, 5, 6])}
+    assert [row.image for row in rows_module.rows_of(tag, options, 3)] == [4, 5, 6]
+    options = {"original_shape": (3, 4, 8, 8), "ad_params": {"sub_idxs": [7, 8, 9]}}
+    assert [row.image for row in rows_module.rows_of(tag, options, 3)] == [7, 8, 9]
+    assert [row.image for row in rows_module.rows_of(tag, {"original_shape": (3, 4, 8, 8)}, 3)] == [0, 1, 2]
+
+
+@pytest.fixture
+def rows_module():
+    """nodes/host/rows.py under the name that the host gave the pack."""
+    pack = sys.modules[nodes.NODE_CLASS_MAPPINGS["IFAdapterLoader"].__module__.removesuffix(".loader")]
+    return sys.modules[f"{pack.__name__}.host.rows"]

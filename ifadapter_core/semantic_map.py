@@ -37,6 +37,21 @@ class SemanticMap:
         return build_geometry(boxes, height, width, masks, self.front_hides_back)
 
 
+SemanticMapBatch = tuple[SemanticMap, ...]  # of the images of a batch, one after the other
+
+
+def as_batch(*values: SemanticMap | SemanticMapBatch) -> SemanticMapBatch:
+    """All maps in one batch. Raises ValueError when their instances have different numbers of tokens."""
+    maps = tuple(part for value in values for part in ((value,) if isinstance(value, SemanticMap) else value))
+    counts = sorted({part.tokens.cond.shape[1] for part in maps if len(part.tokens)})
+    if len(counts) > 1:
+        raise ValueError(
+            f"The semantic maps have {' and '.join(map(str, counts))} tokens for each instance. Encode all layouts of a batch with the "
+            "same adapter and the same switches."
+        )
+    return maps
+
+
 def check_masks(masks: Tensor, boxes: Tensor) -> None:
     """One mask (H, W) for each box, with something of it inside the box; else ValueError that names the mask."""
     if masks.ndim != 3 or masks.shape[0] != boxes.shape[0]:

@@ -5,6 +5,7 @@ import logging
 from comfy_api.latest import ComfyExtension, io
 
 from .apply import IFAdapterApply
+from .batch_maps import IFAdapterBatchMaps
 from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
@@ -25,6 +26,7 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterApply,
             IFAdapterSimple,
             IFAdapterDemoModels,
+            IFAdapterBatchMaps,
         ]
 
 

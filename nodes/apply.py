@@ -2,7 +2,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..ifadapter_core.semantic_map import SemanticMap
+from ..ifadapter_core.semantic_map import SemanticMap, SemanticMapBatch, as_batch
 from .host.patcher import apply_adapter
 from .inputs import ifadapter_input, model_input, schedule_inputs
 from .types import MapType
@@ -30,6 +30,12 @@ class IFAdapterApply(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float
+        cls,
+        model: Any,
+        ifadapter: Any,
+        semantic_map: SemanticMap | SemanticMapBatch,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
     ) -> io.NodeOutput:
-        return io.NodeOutput(apply_adapter(model, ifadapter, semantic_map, strength, start_percent, end_percent))
+        return io.NodeOutput(apply_adapter(model, ifadapter, as_batch(semantic_map), strength, start_percent, end_percent))

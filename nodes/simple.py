@@ -3,7 +3,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..ifadapter_core.layout import Layout
-from ..ifadapter_core.semantic_map import SemanticMap
+from ..ifadapter_core.semantic_map import SemanticMap, as_batch
 from .host.encoder import encode_layout
 from .host.patcher import apply_adapter
 from .inputs import clip_input, ifadapter_input, layout_input, model_input, schedule_inputs
@@ -28,4 +28,4 @@ class IFAdapterSimple(io.ComfyNode):
         cls, model: Any, clip: Any, ifadapter: Any, layout: Layout, strength: float, start_percent: float, end_percent: float
     ) -> io.NodeOutput:
         semantic_map = SemanticMap(encode_layout(ifadapter, clip, layout))
-        return io.NodeOutput(apply_adapter(model, ifadapter, semantic_map, strength, start_percent, end_percent))
+        return io.NodeOutput(apply_adapter(model, ifadapter, as_batch(semantic_map), strength, start_percent, end_percent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,24 +27,30 @@ KEY = "ifadapter"
 TILES = "tiles"
 
 
-def apply_adapter(model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float) -> Any:
+def apply_adapter(
+    model: Any, ifadapter: Any, semantic_maps: Sequence[SemanticMap], strength: float, start_percent: float, end_percent: float
+) -> Any:
     """A clone of the host's MODEL in which the adapter acts; the one that went in stays as it is.
 
-    ifadapter: the ModelPatcher of the loader. start_percent and end_percent: the part of the model's noise schedule in
-    which it acts, 0 = pure noise. Strength 0 or no instances: nothing is patched.
-    Raises ValueError when the adapter does not fit the model.
+    ifadapter: the ModelPatcher of the loader. semantic_maps: of the images of a batch, one after the other; after the last
+    one the first comes again. start_percent and end_percent: the part of the model's noise schedule in which the adapter acts,
+    0 = pure noise. Strength 0 or no instances: nothing is patched.
+    Raises ValueError when the adapter does not fit the model, or the maps not the adapter.
     """
     adapter: IFAdapter = ifadapter.model
     places = find_layers(model, adapter.config)
-    given, expected = semantic_map.tokens.cond.shape[-1], adapter.config.resampler.token_width
-    if given != expected:
-        raise ValueError(f"The tokens are {given} wide and the adapter reads {expected}. Encode and apply with the same adapter.")
+    expected = adapter.config.resampler.token_width
+    for semantic_map in semantic_maps:
+        given = semantic_map.tokens.cond.shape[-1]
+        if given != expected:
+            raise ValueError(f"The tokens are {given} wide and the adapter reads {expected}. Encode and apply with the same adapter.")
     patched = model.clone()
-    if not len(semantic_map.tokens):
+    if not any(len(semantic_map.tokens) for semantic_map in semantic_maps):
         logging.warning("IFAdapter: the layout has no instances, so the model stays as it is. Draw a box to use the adapter.")
-    if strength == 0 or not len(semantic_map.tokens):
         return patched
-    run = _Run(model, ifadapter, semantic_map, strength, start_percent, end_percent)
+    if strength == 0:
+        return patched
+    run = _Run(model, ifadapter, semantic_maps, strength, start_percent, end_percent)
     occupied = patched.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
     for processor, block in places.items():
         previous = occupied.get(tuple(block), occupied.get(tuple(block[:2])))
@@ -110,13 +117,13 @@ class _Run:
     """What the patches of one applied adapter share. Constant, apart from copies kept for the queries' device and grid."""
 
     def __init__(
-        self, model: Any, ifadapter: Any, semantic_map: SemanticMap, strength: float, start_percent: float, end_percent: float
+        self, model: Any, ifadapter: Any, semantic_maps: Sequence[SemanticMap], strength: float, start_percent: float, end_percent: float
     ) -> None:
         self._percents = (start_percent, end_percent)
         self._sampling = model.get_model_object("model_sampling")  # for calls that come around the wrapper
-        self._semantic_map = semantic_map
-        self._strengths = tuple(strength * own for own in semantic_map.tokens.strengths)
-        self._keys_values = _project(ifadapter, semantic_map)
+        self._semantic_maps = semantic_maps
+        self._strength = strength
+        self._keys_values = _project(ifadapter, semantic_maps)
         self.layers = _sampling_layers(ifadapter)
         self._placed: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
         self._placements: dict[tuple[tuple[Row, ...], int, int, torch.device], _PlacedRows] = {}
@@ -182,25 +189,29 @@ class _Run:
         key = (processor, device, dtype)
         if key not in self._placed:
             kept = self._keys_values[processor]
-            self._placed[key] = KeysValues(*(x.to(device, dtype).flatten(0, 1) for x in (kept.k, kept.v)))
+            self._placed[key] = KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
         return self._placed[key]
 
     def _placed_rows(self, rows: tuple[Row, ...], height: int, width: int, device: torch.device) -> _PlacedRows:
         key = (rows, height, width, device)
         if key not in self._placements:
-            count = len(self._semantic_map.tokens)
-            geometries = [self._geometry(height, width, row.window) for row in rows]
-            numbers = [number + (0 if row.positive else count) for row in rows for number in range(count)]
-            placement = place(geometries, [self._strengths] * len(rows), device)
-            self._placements[key] = _PlacedRows(placement, torch.tensor(numbers, device=device))
+            counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
+            geometries, strengths, numbers = [], [], []
+            for row in rows:
+                index = row.image % len(counts)
+                semantic_map, first = self._semantic_maps[index], sum(counts[:index]) + (0 if row.positive else sum(counts))
+                geometries.append(self._geometry(semantic_map, height, width, row.window))
+                strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
+                numbers += range(first, first + counts[index])
+            self._placements[key] = _PlacedRows(place(geometries, strengths, device), torch.tensor(numbers, device=device))
         return self._placements[key]
 
-    def _geometry(self, height: int, width: int, window: Window | None) -> Geometry:
+    def _geometry(self, semantic_map: SemanticMap, height: int, width: int, window: Window | None) -> Geometry:
         whole = window is None or window.is_whole
-        if whole and (height, width) not in self._warned_of:
-            self._warned_of.add((height, width))
-            _warn_of_small_boxes(self._semantic_map.tokens.boxes, height, width)
-        return self._semantic_map.geometry(height, width, None if whole else window.box)
+        if whole and (id(semantic_map), height, width) not in self._warned_of:
+            self._warned_of.add((id(semantic_map), height, width))
+            _warn_of_small_boxes(semantic_map.tokens.boxes, height, width)
+        return semantic_map.geometry(height, width, None if whole else window.box)
 
     def _warn_of_tiles(self) -> None:
         if TILES not in self._warned_of:
@@ -228,10 +239,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str
     return optimized_attention(q, k, v, heads, attn_precision=extra_options.get("attn_precision"), transformer_options=extra_options)
 
 
-def _project(ifadapter: Any, semantic_map: SemanticMap) -> dict[str, KeysValues]:
-    """Keys and values (2, N, M, C) of each layer: index 0 for positive rows, 1 for negative ones."""
+def _project(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, KeysValues]:
+    """Keys and values (2 * instances, M, C) of each layer: those of all maps for positive rows, then for negative ones."""
     comfy.model_management.load_models_gpu([ifadapter])
-    tokens = torch.stack([semantic_map.tokens.cond, semantic_map.tokens.uncond]).to(ifadapter.load_device)
+    parts = [semantic_map.tokens.cond for semantic_map in semantic_maps] + [semantic_map.tokens.uncond for semantic_map in semantic_maps]
+    tokens = torch.cat([part for part in parts if len(part)]).to(ifadapter.load_device)
     keep = comfy.model_management.intermediate_device()
     projected = {processor: projection(tokens) for processor, projection in ifadapter.model.projections.items()}
     return {processor: KeysValues(both.k.to(keep), both.v.to(keep)) for processor, both in projected.items()}

@@ -68,6 +68,11 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         {},
         [("model", "MODEL")],
     ),
+    "IFAdapterBatchMaps": (
+        {"semantic_maps": ("IFADAPTER_MAP", None)},
+        {"more_maps": ("IFADAPTER_MAP", None)},
+        [("semantic_map", "IFADAPTER_MAP")],
+    ),
     "IFAdapterDemoModels": ({}, {}, [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")]),
 }
 OWN_FORMAT = {
@@ -115,7 +120,7 @@ def test_contract(node_id):
     outputs = list(zip(shown["output_name"], shown["output"], strict=True))
     assert outputs[: len(CONTRACT[node_id][2])] == CONTRACT[node_id][2]
     assert not any(shown["output_is_list"])
-    assert not shown["is_input_list"]
+    assert shown["is_input_list"] == (node_id == "IFAdapterBatchMaps")
 
 
 def test_no_node_is_without_a_contract():

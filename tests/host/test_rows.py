@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import comfy.sample
 import dense
 import pytest
 import torch
@@ -128,6 +129,55 @@ def test_the_next_run_after_tiles_acts_and_another_one_with_tiles_warns_again(ap
     assert "IFAdapter" not in caplog.text
     sample(tiled(patched, 8), POSITIVE)
     assert caplog.text.count("does not say where they lie") == 1
+
+
+# A batch with a layout for each image
+
+
+@pytest.fixture(scope="module")
+def layouts(ifadapter, make_tokens):
+    """Three, one without instances."""
+    return [make_tokens(dense.THREE), ifadapter.model.no_instances(), make_tokens(dense.ONE)]
+
+
+@pytest.fixture(scope="module")
+def apply_all(node, ifadapter, model):
+    def apply_all(*tokens: Any) -> Any:
+        maps = [node("IFAdapterSemanticMap", tokens=part)[0] for part in tokens]
+        batch = node("IFAdapterBatchMaps", semantic_maps=maps[:2], more_maps=maps[2:] or None)[0]
+        schedule = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+        return node("IFAdapterApply", model=model, ifadapter=ifadapter, semantic_map=batch, **schedule)[0]
+
+    return apply_all
+
+
+def sample_batch(model: Any, images: int, noise: Tensor | None = None) -> Tensor:
+    """The host's sampler, on the noise of these images."""
+    latent = torch.zeros(images, 4, *SIZE)
+    noise = comfy.sample.prepare_noise(latent, 7) if noise is None else noise
+    return comfy.sample.sample(model, noise, 3, 5.0, "euler", "normal", POSITIVE, NEGATIVE, latent, disable_pbar=True, seed=7)
+
+
+def test_each_image_of_a_batch_has_its_own_layout(apply_all, apply, layouts, model):
+    together = sample_batch(apply_all(*layouts), 4)  # the fourth has the first layout again
+    noise = comfy.sample.prepare_noise(torch.zeros(4, 4, *SIZE), 7)
+    allowed = SAMPLED * together.abs().max().item()
+    for image, tokens in enumerate([*layouts, layouts[0]]):
+        alone = sample_batch(apply(tokens), 1, noise[image : image + 1])
+        assert dense.difference(together[image : image + 1], alone) <= allowed
+    plain = sample_batch(model, 4)
+    assert dense.difference(together[1], plain[1]) <= allowed
+    assert all(dense.difference(together[image], plain[image]) > 100 * allowed for image in (0, 2, 3))
+
+
+def test_a_batch_of_one_is_that_map(apply_all, apply, layouts):
+    assert sample_batch(apply_all(layouts[0]), 2).equal(sample_batch(apply(layouts[0]), 2))
+
+
+def test_maps_of_different_encoders_are_an_error(node, layouts):
+    maps = [node("IFAdapterSemanticMap", tokens=part)[0] for part in (layouts[0], layouts[2].select(True, False))]
+    with pytest.raises(ValueError, match="12 and 13 tokens for each instance"):
+        node("IFAdapterBatchMaps", semantic_maps=maps)
 
 
 def test_windows_of_a_long_batch_name_their_images(rows_module):

@@ -1,0 +1,30 @@
+from comfy_api.latest import io
+
+from ..ifadapter_core.semantic_map import SemanticMap, SemanticMapBatch, as_batch
+from .types import MapType
+
+
+class IFAdapterBatchMaps(io.ComfyNode):
+    """Gives each image of a batch a layout of its own."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterBatchMaps",
+            display_name="IFAdapter Batch Maps",
+            category="IFAdapter",
+            description="Gives each image of a batch a layout of its own: the first image the first one of a list of semantic maps, and "
+            "so on. After the last map the first comes again.",
+            is_input_list=True,
+            inputs=[
+                MapType.Input("semantic_maps", tooltip="A list of semantic maps, as comes from a list of layouts; or one map."),
+                MapType.Input("more_maps", optional=True, tooltip="Maps that come after those."),
+            ],
+            outputs=[MapType.Output(display_name="semantic_map", tooltip="All maps together, for IFAdapter Apply.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, semantic_maps: list[SemanticMap | SemanticMapBatch], more_maps: list[SemanticMap | SemanticMapBatch] | None = None
+    ) -> io.NodeOutput:
+        return io.NodeOutput(as_batch(*semantic_maps, *(more_maps or ())))

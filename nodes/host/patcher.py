@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ from .rows import TAG, Row, Window, rows_of, tag_conditionings
 from .unet import find_layers
 
 KEY = "ifadapter"
-TILES = "tiles"
 
 
 def apply_adapter(
@@ -59,25 +58,49 @@ def apply_adapter(
     if not patched.get_wrappers(wrappers.SAMPLER_SAMPLE, KEY):  # one adapter before this one has seen to it already
         patched.add_wrapper_with_key(wrappers.SAMPLER_SAMPLE, KEY, tag_conditionings)
     patched.add_wrapper_with_key(wrappers.APPLY_MODEL, KEY, run.prepare_call)
-    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, KEY, run.release)
+    callbacks = comfy.patcher_extension.CallbacksMP
+    patched.add_callback_with_key(callbacks.ON_CLEANUP, KEY, run.release)
+    if not patched.get_callbacks(callbacks.ON_CLONE, KEY):
+        patched.add_callback_with_key(callbacks.ON_CLONE, KEY, _give_own_patches)
     return patched
 
 
 class InstanceAttentionPatch:
-    """Replaces one attn2: what was there before, plus this layer's instance semantic map."""
+    """Replaces one attn2: what was there before, plus this layer's instance semantic map, plus what was added afterwards."""
 
     def __init__(self, run: _Run, processor: str, previous: Any) -> None:
         self._run = run
         self._processor = processor
         self._previous = previous
+        self._added: tuple[tuple[Callable[..., Tensor], dict[str, Any]], ...] = ()
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         if self._previous is None:
             out = _attend(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = self._previous(q, k, v, extra_options)
-        residual = self._run.residual(self._processor, q, extra_options) if self._run.is_active(extra_options) else None
-        return out if residual is None else out + residual
+        residual = self._run.residual(self._processor, q, extra_options)
+        if residual is not None:
+            out = out + residual
+        for callback, options in self._added:
+            if _within(options, extra_options):
+                out = out + callback(out, q, k, v, extra_options, **options)
+        return out.to(q.dtype)
+
+    def add(self, callback: Callable[..., Tensor], **options: Any) -> None:
+        """For packs that put themselves behind what sits in the slot, by the contract of ComfyUI_IPAdapter_plus.
+
+        callback(out, q, k, v, extra_options, **options) -> what to add to out, while the noise is between options sigma_end and
+        sigma_start.
+        """
+        self._added = (*self._added, (callback, options))
+
+    def copy(self) -> InstanceAttentionPatch:
+        """One to which something can be added that this one does not get."""
+        previous = self._previous.copy() if isinstance(self._previous, InstanceAttentionPatch) else self._previous
+        copied = InstanceAttentionPatch(self._run, self._processor, previous)
+        copied._added = self._added
+        return copied
 
     def models(self) -> list[Any]:
         """What the host must have loaded while this patch is in use, with what the replaced patch needs."""
@@ -94,7 +117,22 @@ class InstanceAttentionPatch:
             self._previous.cleanup()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
-        return self
+        return self.copy()
+
+
+def _within(options: dict[str, Any], extra_options: dict[str, Any]) -> bool:
+    """Whether the noise of a call is between sigma_end and sigma_start, where an added callback names them."""
+    if "sigmas" not in extra_options or not {"sigma_start", "sigma_end"} <= options.keys():
+        return True
+    return options["sigma_end"] <= extra_options["sigmas"].max().item() <= options["sigma_start"]
+
+
+def _give_own_patches(_model: Any, clone: Any) -> None:
+    """What is added to the patches of a clone must not reach the model that it came from."""
+    slots = clone.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    for key, patch in slots.items():
+        if isinstance(patch, InstanceAttentionPatch):
+            slots[key] = patch.copy()
 
 
 @dataclass(frozen=True)
@@ -105,12 +143,13 @@ class _PlacedRows:
     instances: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
-    """What one UNet call tells all patches of one adapter."""
+    """What one UNet call tells all patches of one adapter. asked: whether any of them was called."""
 
     active: bool
     tag: Tensor | None  # see rows.py
+    asked: bool = False
 
 
 class _Run:
@@ -148,17 +187,23 @@ class _Run:
         tag = kwargs.pop(TAG, next((call.tag for call in others.values()), None))
         call = _Call(self._in_window(t, executor.class_obj.model_sampling), tag)
         options = {**transformer_options, KEY: {**others, id(self): call}}
-        return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
-
-    def is_active(self, extra_options: dict[str, Any]) -> bool:
-        return self._call(extra_options).active
+        out = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        if call.active and not call.asked:
+            self._warn_of_silence(options)
+        return out
 
     def residual(self, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor | None:
-        """What to add to the attention output of one layer: (rows, h*w, C) like q; None if that cannot be told."""
+        """What to add to the attention output of one layer: (rows, h*w, C) like q; None for nothing."""
         call = self._call(extra_options)
+        call.asked = True
+        if not call.active:
+            return None
         rows = rows_of(call.tag, extra_options, q.shape[0])
         if any(row.window and (row.window.height, row.window.width) != tuple(extra_options["original_shape"][-2:]) for row in rows):
-            self._warn_of_tiles()
+            self._warn_once(
+                "IFAdapter: a node samples this picture in tiles and does not say where they lie, so the adapter is left out. Sample the "
+                "whole picture with the adapter first, and refine it in tiles with the model from before IFAdapter Apply."
+            )
             return None
         placed = self._placed_rows(rows, *extra_options["activations_shape"][-2:], q.device)
         both = self._place(processor, q.device, q.dtype)
@@ -213,13 +258,24 @@ class _Run:
             _warn_of_small_boxes(semantic_map.tokens.boxes, height, width)
         return semantic_map.geometry(height, width, None if whole else window.box)
 
-    def _warn_of_tiles(self) -> None:
-        if TILES not in self._warned_of:
-            self._warned_of.add(TILES)
-            logging.warning(
-                "IFAdapter: a node samples this picture in tiles and does not say where they lie, so the adapter is left out. Sample the "
-                "whole picture with the adapter first, and refine it in tiles with the model from before IFAdapter Apply."
+    def _warn_of_silence(self, transformer_options: dict[str, Any]) -> None:
+        slots = transformer_options.get("patches_replace", {}).get("attn2", {})
+        if any(isinstance(patch, InstanceAttentionPatch) for patch in slots.values()):
+            self._warn_once(
+                "IFAdapter: the adapter is switched on, but the model did not call it. If the model is compiled, take the compile node "
+                "away: what it compiled does not know of the adapter. A node that reuses results of whole blocks has the same effect."
             )
+        else:
+            self._warn_once(
+                "IFAdapter: the adapter is switched on, but another node has taken its place in the model. Put IFAdapter Apply behind "
+                "other nodes that replace cross attention."
+            )
+
+    def _warn_once(self, message: str) -> None:
+        """In each run."""
+        if message not in self._warned_of:
+            self._warned_of.add(message)
+            logging.warning(message)
 
 
 def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:

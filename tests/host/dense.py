@@ -166,3 +166,7 @@ def difference(a: Tensor, b: Tensor) -> float:
     if not (a.isfinite().all() and b.isfinite().all()):
         return float("inf")
     return (a.double() - b.double()).abs().max().item()
+
+
+def text_attention_in_its_dtype(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
+    return text_attention(q, k, v, options).to(q.dtype)

@@ -141,3 +141,15 @@ def make_tokens(ifadapter: Any) -> Callable[..., Any]:
         return adapter.model.encode_instances(*dense.make_phrases(len(boxes)), torch.tensor(boxes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tokens(make_tokens):
+    """Of three boxes that overlap."""
+    return make_tokens(dense.THREE)
+
+
+@pytest.fixture(scope="session")
+def term(checkpoint):
+    """What they add, for the oracle."""
+    return dense.make_term(checkpoint, dense.make_phrases(3), dense.THREE)

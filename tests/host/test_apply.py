@@ -35,16 +35,6 @@ POSITIVE, NEGATIVE = dense.make_conditioning(11), dense.make_conditioning(12)
 
 
 @pytest.fixture(scope="module")
-def tokens(make_tokens):
-    return make_tokens(dense.THREE)
-
-
-@pytest.fixture(scope="module")
-def term(checkpoint):
-    return dense.make_term(checkpoint, dense.make_phrases(3), dense.THREE)
-
-
-@pytest.fixture(scope="module")
 def inputs():
     return dense.make_inputs(2, 32, 32)
 

@@ -16,36 +16,10 @@ from comfy_extras.nodes_hypertile import HyperTile
 from comfy_extras.nodes_tomesd import TomePatchModel
 from torch import Tensor
 
-import nodes
+from runs import allowed, assert_alike, sample, warnings_of
 
-SAMPLED = 1e-5  # of the largest value, after a few steps
-SIZE = (24, 20)  # latent cells
-POSITIVE, NEGATIVE = dense.make_conditioning(11), dense.make_conditioning(12)
 SHARE = 0.1  # of the queries, that the neighbour adds
 ALWAYS = {"sigma_start": 999999999.9, "sigma_end": 0.0}
-
-
-@pytest.fixture(scope="module")
-def tokens(make_tokens):
-    return make_tokens(dense.THREE)
-
-
-@pytest.fixture(scope="module")
-def term(checkpoint):
-    return dense.make_term(checkpoint, dense.make_phrases(3), dense.THREE)
-
-
-def sample(model: Any) -> Tensor:
-    """The host's KSampler."""
-    latent = {"samples": torch.zeros(1, 4, *SIZE)}
-    return nodes.common_ksampler(model, 7, 3, 5.0, "euler", "normal", POSITIVE, NEGATIVE, latent)[0]["samples"]
-
-
-def assert_alike(got: Tensor, want: Tensor, plain: Tensor) -> None:
-    """Equal but for rounding, where it makes a difference."""
-    allowed = SAMPLED * want.abs().max().item()
-    assert dense.difference(want, plain) > 100 * allowed
-    assert dense.difference(got, want) <= allowed
 
 
 # Packs that add themselves to what sits in the slot, as ComfyUI_IPAdapter_plus does
@@ -107,7 +81,7 @@ def test_what_is_added_to_a_clone_does_not_reach_the_original(apply, tokens, mod
     assert sample(patched).equal(before) and not once.equal(before)
     assert sample(with_neighbour(patched)).equal(once)  # a second run adds nothing to the first one's
     twice = with_neighbour(with_neighbour(patched))
-    assert dense.difference(sample(twice), sample(with_neighbour(patched, 2 * SHARE))) <= SAMPLED * once.abs().max().item()
+    assert dense.difference(sample(twice), sample(with_neighbour(patched, 2 * SHARE))) <= allowed(once)
 
 
 def test_what_is_added_behind_two_adapters_stays_there(apply, tokens, model):
@@ -151,16 +125,12 @@ def test_nodes_of_the_host(apply, tokens, term, model, name, order):
 # Silence
 
 
-def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.getMessage().startswith("IFAdapter")]
-
-
 def test_an_adapter_whose_place_was_taken_says_so_once(apply, tokens, model, caplog):
     taken = apply(tokens)
     for key in dense.PLACES.values():
         taken.set_model_attn2_replace(dense.text_attention_in_its_dtype, *key)
     plain = sample(model)
-    assert dense.difference(sample(taken), plain) <= SAMPLED * plain.abs().max().item()
+    assert dense.difference(sample(taken), plain) <= allowed(plain)
     assert len(warnings_of(caplog)) == 1
     assert "another node has taken its place" in caplog.text
 

@@ -15,34 +15,9 @@ import torch
 from torch import Tensor
 
 import nodes
+from runs import OTHER, POSITIVE, SIZE, allowed, assert_alike, sample, warnings_of
 
-SAMPLED = 1e-5  # of the largest value, after a few steps
-SIZE = (24, 20)  # latent cells
 CROP = {"height": 16, "width": 12, "top": 4, "left": 8}
-POSITIVE, NEGATIVE, REGION = (dense.make_conditioning(seed) for seed in (11, 12, 13))
-
-
-@pytest.fixture(scope="module")
-def tokens(make_tokens):
-    return make_tokens(dense.THREE)
-
-
-@pytest.fixture(scope="module")
-def term(checkpoint):
-    return dense.make_term(checkpoint, dense.make_phrases(3), dense.THREE)
-
-
-def sample(model: Any, positive: list, size: tuple[int, int] = SIZE) -> Tensor:
-    """The host's KSampler."""
-    latent = {"samples": torch.zeros(1, 4, *size)}
-    return nodes.common_ksampler(model, 7, 3, 5.0, "euler", "normal", positive, NEGATIVE, latent)[0]["samples"]
-
-
-def assert_alike(got: Tensor, want: Tensor, plain: Tensor) -> None:
-    """Equal but for rounding, where the adapter makes a difference."""
-    allowed = SAMPLED * want.abs().max().item()
-    assert dense.difference(want, plain) > 100 * allowed
-    assert dense.difference(got, want) <= allowed
 
 
 def in_crop(boxes: Tensor) -> Tensor:
@@ -60,23 +35,23 @@ def is_crop(options: dict) -> bool:
 
 def test_an_area_gets_the_boxes_as_they_lie_in_it(apply, tokens, term, model):
     """The crop is sampled as a picture of its own, so the boxes must move with it."""
-    region = nodes.ConditioningSetArea().append(REGION, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
+    region = nodes.ConditioningSetArea().append(OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
     whole = replace(term, active=lambda options: not is_crop(options))
     part = replace(term, boxes=in_crop(term.boxes), active=is_crop)
     positive = POSITIVE + region
-    assert_alike(sample(apply(tokens), positive), sample(dense.place(model, whole, part), positive), sample(model, positive))
-    wrong = sample(dense.place(model, whole, replace(term, active=is_crop)), positive)
-    assert dense.difference(wrong, sample(apply(tokens), positive)) > 1e-3
+    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, whole, part), model)))
+    wrong = sample(dense.place(model, whole, replace(term, active=is_crop)), positive=positive)
+    assert dense.difference(wrong, sample(apply(tokens), positive=positive)) > 1e-3
 
 
 def test_an_area_beside_all_boxes_is_left_alone(apply, make_tokens, model, checkpoint):
     """Boxes outside of a crop cover none of its cells."""
     boxes = [(0.0, 0.0, 0.3, 0.1)]
-    region = nodes.ConditioningSetArea().append(REGION, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
+    region = nodes.ConditioningSetArea().append(OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
     term = dense.make_term(checkpoint, dense.make_phrases(1), boxes)
     whole = replace(term, active=lambda options: not is_crop(options))
     positive = POSITIVE + region
-    assert_alike(sample(apply(make_tokens(boxes)), positive), sample(dense.place(model, whole), positive), sample(model, positive))
+    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(make_tokens(boxes)), dense.place(model, whole), model)))
 
 
 def test_masked_conditionings_are_both_positive(apply, tokens, term, model):
@@ -84,10 +59,10 @@ def test_masked_conditionings_are_both_positive(apply, tokens, term, model):
     left[:, :10], right[:, 10:] = 1, 1
     positive = [
         entry
-        for conditioning, mask in ((POSITIVE, left), (REGION, right))
+        for conditioning, mask in ((POSITIVE, left), (OTHER, right))
         for entry in nodes.ConditioningSetMask().append(conditioning, mask[None], "default", 1.0)[0]
     ]
-    assert_alike(sample(apply(tokens), positive), sample(dense.place(model, term), positive), sample(model, positive))
+    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, term), model)))
 
 
 @pytest.mark.parametrize("size", [(104, 152), (24, 13), (67, 45)], ids=str)
@@ -95,7 +70,7 @@ def test_any_picture_size(apply, tokens, term, model, size):
     """832 x 1216 pixels, an odd width, and sides that are no multiple of the UNet's."""
 
     def run(patcher: Any) -> Tensor:
-        return sample(patcher, POSITIVE, size)
+        return sample(patcher, size=size)
 
     assert_alike(run(apply(tokens)), run(dense.place(model, term)), run(model))
 
@@ -115,19 +90,18 @@ def tiled(model: Any, height: int) -> Any:
 
 
 def test_tiles_of_unknown_place_are_left_alone_with_one_warning(apply, tokens, model, caplog):
-    got = sample(tiled(apply(tokens), 8), POSITIVE)
-    assert got.equal(sample(tiled(model, 8), POSITIVE))
-    assert [record.getMessage().count("tiles") > 0 for record in caplog.records if "IFAdapter" in record.getMessage()] == [True]
-    assert "does not say where they lie" in caplog.text
+    got = sample(tiled(apply(tokens), 8))
+    assert got.equal(sample(tiled(model, 8)))
+    assert len(warnings_of(caplog)) == 1 and "does not say where they lie" in caplog.text
 
 
 def test_the_next_run_after_tiles_acts_and_another_one_with_tiles_warns_again(apply, tokens, model, caplog):
     patched = apply(tokens)
-    sample(tiled(patched, 8), POSITIVE)
+    sample(tiled(patched, 8))
     caplog.clear()
-    assert not sample(patched, POSITIVE).equal(sample(model, POSITIVE))
-    assert "IFAdapter" not in caplog.text
-    sample(tiled(patched, 8), POSITIVE)
+    assert not sample(patched).equal(sample(model))
+    assert not warnings_of(caplog)
+    sample(tiled(patched, 8))
     assert caplog.text.count("does not say where they lie") == 1
 
 
@@ -151,27 +125,19 @@ def apply_all(node, ifadapter, model):
     return apply_all
 
 
-def sample_batch(model: Any, images: int, noise: Tensor | None = None) -> Tensor:
-    """The host's sampler, on the noise of these images."""
-    latent = torch.zeros(images, 4, *SIZE)
-    noise = comfy.sample.prepare_noise(latent, 7) if noise is None else noise
-    return comfy.sample.sample(model, noise, 3, 5.0, "euler", "normal", POSITIVE, NEGATIVE, latent, disable_pbar=True, seed=7)
-
-
 def test_each_image_of_a_batch_has_its_own_layout(apply_all, apply, layouts, model):
-    together = sample_batch(apply_all(*layouts), 4)  # the fourth has the first layout again
+    together = sample(apply_all(*layouts), batch=4)  # the fourth has the first layout again
     noise = comfy.sample.prepare_noise(torch.zeros(4, 4, *SIZE), 7)
-    allowed = SAMPLED * together.abs().max().item()
     for image, tokens in enumerate([*layouts, layouts[0]]):
-        alone = sample_batch(apply(tokens), 1, noise[image : image + 1])
-        assert dense.difference(together[image : image + 1], alone) <= allowed
-    plain = sample_batch(model, 4)
-    assert dense.difference(together[1], plain[1]) <= allowed
-    assert all(dense.difference(together[image], plain[image]) > 100 * allowed for image in (0, 2, 3))
+        alone = sample(apply(tokens), noise=noise[image : image + 1])
+        assert dense.difference(together[image : image + 1], alone) <= allowed(together)
+    plain = sample(model, batch=4)
+    assert dense.difference(together[1], plain[1]) <= allowed(together)
+    assert all(dense.difference(together[image], plain[image]) > 100 * allowed(together) for image in (0, 2, 3))
 
 
 def test_a_batch_of_one_is_that_map(apply_all, apply, layouts):
-    assert sample_batch(apply_all(layouts[0]), 2).equal(sample_batch(apply(layouts[0]), 2))
+    assert sample(apply_all(layouts[0]), batch=2).equal(sample(apply(layouts[0]), batch=2))
 
 
 def test_maps_of_different_encoders_are_an_error(node, layouts):

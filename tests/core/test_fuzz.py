@@ -1,0 +1,197 @@
+"""Many broken layouts and files, drawn by lot from fixed seeds: a result that is right, or one error that names what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import resource
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import reference
+from ifadapter_core import convert
+from ifadapter_core.checkpoint import CheckpointError, metadata_for, read_checkpoint
+from ifadapter_core.layout import MAX_INSTANCES, Layout, LayoutError, from_json
+
+LAYOUTS = 100_000
+FILES = 400
+MOST_MEMORY = 300  # MiB that reading broken files of some KiB may take
+WORDS = ("a cat", "", " ", "\u732b", "\U0001f600" * 3, "a\x00b", "\ud800", "<script>alert(1)</script>", '"', "x" * 5000)
+NUMBERS = (0, 1, -1, 0.5, 1e308, -1e308, 1e-320, 10**400, float("nan"), float("inf"), 2**63, True, 0.1 + 0.2, -0.0)
+OWN = {
+    "version": 1,
+    "caption": "two things",
+    "boxes": [
+        {"x": 0.1, "y": 0.2, "w": 0.5, "h": 0.5, "caption": "a red chair", "strength": 0.8, "locked": True},
+        {"x": 0.5, "y": 0.5, "w": 0.5, "h": 0.25, "caption": "a blue lamp", "hidden": False},
+    ],
+}
+RELEASE = {
+    "caption": "a room",
+    "annotations": [{"box": [10, 20, 300, 400], "caption": ["a chair", "a seat"]}, {"box": [0, 0, 9, 9], "caption": "x"}],
+}
+BOXES = [
+    {"x": 1, "y": 2, "width": 30, "height": 40, "metadata": {"desc": "a lamp"}},
+    {"x": 0, "y": 0, "width": 9, "height": 9, "label": "b"},
+]
+ELEMENTS = [{"bbox": [0, 0, 500, 1000], "desc": "sky"}, {"bbox": [500, 0, 1000, 1000], "desc": "sea"}]
+
+
+def any_value(lot: random.Random, depth: int = 0) -> Any:
+    kind = lot.randrange(6 if depth < 3 else 4)
+    if kind == 4:
+        return [any_value(lot, depth + 1) for _ in range(lot.randrange(4))]
+    if kind == 5:
+        names = ("x", "y", "w", "h", "caption", "boxes", "annotations", "bbox", "box", "version", "width", "height", "hidden", "strength")
+        return {lot.choice(names): any_value(lot, depth + 1) for _ in range(lot.randrange(4))}
+    return (lot.choice(NUMBERS), lot.choice(WORDS), None, lot.random())[kind]
+
+
+def spoilt(lot: random.Random, value: Any) -> Any:
+    """A copy in which parts are replaced, left out, doubled or renamed."""
+    if lot.random() < 0.06:
+        return any_value(lot)
+    if isinstance(value, dict):
+        kept = {key: spoilt(lot, part) for key, part in value.items() if lot.random() > 0.04}
+        return {key + "_" * (lot.random() < 0.02): part for key, part in kept.items()}
+    if isinstance(value, list):
+        parts = [spoilt(lot, part) for part in value if lot.random() > 0.04]
+        return parts * lot.choice((1, 1, 1, 1, 2, 60)) if parts and lot.random() < 0.1 else parts
+    return value
+
+
+def spoilt_text(lot: random.Random, text: str) -> str:
+    """A copy with some characters replaced, left out or cut off."""
+    for _ in range(lot.randrange(4)):
+        place = lot.randrange(len(text) + 1)
+        text = lot.choice(
+            (text[:place], text[:place] + text[place + 1 :], text[:place] + lot.choice('{}[]",:0-e\\u\x00\u2028') + text[place:])
+        )
+    return text
+
+
+def check(text: str) -> bool:
+    """Whether it is a layout; every other outcome than a sound layout or a LayoutError with a reason is a failure."""
+    try:
+        layout = from_json(text, 640, 384)
+    except LayoutError as error:
+        assert len(str(error)) > 20 and str(error).endswith(".")
+        return False
+    assert len(layout.instances) <= MAX_INSTANCES
+    for instance in layout.instances:
+        x0, y0, x1, y1 = instance.box
+        assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
+        assert instance.local_description.strip() and math.isfinite(instance.strength)
+    data = json.loads(text) if text.strip() else []
+    if isinstance(data, dict) and "boxes" in data and "annotations" not in data:
+        assert_nothing_changed(layout, data)
+    return True
+
+
+def assert_nothing_changed(layout: Layout, data: dict) -> None:
+    """What our own format says is what the layout holds, box for box."""
+    shown = [entry for entry in data["boxes"] if not entry.get("hidden", False)]
+    assert len(shown) == len(layout.instances) and layout.caption == data.get("caption", "").strip()
+    for entry, instance in zip(shown, layout.instances, strict=True):
+        told = (entry["x"], entry["y"], entry["x"] + entry["w"], entry["y"] + entry["h"])
+        assert all(abs(a - b) <= 1.001e-3 for a, b in zip(told, instance.box, strict=True))
+        words = entry["caption"] if isinstance(entry["caption"], str) else entry["caption"][0]
+        assert instance.local_description == words.strip() and instance.strength == entry.get("strength", 1.0)
+
+
+def test_a_hundred_thousand_layouts() -> None:
+    lot = random.Random(0)
+    sound = 0
+    for number in range(LAYOUTS):
+        start = (OWN, RELEASE, BOXES, ELEMENTS)[number % 4]
+        text = json.dumps(spoilt(lot, start), ensure_ascii=number % 8 < 4)
+        sound += check(spoilt_text(lot, text) if lot.random() < 0.3 else text)
+    assert 0.1 * LAYOUTS < sound < 0.9 * LAYOUTS  # both happen often
+
+
+@pytest.mark.parametrize("count", [101, 10_000])
+def test_too_many_boxes(count: int) -> None:
+    with pytest.raises(LayoutError, match=f"{count} instances; at most 100"):
+        from_json(json.dumps({**OWN, "boxes": OWN["boxes"][:1] * count}), 640, 384)
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def release_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fuzz") / "release.bin"
+    torch.save(reference.make_release_checkpoint(4), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def own_file(release_file: Path) -> Path:
+    path = release_file.with_suffix(".safetensors")
+    assert convert.main([str(release_file), str(path)]) == 0
+    return path
+
+
+def cut(lot: random.Random, content: bytes) -> bytes:
+    return content[: lot.randrange(len(content))]
+
+
+def flip(lot: random.Random, content: bytes) -> bytes:
+    """Some bytes differ: mostly at the front and the end, where such files say what they hold."""
+    changed = bytearray(content)
+    for _ in range(lot.randrange(1, 8)):
+        place = lot.choice((lot.randrange(2000), len(content) - 1 - lot.randrange(2000), lot.randrange(len(content))))
+        changed[place] = lot.randrange(256)
+    return bytes(changed)
+
+
+def double(lot: random.Random, content: bytes) -> bytes:
+    place = lot.randrange(len(content))
+    return content[:place] + content[max(0, place - 50) :]
+
+
+@pytest.mark.parametrize("spoil", [cut, flip, double])
+@pytest.mark.parametrize("kind", ["bin", "safetensors"])
+def test_broken_files(
+    release_file: Path, own_file: Path, tmp_path: Path, kind: str, spoil: Callable[[random.Random, bytes], bytes]
+) -> None:
+    """They are refused by name, or whole in all that can be checked: a byte of a weight may be another weight's."""
+    source = release_file if kind == "bin" else own_file
+    shapes = {name: tensor.shape for name, tensor in convert.load_weights(source).tensors.items()}
+    content, path = source.read_bytes(), tmp_path / f"broken.{kind}"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lot, refused = random.Random(1), 0
+    for _ in range(FILES):
+        path.write_bytes(spoil(lot, content))
+        try:
+            assert {name: tensor.shape for name, tensor in convert.load_weights(path).tensors.items()} == shapes
+        except CheckpointError as error:
+            refused += 1
+            assert str(error).startswith("broken.")
+    assert refused > FILES / 10
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MOST_MEMORY
+
+
+@pytest.mark.parametrize("shape", [[2**40], [2**62, 2**62], [-1], [0]])
+def test_declared_sizes_that_the_file_does_not_have(tmp_path: Path, shape: list[int]) -> None:
+    weights = read_checkpoint(reference.make_release_checkpoint(4))
+    header: dict[str, Any] = {"__metadata__": metadata_for(weights.config)}
+    header |= {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]} for name in list(weights.tensors)[:1]}
+    text = json.dumps(header).encode()
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
+    with pytest.raises(CheckpointError, match="huge.safetensors"):
+        convert.load_weights(path)
+
+
+def test_a_header_longer_than_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "long.safetensors"
+    path.write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    with pytest.raises(CheckpointError, match="long.safetensors is damaged"):
+        convert.load_weights(path)

@@ -5,8 +5,32 @@ import assert from 'node:assert/strict'
 import { poll } from './comfyui.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
+const HOSTILE = `"><img src=x onerror="window.injected = true"><script>window.injected = true</script><svg onload="window.injected = true">`
+const HOSTILE_LAYOUT = JSON.stringify({
+  version: 1,
+  caption: HOSTILE,
+  boxes: [
+    { id: HOSTILE, x: 0.1, y: 0.1, w: 0.5, h: 0.5, caption: HOSTILE, color: `red;background:url(javascript:window.injected=true)` },
+    { x: 0.5, y: 0.5, w: 0.4, h: 0.4, caption: 'javascript:window.injected = true', color: HOSTILE },
+  ],
+})
+
 /** inEditor(name, layout, act, options): a test with an editor of its own. */
 export function graph(inEditor) {
+  inEditor('what a shared workflow says is text, and never a part of the page', HOSTILE_LAYOUT, async (editor) => {
+    await editor.click([0.3, 0.3])
+    await editor.press('Control+d')
+    await editor.page.evaluate(() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize()))))
+    await editor.settled()
+    assert.equal(await editor.root.locator('script, iframe, object, [src="x"], [onerror], [onload]').count(), 0)
+    assert.equal(await editor.page.evaluate(() => window.injected), undefined)
+    const boxes = await editor.boxes()
+    assert.equal(boxes.length, 3)
+    assert.ok(boxes.every((box) => box.color === undefined || /^#[0-9a-f]{6}$/i.test(box.color)))
+    assert.equal(boxes[0].caption, HOSTILE)
+    assert.ok((await editor.root.textContent()).includes('<script>window.injected'))
+  })
+
   inEditor('after an undo of the graph the editor that is seen is the one that counts', TWO, async (editor) => {
     await editor.drag([0.55, 0.05], [0.9, 0.25])
     await editor.drag([0.1, 0.05], [0.4, 0.2])

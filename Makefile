@@ -38,6 +38,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p ifadapter_core
+	$(BIN)/bandit -q -r __init__.py nodes ifadapter_core
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

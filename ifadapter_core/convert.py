@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import pickle
+import pickle  # nosec B403: for its error; nothing is unpickled by it
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

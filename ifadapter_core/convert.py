@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import pickle  # nosec B403: for its error; nothing is unpickled by it
+import pickle  # nosec B403
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

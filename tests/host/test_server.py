@@ -40,12 +40,13 @@ NODES = {
     "IFAdapterApply",
     "IFAdapterSimple",
     "IFAdapterDemoModels",
+    "IFAdapterBatchMaps",
 }
 DEMO_FIGURES = [  # what the captions of quickstart_demo_api.json say
     Attributes("circle", "red", "dotted", "white"),
-    Attributes("circle", "yellow", "bordered", "black"),
-    Attributes("triangle", "blue", "striped", "white"),
-    Attributes("square", "green"),
+    Attributes("circle", "yellow", "bordered", "blue"),
+    Attributes("triangle", "green", "striped", "white"),
+    Attributes("square", "blue"),
 ]
 ADAPTER = "spd_adapter.bin"
 SIDE_PX = 256
@@ -148,14 +149,19 @@ class Server:
                 return (await answer.json())[queued["prompt_id"]]
 
     def picture(self, graph: Graph) -> bytes:
-        """The PNG file that a run of the graph saves. It must end well and log no traceback."""
+        """The one PNG file that a run of the graph saves."""
+        (picture,) = self.pictures(graph)
+        return picture
+
+    def pictures(self, graph: Graph) -> list[bytes]:
+        """The PNG files that a run of the graph saves. It must end well and log no traceback."""
         before = len(self.log)
         entry = self.run(graph)
         assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
         assert "Traceback" not in self.log[before:], self.log[before:]
         assert only(graph, "KSampler") not in messages(entry, "execution_cached")[0]["nodes"], "nothing was sampled"
-        (saved,) = entry["outputs"][only(graph, "SaveImage")]["images"]
-        return (self.base / "output" / saved["subfolder"] / saved["filename"]).read_bytes()
+        saved = entry["outputs"][only(graph, "SaveImage")]["images"]
+        return [(self.base / "output" / one["subfolder"] / one["filename"]).read_bytes() for one in saved]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +191,8 @@ def workflow(name: str) -> Graph:
     for node in all_of(graph, "LoraLoader"):
         given = graph.pop(node)["inputs"]
         relink(graph, node, lambda slot, given=given: (given["model"], given["clip"])[slot])
-    change(graph, "IFAdapterLayout", width=SIDE_PX, height=SIDE_PX)
+    for node in all_of(graph, "IFAdapterLayout"):
+        graph[node]["inputs"].update(width=SIDE_PX, height=SIDE_PX)
     change(graph, "KSampler", steps=STEPS)
     return graph
 
@@ -297,6 +304,17 @@ def test_workflow_changes_the_picture_and_strength_zero_does_not(server: Server,
     assert adapted.std() > 1
     assert off == without
     assert np.abs(adapted.astype(int) - pixels(without)).mean() > 1
+
+
+def test_each_image_of_a_batch_has_its_own_layout(server: Server) -> None:
+    first, second = map(pixels, server.pictures(workflow("batch_api.json")))
+    alone = pixels(server.picture(workflow("basic_api.json")))  # the same seed, and the layout of the first
+    assert np.abs(first.astype(int) - alone).max() <= 1
+    swapped = workflow("batch_api.json")
+    node = swapped[only(swapped, "IFAdapterBatchMaps")]["inputs"]
+    node["more_maps"], node["semantic_maps"] = node["semantic_maps"], node["more_maps"]
+    other_first, other_second = map(pixels, server.pictures(swapped))
+    assert np.abs(first.astype(int) - other_first).mean() > 1 and np.abs(second.astype(int) - other_second).mean() > 1
 
 
 def test_same_prompt_gives_same_file_after_another_one(server: Server) -> None:

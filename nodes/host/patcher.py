@@ -20,7 +20,7 @@ from ...ifadapter_core.geometry import Geometry
 from ...ifadapter_core.placement import Placement, place
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
-from .rows import TAG, Row, Window, rows_of, tag_conditionings
+from .rows import TAG, Row, RowsError, Window, rows_of, tag_conditionings
 from .unet import find_layers
 
 KEY = "ifadapter"
@@ -198,7 +198,11 @@ class _Run:
         call.asked = True
         if not call.active:
             return None
-        rows = rows_of(call.tag, extra_options, q.shape[0])
+        try:
+            rows = rows_of(call.tag, extra_options, q.shape[0])
+        except RowsError as error:
+            self._warn_once(str(error))
+            return None
         if any(row.window and (row.window.height, row.window.width) != tuple(extra_options["original_shape"][-2:]) for row in rows):
             self._warn_once(
                 "IFAdapter: a node samples this picture in tiles and does not say where they lie, so the adapter is left out. Sample the "

@@ -21,6 +21,10 @@ POSITIVE, NEGATIVE = 0, 1  # the conditionings' numbers in a plain call, and for
 COUPLED = ("cond_or_uncond_couple", "cond_or_uncond_hook_couple")  # where such packs leave the numbers of all their rows
 
 
+class RowsError(ValueError):
+    """It cannot be told what the rows of a call are; the message says why and what to do."""
+
+
 class Window(NamedTuple):
     """A part of a picture, in latent cells: where it begins, its size, and the size of the whole."""
 
@@ -86,7 +90,7 @@ def rows_of(tag: Tensor | None, extra_options: dict[str, Any], count: int) -> tu
     tag: what the host stacked for this call, one row each, or None. In a tagged run a call without it is of conditionings
     that the guider keeps to itself, which are not the positive. In a call that no sampler of the host made, or when a pack
     for regional prompts multiplied the rows, the rows are equal chunks in the order of the call's numbers.
-    Raises ValueError when the rows do not follow from them.
+    Raises RowsError when the rows do not follow from them.
     """
     numbers = _image_numbers(extra_options)
     if tag is not None and tag.shape[0] == count:
@@ -113,8 +117,9 @@ def _copies(numbers: list[int], chunks: float) -> list[int]:
     negatives = numbers.count(NEGATIVE)
     times = 1.0 if chunks == len(numbers) else (chunks - negatives) / max(len(numbers) - negatives, 1)
     if times < 1 or times != int(times):
-        raise ValueError(
+        raise RowsError(
             f"IFAdapter cannot tell which rows are positive: the attention has {chunks:g} times as many rows as a conditioning, for "
-            f"{len(numbers)} conditionings. Another node multiplied them in a way it does not know; place that node elsewhere or remove it."
+            f"{len(numbers)} conditionings. Another node multiplied them in a way it does not know, so the adapter is left out. Place that "
+            "node elsewhere or remove it."
         )
     return [1 if number == NEGATIVE else int(times) for number in numbers]

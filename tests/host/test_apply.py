@@ -308,41 +308,6 @@ def test_neighbour_behind_ours_is_still_loaded_and_moved(apply, tokens, model):
     assert neighbour.moves == [torch.float16]
 
 
-def coupled(model: Any, copies: int = 2) -> Any:
-    """A clone as packs for regional prompts make it: the positive rows several times over, and their mean afterwards."""
-    clone = model.clone()
-
-    def times(options: dict) -> list[int]:
-        return [1 if chunk == 1 else copies for chunk in options["cond_or_uncond"]]
-
-    def multiply(n: Tensor, context: Tensor, value: Tensor, options: dict) -> tuple[Tensor, ...]:
-        counts = times(options)
-        return tuple(
-            torch.cat([part.repeat(count, 1, 1) for part, count in zip(x.chunk(len(counts)), counts, strict=True)])
-            for x in (n, context, value)
-        )
-
-    def join(out: Tensor, options: dict) -> Tensor:
-        counts = times(options)
-        rows = out.shape[0] // sum(counts)
-        parts = out.split([rows * count for count in counts])
-        return torch.cat([part.unflatten(0, (count, rows)).mean(dim=0) for part, count in zip(parts, counts, strict=True)])
-
-    clone.set_model_attn2_patch(multiply)
-    clone.set_model_attn2_output_patch(join)
-    return clone
-
-
-@pytest.mark.parametrize("chunks", [(1, 0), (0, 1), (0,)], ids=str)
-def test_neighbour_that_multiplies_the_positive_rows(apply, tokens, model, chunks):
-    """All its copies are positive; here they are equal, so nothing may change."""
-    inputs = dense.make_inputs(2 * len(chunks))
-    neighbour = coupled(model)
-    assert dense.difference(dense.predict(neighbour, inputs, chunks), dense.predict(model, inputs, chunks)) <= TOLERANCE
-    got, want = (dense.predict(apply(tokens, model=own), inputs, chunks) for own in (neighbour, model))
-    assert dense.difference(got, want) <= TOLERANCE
-
-
 @pytest.fixture(scope="module")
 def second(load, make_tokens):
     """Another adapter: its ModelPatcher, its tokens for ten boxes, and its part in the oracle."""

@@ -14,6 +14,7 @@ from comfy_api.torch_helpers import set_torch_compile_wrapper
 from comfy_extras.nodes_freelunch import FreeU_V2
 from comfy_extras.nodes_hypertile import HyperTile
 from comfy_extras.nodes_tomesd import TomePatchModel
+from comfy_extras.nodes_torch_compile import skip_torch_compile_dict
 from torch import Tensor
 
 from runs import allowed, assert_alike, sample, warnings_of
@@ -100,6 +101,66 @@ def test_an_added_callback_keeps_its_part_of_the_schedule(apply, tokens, model):
     assert not late.equal(sample(patched)) and not late.equal(sample(with_neighbour(patched)))
 
 
+# Packs for regional prompts, which multiply the positive rows and take a mean afterwards
+
+
+def coupled(model: Any, tell: Callable[[dict, list[int]], None], copies: int = 2, spare: int = 0) -> Any:
+    """A clone as such packs make it. tell(options, numbers) leaves word of the rows. spare: rows too many."""
+    clone = model.clone()
+
+    def times(options: dict) -> list[int]:
+        return [1 if chunk == 1 else copies for chunk in options["told"]]
+
+    def multiply(n: Tensor, context: Tensor, value: Tensor, options: dict) -> tuple[Tensor, ...]:
+        options["told"] = list(options["cond_or_uncond"])
+        counts = times(options)
+        tell(options, [chunk for chunk, count in zip(options["told"], counts, strict=True) for _ in range(count)])
+
+        def more(x: Tensor) -> Tensor:
+            parts = [part.repeat(count, 1, 1) for part, count in zip(x.chunk(len(counts)), counts, strict=True)]
+            return torch.cat([*parts, *[parts[-1][:1]] * spare])
+
+        return more(n), more(context), more(value)
+
+    def join(out: Tensor, options: dict) -> Tensor:
+        counts = times(options)
+        out = out[: len(out) - spare] if spare else out
+        rows = out.shape[0] // sum(counts)
+        parts = out.split([rows * count for count in counts])
+        options["cond_or_uncond"][:] = options["told"]
+        return torch.cat([part.unflatten(0, (count, rows)).mean(dim=0) for part, count in zip(parts, counts, strict=True)])
+
+    clone.set_model_attn2_patch(multiply)
+    clone.set_model_attn2_output_patch(join)
+    return clone
+
+
+def in_place(options: dict, numbers: list[int]) -> None:
+    options["cond_or_uncond"][:] = numbers
+
+
+CONVENTIONS: dict[str, Callable[[dict, list[int]], None]] = {
+    "nothing is told": lambda options, numbers: None,
+    "cond_or_uncond_couple": lambda options, numbers: options.update(cond_or_uncond_couple=numbers),
+    "cond_or_uncond_hook_couple": lambda options, numbers: options.update(cond_or_uncond_hook_couple=numbers),
+    "cond_or_uncond in place": in_place,
+}
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_positive_rows_that_were_multiplied(apply, tokens, term, model, convention):
+    """The copies are equal, so nothing may change."""
+    got = sample(apply(tokens, model=coupled(model, CONVENTIONS[convention])), batch=2)
+    assert_alike(got, sample(dense.place(model, term), batch=2), sample(model, batch=2))
+
+
+def test_rows_that_cannot_be_told_leave_the_adapter_out_with_one_warning(apply, tokens, model, caplog):
+    neighbour = coupled(model, CONVENTIONS["nothing is told"], copies=1, spare=1)
+    got, plain = sample(apply(tokens, model=neighbour), batch=2), sample(neighbour, batch=2)
+    assert got.equal(plain)
+    assert len(warnings_of(caplog)) == 1 and "cannot tell which rows are positive" in caplog.text
+
+
 # Nodes of the host that change attention or features elsewhere
 
 NEIGHBOURS = {
@@ -169,3 +230,16 @@ def test_compiled_without_a_filter_of_guards_it_is_what_it_is_uncompiled(apply, 
     got, want, plain = sample(compiled(patched)), sample(patched), sample(model)
     assert_alike(got, want, plain)
     assert not warnings_of(caplog)
+
+
+def test_compiled_with_a_filter_of_guards_it_acts_or_says_that_it_does_not(apply, tokens, model, caplog):
+    """The host's own compile node lets a trace from before the patches be used again."""
+    options = {"guard_filter_fn": skip_torch_compile_dict}
+    plain = sample(compiled(model, **options))
+    patched = apply(tokens)
+    got, want = sample(compiled(patched, **options)), sample(patched)
+    if dense.difference(got, want) > allowed(want):
+        assert dense.difference(got, plain) <= allowed(plain)
+        assert len(warnings_of(caplog)) == 1 and "If the model is compiled" in caplog.text
+    else:
+        assert not warnings_of(caplog)

@@ -68,10 +68,10 @@ class InstanceCrossAttention(nn.Module):
         if not placement.bands:
             return torch.zeros_like(q)
         features = [self._features(q, instances, band, placement, attend) for band in placement.bands]
-        return self.alpha.float().tanh().to(q) * self.fusion(features, placement)
+        return self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh())
 
     def _features(self, q: Tensor, instances: KeysValues, band: Band, placement: Placement, attend: Attend) -> Tensor:
         """q (R, h*w, C) -> (E, A, C), zero on padding."""
         cells = self.q_norm(q[placement.row[band.instances][:, None], band.cells])
         features = attend(cells, instances.k[band.instances], instances.v[band.instances], self.heads)
-        return features * band.inside[..., None].to(features)
+        return features * band.inside[..., None].to(features) if band.padded else features

@@ -33,11 +33,11 @@ class CBAM(nn.Module):
         kernel = config.gate_kernel
         self.spatial = operations.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False, **factory)
 
-    def forward(self, features: Tensor, band: Band, height: int, width: int) -> Tensor:
-        """features (E, A, C), zero on padding -> the same shape.
+    def forward(self, features: Tensor, band: Band, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """features (E, A, C), zero on padding -> those after the channel attention (E, A, C), and the spatial attention (E, A).
 
         The channel attention takes the mean and the maximum of the whole grid of height x width cells, which is zero where
-        an instance is not.
+        an instance is not. Their product is what CBAM gives; who reads it linearly can read the first and multiply later.
         """
         peak = features.amax(dim=1)
         peak = torch.where(band.whole[:, None], peak, peak.clamp(min=0))
@@ -48,7 +48,7 @@ class CBAM(nn.Module):
         cells = band.cells[:, None].expand_as(summary)
         grid = summary.new_zeros(*summary.shape[:2], height * width).scatter_add(2, cells, summary)  # padding adds zero
         spatial = self.spatial(grid.unflatten(2, (height, width))).sigmoid().flatten(1)
-        return features * spatial.gather(1, band.cells)[..., None]
+        return features, spatial.gather(1, band.cells)
 
 
 class GatedSemanticFusion(nn.Module):
@@ -63,14 +63,14 @@ class GatedSemanticFusion(nn.Module):
         self.cbam = CBAM(config, operations, device, dtype)
         self.importance = operations.Conv2d(config.width, 1, 1, device=device, dtype=dtype)
 
-    def forward(self, features: Sequence[Tensor], placement: Placement) -> Tensor:
+    def forward(self, features: Sequence[Tensor], placement: Placement, scale: Tensor | float = 1.0) -> Tensor:
         """Mix the instances.
 
-        features: of each band (E, A, C), zero on padding. Returns the instance semantic map (R, h*w, C), zero where no
-        instance is.
+        features: of each band (E, A, C), zero on padding. scale: a factor for all of them. Returns the instance semantic map
+        (R, h*w, C), zero where no instance is.
         """
         cells = placement.height * placement.width
-        weights = self.weights(features, placement) * placement.strengths[:, None]  # I, h*w
+        weights = self.weights(features, placement) * (placement.strengths * scale)[:, None]  # I, h*w
         out = features[0].new_zeros(placement.rows * cells, features[0].shape[-1])
         for part, band in zip(features, placement.bands, strict=True):
             share = weights[band.instances].gather(1, band.cells)
@@ -92,7 +92,7 @@ class GatedSemanticFusion(nn.Module):
         if before:
             logits = logits.index_put((placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2]))
         for part, band in zip(features, placement.bands, strict=True):
-            importance = self._importance(part, band, placement)
+            importance = self._importance(part, band, placement, bias)
             if before:
                 importance = importance * placement.gates[band.instances][:, None]
             members = torch.cat(band.members)
@@ -110,10 +110,10 @@ class GatedSemanticFusion(nn.Module):
             logits = logits.masked_fill(~taken[..., None].to(logits.device), -math.inf)
         return logits
 
-    def _importance(self, part: Tensor, band: Band, placement: Placement) -> Tensor:
-        """(E, A), float32."""
-        scored = self.cbam(part, band, placement.height, placement.width)
-        return self.importance(scored.transpose(1, 2)[..., None])[:, 0, :, 0].float()
+    def _importance(self, part: Tensor, band: Band, placement: Placement, bias: Tensor) -> Tensor:
+        """Of CBAM's features, (E, A), float32."""
+        gated, spatial = self.cbam(part, band, placement.height, placement.width)
+        return (self.importance(gated.transpose(1, 2)[..., None])[:, 0, :, 0].float() - bias) * spatial.float() + bias
 
     def _empty_importance(self, like: Tensor) -> Tensor:
         """Importance of a cell without features, float32 (1): the bias, asked of the layer so that the host may place it."""

@@ -30,7 +30,7 @@ from .vocabulary import token_ids
 from .words import placed_caption
 from .world import HELD_OUT, World, scene
 
-MIDDLE = 0.5  # of the noise that is trained on: there the shapes are decided
+MIDDLE = 0.25  # of the noise that is trained on: there the shapes are decided
 PLACES_WEIGHT = 0.1
 
 # What part of the captions is what: nothing, as guidance needs; the global caption; with all details; with their places too.

@@ -77,7 +77,7 @@ class GatedSemanticFusion(nn.Module):
             mixed = (share.to(part.dtype)[..., None] * part).flatten(0, 1)
             targets = (band.cells + placement.row[band.instances][:, None] * cells).flatten()
             for members in band.members:
-                out = out.index_add(0, targets[members], mixed[members])
+                out.index_add_(0, targets[members], mixed[members])
         return out.unflatten(0, (placement.rows, cells))
 
     def weights(self, features: Sequence[Tensor], placement: Placement) -> Tensor:

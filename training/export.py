@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from ifadapter_core.convert import load_weights, save_weights
 
@@ -15,6 +16,7 @@ from .config import load_config
 from .demo_models import DemoRun
 
 MOST_BYTES = 16_000_000  # people clone them
+PREFIX = "text_model."
 
 
 def export(run: DemoRun, folder: Path) -> int:
@@ -28,12 +30,19 @@ def export(run: DemoRun, folder: Path) -> int:
         shutil.rmtree(folder / name, ignore_errors=True)
         getattr(pipeline, name).save_pretrained(folder / name)
     pipeline.save_config(folder)
+    _name_as_clip(folder / "text_encoder" / "model.safetensors")
     halved = replace(adapter, tensors={name: tensor.half() for name, tensor in adapter.tensors.items()})
     save_weights(halved, folder / "ifadapter.safetensors")
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     if size > MOST_BYTES:
         raise ValueError(f"The weights take {size} bytes, more than {MOST_BYTES}.")
     return size
+
+
+def _name_as_clip(path: Path) -> None:
+    """Give a text encoder's tensors the names of CLIP's own files, whose prefix newer versions of transformers leave out."""
+    tensors = {PREFIX + name.removeprefix(PREFIX): tensor for name, tensor in load_file(path).items()}
+    save_file(tensors, path, {"format": "pt"})
 
 
 def main() -> None:

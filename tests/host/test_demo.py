@@ -217,7 +217,7 @@ def test_picture_from_an_empty_latent(demo, adapted, prompts):
     pictures = []
     for model in (demo.model, adapted):
         latent = sample(model, prompts, nodes.EmptyLatentImage().generate(SIDE_PX, SIDE_PX)[0])
-        assert latent["samples"].shape == (1, 8, SIDE_PX // 8, SIDE_PX // 8)
+        assert latent["samples"].shape == (1, 3, SIDE_PX // 8, SIDE_PX // 8)
         pictures.append(nodes.VAEDecode().decode(demo.vae, latent)[0])
         assert_is_a_picture(pictures[-1])
     assert dense.difference(*pictures) > 0.01
@@ -234,7 +234,7 @@ def test_tiled_decoding_and_encoding(demo, asked):
     picture = asked["picture"].movedim(1, -1)
     with torch.inference_mode():  # as the host runs its nodes
         latent = nodes.VAEEncodeTiled().encode(demo.vae, picture, 64, 16)[0]
-        assert latent["samples"].shape == (1, 8, SIDE_PX // 8, SIDE_PX // 8)
+        assert latent["samples"].shape == (1, 3, SIDE_PX // 8, SIDE_PX // 8)
         assert_is_a_picture(nodes.VAEDecodeTiled().decode(demo.vae, latent, 64, 16)[0])
 
 

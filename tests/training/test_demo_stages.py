@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState, GradientState
+from safetensors.torch import load_file
 
 import training.__main__ as command
 from ifadapter_core.convert import load_weights
 from training.base_model import BaseModel
 from training.config import load_config
 from training.demo_models import DemoRun
+from training.export import export
 
 STAGES = ("vae", "unet", "adapter")
 
@@ -33,3 +36,10 @@ def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch:
     weights = load_weights(tmp_path / "adapter" / "weights" / "ifadapter.safetensors").config
     assert weights.resampler.text_width == BaseModel(pipeline).text_width
     assert len(weights.layers) == 7
+    exported = tmp_path / "exported"
+    assert export(DemoRun(tmp_path, config.shapes), exported) == sum(path.stat().st_size for path in exported.rglob("*.safetensors"))
+    names = load_file(exported / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in names)  # as in CLIP's own files
+    read = BaseModel.from_pretrained(str(exported))
+    own, back = (base.condition(["a red circle"], (128, 128)).text_states for base in (BaseModel(pipeline), read))
+    assert torch.allclose(own, back, atol=0.02)  # in half precision

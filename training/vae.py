@@ -20,7 +20,7 @@ from .world import HELD_OUT, World
 LATENT_CHANNELS = 3
 CELL = 8  # pixels along each side of what one latent cell stands for
 SCALE = 2.0  # gives latents a standard deviation of about one
-NOISE = 0.1  # on the latents that the decoder learns from, as those of a base model are never exact
+NOISE = 0.3  # at most, on the latents that the decoder learns from: those of a base model are never exact
 
 
 def new_vae() -> AutoencoderKL:
@@ -51,9 +51,15 @@ class Reconstruction(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
         latents = self.vae.encode(images).latent_dist.mode().float() * SCALE
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
-        decoded = self.vae.decode((latents + NOISE * noise) / SCALE).sample.float()
+        decoded = self.vae.decode((latents + inexactness(latents.shape, generator).to(latents)) / SCALE).sample.float()
         return F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + F.mse_loss(latents, thumbnails(images))
+
+
+def inexactness(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Noise as on a base model's latents (B, C, h, w): on every cell, and a tint of the whole picture. Much on some, little on others."""
+    strength = NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator)
+    tint = torch.randn(*shape[:2], 1, 1, generator=generator)
+    return strength * (torch.randn(shape, generator=generator) + tint)
 
 
 class VAEStage:

@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 from training.dataset import Batch
 from training.latents import decode, encode, latent_shape
 from training.loop import generator
-from training.vae import SCALE, Reconstruction, new_vae, thumbnails
+from training.vae import SCALE, Reconstruction, inexactness, new_vae, thumbnails
 
 
 def test_a_thumbnail_holds_the_mean_colour_of_every_cell() -> None:
@@ -50,3 +50,11 @@ def test_every_weight_that_pictures_need_is_trained() -> None:
     vae = new_vae()
     Reconstruction(vae)(Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], []), generator(0)).backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in vae.parameters())
+
+
+def test_inexact_latents_have_noise_and_a_tint_of_many_strengths() -> None:
+    noise = inexactness(torch.Size((200, 3, 16, 16)), generator(0))
+    tints, cells = noise.mean(dim=(2, 3)), noise.std(dim=(2, 3))
+    assert 0 < cells.min() < 0.02 and 0.27 < cells.max() < 0.33
+    assert 0.1 < tints.std() < 0.25
+    assert noise.equal(inexactness(torch.Size((200, 3, 16, 16)), generator(0)))

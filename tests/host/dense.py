@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from small_models import ADAPTED_PROCESSORS, ADAPTED_WIDTH, HEAD_DIM, TEXT_WIDTH, TEXT_WIDTHS
 from torch import Tensor
 
 import reference
+from small_models import ADAPTED_PROCESSORS, ADAPTED_WIDTH, HEAD_DIM, TEXT_WIDTH, TEXT_WIDTHS
 
 PLACES = {  # processor in diffusers' order (down, up, mid; attn1 and attn2 alternate) -> the host's name of the layer
     13: ("output", 0, 0),

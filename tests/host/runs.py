@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.sample
-import dense
 import torch
 from torch import Tensor
+
+import dense
 
 SAMPLED = 1e-5  # of the largest value, after a few steps
 SIZE = (24, 20)  # latent cells

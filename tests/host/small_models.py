@@ -14,6 +14,7 @@ import comfy.sdxl_clip
 import comfy.supported_models
 import comfy.taesd.taesd
 import torch
+
 from small_shapes import ADAPTED_PROCESSORS as ADAPTED_PROCESSORS
 from small_shapes import ADAPTED_WIDTH as ADAPTED_WIDTH
 from small_shapes import HEAD_DIM, TEXT_WIDTH, TEXT_WIDTHS

@@ -14,9 +14,7 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.sample
 import comfy.samplers
-import dense
 import pytest
-import small_models
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy_extras import nodes_custom_sampler
@@ -25,8 +23,10 @@ from comfy_extras.nodes_perpneg import Guider_PerpNeg
 from comfy_extras.nodes_sag import SelfAttentionGuidance
 from torch import Tensor
 
+import dense
 import nodes
 import reference
+import small_models
 
 TOLERANCE = 5e-5  # one UNet call, outputs of order 1
 SAMPLED = 1e-5  # of the largest value, after a few steps

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import comfy.sample
 import comfy.samplers
 import comfy.sd
-import dense
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import dense
 import nodes
 
 HERE = Path(__file__).resolve().parent

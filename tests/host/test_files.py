@@ -13,13 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import dense
 import folder_paths
 import pytest
 import torch
 from safetensors.torch import save_file
 from utils.extra_config import load_extra_path_config
 
+import dense
 import nodes
 import reference
 from ifadapter_core.convert import main as convert

@@ -14,9 +14,7 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import comfy.samplers
-import dense
 import pytest
-import small_models
 import torch
 from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
 from comfy_extras.nodes_model_merging import ModelMergeSimple
@@ -24,7 +22,9 @@ from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import dense
 import nodes
+import small_models
 from runs import NEGATIVE, OTHER, POSITIVE, SIZE, allowed, assert_alike, sample
 
 # Sizes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import dense
 import pytest
 import torch
 from comfy.ldm.modules.attention import optimized_attention
@@ -17,6 +16,7 @@ from comfy_extras.nodes_tomesd import TomePatchModel
 from comfy_extras.nodes_torch_compile import skip_torch_compile_dict
 from torch import Tensor
 
+import dense
 from runs import allowed, assert_alike, sample, warnings_of
 
 SHARE = 0.1  # of the queries, that the neighbour adds

@@ -11,12 +11,12 @@ from typing import Any
 from unittest.mock import ANY
 
 import comfy_execution.validation
-import dense
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import dense
 import nodes
 
 SCHEDULE = {"strength": ("FLOAT", 1.0), "start_percent": ("FLOAT", 0.0), "end_percent": ("FLOAT", 1.0)}

@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import dense
 import pytest
+
+import dense
 
 TOLERANCE = 5e-5  # on outputs of order 1
 LAYOUTS = {"one": dense.ONE, "three": dense.THREE, "ten overlapping": dense.TEN, "twelve": dense.TWELVE}

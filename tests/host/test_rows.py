@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import comfy.sample
-import dense
 import pytest
 import torch
 from torch import Tensor
 
+import dense
 import nodes
 from runs import OTHER, POSITIVE, SIZE, allowed, assert_alike, sample, warnings_of
 

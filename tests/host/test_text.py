@@ -12,15 +12,15 @@ from typing import Any
 import comfy.sd
 import comfy.sd1_clip
 import comfy.sdxl_clip
-import dense
 import pytest
-import small_models
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+import dense
 import reference
+import small_models
 
 TOLERANCE = 1e-4  # on tokens of order 1, after 32 + 4 layers
 BEGIN, END, LENGTH = 49406, 49407, 77

@@ -45,7 +45,7 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 
 test-core: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/core tests/repository tests/training
+	$(BIN)/python -m pytest tests/core tests/repository tests/training tests/evaluation
 
 test-host: $(VENV)/.ready
 	$(BIN)/python tests/run_host_tests.py

@@ -1,0 +1,14 @@
+"""Prepares the import of what is tested here, before any of it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+# The matrices are small: threads would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# pytest names the modules of this folder evaluation.* and makes up a parent of that name; the package itself takes its place.
+sys.modules.pop("evaluation", None)
+importlib.import_module("evaluation")

@@ -59,19 +59,22 @@ class InstanceCrossAttention(nn.Module):
         self.fusion = GatedSemanticFusion(config, slots, order, operations, device, dtype)
         self.alpha = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
 
-    def forward(self, q: Tensor, instances: KeysValues, placement: Placement, attend: Attend = attend) -> Tensor:
-        """What to add to the output of the layer's text cross attention, before its output projection.
+    def forward(self, q: Tensor, instances: KeysValues, placement: Placement, attend: Attend = attend, out: Tensor | None = None) -> Tensor:
+        """Add to the output of the layer's text cross attention, before its output projection.
 
         q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (I, M, C) of all instances
-        of all rows, in the device and dtype of q. placement: where they stand. Returns (R, h*w, C): zero outside the boxes.
+        of all rows, in the device and dtype of q. placement: where they stand. out (R, h*w, C), contiguous and
+        in the dtype of q: what to add to, changed in place; default: zeros. Returns out.
         """
-        if not placement.bands:
-            return torch.zeros_like(q)
-        features = [self._features(q, instances, band, placement, attend) for band in placement.bands]
-        return self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh())
+        if out is None:
+            out = q.new_zeros(q.shape)
+        if placement.bands:
+            features = [self._features(q, instances, band, attend) for band in placement.bands]
+            self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh(), out)
+        return out
 
-    def _features(self, q: Tensor, instances: KeysValues, band: Band, placement: Placement, attend: Attend) -> Tensor:
+    def _features(self, q: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
         """q (R, h*w, C) -> (E, A, C), zero on padding."""
-        cells = self.q_norm(q[placement.row[band.instances][:, None], band.cells])
-        features = attend(cells, instances.k[band.instances], instances.v[band.instances], self.heads)
+        cells = q.flatten(0, 1).index_select(0, band.places).unflatten(0, band.cells.shape)
+        features = attend(self.q_norm(cells), instances.k[band.instances], instances.v[band.instances], self.heads)
         return features * band.inside[..., None].to(features) if band.padded else features

@@ -63,22 +63,19 @@ class GatedSemanticFusion(nn.Module):
         self.cbam = CBAM(config, operations, device, dtype)
         self.importance = operations.Conv2d(config.width, 1, 1, device=device, dtype=dtype)
 
-    def forward(self, features: Sequence[Tensor], placement: Placement, scale: Tensor | float = 1.0) -> Tensor:
-        """Mix the instances.
+    def forward(self, features: Sequence[Tensor], placement: Placement, scale: Tensor | float, out: Tensor) -> None:
+        """Mix the instances and add them to ``out``.
 
-        features: of each band (E, A, C), zero on padding. scale: a factor for all of them. Returns the instance semantic map
-        (R, h*w, C), zero where no instance is.
+        features: of each band (E, A, C), zero on padding. scale: a factor for all of them. out (R, h*w, C), contiguous and in the
+        dtype of the features: changed in place where an instance is.
         """
-        cells = placement.height * placement.width
         weights = self.weights(features, placement) * (placement.strengths * scale)[:, None]  # I, h*w
-        out = features[0].new_zeros(placement.rows * cells, features[0].shape[-1])
+        flat = out.view(-1, out.shape[-1])
         for part, band in zip(features, placement.bands, strict=True):
             share = weights[band.instances].gather(1, band.cells)
             mixed = (share.to(part.dtype)[..., None] * part).flatten(0, 1)
-            targets = (band.cells + placement.row[band.instances][:, None] * cells).flatten()
             for members in band.members:
-                out.index_add_(0, targets[members], mixed[members])
-        return out.unflatten(0, (placement.rows, cells))
+                flat.index_add_(0, band.places.index_select(0, members), mixed.index_select(0, members))
 
     def weights(self, features: Sequence[Tensor], placement: Placement) -> Tensor:
         """Each instance's share of each cell of its row, float32 (I, h*w); only those of covered cells mean something.
@@ -113,7 +110,7 @@ class GatedSemanticFusion(nn.Module):
     def _importance(self, part: Tensor, band: Band, placement: Placement, bias: Tensor) -> Tensor:
         """Of CBAM's features, (E, A), float32."""
         gated, spatial = self.cbam(part, band, placement.height, placement.width)
-        return (self.importance(gated.transpose(1, 2)[..., None])[:, 0, :, 0].float() - bias) * spatial.float() + bias
+        return (self.importance(gated.transpose(1, 2)[:, :, None])[:, 0, 0].float() - bias) * spatial.float() + bias
 
     def _empty_importance(self, like: Tensor) -> Tensor:
         """Importance of a cell without features, float32 (1): the bias, asked of the layer so that the host may place it."""

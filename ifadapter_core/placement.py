@@ -18,13 +18,15 @@ class Band:
     """E instances that cover about as many cells, each padded to A of them.
 
     instances (E,): their numbers. whole (E,): whether an instance covers the grid. cells (E, A): the cells of an instance on the
-    grid, y * width + x; its first cell again where there is none left. inside (E, A): which of them are its own. padded: whether any is
-    not. members: the numbers, in E * A, of own cells; each part has no cell of a row twice, and adding part by part adds in one order.
+    grid, y * width + x; its first cell again where there is none left. places (E * A): the same cells in the batch, row by row.
+    inside (E, A): which of them are its own. padded: whether any is not. members: the numbers, in E * A, of own cells; each part has no
+    cell of a row twice, and adding part by part adds in one order.
     """
 
     instances: Tensor
     whole: Tensor
     cells: Tensor
+    places: Tensor
     inside: Tensor
     padded: bool
     members: tuple[Tensor, ...]
@@ -84,11 +86,13 @@ def _band(numbers: Sequence[int], coverages: Sequence[Coverage], row: Tensor, gr
     inside = torch.arange(longest) < torch.tensor([len(part) for part in own])[:, None]
     whole = torch.tensor([len(part) == grid.height * grid.width for part in own])
     instances = torch.tensor(numbers)
-    members = _members(cells + row[instances][:, None] * grid.height * grid.width, inside)
+    places = cells + row[instances][:, None] * grid.height * grid.width
+    members = _members(places, inside)
     return Band(
         instances.to(device),
         whole.to(device),
         cells.to(device),
+        places.flatten().to(device),
         inside.to(device),
         not bool(inside.all()),
         tuple(part.to(device) for part in members),

@@ -79,9 +79,7 @@ class InstanceAttentionPatch:
             out = _attend(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = self._previous(q, k, v, extra_options)
-        residual = self._run.residual(self._processor, q, extra_options)
-        if residual is not None:
-            out = out + residual
+        out = self._run.with_instances(out, self._processor, q, extra_options)
         for callback, options in self._added:
             if _within(options, extra_options):
                 out = out + callback(out, q, k, v, extra_options, **options)
@@ -192,23 +190,23 @@ class _Run:
             self._warn_of_silence(options)
         return out
 
-    def residual(self, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor | None:
-        """What to add to the attention output of one layer: (rows, h*w, C) like q; None for nothing."""
+    def with_instances(self, out: Tensor, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        """The attention output of one layer with its instances. out, q: (rows, h*w, C). out stays as it is."""
         call = self._call(extra_options)
         call.asked = True
         if not call.active:
-            return None
+            return out
         try:
             rows = rows_of(call.tag, extra_options, q.shape[0])
         except RowsError as error:
             self._warn_once(str(error))
-            return None
+            return out
         if any(row.window and (row.window.height, row.window.width) != tuple(extra_options["original_shape"][-2:]) for row in rows):
             self._warn_once(
                 "IFAdapter: a node samples this picture in tiles and does not say where they lie, so the adapter is left out. Sample the "
                 "whole picture with the adapter first, and refine it in tiles with the model from before IFAdapter Apply."
             )
-            return None
+            return out
         placed = self._placed_rows(rows, *extra_options["activations_shape"][-2:], q.device)
         both = self._place(processor, q.device, q.dtype)
         layer: InstanceCrossAttention = self.layers.model[processor]
@@ -216,7 +214,8 @@ class _Run:
         def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
             return _attend(q, k, v, heads, extra_options)
 
-        return layer(q, KeysValues(both.k[placed.instances], both.v[placed.instances]), placed.placement, attend)
+        own = out.to(q.dtype).clone(memory_format=torch.contiguous_format)
+        return layer(q, KeysValues(both.k[placed.instances], both.v[placed.instances]), placed.placement, attend, own)
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""

@@ -73,10 +73,11 @@ class IFAdapter(nn.Module):
             if tuple(given.shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(given.shape)}; this adapter expects {shape}.")
         phrases = PhraseEmbeddings(phrase_embeds, attention_mask, eot_embeds)
+        null = PhraseEmbeddings(phrase_embeds[:1, :, :1], attention_mask[:1, :1], eot_embeds[:1]).null  # only the boxes differ
         placed = boxes.to(device=phrase_embeds.device, dtype=torch.float32)
         return InstanceTokens(
             cond=self(phrases, placed),
-            uncond=self(phrases.null, placed),
+            uncond=self(null, placed),
             boxes=boxes.detach().to(device="cpu", dtype=torch.float32),
             strengths=(1.0,) * count,
         )

@@ -55,5 +55,8 @@ class InstanceTokens:
 
 
 def join_tokens(appearance_tokens: Tensor, eot_embeds: Tensor, grounding_embedding: Tensor) -> Tensor:
-    """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D). The grounding is added to all, EoT included."""
+    """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D). The grounding is added to all, EoT included.
+
+    One set of tokens may serve all N groundings.
+    """
     return torch.cat([appearance_tokens, eot_embeds.unsqueeze(1)], dim=1) + grounding_embedding

@@ -35,7 +35,7 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
         reader.clip_layer(depth)
         hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
         _check_width(hidden.shape[-1], chunks, config)
-        depths.append(hidden.reshape(len(lengths), -1, hidden.shape[-1]))
+        depths.append(hidden.reshape(len(lengths), -1, hidden.shape[-1])[:, : max(lengths)])  # nobody reads what follows
         progress.update(1)
     phrase_embeds = torch.stack(depths, dim=1)
     ends = torch.tensor(lengths) - 1

@@ -376,8 +376,11 @@ def test_deepcopy_of_the_options_copies_no_weights(apply, tokens, inputs):
     clone = patched.clone()
     clone.model_options = copy.deepcopy(patched.model_options, memo)
     assert not copied_weights(memo)
-    assert all(replacements(clone)[layer] is patch for layer, patch in replacements(patched).items())
     assert torch.equal(dense.predict(clone, inputs), expected)
+    for patch in replacements(clone).values():
+        patch.add(lambda out, *_: out)  # must not reach the model that it came from
+    assert not torch.equal(dense.predict(clone, inputs), expected)
+    assert torch.equal(dense.predict(patched, inputs), expected)
 
 
 def test_deepcopy_of_the_options_of_a_run_copies_no_weights(apply, tokens):

@@ -2,35 +2,37 @@
 
     python benchmarks/layers.py [--json FILE] [--repeats N] [--device cuda --dtype float16]
 
-At SDXL's size: 1280 wide, 20 heads, 2 rows. The times of one line are taken in turns, so that a machine that is busy now and then slows
-all of them; each is the median of its repetitions. Extra time and memory are those over cross attention alone.
+At SDXL's size: 1280 wide, 20 heads, 2 rows. The times of one line are taken in turns. Extra time is that over cross attention alone, extra
+memory what is held at most while the extra is computed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
+from timing import Timing, markdown, peak_memory, side_by_side
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from ifadapter_core.attention import InstanceCrossAttention, InstanceProjection, attend
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.placement import place
+from ifadapter_core.placement import Placement, place
 
 WIDTH, HEADS, TEXT, TOKENS, ROWS, SLOTS = 1280, 20, 2048, 13, 2, 10
-GRIDS = ((32, 32), (64, 64), (26, 38))
+GRIDS = ((32, 32), (26, 38), (64, 64))
 COUNTS = (1, 4, 10, 32)
-KINDS = {"small": 0.2, "medium": 0.35, "overlapping": 0.7}  # sides of the boxes, as parts of the picture's
+KINDS = {"small": 0.2, "medium": 0.35, "overlapping": 0.5, "nearly all": 0.7}  # sides of the boxes, as parts of the picture's
+GROWTH = [((32, 32), count) for count in (1, 2, 4, 8, 16, 32)] + [((side, side), 4) for side in (16, 24, 48, 64)]  # 512 .. 2048 px
 
 
 class Case(NamedTuple):
@@ -47,10 +49,11 @@ class CrossAttention(nn.Module):
         self.to_q, self.to_out = nn.Linear(WIDTH, WIDTH, bias=False), nn.Linear(WIDTH, WIDTH)
         self.to_k, self.to_v = nn.Linear(TEXT, WIDTH, bias=False), nn.Linear(TEXT, WIDTH, bias=False)
 
-    def forward(self, x: Tensor, text: Tensor, added: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, text: Tensor, add: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
+        """add: (queries, attention's output) -> that output with more in it."""
         q = self.to_q(x)
         out = attend(q, self.to_k(text), self.to_v(text), HEADS)
-        return self.to_out(out if added is None else out + added(q))
+        return self.to_out(out if add is None else add(q, out))
 
 
 class Dense(nn.Module):
@@ -105,7 +108,7 @@ class Bench:
         return torch.randn(*shape, device=self.device, dtype=self.dtype)
 
     @torch.inference_mode()
-    def measure(self, case: Case) -> dict[str, Any]:
+    def measure(self, case: Case, with_dense: bool = True) -> dict[str, Any]:
         (height, width), boxes = case.grid, boxes_of(case.kind, case.count)
         x, text, tokens = self.random(ROWS, height * width, WIDTH), self.random(ROWS, 77, TEXT), self.random(ROWS, case.count, TOKENS, TEXT)
         slots = max(SLOTS, case.count)
@@ -117,60 +120,79 @@ class Bench:
         masks = masks.to(self.device, self.dtype)
         instances = self.projection(tokens.flatten(0, 1))  # once for each layout
         placement = place([build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device)
-        calls = {
-            "base": lambda: self.base(x, text),
-            "ours": lambda: self.base(x, text, lambda q: self.layer(q, instances, placement)),
-            "dense": lambda: self.base(x, text, lambda q: self.dense(q, padded, masks)),
-        }
-        difference = (calls["ours"]() - calls["dense"]()).abs().max().item()
-        times = self.times(calls)
-        extra = {name: times[name] - times["base"] for name in ("ours", "dense")}
-        return {
+        q, out = self.base.to_q(x), torch.zeros_like(x)
+
+        def ours(q: Tensor, out: Tensor) -> Tensor:
+            return self.layer(q, instances, placement, out=out.clone())  # the pack leaves the host's tensor as it is
+
+        def dense(q: Tensor, out: Tensor) -> Tensor:
+            return out + self.dense(q, padded, masks)
+
+        calls = {"base": lambda: self.base(x, text), "ours": lambda: self.base(x, text, ours)}
+        calls |= {"dense": lambda: self.base(x, text, dense)} if with_dense else {}
+        times = side_by_side(calls, self.repeats)
+        row = {
             **case._asdict(),
-            "covered": round(masks.sum().item() / (height * width), 2),
-            "base_ms": times["base"],
-            "ours_extra_ms": extra["ours"],
-            "dense_extra_ms": extra["dense"],
-            "ours_over_base": extra["ours"] / times["base"],
-            "dense_over_ours": extra["dense"] / max(extra["ours"], 1e-6),
-            "largest_difference": difference,
+            "summed_area": placed_cells(placement) / (height * width),
+            **{f"{name}_ms": asdict(timing) for name, timing in times.items()},
+            "ours_extra_mib": peak_memory(lambda: ours(q, out)),
         }
+        if with_dense:
+            row["dense_extra_mib"] = peak_memory(lambda: dense(q, out))
+            row["largest_difference"] = (ours(q, out) - dense(q, out)).abs().max().item()
+        return row
 
-    def times(self, calls: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
-        """Median milliseconds of each, taken in turns."""
-        taken: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(2 + self.repeats):
-            for name, call in calls.items():
-                self.wait()
-                start = time.perf_counter()
-                call()
-                self.wait()
-                taken[name].append(1000 * (time.perf_counter() - start))
-        return {name: statistics.median(values[2:]) for name, values in taken.items()}
 
-    def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+def placed_cells(placement: Placement) -> int:
+    """Cells that instances cover in one row, those of overlaps counted for each."""
+    return sum(int(band.inside.sum()) for band in placement.bands) // placement.rows
+
+
+def extra(row: dict[str, Any], name: str) -> float:
+    """Milliseconds over cross attention alone."""
+    return row[f"{name}_ms"]["median"] - row["base_ms"]["median"]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    head = ("grid", "boxes", "n", "covered", "cross attention", "ours adds", "dense adds", "ours / cross attention", "dense / ours")
-    lines = [head, ("---",) * len(head)]
+    head = ["grid", "boxes", "n", "summed area", "cross attention, ms", "ours adds", "dense adds", "ours / cross attention"]
+    head += ["dense / ours", "memory, ours", "memory, dense"]
+    lines = []
     for row in rows:
+        base, ours, dense = Timing(**row["base_ms"]), extra(row, "ours"), extra(row, "dense")
         lines.append(
-            (
+            [
                 f"{row['grid'][0]} x {row['grid'][1]}",
                 row["kind"],
                 str(row["count"]),
-                f"{row['covered']:.2f}",
-                f"{row['base_ms']:.1f} ms",
-                f"{row['ours_extra_ms']:.1f} ms",
-                f"{row['dense_extra_ms']:.1f} ms",
-                f"{100 * row['ours_over_base']:.0f} %",
-                f"{row['dense_over_ours']:.0f} x",
-            )
+                f"{row['summed_area']:.2f}",
+                str(base),
+                f"{ours:.1f} ms",
+                f"{dense:.1f} ms",
+                f"{100 * ours / base.median:.1f} %",
+                f"{dense / ours:.0f} x" if ours > 0 else "-",
+                f"{row['ours_extra_mib']:.1f} MiB",
+                f"{row['dense_extra_mib']:.1f} MiB",
+            ]
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(head, lines)
+
+
+def growth_table(rows: Sequence[dict[str, Any]]) -> str:
+    """How the cost grows with the cells that boxes cover."""
+    lines = []
+    for row in rows:
+        cells, ours = row["summed_area"] * row["grid"][0] * row["grid"][1], extra(row, "ours")
+        lines.append(
+            [
+                f"{32 * row['grid'][0]}",
+                str(row["count"]),
+                f"{cells:.0f}",
+                f"{ours:.2f}",
+                f"{1000 * ours / cells / ROWS:.2f}",
+                f"{100 * ours / row['base_ms']['median']:.1f} %",
+            ]
+        )
+    return markdown(["px", "n", "covered cells", "ours adds, ms", "us for each cell", "ours / cross attention"], lines)
 
 
 def main() -> None:
@@ -181,10 +203,15 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
     bench = Bench(torch.device(options.device), getattr(torch, options.dtype), options.repeats)
-    rows = [bench.measure(Case(grid, kind, count)) for grid in GRIDS for kind in KINDS for count in COUNTS]
+    grids = [Case(grid, kind, count) for grid in GRIDS for kind in KINDS for count in COUNTS]
+    rows = [bench.measure(case) for case in tqdm(grids, desc="layers", unit="case")]
     print(table(rows))
+    growth = [bench.measure(Case(grid, "medium", count), with_dense=False) for grid, count in tqdm(GROWTH, desc="growth", unit="case")]
+    print(growth_table(growth))
     if options.json:
-        options.json.write_text(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}, indent=2) + "\n")
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        setting = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": options.device, "dtype": options.dtype}
+        options.json.write_text(json.dumps({**setting, "rows": rows, "growth": growth}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

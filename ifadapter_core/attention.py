@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +13,18 @@ from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
 from .fusion import GatedSemanticFusion
-from .norm import HeadRMSNorm
+from .norm import HeadRMSNorm, rms_normalize
 from .placement import Band, Placement
 
-Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
+# q (R, S, C), k and v (R, T, C), heads, mask (1, 1, T) that is added to the scores, or None -> (R, S, C)
+Attend = Callable[[Tensor, Tensor, Tensor, int, Tensor | None], Tensor]
+VECTOR = 16  # keys; a softmax over a number that does not fill a CPU's vectors takes many times as long
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Multi-head attention on (R, tokens, C); a host may pass its own in its place."""
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
+    """Multi-head attention, see ``Attend``; a host may pass its own in its place."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None]).transpose(1, 2).flatten(2)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,17 @@ class KeysValues:
 
     k: Tensor
     v: Tensor
+
+
+def fill_vectors(instances: KeysValues) -> tuple[KeysValues, Tensor | None]:
+    """On a CPU: tokens added to (N, M, C) up to a multiple of VECTOR, and the mask (1, 1, M) that hides them."""
+    tokens = instances.k.shape[-2]
+    missing = -tokens % VECTOR
+    if instances.k.device.type != "cpu" or not missing:
+        return instances, None
+    mask = instances.k.new_zeros(1, 1, tokens + missing)
+    mask[..., tokens:] = -math.inf
+    return KeysValues(*(F.pad(x, (0, 0, 0, missing)) for x in (instances.k, instances.v))), mask
 
 
 class InstanceProjection(nn.Module):
@@ -69,12 +83,15 @@ class InstanceCrossAttention(nn.Module):
         if out is None:
             out = q.new_zeros(q.shape)
         if placement.bands:
-            features = [self._features(q, instances, band, attend) for band in placement.bands]
+            # q * weight @ k is q @ k * weight, and there are far fewer keys than queries
+            instances, mask = fill_vectors(KeysValues(self.q_norm.scale(instances.k), instances.v))
+            features = [self._features(q, instances, band, attend, mask) for band in placement.bands]
             self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh(), out)
         return out
 
-    def _features(self, q: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
+    def _features(self, q: Tensor, instances: KeysValues, band: Band, attend: Attend, mask: Tensor | None) -> Tensor:
         """q (R, h*w, C) -> (E, A, C), zero on padding."""
         cells = q.flatten(0, 1).index_select(0, band.places).unflatten(0, band.cells.shape)
-        features = attend(self.q_norm(cells), instances.k[band.instances], instances.v[band.instances], self.heads)
+        cells = rms_normalize(cells.unflatten(-1, (self.heads, -1))).flatten(-2)
+        features = attend(cells, instances.k[band.instances], instances.v[band.instances], self.heads, mask)
         return features * band.inside[..., None].to(features) if band.padded else features

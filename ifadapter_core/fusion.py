@@ -75,7 +75,7 @@ class GatedSemanticFusion(nn.Module):
             share = weights[band.instances].gather(1, band.cells)
             mixed = (share.to(part.dtype)[..., None] * part).flatten(0, 1)
             for members in band.members:
-                flat.index_add_(0, band.places.index_select(0, members), mixed.index_select(0, members))
+                flat.index_add_(0, _pick(band.places, members), _pick(mixed, members))
 
     def weights(self, features: Sequence[Tensor], placement: Placement) -> Tensor:
         """Each instance's share of each cell of its row, float32 (I, h*w); only those of covered cells mean something.
@@ -115,3 +115,8 @@ class GatedSemanticFusion(nn.Module):
     def _empty_importance(self, like: Tensor) -> Tensor:
         """Importance of a cell without features, float32 (1): the bias, asked of the layer so that the host may place it."""
         return self.importance(like.new_zeros(1, like.shape[-1], 1, 1)).flatten().float()
+
+
+def _pick(x: Tensor, members: Tensor) -> Tensor:
+    """x[members], without a copy when they are all of x."""
+    return x if len(members) == len(x) else x.index_select(0, members)

@@ -9,9 +9,10 @@ EPSILON = 1e-6
 
 
 def rms_normalize(x: Tensor) -> Tensor:
-    """x / rms(x) over the last axis, computed in float32, in the dtype of x."""
-    wide = x.float()
-    return (wide * torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + EPSILON)).to(x.dtype)
+    """x / rms(x) over the last axis, computed in float32 at least, in the dtype of x."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide).square() / x.shape[-1]
+    return (x * torch.rsqrt(mean_square + EPSILON)).to(x.dtype)
 
 
 class HeadRMSNorm(nn.Module):
@@ -26,6 +27,12 @@ class HeadRMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., heads * head_dim), any float dtype -> the same shape and dtype."""
-        heads = x.unflatten(-1, (-1, self.weight.shape[0])).float()
-        scaled = rms_normalize(heads) * (1.0 + self.weight.to(device=x.device, dtype=torch.float32))
-        return scaled.flatten(-2).to(x.dtype)
+        return self.scale(rms_normalize(self._heads(x).float()).flatten(-2)).to(x.dtype)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Only the multiplication by the weight."""
+        weight = 1.0 + self.weight.to(device=x.device, dtype=torch.float32)
+        return (self._heads(x) * weight).flatten(-2).to(x.dtype)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.weight.shape[0]))

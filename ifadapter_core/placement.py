@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from .geometry import Coverage, Geometry
 
 PADDING = 2  # instances of a band cover at most this many times as many cells as the smallest of them
+CHUNK = 256  # cells of a band on a CPU, unless one instance has more: what is computed of them stays in its caches
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,19 @@ def place(geometries: Sequence[Geometry], strengths: Sequence[Sequence[float]], 
     slot = torch.cat([torch.arange(count) for count in counts])
     gates = torch.tensor([gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32)
     strength = torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32)
-    bands = tuple(_band(part, coverages, row, first, device) for part in _alike([coverage.area for coverage in coverages]))
+    limit = CHUNK if device is None or device.type == "cpu" else math.inf
+    bands = tuple(_band(part, coverages, row, first, device) for part in _alike([coverage.area for coverage in coverages], limit))
     return Placement(
         len(geometries), first.height, first.width, row.to(device), slot.to(device), gates.to(device), strength.to(device), counts, bands
     )
 
 
-def _alike(areas: Sequence[int]) -> list[list[int]]:
-    """The numbers of all areas but those of 0, in groups of like ones."""
+def _alike(areas: Sequence[int], limit: float) -> list[list[int]]:
+    """The numbers of all areas but those of 0, in groups of like ones that are not larger together than the limit."""
     groups: list[list[int]] = []
     for number in sorted((number for number, area in enumerate(areas) if area), key=areas.__getitem__):
-        if not groups or areas[number] > PADDING * areas[groups[-1][0]]:
+        area = areas[number]
+        if not groups or area > PADDING * areas[groups[-1][0]] or area * (len(groups[-1]) + 1) > limit:
             groups.append([])
         groups[-1].append(number)
     return [sorted(group) for group in groups]

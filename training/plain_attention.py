@@ -16,10 +16,11 @@ def attend_plainly(unet: UNet2DConditionModel) -> None:
         unet.set_attn_processor(AttnProcessor())
 
 
-def trained_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """``attend``, as plain products where a CPU wants gradients: q (R, S, C), k and v (R, T, C) -> (R, S, C)."""
+def trained_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
+    """``attend``, as plain products where a CPU wants gradients."""
     if q.device.type != "cpu" or not torch.is_grad_enabled():
-        return attend(q, k, v, heads)
+        return attend(q, k, v, heads, mask)
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    weights = (scores if mask is None else scores + mask[:, None]).softmax(dim=-1)
     return (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)

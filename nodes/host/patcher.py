@@ -211,8 +211,8 @@ class _Run:
         both = self._place(processor, q.device, q.dtype)
         layer: InstanceCrossAttention = self.layers.model[processor]
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-            return _attend(q, k, v, heads, extra_options)
+        def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None) -> Tensor:
+            return _attend(q, k, v, heads, extra_options, mask)
 
         own = out.to(q.dtype).clone(memory_format=torch.contiguous_format)
         return layer(q, KeysValues(both.k[placed.instances], both.v[placed.instances]), placed.placement, attend, own)
@@ -294,8 +294,9 @@ def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:
         )
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:
-    return optimized_attention(q, k, v, heads, attn_precision=extra_options.get("attn_precision"), transformer_options=extra_options)
+def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any], mask: Tensor | None = None) -> Tensor:
+    precision = extra_options.get("attn_precision")
+    return optimized_attention(q, k, v, heads, mask=mask, attn_precision=precision, transformer_options=extra_options)
 
 
 def _project(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, KeysValues]:

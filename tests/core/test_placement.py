@@ -14,7 +14,7 @@ import reference
 from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.placement import PADDING, Placement, place
+from ifadapter_core.placement import CHUNK, PADDING, Placement, place
 
 HEIGHT, WIDTH = 5, 7
 BOXES = [(0.0, 0.0, 1.0, 1.0), (0.1, 0.1, 0.3, 0.3), (0.2, 0.0, 0.9, 0.6), (0.1, 0.1, 0.3, 0.3), (0.5, 0.5, 0.8, 1.0)]
@@ -34,6 +34,14 @@ def covered(placement: Placement) -> Tensor:
         members = torch.cat(band.members)
         counts.index_put_((owners[members], band.cells.flatten()[members]), torch.tensor(1), accumulate=True)
     return counts
+
+
+def test_a_cpu_gets_its_cells_in_chunks() -> None:
+    """So that what is computed of a chunk stays in its caches; one instance is never split."""
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.25, 0.5]] * 7)])
+    placement = place([build_geometry(boxes, 32, 32)], [[1.0] * 8])
+    assert sorted(tuple(band.cells.shape) for band in placement.bands) == [(1, 128), (1, 1024), (2, 128), (2, 128), (2, 128)]
+    assert CHUNK == 2 * 128
 
 
 rows_of_instances = st.lists(st.lists(st.sampled_from(range(len(BOXES))), max_size=6), min_size=1, max_size=4)

@@ -18,16 +18,17 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
     return q.requires_grad_(), k.requires_grad_(), v.requires_grad_()
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    split = (x.reshape(2, -1, HEADS, 4).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(*split).transpose(1, 2).reshape(2, -1, 4 * HEADS)
+def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    q, k, v = (x.reshape(2, -1, HEADS, 4).transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(2, -1, 4 * HEADS)
 
 
 @pytest.mark.parametrize("wanted", [True, False], ids=["with gradients", "without"])
 def test_it_gives_what_fused_attention_gives(wanted: bool) -> None:
-    given = inputs()
+    given, mask = inputs(), torch.tensor([0.0, 0.0, -2.0, 0.0, -torch.inf], dtype=torch.float64)
     with torch.set_grad_enabled(wanted):
         assert torch.allclose(trained_attention(*given, HEADS), fused(*given))
+        assert torch.allclose(trained_attention(*given, HEADS, mask[None, None]), fused(*given, mask[None, None, None]))
 
 
 def test_its_gradients_are_those_of_fused_attention() -> None:

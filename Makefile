@@ -1,7 +1,7 @@
 # make test   everything that can be tested on this machine; makes its own environment first
 # make demo   a few layouts through the small models of demo/, into demo_output/; more with ARGS="--seed 1 --layout my.json"
 # make results  the demo's models measured on layouts that training never saw, into docs/results/
-# make bench  how fast the editor is in a browser
+# make bench  how fast the layers, a sampling step in ComfyUI and the editor are, into build/bench/; 16 GB of memory
 # make pictures the docs' pictures of the editor
 # make lint   style and types only
 # make format rewrite the sources in the project's style
@@ -69,5 +69,5 @@ endif
 pictures: node_modules/.ready build/frontend/.ready
 	node tests/web/pictures.js
 
-bench: node_modules/.ready build/frontend/.ready
-	node benchmarks/editor.js
+bench: $(VENV)/.ready node_modules/.ready build/frontend/.ready
+	$(BIN)/python benchmarks/run.py

@@ -24,6 +24,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 from layers import extra  # noqa: E402
+
 from run_host_tests import newest_host, python_of  # noqa: E402
 
 

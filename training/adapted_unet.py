@@ -25,12 +25,14 @@ class RowGroup:
     """The rows of a batch that have the same N boxes.
 
     rows: R numbers. tokens (R, N, M, D): of the instances in each row. boxes (N, 4): x0 y0 x1 y1 in 0..1, on the CPU.
+    front_hides_back: see SemanticMap.
     """
 
     rows: tuple[int, ...]
     tokens: Tensor
     boxes: Tensor
     strengths: tuple[float, ...]
+    front_hides_back: bool = False
 
 
 class AdaptedUNet(nn.Module):
@@ -82,7 +84,7 @@ class AdaptedUNet(nn.Module):
             nothing = Geometry(*cells, coverages=(), area_gates=())
             rows: list[tuple[Geometry, tuple[float, ...]]] = [(nothing, ())] * len(q)
             for group in self.groups:
-                geometry = build_geometry(group.boxes, *cells)
+                geometry = build_geometry(group.boxes, *cells, front_hides_back=group.front_hides_back)
                 for row in group.rows:
                     rows[row] = (geometry, group.strengths)
             self.placements[cells] = place(*zip(*rows, strict=True), device=q.device)

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ifadapter_core.checkpoint import build_adapter
+from ifadapter_core.config import IFAdapterConfig
 from ifadapter_core.convert import load_weights
 from ifadapter_core.layout import Layout
 
@@ -17,7 +19,7 @@ from .adapted_unet import AdaptedUNet
 from .base_model import BaseModel
 from .loop import generator
 from .regional import RegionalUNet, sample_regional
-from .sampling import GUIDANCE, STEPS, encode_layout, sample_layouts, sample_plain
+from .sampling import AS_TRAINED, GUIDANCE, STEPS, Control, encode_layout, sample_layouts, sample_plain
 from .sheet import to_bytes
 from .words import placed_caption
 
@@ -35,12 +37,30 @@ Pixels = NDArray[np.uint8]
 
 
 class Painter:
-    """The models in a folder (see ``demo/``), put to work."""
+    """A base model and an adapter, put to work.
 
-    def __init__(self, demo: Path, seed: int = 0, steps: int = STEPS, guidance: float = GUIDANCE) -> None:
-        self.base = BaseModel.from_pretrained(str(demo))
-        self.adapter = build_adapter(load_weights(demo / "ifadapter.safetensors")).float()
-        self.seed, self.steps, self.guidance = seed, steps, guidance
+    models: what ``BaseModel.from_pretrained`` takes. adapter: its file; without it the one in the folder of the models (see ``demo/``).
+    layers: numbers of the attention processors where the adapter acts; without them, all that it has.
+    """
+
+    def __init__(
+        self,
+        models: str | Path,
+        seed: int = 0,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        *,
+        adapter: Path | None = None,
+        control: Control = AS_TRAINED,
+        layers: Sequence[int] | None = None,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.base = BaseModel.from_pretrained(str(models), dtype).to(device)
+        self.adapter = build_adapter(load_weights(adapter or Path(models) / "ifadapter.safetensors")).float().to(device)
+        if layers is not None:
+            self.adapter.config = with_layers(self.adapter.config, layers)
+        self.seed, self.steps, self.guidance, self.control = seed, steps, guidance, control
 
     def paint(self, method: str, layouts: Sequence[Layout], first: int = 0) -> Pixels:
         """sRGB (len(layouts), height, width, 3). first: the number of the first layout, from which its noise comes."""
@@ -57,6 +77,14 @@ class Painter:
             instances = [encode_layout(adapted, self.base, layout) for layout in layouts]
             if method != "full":
                 instances = [tokens.select(method == "appearance", method == "eot") for tokens in instances]
-            return to_bytes(sample_layouts(adapted, self.base, layouts, noise, *settings, instances))
+            return to_bytes(sample_layouts(adapted, self.base, layouts, noise, *settings, instances, self.control))
         finally:
             self.base.unet.set_attn_processor(processors)
+
+
+def with_layers(config: IFAdapterConfig, processors: Sequence[int]) -> IFAdapterConfig:
+    """Only the layers of these attention processors. Raises ValueError that names those that there are."""
+    known = {layer.processor: layer for layer in config.layers}
+    if not processors or not known.keys() >= set(processors):
+        raise ValueError(f"The layers asked for are {sorted(processors)}; expected some of the adapter's, {', '.join(map(str, known))}.")
+    return replace(config, layers=tuple(layer for number, layer in known.items() if number in processors))

@@ -37,7 +37,8 @@ class RegionalUNet(nn.Module):
 
     def forward(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         self.latent_size = (latents.shape[-2], latents.shape[-1])
-        return self.unet(latents, timesteps, conditioning.text_states).sample
+        added = conditioning.added or None
+        return self.unet(latents.to(self.unet.dtype), timesteps, conditioning.text_states, added_cond_kwargs=added).sample
 
     def place(self, base: BaseModel, layouts: Sequence[Layout]) -> None:
         """Layouts of the conditional rows, which come behind as many unconditional ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,29 @@ from .latents import latent_shape
 STEPS, GUIDANCE = 20, 2.0  # enough for the small models
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
+
+
+@dataclass(frozen=True)
+class Control:
+    """How the adapter acts while a picture is sampled, as the inputs of the nodes say it; the defaults are the release's.
+
+    strength: a factor for all instances. start_percent, end_percent: the part of the noise schedule, 0 = pure noise.
+    front_hides_back: where instances overlap, the later one alone (see SemanticMap).
+    """
+
+    strength: float = 1.0
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    front_hides_back: bool = False
+
+    def acts_at(self, timestep: float, timesteps: int) -> bool:
+        """timestep: 0 = no noise, timesteps - 1 = pure noise; the bounds are those of ComfyUI's percent_to_sigma."""
+        last = timesteps - 1
+        before_end = self.end_percent >= 1 or timestep >= (1 - self.end_percent) * last
+        return before_end and (self.start_percent <= 0 or timestep <= (1 - self.start_percent) * last)
+
+
+AS_TRAINED = Control()
 
 
 def add_noise(scheduler: Any, latents: Tensor, generator: torch.Generator, middle: float | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,6 +85,7 @@ def sample_layouts(
     steps: int,
     guidance: float,
     instances: Sequence[InstanceTokens] | None = None,
+    control: Control = AS_TRAINED,
 ) -> Tensor:
     """Pictures of layouts of one canvas, (B, 3, H, W), about -1..1, to the prompts of the layouts.
 
@@ -70,12 +94,23 @@ def sample_layouts(
     instances = [encode_layout(adapted, base, layout) for layout in layouts] if instances is None else instances
     conditioning = guidance_rows(base, layouts)
     groups = [
-        RowGroup((row, len(layouts) + row), torch.stack([tokens.uncond, tokens.cond]), tokens.boxes, tokens.strengths)
+        RowGroup(
+            rows=(row, len(layouts) + row),
+            tokens=torch.stack([tokens.uncond, tokens.cond]),
+            boxes=tokens.boxes,
+            strengths=tuple(control.strength * own for own in tokens.strengths),
+            front_hides_back=control.front_hides_back,
+        )
         for row, tokens in enumerate(instances)
     ]
-    noise, dtype = unit_noise(base, layouts, generator), base.unet.dtype
+    noise, dtype, timesteps = unit_noise(base, layouts, generator), base.unet.dtype, base.scheduler.config["num_train_timesteps"]
+
+    def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
+        acting = groups if control.acts_at(timestep[0].item(), timesteps) else ()
+        return adapted(latents.to(dtype), timestep, conditioning, acting)
+
     with torch.autocast(base.device.type, dtype, enabled=dtype != torch.float32):
-        latents = guided(lambda x, t: adapted(x.to(dtype), t, conditioning, groups), base.scheduler, noise, steps, guidance)
+        latents = guided(denoise, base.scheduler, noise, steps, guidance)
     return base.decode(latents)
 
 

@@ -151,6 +151,21 @@ def adapter_stage(folder: Path, loss: AdapterLoss | None = None, pipeline: Any =
     return AdapterStage(base, SHAPE, loss or AdapterLoss(), Batches(), [layout(0), layout(1)], **options)
 
 
+def save_models(folder: Path, pipeline: Any = None) -> Path:
+    """The tiny Stable Diffusion, or another pipeline, with a random adapter that acts strongly: a folder like ``demo/``."""
+    pipeline = pipeline or sd(folder / "tokenizer")
+    pipeline.save_pretrained(folder)
+    stage = adapter_stage(folder / "tokenizer", pipeline=pipeline)
+    set_alpha(stage.adapter, 1.0)
+    for name, parameter in stage.adapter.named_parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+        if name.endswith("to_v_ap.weight"):
+            parameter.data *= 30
+    stage.save(folder / "weights")
+    (folder / "weights" / "ifadapter.safetensors").rename(folder / "ifadapter.safetensors")
+    return folder
+
+
 def set_alpha(adapter: nn.Module, value: float) -> None:
     for name, parameter in adapter.named_parameters():
         if name.endswith("alpha"):

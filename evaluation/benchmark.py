@@ -10,6 +10,8 @@ from typing import Any
 
 from ifadapter_core.layout import Layout, LayoutError, from_json
 
+from .files import json_bytes, write_whole
+
 MANIFEST = "manifest.json"
 
 
@@ -55,14 +57,13 @@ def release_json(layout: Layout) -> str:
 
 def write_benchmark(folder: Path, layouts: dict[str, Layout], source: dict[str, Any]) -> Benchmark:
     """Write ``layouts/NAME.json`` of each, and a manifest with their hashes."""
-    (folder / "layouts").mkdir(parents=True, exist_ok=True)
     hashes = {}
     for name, layout in layouts.items():
-        text = release_json(layout)
-        (folder / "layouts" / f"{name}.json").write_text(text, "utf-8")
-        hashes[name] = hashlib.sha256(text.encode()).hexdigest()
+        content = release_json(layout).encode()
+        write_whole(folder / "layouts" / f"{name}.json", content)
+        hashes[name] = hashlib.sha256(content).hexdigest()
     manifest = {"digest": _digest(hashes), "source": source, "layouts": hashes}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_whole(folder / MANIFEST, json_bytes(manifest))
     return read_benchmark(folder)
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "training")]  # loopback, tiny_models
 
 # The matrices are small: threads would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -56,6 +56,8 @@ class ComfyUI:
         if answer.status_code == 400:
             raise WorkflowError(f"{self.name} refuses the workflow: {_reasons(answer)}")
         content = self._json(answer)
+        if content.get("node_errors"):  # it would run the outputs that are in order, and leave out the others
+            raise WorkflowError(f"{self.name} refuses a part of the workflow: {_reasons(answer)}")
         try:
             return str(content["prompt_id"])
         except (KeyError, TypeError) as error:

@@ -153,11 +153,12 @@ def test_a_server_that_hangs_is_left(benchmark: Benchmark, tmp_path: Path, serve
     assert len(hanging.prompts) == 1 and len(list((tmp_path / "out").glob("*.png"))) == COUNT
 
 
-def test_a_workflow_that_is_refused_stops_all_at_once(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+@pytest.mark.parametrize("status", [400, 200], ids=["all of it", "a part of it"])
+def test_a_workflow_that_is_refused_stops_all_at_once(benchmark: Benchmark, tmp_path: Path, serve: Serve, status: int) -> None:
     errors = {"3": {"class_type": "IFAdapterLoader", "errors": [{"message": "Value not in list", "details": "adapter_name: 'spd.bin'"}]}}
     server, other = serve(), serve()
-    server.respond = lambda *_: of_json({"error": {"message": "m", "details": "d"}, "node_errors": errors}, 400)  # type: ignore[method-assign]
-    with pytest.raises(WorkflowError, match=r"refuses the workflow: IFAdapterLoader: Value not in list \(adapter_name: 'spd\.bin'\)"):
+    server.respond = lambda *_: of_json({"error": {"message": "m", "details": "d"}, "node_errors": errors}, status)  # type: ignore[method-assign]
+    with pytest.raises(WorkflowError, match=r"refuses .*workflow: IFAdapterLoader: Value not in list \(adapter_name: 'spd\.bin'\)"):
         run(benchmark, tmp_path / "out", server, other)
     assert len(other.prompts) < COUNT
 

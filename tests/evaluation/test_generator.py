@@ -1,0 +1,123 @@
+"""Work that is shared, and the core as the one who does it: a tiny model with random weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+from PIL import Image
+
+from evaluation.__main__ import main
+from evaluation.benchmark import write_benchmark
+from evaluation.generator import GENERATION, Worklist, seed_of
+from training.painter import Painter
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = 4
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.save_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    write_benchmark(folder, {f"p{number}": tiny_models.layout(number) for number in range(COUNT)}, {})
+    return folder
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_whoever_finds_nothing_waits_for_what_may_come_back() -> None:
+    work = Worklist("ab")
+    assert (work.take(), work.take()) == ("a", "b")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(work.take)
+        work.done()
+        work.done(again="a")
+        assert waiting.result(timeout=60) == "a"
+        last = pool.submit(work.take)
+        work.done()
+        assert last.result(timeout=60) is None
+
+
+def test_what_is_cleared_is_left_to_nobody() -> None:
+    work = Worklist("abc")
+    assert work.take() == "a" and work.clear() == ["b", "c"]
+    work.done()
+    assert work.take() is None
+
+
+def test_seeds_belong_to_the_names() -> None:
+    assert seed_of(0, "a") == seed_of(0, "a") and len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b")}) == 3
+    assert all(0 <= seed_of(seed, "x") < 2**32 for seed in range(20))
+
+
+def test_the_core_paints_each_layout_by_itself(models: Path, benchmark: Path, tmp_path: Path) -> None:
+    command = ["generate", str(benchmark), str(tmp_path), "--models", str(models), "--steps", "2", "--guidance", "3", "--seed", "5"]
+    assert main(command) == 0
+    painter = Painter(models, steps=2, guidance=3.0)
+    for number in range(COUNT):
+        expected = painter.paint("full", [tiny_models.layout(number)], first=seed_of(5, f"p{number}"))[0]
+        assert np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1  # the benchmark rounds boxes to 1/1000 pixel
+    settings = json.loads((tmp_path / GENERATION).read_text())
+    assert settings["method"] == "full" and settings["steps"] == 2 and settings["strength"] == 1.0
+
+
+def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path) -> None:
+    def paint(name: str, *options: str) -> np.ndarray:
+        command = ["generate", str(benchmark), str(tmp_path / name), "--models", str(models), "--steps", "3", "--guidance", "2"]
+        assert main([*command, *options]) == 0
+        return np.stack([pixels(tmp_path / name / f"p{number}.png") for number in range(COUNT)])
+
+    full, caption = paint("full"), paint("caption", "--method", "caption")
+    assert np.abs(paint("off", "--strength", "0") - caption).max() <= 1
+    assert (paint("full again", "--adapter", str(models / "ifadapter.safetensors"), "--end", "1") == full).all()
+    number = str(Painter(models).adapter.config.layers[0].processor)
+    others = [("--method", "eot"), ("--method", "appearance"), ("--method", "regional"), ("--end", "0.4"), ("--layers", number)]
+    for options in [*others, ("--front-hides-back",), ("--seed", "1"), ("--steps", "2"), ("--guidance", "1")]:
+        assert (paint(" ".join(options), *options) != full).any(), options
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--layers", "a,b"), "--layers is 'a,b'; expected whole numbers"),
+        (("--layers", "99"), "layers asked for are [99]; expected some of"),
+    ],
+)
+def test_wrong_layers_are_explained(
+    models: Path, benchmark: Path, tmp_path: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", str(benchmark), str(tmp_path), "--models", str(models), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_killed_core_goes_on_to_the_same_files(models: Path, benchmark: Path, tmp_path: Path) -> None:
+    def command(folder: str) -> list[str]:
+        given = [str(benchmark), str(tmp_path / folder), "--models", str(models), "--steps", "10"]
+        return [sys.executable, "-m", "evaluation", "generate", *given]
+
+    process = subprocess.Popen(command("killed"), cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not list((tmp_path / "killed").glob("*.png")):
+        try:
+            assert process.wait(timeout=0.02) is None, "it ended before it was killed"
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.wait()
+    kept = len(list((tmp_path / "killed").glob("*.png")))
+    assert 0 < kept < COUNT
+    assert main(command("killed")[3:]) == 0 and main(command("whole")[3:]) == 0
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+    assert {name: (tmp_path / "killed" / name).read_bytes() for name in whole} == whole

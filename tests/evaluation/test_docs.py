@@ -1,0 +1,88 @@
+"""The commands that docs/evaluation.md shows are commands, its configs are configs, and nothing that is shipped needs any of it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluation.__main__ import COMMANDS, main
+from evaluation.sweep import read_sweep
+from evaluation.sweep_command import _Parser
+from evaluation.workflow import read_workflow
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+LINES = [shlex.split(line) for _, block in BLOCKS for line in block.splitlines() if line.startswith("python -m evaluation ")]
+SWEEPS = sorted((ROOT / "evaluation" / "sweeps").glob("*.yaml"))
+HAS_WEIGHTS = (ROOT / "demo" / "ifadapter.safetensors").exists()
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    command = importlib.import_module(f"evaluation.{words[0]}_command")
+    parser = _Parser(words[0])
+    command.add_arguments(parser)
+    return parser.parse_args(words[1:])
+
+
+@pytest.mark.parametrize("words", [line[3:] for line in LINES if line[3] != "score"], ids=" ".join)
+def test_every_command_has_the_options_that_the_page_gives_it(words: list[str]) -> None:
+    options = parse(words)
+    workflow = getattr(options, "workflow", None)
+    if workflow is not None:
+        read_workflow(ROOT / workflow, options.slot or (), options.set or ())
+    if words[0] == "sweep":
+        assert (ROOT / options.config).is_file()
+
+
+def test_the_page_shows_every_command() -> None:
+    assert {line[3] for line in LINES} >= {"build", "generate", "sweep"} and set(COMMANDS) >= {line[3] for line in LINES}
+
+
+def test_the_config_shown_is_one(tmp_path: Path) -> None:
+    (text,) = (block for language, block in BLOCKS if language == "yaml")
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    assert len(read_sweep(path).points()) == 2 + 3 + 12
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_point_of_our_sweeps_is_a_command(path: Path) -> None:
+    points = read_sweep(path).points()
+    for point in points:
+        options = parse(["generate", "benchmark", "pictures", *point.options])
+        if options.workflow:
+            read_workflow(ROOT / options.workflow, options.slot or (), options.set or ())
+    assert len({point.name for point in points}) == len(points)
+
+
+@pytest.mark.skipif(not HAS_WEIGHTS, reason="demo/ holds no weights yet")
+def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").symlink_to(ROOT / "demo", target_is_directory=True)
+    small = [line[3:] for line in LINES if line[3] in ("build", "generate") and ("shapes" in line or "demo" in line)]
+    assert len(small) == 4
+    for words in small:
+        assert main([*words, *(["--count", "2"] if words[0] == "build" else ["--steps", "2"])]) == 0
+    for name in ("full", "eot", "caption"):
+        assert len(list(tmp_path.glob(f"runs/evaluation/shapes_{name}/*.png"))) == 2
+
+
+def test_nothing_that_is_shipped_imports_it() -> None:
+    folders = ("nodes", "ifadapter_core", "training", "demo")
+    sources = [ROOT / "__init__.py", *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
+    assert len(sources) > 50
+    assert not [path for path in sources if re.search(r"^\s*(from|import)\s+\.*evaluation\b", path.read_text("utf-8"), re.MULTILINE)]
+
+
+def test_pictures_through_comfyui_need_no_torch() -> None:
+    """So that the generator may stand on a machine without it."""
+    code = "import sys, evaluation.generate_command, evaluation.comfyui; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

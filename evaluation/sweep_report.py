@@ -96,6 +96,8 @@ def plot_axis(name: str, rows: Sequence[Row], path: Path) -> None:
         axes.errorbar(
             [float(row.point.value or 0) for row in line], values, yerr=_errors(line, values), label=variant, marker="o", capsize=3
         )
+    axes.set_xticks(sorted({float(row.point.value or 0) for row in rows}))
+    axes.set_ylim(bottom=0)
     axes.set_xlabel(name)
     axes.set_ylabel(title)
     axes.legend()

@@ -49,7 +49,8 @@ class LocalModel:
         self.name = name
         self._processor = AutoProcessor.from_pretrained(name)
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        self._model = AutoModelForImageTextToText.from_pretrained(name, dtype=dtype).to(device).eval()
+        model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=dtype)
+        self._model = model.to(device).eval()
 
     @torch.no_grad()
     def ask(self, picture: Image.Image, prompt: str) -> str:

@@ -40,6 +40,10 @@ class AnswerError(EvaluationError):
     """The model gave no answer."""
 
 
+class NothingSaidError(AnswerError):
+    """The model answered, with no words."""
+
+
 class LocalModel:
     """An image-text-to-text model of transformers: Qwen-VL, InternVL and the like, by the id on the hub or a folder."""
 
@@ -61,7 +65,7 @@ class LocalModel:
         out = self._model.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=False)
         answer: str = self._processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
         if not answer:
-            raise AnswerError(f"{self.name} answered nothing to {prompt!r}. Choose another model.")
+            raise NothingSaidError(f"{self.name} answered nothing to {prompt!r}. Choose another model.")
         return answer
 
 

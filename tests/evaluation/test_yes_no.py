@@ -1,0 +1,59 @@
+"""Answers are read strictly: what is neither yes nor no is no verdict."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from evaluation.vision_language import AnswerError, NothingSaidError
+from evaluation.yes_no import YesNoVerifier, yes_or_no
+
+CROP = Image.new("RGB", (8, 8))
+
+
+class Model:
+    """Answers with what it is given, and remembers the question."""
+
+    name = "model"
+
+    def __init__(self, answer: str | Exception) -> None:
+        self.answer = answer
+        self.prompt = ""
+
+    def ask(self, picture: Image.Image, prompt: str) -> str:
+        self.prompt = prompt
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("yes", True),
+        ("Yes.", True),
+        ("**NO**", False),
+        ("'no'!", False),
+        ("yes, but the dots are blue", None),
+        ("no idea", None),
+        ("yes no", None),
+        ("The sofa is green.", None),
+        ("not", None),
+        ("yesno", None),
+        ("1", None),
+    ],
+)
+def test_only_one_of_the_two_words_is_a_verdict(answer: str, verdict: bool | None) -> None:
+    assert yes_or_no(answer) is verdict
+
+
+def test_the_question_holds_the_description() -> None:
+    model = Model("yes")
+    assert YesNoVerifier(model).verify(CROP, "a {green} sofa") is True
+    assert "a {green} sofa" in model.prompt and "yes or no" in model.prompt and "{description}" not in model.prompt
+
+
+def test_no_words_are_no_verdict_but_a_lost_server_is_an_error() -> None:
+    assert YesNoVerifier(Model(NothingSaidError("nothing"))).verify(CROP, "a sofa") is None
+    with pytest.raises(AnswerError, match="gone"):
+        YesNoVerifier(Model(AnswerError("gone"))).verify(CROP, "a sofa")

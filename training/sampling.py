@@ -17,7 +17,7 @@ from .adapted_unet import AdaptedUNet, RowGroup
 from .base_model import BaseModel, Conditioning
 from .latents import latent_shape
 
-STEPS, GUIDANCE = 20, 2.0  # enough for the small models
+STEPS, GUIDANCE = 20, 4.0  # enough for the small models
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
 

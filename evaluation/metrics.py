@@ -76,7 +76,7 @@ def average_precision(scores: Sequence[PictureScore]) -> Precision:
     resampled = []
     for picks in _picks(len(scores), AP_RESAMPLES):
         drawn = [each for number in picks for each in by_picture[number]]
-        if any(each is not None and len(each["gtIds"]) for each in drawn):
+        if drawn:  # some pictures may have no instances
             resampled.append(_accumulate(evaluation, drawn))
     columns = np.array(resampled)
     return Precision(Estimate(value[0], _interval(columns[:, 0])), Estimate(value[1], _interval(columns[:, 1])))

@@ -121,8 +121,6 @@ def _whole(options: argparse.Namespace, benchmark: Benchmark, device: str) -> Wh
         clip = mean(ClipScore(options.clip, device).scores(pairs))
     if options.real is not None:
         paths = real_pictures(options.real)
-        fid, real = (
-            frechet_inception_distance([picture_path(options.pictures, entry) for entry in benchmark.entries], paths, device=device),
-            len(paths),
-        )
+        made = [picture_path(options.pictures, entry) for entry in benchmark.entries]
+        fid, real = frechet_inception_distance(made, paths, device=device), len(paths)
     return Whole(clip, options.clip, fid, real)

@@ -41,17 +41,17 @@ class Whole:
 def summarize(
     name: str, settings: dict[str, Any], scores: Sequence[PictureScore], verifiers: Sequence[str], whole: Whole
 ) -> dict[str, Any]:
-    """What ``scores.json`` holds; shares are 0..1. ``success`` is that of the first verifier."""
-    success = {verifier: feature_success(scores, verifier) for verifier in verifiers}
+    """What ``scores.json`` holds; shares are 0..1. names: of the verifiers; ``success`` is that of the first."""
+    success = {verifier: feature_success(scores, verifier) for verifier in names}
     precision = average_precision(scores)
     summary: dict[str, Any] = {
         "name": name,
         **settings,
         "pictures": len(scores),
         "instances": sum(len(score.instances) for score in scores),
-        "success": success[verifiers[0]].value,
-        "interval": list(success[verifiers[0]].interval),
-        "ifs": {verifier: {**_numbers(success[verifier]), "unparsable": unparsable(scores, verifier)} for verifier in verifiers},
+        "success": success[names[0]].value,
+        "interval": list(success[names[0]].interval),
+        "ifs": {verifier: {**_numbers(success[verifier]), "unparsable": unparsable(scores, verifier)} for verifier in names},
         "found": _numbers(found_share(scores)),
         "ap": _numbers(precision.ap),
         "ap50": _numbers(precision.ap50),

@@ -18,7 +18,8 @@ class ClipScore:
         from torchmetrics.multimodal import CLIPScore  # seconds to import
         from transformers import CLIPModel, CLIPProcessor
 
-        clip = _Clip(CLIPModel.from_pretrained(model).to(device).eval())
+        loaded: Any = CLIPModel.from_pretrained(model)
+        clip = _Clip(loaded.to(device).eval())
         words = _Processor(CLIPProcessor.from_pretrained(model))
         self._device = device
         self._metric = CLIPScore(lambda: (clip, words))  # type: ignore[arg-type, return-value]

@@ -90,7 +90,11 @@ def load_verifier(text: str, device: str) -> Verifier:
 
 
 def _settings(options: argparse.Namespace, benchmark: Benchmark, scorer: Scorer) -> dict[str, Any]:
-    settings = {"benchmark": benchmark.digest, "detector": scorer.detector.name, "verifiers": [each.name for each in scorer.verifiers]}
+    settings: dict[str, Any] = {
+        "benchmark": benchmark.digest,
+        "detector": scorer.detector.name,
+        "verifiers": [each.name for each in scorer.verifiers],
+    }
     if options.detector != SHAPES:
         settings["threshold"] = THRESHOLD if options.threshold is None else options.threshold
     return settings

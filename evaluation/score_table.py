@@ -38,9 +38,7 @@ class Whole:
     real: int | None = None
 
 
-def summarize(
-    name: str, settings: dict[str, Any], scores: Sequence[PictureScore], verifiers: Sequence[str], whole: Whole
-) -> dict[str, Any]:
+def summarize(name: str, settings: dict[str, Any], scores: Sequence[PictureScore], names: Sequence[str], whole: Whole) -> dict[str, Any]:
     """What ``scores.json`` holds; shares are 0..1. names: of the verifiers; ``success`` is that of the first."""
     success = {verifier: feature_success(scores, verifier) for verifier in names}
     precision = average_precision(scores)

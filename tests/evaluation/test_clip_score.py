@@ -1,0 +1,70 @@
+"""The CLIP score by a tiny CLIP with random weights, of transformers' own classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+from PIL import Image
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+from evaluation.clip_score import ClipScore
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a saved CLIP."""
+    folder = tmp_path_factory.mktemp("clip")
+    words = tiny_models.tokenizer(folder / "words")
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tokens = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    torch.manual_seed(0)
+    config = CLIPConfig(
+        text_config={**layers, **tokens, "vocab_size": len(words), "max_position_embeddings": 77},
+        vision_config={**layers, "image_size": SIZE, "patch_size": 8},
+        projection_dim=16,
+    )
+    model = CLIPModel(config)
+    for parameter in model.parameters():  # so that texts and pictures differ much
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    pictures = CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
+    CLIPProcessor(pictures, words).save_pretrained(folder)
+    return folder
+
+
+def pictures(count: int) -> list[Image.Image]:
+    rng = np.random.Generator(np.random.PCG64(4))
+    return [Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)).resize((60, 40)) for _ in range(count)]
+
+
+def test_it_is_the_cosine_in_percent_and_never_negative(clip: Path) -> None:
+    pairs = list(zip(pictures(len(tiny_models.TEXTS)), tiny_models.TEXTS, strict=True))
+    model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)
+    cosines = []
+    for picture, text in pairs:
+        with torch.no_grad():
+            out = model(**processor(text=[text], images=[picture], return_tensors="pt", padding=True))
+        cosines.append(100 * float(out.logits_per_image / model.logit_scale.exp()))
+    assert min(cosines) < 0 < max(cosines)
+    assert ClipScore(str(clip)).scores(pairs) == pytest.approx([max(cosine, 0) for cosine in cosines], abs=1e-3)
+
+
+def test_long_captions_keep_their_end_token(clip: Path) -> None:
+    """Without it CLIP would read the same out of every long caption."""
+    (picture,) = pictures(1)
+    score = ClipScore(str(clip))
+    model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)
+    texts = [f"{start} {'and one more ' * 60}" for start in tiny_models.TEXTS]
+    inputs = processor(text=texts, return_tensors="pt", truncation=True, max_length=77)
+    assert inputs["input_ids"].shape == (len(texts), 77)
+    with torch.no_grad():
+        out = model(**inputs, pixel_values=processor(images=[picture], return_tensors="pt")["pixel_values"])
+    cosines = (100 * out.logits_per_image[0] / model.logit_scale.exp()).clamp(min=0).tolist()
+    assert len(set(cosines)) > 1
+    assert score.scores([(picture, text) for text in texts]) == pytest.approx(cosines, abs=1e-3)

@@ -43,14 +43,14 @@ def pictures(count: int) -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)).resize((60, 40)) for _ in range(count)]
 
 
-def test_it_is_the_cosine_in_percent_and_never_negative(clip: Path) -> None:
+def test_it_is_the_cosine_in_percent_and_never_negative(clip: Path, tmp_path: Path) -> None:
     pairs = list(zip(pictures(len(tiny_models.TEXTS)), tiny_models.TEXTS, strict=True))
     model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)
     cosines = []
     for picture, text in pairs:
         with torch.no_grad():
             out = model(**processor(text=[text], images=[picture], return_tensors="pt", padding=True))
-        cosines.append(100 * float(out.logits_per_image / model.logit_scale.exp()))
+            cosines.append(100 * float(out.logits_per_image / model.logit_scale.exp()))
     assert min(cosines) < 0 < max(cosines)
     assert ClipScore(str(clip)).scores(pairs) == pytest.approx([max(cosine, 0) for cosine in cosines], abs=1e-3)
 

@@ -41,13 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Raises ValueError, OSError or EvaluationError with what to do about it."""
-    from accelerate import PartialState  # seconds to import
-
     benchmark = read_benchmark(options.benchmark)
     check_pictures(benchmark, options.pictures)
     if options.real is not None:
         real_pictures(options.real)
-    state = PartialState(timeout=LONGEST)
+    state = process_state()
     device = str(state.device)
     scorer = Scorer(load_detector(options, device), [load_verifier(text, device) for text in options.verifier])
     settings = _settings(options, benchmark, scorer)
@@ -60,6 +58,17 @@ def run(options: argparse.Namespace) -> int:
     if state.num_processes > 1:
         state.destroy_process_group()
     return 0
+
+
+def process_state() -> Any:
+    """accelerate's: which of how many processes this is, and its device."""
+    import torch
+    from accelerate import PartialState  # seconds to import
+    from accelerate.utils import parse_flag_from_env
+
+    # Without this, processes that were launched on a machine without GPU would not know of each other.
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    return PartialState(cpu=cpu, timeout=LONGEST)
 
 
 def load_detector(options: argparse.Namespace, device: str) -> Detector:
@@ -80,12 +89,12 @@ def load_verifier(text: str, device: str) -> Verifier:
         from .drawn_world import ShapesVerifier
 
         return ShapesVerifier()
-    from .vision_language import Endpoint, LocalModel
-    from .yes_no import YesNoVerifier
-
     name, at, url = text.partition("@")
     if at and not url.startswith(("http://", "https://")):
         raise ValueError(f"--verifier {text}: expected an address behind the @, as {name}@http://127.0.0.1:8000/v1.")
+    from .vision_language import Endpoint, LocalModel
+    from .yes_no import YesNoVerifier
+
     return YesNoVerifier(Endpoint(url, name) if at else LocalModel(name, device))
 
 

@@ -15,6 +15,7 @@ from .files import json_bytes, keep_settings, write_whole
 from .score_table import Whole, instances_csv, summarize, table
 from .scorer import Scorer, check_pictures, picture_path, read_picture, read_scores, score_pictures
 from .verifier import Verifier
+from .yes_no import PROMPT, YesNoVerifier
 
 SETTINGS = "scoring.json"
 SHAPES = "shapes"  # the programs for the drawn world, as detector and as verifier
@@ -93,7 +94,6 @@ def load_verifier(text: str, device: str) -> Verifier:
     if at and not url.startswith(("http://", "https://")):
         raise ValueError(f"--verifier {text}: expected an address behind the @, as {name}@http://127.0.0.1:8000/v1.")
     from .vision_language import Endpoint, LocalModel
-    from .yes_no import YesNoVerifier
 
     return YesNoVerifier(Endpoint(url, name) if at else LocalModel(name, device))
 
@@ -106,6 +106,8 @@ def _settings(options: argparse.Namespace, benchmark: Benchmark, scorer: Scorer)
     }
     if options.detector != SHAPES:
         settings["threshold"] = THRESHOLD if options.threshold is None else options.threshold
+    if options.verifier != [SHAPES]:
+        settings["question"] = PROMPT.read_text("utf-8").strip()
     return settings
 
 

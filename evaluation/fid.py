@@ -38,6 +38,7 @@ def frechet_inception_distance(
         raise ValueError(f"The FID of {len(made)} pictures to {len(real)} real ones is not defined; expected at least 2 of each.")
     if few < ENOUGH:
         logging.warning("The FID of %d pictures to %d real ones is not reliable; take at least %d of each.", len(made), len(real), ENOUGH)
+    device = "cpu" if device.startswith("mps") else device  # Apple's GPUs know no float64
     metric = FrechetInceptionDistance(extractor).to(device)
     for paths, are_real in ((real, True), (made, False)):
         for path in paths:

@@ -65,6 +65,14 @@ def test_every_point_of_our_sweeps_is_a_command(path: Path) -> None:
     assert score.detector and score.verifier
 
 
+def test_the_small_worlds_drawings_are_scored_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    build, score = (next(line[3:] for line in LINES if line[3] == name and "shapes" in " ".join(line[4:])) for name in ("build", "score"))
+    real = next(line[3:] for line in LINES if line[3] == "score" and any(word.endswith("shapes/real") for word in line))
+    assert main([*build, "--count", "2"]) == main(real) == 0 and main(score) == 2  # its pictures were not made
+    assert (tmp_path / "runs/evaluation/scores/shapes_real/table.md").exists()
+
+
 @pytest.mark.skipif(not HAS_WEIGHTS, reason="demo/ holds no weights yet")
 def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import scored
+from loopback import Answer, VisionServer, completion
+from PIL import Image
 from scenes import WORLD, write_drawings
+from tiny_clip import save_clip
 
 from evaluation import fid
 from evaluation.__main__ import main
+from evaluation.benchmark import read_benchmark
 from evaluation.builder import build_drawn
+from evaluation.clip_score import ClipScore
 from evaluation.files import digest_of
 from evaluation.score_command import load_detector, load_verifier
 
@@ -146,6 +156,44 @@ def test_a_folder_without_real_pictures_is_told_before_anything_is_judged(
 ) -> None:
     assert main([*command(shapes, tmp_path / "out"), "--real", str(tmp_path)]) == 2
     assert "has 0 pictures" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_server_judges_beside_a_program(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says yes, no, and what is neither; its server errors once."""
+
+    class Judge(VisionServer):
+        def respond(self, method: str, path: str, content: Any) -> Answer | None:
+            answer = super().respond(method, path, content)
+            answers = ("Yes.", "no", "Yes, it is a circle", "**No**")
+            return completion(answers[len(self.requests) % len(answers)]) if answer is not None and answer.status == 200 else answer
+
+    monkeypatch.setattr("evaluation.vision_language.FIRST_WAIT_S", 0.0)
+    judge = Judge(faults=[None, None, Answer(b"busy", 503)])
+    words = [*command(shapes, tmp_path, "real"), "--verifier", f"judge@{judge.url}"]
+    try:
+        assert main(words) == 0
+        asked = len(judge.requests)
+        assert main(words) == 0 and len(judge.requests) == asked  # all is kept
+    finally:
+        judge.stop()
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "instances.csv").read_text())))
+    counts = Counter(row["judge"] for row in rows)
+    assert counts["yes"] and counts["no"] and counts["unparsable"] == scores["ifs"]["judge"]["unparsable"] > 0
+    assert scores["ifs"]["judge"]["value"] == pytest.approx(counts["yes"] / len(rows)) and scores["verifiers"] == ["shapes", "judge"]
+    assert asked == len(rows) + 1 and f"judge: {counts['unparsable']} answers" in (tmp_path / "table.md").read_text()
+    question = judge.requests[0][1]["messages"][0]["content"][1]["text"]
+    assert rows[0]["description"] in question and "{" not in question
+
+
+def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) -> None:
+    clip = str(save_clip(tmp_path / "clip"))
+    assert main([*command(shapes, tmp_path / "out"), "--clip", clip]) == 0
+    numbers = json.loads((tmp_path / "out" / "scores.json").read_text())["clip"]
+    entries = read_benchmark(shapes).entries
+    pairs = [(Image.open(shapes / "altered" / f"{entry.name}.png"), entry.layout.caption) for entry in entries]
+    assert numbers["value"] == pytest.approx(np.mean(ClipScore(clip).scores(pairs))) and numbers["model"] == clip
+    assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
 
 
 def test_options_that_cannot_be_are_refused() -> None:

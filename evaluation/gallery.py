@@ -17,6 +17,7 @@ MOST = 24  # instances on a sheet
 COLUMNS = 6
 TILE_PX = 256
 TEXT_PX = 14
+LINE_PX = 2  # of a box
 LINES = 5  # of text below a picture
 WANTED_COLOUR, FOUND_COLOUR = (255, 255, 255), (255, 160, 0)
 EDGE_COLOUR = (0, 0, 0)
@@ -62,7 +63,7 @@ def tile(picture: Image.Image, score: PictureScore, instance: InstanceScore) -> 
     made.paste(small, (0, 0))
     draw, font = ImageDraw.Draw(made), ImageFont.load_default(TEXT_PX - 2)
     if instance.detection is not None:
-        _outline(draw, score.detections[instance.detection].box, scale, FOUND_COLOUR)
+        _outline(draw, score.detections[instance.detection].box, scale, FOUND_COLOUR, grown=LINE_PX)  # both are seen, if they agree
     _outline(draw, instance.box, scale, WANTED_COLOUR)
     verdicts = [f"{name}: {WORDS[verdict]}" for name, verdict in instance.verdicts.items()] or ["not found"]
     lines = [line for text in (score.name, ", ".join(verdicts), instance.description) for line in wrapped(draw, text, font)]
@@ -83,8 +84,9 @@ def wrapped(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont |
     return lines
 
 
-def _outline(draw: ImageDraw.ImageDraw, box: Sequence[float], scale: float, colour: tuple[int, int, int]) -> None:
-    """A line with dark edges, to be seen on any ground."""
+def _outline(draw: ImageDraw.ImageDraw, box: Sequence[float], scale: float, colour: tuple[int, int, int], grown: int = 0) -> None:
+    """A line with a dark inner edge, to be seen on any ground."""
     x0, y0, x1, y1 = (round(edge * scale) for edge in box)
-    for width, line in ((4, EDGE_COLOUR), (2, colour)):
-        draw.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=line, width=width)
+    corners = (x0 - grown, y0 - grown, max(x1 - 1, x0) + grown, max(y1 - 1, y0) + grown)
+    for width, line in ((2 * LINE_PX, EDGE_COLOUR), (LINE_PX, colour)):
+        draw.rectangle(corners, outline=line, width=width)

@@ -13,7 +13,7 @@ from evaluation.detector import Detection
 from evaluation.picture_score import InstanceScore, PictureScore
 from ifadapter_core.layout import Box, Instance, Layout
 from training.drawing import draw
-from training.scene import SHAPES, Figure, Scene
+from training.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
 from training.world import World, scene
 
 WORLD = World(size=64, instances=(1, 2), sides=(0.35, 0.6))
@@ -63,8 +63,8 @@ def picture_score(name: str, *instances: InstanceScore) -> PictureScore:
 
 
 def altered(drawn: Scene, part: float, rng: np.random.Generator) -> Scene:
-    """Some of the figures have another shape."""
-    figures = tuple(_other(figure) if rng.random() < part else figure for figure in drawn.figures)
+    """This part of the figures has another shape, which is not found, or another colour, which is found and is wrong."""
+    figures = tuple(_other(figure, rng.random() < 0.5) if rng.random() < part else figure for figure in drawn.figures)
     return replace(drawn, figures=figures)
 
 
@@ -77,6 +77,11 @@ def write_drawings(folder: Path, count: int, part: float, world: World = WORLD) 
     return folder
 
 
-def _other(figure: Figure) -> Figure:
-    shape = SHAPES[(SHAPES.index(figure.attributes.shape) + 1) % len(SHAPES)]
-    return replace(figure, attributes=replace(figure.attributes, shape=shape))
+def _other(figure: Figure, in_shape: bool) -> Figure:
+    old = figure.attributes
+    if in_shape:
+        return replace(figure, attributes=replace(old, shape=SHAPES[(SHAPES.index(old.shape) + 1) % len(SHAPES)]))
+    colours = [next(colour for colour in COLOURS if colour not in old.colours), *old.colours[1:]]
+    if old.pattern == "checkered":
+        colours = list(palette_order(*colours))
+    return replace(figure, attributes=Attributes(old.shape, colours[0], old.pattern, colours[1] if len(colours) > 1 else None))

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scenes import instance, picture_score
 
-from evaluation.gallery import MOST, TILE_PX, is_success, spread, write_gallery
+from evaluation.gallery import FOUND_COLOUR, MOST, TILE_PX, is_success, spread, write_gallery
 from evaluation.metrics import Estimate
 from evaluation.score_table import PUBLISHED, Whole, instances_csv, summarize, table
 
@@ -84,6 +84,7 @@ def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
     assert right.shape[1] == TILE_PX and wrong.shape[1] > 3 * TILE_PX  # one and three tiles
     white_line = (right[: TILE_PX // 2] == 255).all(-1)
     assert white_line[:, round(0.1 * TILE_PX)].sum() > 50  # the wanted box's left side, from 10 of 100 pixels
+    assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(-1).sum() > 100  # the detection, beside it though it is the same box
     assert (right[TILE_PX:] < 128).all(-1).any()  # words
 
 

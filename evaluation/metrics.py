@@ -76,7 +76,7 @@ def average_precision(scores: Sequence[PictureScore]) -> Precision:
     resampled = []
     for picks in _picks(len(scores), AP_RESAMPLES):
         drawn = [each for number in picks for each in by_picture[number]]
-        if drawn:  # some pictures may have no instances
+        if any(len(each["gtIds"]) for each in drawn):  # some pictures may have no instances
             resampled.append(_accumulate(evaluation, drawn))
     columns = np.array(resampled)
     return Precision(Estimate(value[0], _interval(columns[:, 0])), Estimate(value[1], _interval(columns[:, 1])))
@@ -92,7 +92,7 @@ def _coco_evaluation(scores: Sequence[PictureScore]) -> tuple[Any, NDArray[np.in
     owners: list[int] = []
     for number, score in enumerate(scores):
         first = len(owners) + 1
-        owners += [number] * (1 + max((instance.phrase for instance in score.instances), default=-1))
+        owners += [number] * (1 + max((one.phrase for one in (*score.instances, *score.detections)), default=-1))
         truths += [_annotation(len(truths) + place, first + one.phrase, one.box) for place, one in enumerate(score.instances, 1)]
         found += [
             {**_annotation(len(found) + place, first + one.phrase, one.box), "score": one.score}

@@ -1,0 +1,141 @@
+"""``python -m evaluation score``: judge the pictures of a benchmark, alone or in many processes by ``accelerate launch``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from .benchmark import Benchmark, read_benchmark
+from .detector import Detector
+from .fid import frechet_inception_distance, real_pictures
+from .files import json_bytes, keep_settings, write_whole
+from .score_table import Whole, instances_csv, summarize, table
+from .scorer import Scorer, check_pictures, picture_path, read_picture, read_scores, score_pictures
+from .verifier import Verifier
+from .yes_no import PROMPT, YesNoVerifier
+
+SETTINGS = "scoring.json"
+SHAPES = "shapes"  # the programs for the drawn world, as detector and as verifier
+THRESHOLD = 0.25  # of a detection's score; that of transformers for Grounding DINO
+LONGEST = timedelta(days=7)  # that processes which are done wait for the others
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("benchmark", type=Path, help="folder that `python -m evaluation build` wrote")
+    parser.add_argument("pictures", type=Path, help="folder with NAME.png for each layout")
+    parser.add_argument("output", type=Path, help="folder for the table and all that it comes from; what is there is kept")
+    parser.add_argument("--detector", required=True, metavar="MODEL", help=f"Grounding DINO by hub id or folder, or {SHAPES}")
+    parser.add_argument("--threshold", type=float, help=f"least score of a detection of Grounding DINO (default {THRESHOLD})")
+    parser.add_argument(
+        "--verifier",
+        action="append",
+        required=True,
+        metavar="MODEL[@URL]",
+        help=f"an image-text-to-text model by hub id or folder, or behind an OpenAI-compatible server up to /v1, or {SHAPES}; repeatable",
+    )
+    parser.add_argument("--clip", metavar="MODEL", help="CLIP score too, by a CLIP by hub id or folder")
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help="FID too, to these real pictures")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Raises ValueError, OSError or EvaluationError with what to do about it."""
+    benchmark = read_benchmark(options.benchmark)
+    check_pictures(benchmark, options.pictures)
+    if options.real is not None:
+        real_pictures(options.real)
+    state = process_state()
+    device = str(state.device)
+    scorer = Scorer(load_detector(options, device), [load_verifier(text, device) for text in options.verifier])
+    settings = _settings(options, benchmark, scorer)
+    with state.main_process_first():
+        keep_settings(options.output / SETTINGS, settings, "scores")
+    score_pictures(scorer, benchmark, options.pictures, options.output, (state.process_index, state.num_processes), state.is_main_process)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        sys.stdout.write(_report(options, benchmark, settings, scorer, device))
+    if state.num_processes > 1:
+        state.destroy_process_group()
+    return 0
+
+
+def process_state() -> Any:
+    """accelerate's: which of how many processes this is, and its device."""
+    import torch
+    from accelerate import PartialState  # seconds to import
+    from accelerate.utils import parse_flag_from_env
+
+    # Without this, processes that were launched on a machine without GPU would not know of each other.
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    return PartialState(cpu=cpu, timeout=LONGEST)
+
+
+def load_detector(options: argparse.Namespace, device: str) -> Detector:
+    if options.detector == SHAPES:
+        from .drawn_world import ShapesDetector
+
+        if options.threshold is not None:
+            raise ValueError(f"--threshold cannot be used: the detector {SHAPES} has its own.")
+        return ShapesDetector()
+    from .grounding_dino import GroundingDino
+
+    return GroundingDino(options.detector, device, THRESHOLD if options.threshold is None else options.threshold)
+
+
+def load_verifier(text: str, device: str) -> Verifier:
+    """text: a model's id or folder, with ``@URL`` behind it when a server runs it."""
+    if text == SHAPES:
+        from .drawn_world import ShapesVerifier
+
+        return ShapesVerifier()
+    name, at, url = text.partition("@")
+    if at and not url.startswith(("http://", "https://")):
+        raise ValueError(f"--verifier {text}: expected an address behind the @, as {name}@http://127.0.0.1:8000/v1.")
+    from .vision_language import Endpoint, LocalModel
+
+    return YesNoVerifier(Endpoint(url, name) if at else LocalModel(name, device))
+
+
+def _settings(options: argparse.Namespace, benchmark: Benchmark, scorer: Scorer) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "benchmark": benchmark.digest,
+        "detector": scorer.detector.name,
+        "verifiers": [each.name for each in scorer.verifiers],
+    }
+    if options.detector != SHAPES:
+        settings["threshold"] = THRESHOLD if options.threshold is None else options.threshold
+    if options.verifier != [SHAPES]:
+        settings["question"] = PROMPT.read_text("utf-8").strip()
+    return settings
+
+
+def _report(options: argparse.Namespace, benchmark: Benchmark, settings: dict[str, Any], scorer: Scorer, device: str) -> str:
+    """Write all that is made of the scores; returns the table."""
+    from .gallery import write_gallery
+
+    scores = read_scores(benchmark, options.output)
+    verifiers = [verifier.name for verifier in scorer.verifiers]
+    summary = summarize(options.pictures.resolve().name, settings, scores, verifiers, _whole(options, benchmark, device))
+    text = table(summary)
+    write_whole(options.output / "instances.csv", instances_csv(scores, verifiers).encode())
+    write_gallery(scores, options.pictures, options.output)
+    write_whole(options.output / "scores.json", json_bytes(summary))
+    write_whole(options.output / "table.md", text.encode())
+    return text
+
+
+def _whole(options: argparse.Namespace, benchmark: Benchmark, device: str) -> Whole:
+    clip = fid = real = None
+    if options.clip is not None:
+        from .clip_score import ClipScore
+        from .metrics import mean
+
+        pairs = ((read_picture(picture_path(options.pictures, entry), entry.layout), entry.layout.caption) for entry in benchmark.entries)
+        clip = mean(ClipScore(options.clip, device).scores(pairs))
+    if options.real is not None:
+        paths = real_pictures(options.real)
+        made = [picture_path(options.pictures, entry) for entry in benchmark.entries]
+        fid, real = frechet_inception_distance(made, paths, device=device), len(paths)
+    return Whole(clip, options.clip, fid, real)

@@ -1,0 +1,87 @@
+"""Detectors and verifiers that say what a test tells them, and a drawn world that is judged quickly and without mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evaluation.detector import Detection
+from evaluation.picture_score import InstanceScore, PictureScore
+from ifadapter_core.layout import Box, Instance, Layout
+from training.drawing import draw
+from training.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
+from training.world import World, scene
+
+WORLD = World(size=64, instances=(1, 2), sides=(0.35, 0.6))
+
+
+class Told:
+    """A detector that finds the same in every picture: (box, score, phrase as words)."""
+
+    name = "told"
+
+    def __init__(self, *found: tuple[tuple[float, float, float, float], float, str]) -> None:
+        self.found = found
+        self.asked: list[list[str]] = []
+
+    def detect(self, picture: Image.Image, phrases: Sequence[str]) -> list[Detection]:
+        self.asked.append(list(phrases))
+        return [Detection(box, score, phrases.index(words)) for box, score, words in self.found if words in phrases]
+
+
+class Answers:
+    """A verifier that looks the answer up by the description, and keeps the sizes of the crops."""
+
+    def __init__(self, name: str = "answers", **answers: bool | None) -> None:
+        self.name = name
+        self.answers = answers
+        self.crops: list[tuple[int, int]] = []
+
+    def verify(self, crop: Image.Image, description: str) -> bool | None:
+        self.crops.append(crop.size)
+        return self.answers[description]
+
+
+def layout(*instances: tuple[tuple[float, float, float, float], str], size: int = 100) -> Layout:
+    """Boxes in pixels."""
+    parts = tuple(Instance(Box(*(edge / size for edge in box)), words) for box, words in instances)
+    return Layout(size, size, parts, "a picture")
+
+
+def instance(verdict: bool | None = True, found: bool = True, verifier: str = "v", description: str = "a thing") -> InstanceScore:
+    verdicts = {verifier: verdict} if found else {}
+    return InstanceScore((10, 10, 50, 50), description, 0, 0 if found else None, 1.0 if found else 0.0, verdicts)
+
+
+def picture_score(name: str, *instances: InstanceScore) -> PictureScore:
+    """One detection for all instances."""
+    return PictureScore(name, "", (100, 100), (Detection((10, 10, 50, 50), 0.9, 0),), instances)
+
+
+def altered(drawn: Scene, part: float, rng: np.random.Generator) -> Scene:
+    """This part of the figures has another shape, which is not found, or another colour, which is found and is wrong."""
+    figures = tuple(_other(figure, rng.random() < 0.5) if rng.random() < part else figure for figure in drawn.figures)
+    return replace(drawn, figures=figures)
+
+
+def write_drawings(folder: Path, count: int, part: float, world: World = WORLD) -> Path:
+    """``NAME.png`` of the first scenes, as the builder names them, with this part of the figures altered."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.Generator(np.random.PCG64(1))
+    for index in range(count):
+        Image.fromarray(draw(altered(scene(world, index), part, rng))).save(folder / f"{index:05d}.png")
+    return folder
+
+
+def _other(figure: Figure, in_shape: bool) -> Figure:
+    old = figure.attributes
+    if in_shape:
+        return replace(figure, attributes=replace(old, shape=SHAPES[(SHAPES.index(old.shape) + 1) % len(SHAPES)]))
+    colours = [next(colour for colour in COLOURS if colour not in old.colours), *old.colours[1:]]
+    if old.pattern == "checkered":
+        colours = list(palette_order(*colours))
+    return replace(figure, attributes=Attributes(old.shape, colours[0], old.pattern, colours[1] if len(colours) > 1 else None))

@@ -1,0 +1,79 @@
+"""The Frechet Inception distance, with features whose Gaussians are known."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import Tensor, nn
+
+from evaluation.fid import frechet_inception_distance, real_pictures
+
+
+class RedGreen(nn.Module):
+    """The means of red and green: (pictures, 2)."""
+
+    num_features = 2
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures[:, :2].double().mean((2, 3))
+
+
+def write(folder: Path, mean: tuple[int, int], spread: tuple[int, int]) -> list[Path]:
+    """Four pictures, whose red and green have this mean and the variances 2/3 of the spreads' squares, without covariance."""
+    folder.mkdir()
+    (red, green), (a, b) = mean, spread
+    for number, (right, down) in enumerate([(a, 0), (-a, 0), (0, b), (0, -b)]):
+        Image.new("RGB", (5, 4), (red + right, green + down, 7)).save(folder / f"{number}.png")
+    return real_pictures(folder)
+
+
+def test_it_is_the_closed_form_of_gaussians(tmp_path: Path) -> None:
+    """|m - m'|^2 + (s_1 - s_1')^2 + (s_2 - s_2')^2 when neither has covariance."""
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    made = write(tmp_path / "made", (110, 90), (60, 15))
+    expected = 10**2 + 10**2 + 2 / 3 * ((60 - 30) ** 2 + (60 - 15) ** 2)
+    assert frechet_inception_distance(made, real, RedGreen()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_it_is_the_closed_form_with_covariance(tmp_path: Path) -> None:
+    """Of pictures whose red and green vary alike: the covariance matrices are multiples of each other."""
+    sets = []
+    for name, scale in (("real", 20), ("made", 50)):
+        (tmp_path / name).mkdir()
+        for number, (x, y) in enumerate([(1, 1), (-1, -1), (1, 0), (-1, 0)]):
+            Image.new("RGB", (3, 3), (100 + scale * x, 100 + scale * y, 0)).save(tmp_path / name / f"{number}.png")
+        sets.append(real_pictures(tmp_path / name))
+    variances = np.trace(np.cov(np.array([(1, 1), (-1, -1), (1, 0), (-1, 0)]).T))
+    assert frechet_inception_distance(sets[1], sets[0], RedGreen()) == pytest.approx((50 - 20) ** 2 * variances, rel=1e-5)
+
+
+def test_the_same_pictures_have_no_distance(tmp_path: Path) -> None:
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    assert frechet_inception_distance(real, real, RedGreen()) == pytest.approx(0, abs=1e-3)
+
+
+def test_few_pictures_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    with caplog.at_level(logging.WARNING):
+        frechet_inception_distance(real[:3], real, RedGreen())
+    assert "FID of 3 pictures to 4 real ones is not reliable; take at least 1000" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr("evaluation.fid.ENOUGH", 3)
+    frechet_inception_distance(real[:3], real, RedGreen())
+    assert not caplog.text
+
+
+def test_it_needs_two_pictures_of_each(tmp_path: Path) -> None:
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    with pytest.raises(ValueError, match="of 1 pictures to 4 real ones is not defined"):
+        frechet_inception_distance(real[:1], real, RedGreen())
+
+
+@pytest.mark.parametrize("folder", ["none", "."])
+def test_a_folder_without_pictures_is_named(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(ValueError, match="has 0 pictures; expected at least 2"):
+        real_pictures(tmp_path / folder)

@@ -1,0 +1,116 @@
+"""Numbers with known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scenes import instance, picture_score
+
+from evaluation.detector import Detection, PixelBox
+from evaluation.metrics import average_precision, feature_success, found_share, mean, share, unparsable
+from evaluation.picture_score import InstanceScore, PictureScore
+
+A, B = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0)
+
+
+def boxes(name: str, wanted: list[tuple[PixelBox, int]], found: list[tuple[PixelBox, float, int]]) -> PictureScore:
+    """Wanted boxes with their phrases; detections with scores and phrases."""
+    instances = tuple(InstanceScore(box, str(phrase), phrase, None, 0.0, {}) for box, phrase in wanted)
+    return PictureScore(name, "", (400, 400), tuple(Detection(*each) for each in found), instances)
+
+
+def narrowed(iou: float) -> PixelBox:
+    return 0.0, 0.0, 100.0, 100 * iou
+
+
+def ap(*scores: PictureScore) -> tuple[float, float]:
+    precision = average_precision(scores)
+    return precision.ap.value, precision.ap50.value
+
+
+# Average precision, with COCO's 101 points of recall
+
+
+def test_what_is_found_exactly_is_one_and_what_is_not_found_is_none() -> None:
+    assert ap(boxes("p", [(A, 0), (B, 1)], [(A, 0.9, 0), (B, 0.8, 1)])) == pytest.approx((1, 1))
+    assert ap(boxes("p", [(A, 0)], [])) == (0, 0)
+
+
+def test_a_box_of_iou_072_counts_at_five_of_ten_thresholds() -> None:
+    assert ap(boxes("p", [(A, 0)], [(narrowed(0.72), 0.9, 0)])) == pytest.approx((0.5, 1))
+
+
+def test_right_wrong_right_over_two_pictures() -> None:
+    """Precision 1 up to recall 1/2, so at 51 points; then 2/3, so at 50. Above IoU 0.6 only the first one is right."""
+    first = boxes("p", [(A, 0)], [(A, 0.9, 0), (B, 0.8, 0)])
+    second = boxes("q", [(A, 0)], [(narrowed(0.62), 0.7, 0)])
+    ap50, above = (51 + 50 * 2 / 3) / 101, 51 / 101
+    assert ap(first, second) == pytest.approx(((3 * ap50 + 7 * above) / 10, ap50))
+
+
+def test_a_phrase_is_answered_by_its_own_detections_only() -> None:
+    assert ap(boxes("p", [(A, 0), (B, 1)], [(A, 0.9, 1), (B, 0.8, 0)])) == (0, 0)
+
+
+def test_a_second_detection_of_one_instance_is_wrong() -> None:
+    """Ranked before the other instance: precision 1, 1/2, 2/3, whose envelope is 1 at 51 points and 2/3 at 50."""
+    found = [(A, 0.9, 0), (A, 0.8, 0), (B, 0.7, 0)]
+    assert ap(boxes("p", [(A, 0), (B, 0)], found))[1] == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
+def test_all_detections_are_ranked_together() -> None:
+    """A wrong detection counts the more the higher its score is, in whatever picture it is."""
+    right = boxes("p", [(A, 0)], [(A, 0.5, 0)])
+    assert ap(boxes("q", [], [(B, 0.9, 0)]), right) == pytest.approx((1 / 2, 1 / 2))
+    wrong_first, wrong_last = (boxes("q", [(A, 0)], [(B, score, 0)]) for score in (0.9, 0.1))
+    assert ap(right, wrong_first)[1] == pytest.approx(51 / 2 / 101) and ap(right, wrong_last)[1] == pytest.approx(51 / 101)
+
+
+def test_the_interval_of_a_perfect_detector_is_a_point() -> None:
+    scores = [boxes(str(number), [(A, 0), (B, 1)], [(A, 0.9, 0), (B, 0.8, 1)]) for number in range(4)]
+    assert average_precision(scores).ap.interval == pytest.approx((1, 1))
+
+
+def test_the_interval_covers_the_value_and_stays_the_same() -> None:
+    scores = [boxes(str(number), [(A, 0)], [(A, 0.9, 0)] if number % 2 else []) for number in range(20)]
+    first = average_precision(scores)
+    low, high = first.ap50.interval
+    assert 0 < low < first.ap50.value < high < 1 and first == average_precision(scores)
+    assert first.ap50.value == pytest.approx(51 / 101)
+
+
+# Success
+
+
+def test_success_is_over_instances() -> None:
+    scores = [picture_score("p", instance(True), instance(False), instance(None), instance(found=False)), picture_score("q", instance())]
+    assert feature_success(scores, "v").value == 2 / 5 and found_share(scores).value == 4 / 5 and unparsable(scores, "v") == 1
+
+
+def test_a_verifier_that_was_not_asked_has_no_success() -> None:
+    assert feature_success([picture_score("p", instance())], "w").value == 0 and unparsable([picture_score("p", instance())], "w") == 0
+
+
+def test_intervals_are_those_of_pictures() -> None:
+    """Ten alike instances in one picture tell no more than one: the standard error is that of the pictures."""
+    rng = np.random.Generator(np.random.PCG64(3))
+    hits = rng.random(200) < 0.4
+    low, high = share(10 * hits, np.full(200, 10)).interval
+    value = hits.mean()
+    error = 1.96 * np.sqrt(value * (1 - value) / 200)
+    assert (low, high) == pytest.approx((value - error, value + error), abs=0.01)
+    assert share(hits, np.ones(200)).interval == (low, high) == share(hits, np.ones(200)).interval
+
+
+def test_pictures_without_instances_are_no_harm_but_none_at_all_are() -> None:
+    assert share([1, 0], [1, 0]).value == 1
+    with pytest.raises(ValueError, match="no instances to score"):
+        share([0, 0], [0, 0])
+    with pytest.raises(ValueError, match="no instances to score"):
+        average_precision([replace(picture_score("p"), detections=())])
+
+
+def test_means() -> None:
+    assert mean([1.0, 2.0, 6.0]).value == 3 and mean([2.0, 2.0]).interval == (2, 2)

@@ -1,0 +1,203 @@
+"""The whole scorer as people run it, on drawings of the small world: alone, killed, in two processes."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scored
+from loopback import Answer, VisionServer, completion
+from PIL import Image
+from scenes import WORLD, write_drawings
+from tiny_clip import save_clip
+
+from evaluation import fid
+from evaluation.__main__ import main
+from evaluation.benchmark import read_benchmark
+from evaluation.builder import build_drawn
+from evaluation.clip_score import ClipScore
+from evaluation.files import digest_of
+from evaluation.score_command import load_detector, load_verifier
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = 6
+SHAPES = ["--detector", "shapes", "--verifier", "shapes"]
+ENVIRONMENT = {
+    **os.environ,
+    "ACCELERATE_USE_CPU": "true",
+    "CUDA_VISIBLE_DEVICES": "",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join(map(str, (ROOT, Path(__file__).parent))),
+}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark, and in ``altered`` pictures of which some are wrong."""
+    folder = tmp_path_factory.mktemp("shapes")
+    build_drawn(folder, WORLD, COUNT)
+    write_drawings(folder / "altered", COUNT, 0.4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of them."""
+    output = tmp_path_factory.mktemp("whole")
+    done = run([sys.executable, "-m", "evaluation", *command(shapes, output)])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (output / "table.md").read_text()
+    return output
+
+
+def command(shapes: Path, output: Path, pictures: str = "altered") -> list[str]:
+    return ["score", str(shapes), str(shapes / pictures), str(output), *SHAPES]
+
+
+def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_it_writes_all_that_it_promises(whole: Path) -> None:
+    names = {"scoring.json", "scores.json", "table.md", "instances.csv", "successes.png", "failures.png"}
+    assert files(whole).keys() == names | {f"pictures/{number:05d}.json" for number in range(COUNT)}
+    scores = json.loads((whole / "scores.json").read_text())
+    instances = (whole / "instances.csv").read_text().splitlines()[1:]
+    yes = sum(line.endswith(",yes") for line in instances)
+    assert scores["instances"] == len(instances) and scores["success"] == pytest.approx(yes / len(instances)) and 0 < yes < len(instances)
+    assert scores["name"] == "altered" and scores["detector"] == "shapes" and scores["verifiers"] == ["shapes"]
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(shapes: Path, whole: Path, tmp_path: Path) -> None:
+    words = command(shapes, tmp_path)
+    done = run([sys.executable, scored.__file__, "3", *words])
+    assert done.returncode == -signal.SIGKILL and len(list((tmp_path / "pictures").iterdir())) == 3
+    assert not (tmp_path / "table.md").exists()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "pictures").iterdir()}
+    done = run([sys.executable, scored.__file__, str(COUNT - 3), *words])  # killed, if it judged more than is left
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path) == files(whole)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_two_processes_make_the_same_files_as_one(shapes: Path, whole: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = run([*launch, "-m", "evaluation", *command(shapes, tmp_path)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert files(tmp_path) == files(whole)
+    assert done.stdout.count("IFAdapter (published)") == 1 and f"{COUNT // 2}/{COUNT // 2}" in done.stderr  # half of the pictures, one bar
+
+
+def test_real_drawings_beat_altered_ones(shapes: Path, whole: Path, tmp_path: Path) -> None:
+    assert main(command(shapes, tmp_path, "real")) == 0
+    real, altered = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))
+    assert real["success"] > 0.9 > altered["success"] and real["ap50"]["value"] > altered["ap50"]["value"]
+    assert real["benchmark"] == altered["benchmark"]
+
+
+def test_scores_of_other_settings_are_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "scoring.json").write_text(json.dumps({"benchmark": "another", "detector": "shapes", "verifiers": ["shapes"]}))
+    assert main(command(shapes, tmp_path)) == 2
+    assert "holds scores of other settings: benchmark was 'another'" in capsys.readouterr().err
+
+
+def test_missing_pictures_are_an_error(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(shapes), str(tmp_path), str(tmp_path / "out"), *SHAPES]) == 2
+    error = capsys.readouterr().err
+    assert f"{COUNT} of {COUNT} pictures are not in {tmp_path}: 00000.png, 00001.png, 00002.png .." in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_changed_pictures_are_judged_again(shapes: Path, tmp_path: Path) -> None:
+    pictures = write_drawings(tmp_path / "pictures", COUNT, 1.0)
+    words = ["score", str(shapes), str(pictures), str(tmp_path / "out"), *SHAPES]
+    assert main(words) == 0
+    before = json.loads((tmp_path / "out" / "scores.json").read_text())["success"]
+    write_drawings(pictures, COUNT, 0.0)
+    assert main(words) == 0
+    assert before == 0 and json.loads((tmp_path / "out" / "scores.json").read_text())["success"] > 0.9
+
+
+def test_the_fid_is_to_the_real_pictures(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def distance(made: list[Path], real: list[Path], device: str) -> float:
+        asked.append((made, real))
+        return 12.34
+
+    monkeypatch.setattr("evaluation.score_command.frechet_inception_distance", distance)
+    assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 0
+    ((made, real),) = asked
+    assert [path.name for path in made] == [path.name for path in real] and real == fid.real_pictures(shapes / "real")
+    assert digest_of(*made) != digest_of(*real) and " 12.3 |" in capsys.readouterr().out
+
+
+def test_a_folder_without_real_pictures_is_told_before_anything_is_judged(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(shapes, tmp_path / "out"), "--real", str(tmp_path)]) == 2
+    assert "has 0 pictures" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_server_judges_beside_a_program(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says yes, no, and what is neither; its server errors once."""
+
+    class Judge(VisionServer):
+        def respond(self, method: str, path: str, content: Any) -> Answer | None:
+            answer = super().respond(method, path, content)
+            answers = ("Yes.", "no", "Yes, it is a circle", "**No**")
+            return completion(answers[len(self.requests) % len(answers)]) if answer is not None and answer.status == 200 else answer
+
+    monkeypatch.setattr("evaluation.vision_language.FIRST_WAIT_S", 0.0)
+    judge = Judge(faults=[None, None, Answer(b"busy", 503)])
+    words = [*command(shapes, tmp_path, "real"), "--verifier", f"judge@{judge.url}"]
+    try:
+        assert main(words) == 0
+        asked = len(judge.requests)
+        assert main(words) == 0 and len(judge.requests) == asked  # all is kept
+    finally:
+        judge.stop()
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "instances.csv").read_text())))
+    counts = Counter(row["judge"] for row in rows)
+    assert counts["yes"] and counts["no"] and counts["unparsable"] == scores["ifs"]["judge"]["unparsable"] > 0
+    assert scores["ifs"]["judge"]["value"] == pytest.approx(counts["yes"] / len(rows)) and scores["verifiers"] == ["shapes", "judge"]
+    assert asked == len(rows) + 1 and f"judge: {counts['unparsable']} answers" in (tmp_path / "table.md").read_text()
+    question = judge.requests[0][1]["messages"][0]["content"][1]["text"]
+    assert rows[0]["description"] in question and "{" not in question
+
+
+def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) -> None:
+    clip = str(save_clip(tmp_path / "clip"))
+    assert main([*command(shapes, tmp_path / "out"), "--clip", clip]) == 0
+    numbers = json.loads((tmp_path / "out" / "scores.json").read_text())["clip"]
+    entries = read_benchmark(shapes).entries
+    pairs = [(Image.open(shapes / "altered" / f"{entry.name}.png"), entry.layout.caption) for entry in entries]
+    assert numbers["value"] == pytest.approx(np.mean(ClipScore(clip).scores(pairs))) and numbers["model"] == clip
+    assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
+
+
+def test_options_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="--threshold cannot be used"):
+        load_detector(argparse.Namespace(detector="shapes", threshold=0.3), "cpu")
+    with pytest.raises(ValueError, match="expected an address behind the @, as model@http"):
+        load_verifier("model@somewhere", "cpu")

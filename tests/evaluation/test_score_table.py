@@ -1,0 +1,109 @@
+"""The table, the rows of the instances and the sheets say what the scores say."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scenes import instance, picture_score
+
+from evaluation.gallery import FOUND_COLOUR, MOST, TILE_PX, is_success, spread, write_gallery
+from evaluation.metrics import Estimate
+from evaluation.score_table import PUBLISHED, Whole, instances_csv, summarize, table
+
+SETTINGS = {"benchmark": "abcdef0123456789", "detector": "dino", "verifiers": ["v", "w|x"]}
+SCORES = [picture_score("p", instance(True), instance(False)), picture_score("q", instance(None), instance(found=False))]
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """Of a Markdown table, by its titles."""
+    lines = [line.replace("\\|", "¦").strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+def summary(whole: Whole | None = None) -> dict:
+    return summarize("ours", SETTINGS, SCORES, SETTINGS["verifiers"], whole or Whole())
+
+
+def test_our_row_stands_above_the_published_ones() -> None:
+    ours, *published = rows(table(summary()))
+    assert ours["method"] == "ours" and ours["IFS v"].startswith("25.0 (") and ours["IFS w¦x"].startswith("0.0 (")
+    assert ours["found"].startswith("75.0 (") and ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
+    assert len(published) == len(PUBLISHED) and all(row["method"].endswith("(published)") for row in published)
+    adapter = next(row for row in published if row["method"] == "IFAdapter (published)")
+    expected = {"QwenVL": "79.7", "InternVL": "68.6", "CogVL": "61.0"}
+    assert {name: adapter[f"IFS {name} (published)"] for name in expected} == expected
+    assert (adapter["AP"], adapter["CLIP"], adapter["FID"], adapter["IFS v"]) == ("49.0", "25.1", "22.0", "-")
+
+
+def test_unparsable_answers_are_shown() -> None:
+    text = table(summary())
+    assert "v: 1 answers were neither yes nor no" in text and "w|x: 0 answers" in text
+    assert summary()["ifs"]["v"]["unparsable"] == 1
+
+
+def test_the_first_verifier_is_the_success() -> None:
+    numbers = summary()
+    assert numbers["success"] == numbers["ifs"]["v"]["value"] == 0.25 and numbers["interval"] == numbers["ifs"]["v"]["interval"]
+    assert numbers["pictures"] == 2 and numbers["instances"] == 4 and "clip" not in numbers and "fid" not in numbers
+
+
+def test_what_concerns_all_pictures_is_there_when_it_was_asked_for() -> None:
+    numbers = summary(Whole(Estimate(25.12, (24.0, 26.0)), "some/clip", 22.04, 5000))
+    ours = rows(table(numbers))[0]
+    assert ours["CLIP"] == "25.1 (24.0 .. 26.0)" and ours["FID"] == "22.0" and "FID to 5000 real pictures" in table(numbers)
+    assert numbers["clip"]["model"] == "some/clip" and numbers["fid"] == {"value": 22.04, "real_pictures": 5000}
+
+
+def test_every_instance_has_a_row() -> None:
+    found = list(csv.DictReader(io.StringIO(instances_csv(SCORES, ["v", "w"]))))
+    assert [(row["picture"], row["number"], row["found"], row["v"], row["w"]) for row in found] == [
+        ("p", "1", "yes", "yes", ""),
+        ("p", "2", "yes", "no", ""),
+        ("q", "1", "yes", "unparsable", ""),
+        ("q", "2", "no", "", ""),
+    ]
+    assert found[0]["box"] == found[0]["detection"] == "10.0 10.0 50.0 50.0" and found[0]["iou"] == "1.0000"
+    assert found[3]["detection"] == found[3]["iou"] == found[3]["score"] == ""
+
+
+def test_descriptions_with_commas_and_lines_stay_in_their_cells() -> None:
+    words = 'a "red",\nlarge cat'
+    (row,) = csv.DictReader(io.StringIO(instances_csv([picture_score("p", instance(description=words))], ["v"])))
+    assert row["description"] == words
+
+
+def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
+    for number, name in enumerate("pq"):
+        Image.new("RGB", (100, 50), (0, 0, 200 + number)).save(tmp_path / f"{name}.png")
+    write_gallery(SCORES, tmp_path, tmp_path / "out")
+    right, wrong = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("successes", "failures"))
+    assert right.shape[1] == TILE_PX and wrong.shape[1] > 3 * TILE_PX  # one and three tiles
+    white_line = (right[: TILE_PX // 2] == 255).all(-1)
+    assert white_line[:, round(0.1 * TILE_PX)].sum() > 50  # the wanted box's left side, from 10 of 100 pixels
+    assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(-1).sum() > 100  # the detection, beside it though it is the same box
+    assert (right[TILE_PX:] < 128).all(-1).any()  # words
+
+
+def test_a_sheet_without_instances_is_removed(tmp_path: Path) -> None:
+    Image.new("RGB", (100, 100)).save(tmp_path / "p.png")
+    write_gallery([picture_score("p", instance(False))], tmp_path, tmp_path)
+    assert (tmp_path / "failures.png").exists() and not (tmp_path / "successes.png").exists()
+    write_gallery([picture_score("p", instance(True))], tmp_path, tmp_path)
+    assert (tmp_path / "successes.png").exists() and not (tmp_path / "failures.png").exists()
+
+
+def test_a_sheet_is_spread_over_all_pictures() -> None:
+    scores = [picture_score(str(number), instance(description=str(number))) for number in range(100)]
+    shown = spread([(score, score.instances[0]) for score in scores])
+    numbers = [int(one.description) for _, one in shown]
+    assert len(numbers) == MOST and numbers[0] == 0 and numbers[-1] > 90 and numbers == sorted(set(numbers))
+
+
+def test_all_verifiers_must_agree_on_a_success() -> None:
+    both = instance()
+    both.verdicts["w"] = None
+    assert is_success(instance()) and not is_success(both) and not is_success(instance(found=False))

@@ -22,7 +22,6 @@ PAGE = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 LINES = [shlex.split(line) for _, block in BLOCKS for line in block.splitlines() if line.startswith("python -m evaluation ")]
 SWEEPS = sorted((ROOT / "evaluation" / "sweeps").glob("*.yaml"))
-HAS_WEIGHTS = (ROOT / "demo" / "ifadapter.safetensors").exists()
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -73,7 +72,6 @@ def test_the_small_worlds_drawings_are_scored_as_written(tmp_path: Path, monkeyp
     assert (tmp_path / "runs/evaluation/scores/shapes_real/table.md").exists()
 
 
-@pytest.mark.skipif(not HAS_WEIGHTS, reason="demo/ holds no weights yet")
 def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").symlink_to(ROOT / "demo", target_is_directory=True)

@@ -50,7 +50,6 @@ WEIGHTS = (
     "ifadapter.safetensors",
 )
 
-pytestmark = pytest.mark.skipif(not (DEMO / "ifadapter.safetensors").exists(), reason="demo/ holds no weights yet")
 
 
 class Demo(NamedTuple):

@@ -18,14 +18,12 @@ LAYOUT = {
         {"x": 0.5, "y": 0.5, "w": 0.4, "h": 0.4, "caption": "a ginger cat"},
     ],
 }
-has_weights = pytest.mark.skipif(not (ROOT / "demo" / "ifadapter.safetensors").exists(), reason="demo/ holds no weights yet")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "demo", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@has_weights
 def test_a_layout_of_ones_own_gives_pictures_and_a_table(tmp_path: Path) -> None:
     layout = tmp_path / "mine.json"
     layout.write_text(json.dumps(LAYOUT))

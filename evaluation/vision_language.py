@@ -93,7 +93,8 @@ class Endpoint:
                 return self._complete(body)
             except _PassingError as error:
                 if attempt == ATTEMPTS:
-                    raise AnswerError(
+                    kind = NothingSaidError if isinstance(error, _EmptyError) else AnswerError
+                    raise kind(
                         f"{self._url} gave no answer in {ATTEMPTS} attempts; the last time: {error}. Check the server; the same command "
                         "goes on from here."
                     ) from error
@@ -112,11 +113,11 @@ class Endpoint:
         if status != 200:
             raise AnswerError(f"{self._url} refused the request for the model {self.name} ({status}): {shown[:500]}")
         try:
-            text = json.loads(answer)["choices"][0]["message"]["content"].strip()
+            text = (json.loads(answer)["choices"][0]["message"]["content"] or "").strip()
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _PassingError(f"no completion but {shown[:200]!r}") from error
         if not text:
-            raise _PassingError("an empty answer")
+            raise _EmptyError("an empty answer")
         return str(text)
 
     def _post(self, body: dict[str, Any]) -> tuple[int, bytes]:
@@ -133,3 +134,7 @@ class Endpoint:
 
 class _PassingError(Exception):
     """Something that may be better the next time."""
+
+
+class _EmptyError(_PassingError):
+    """The server works, and the model said nothing."""

@@ -19,7 +19,7 @@ from evaluation.__main__ import main
 from evaluation.benchmark import read_benchmark
 from evaluation.builder import CocoBuilder, cut
 from evaluation.coco import Draft, Selection, choose, read_annotations
-from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint
+from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint, NothingSaidError
 from ifadapter_core.layout import Box
 from training.config import load_config
 from training.drawing import draw
@@ -117,6 +117,13 @@ def test_faults_that_pass_change_nothing(coco: Path, tmp_path: Path, serve: Serv
     assert files(tmp_path / "calm") == files(tmp_path / "stormy")
     assert waits == [1, 2, 4, 8, 1, 2, 4, 8, 1, 2]
     assert len(server.requests) == COUNT * 4 + len(PASSING)
+
+
+@pytest.mark.parametrize("text", ["", " \n", None])
+def test_a_model_that_says_nothing_is_told_from_a_server_that_is_lost(serve: Serve, text: Any) -> None:
+    server = serve(faults=[completion(text)] * ATTEMPTS)
+    with pytest.raises(NothingSaidError, match="the last time: an empty answer"):
+        Endpoint(server.url, "tiny-vl", wait=[].append).ask(Image.new("RGB", (4, 4)), "What is this?")
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, TRICKLE], ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"])

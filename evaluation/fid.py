@@ -39,7 +39,7 @@ def frechet_inception_distance(
     if few < ENOUGH:
         logging.warning("The FID of %d pictures to %d real ones is not reliable; take at least %d of each.", len(made), len(real), ENOUGH)
     device = "cpu" if device.startswith("mps") else device  # Apple's GPUs know no float64
-    metric = FrechetInceptionDistance(extractor).to(device)
+    metric = FrechetInceptionDistance(extractor, sync_on_compute=False).to(device)  # one process asks; the others may be gone
     for paths, are_real in ((real, True), (made, False)):
         for path in paths:
             with Image.open(path) as picture:

@@ -28,7 +28,8 @@ class GroundingDino:
 
     @torch.no_grad()
     def _find(self, picture: Image.Image, phrase: str, number: int) -> list[Detection]:
-        inputs = self._processor(images=picture, text=asked(phrase), return_tensors="pt").to(self._model.device)
+        longest = {"truncation": True, "max_length": self._model.config.max_text_len}  # tokens that the model has room for
+        inputs = self._processor(images=picture, text=asked(phrase), return_tensors="pt", **longest).to(self._model.device)
         (found,) = self._processor.post_process_grounded_object_detection(
             self._model(**inputs), inputs["input_ids"], threshold=self._threshold, target_sizes=[(picture.height, picture.width)]
         )
@@ -37,5 +38,6 @@ class GroundingDino:
 
 
 def asked(phrase: str) -> str:
-    """As the model wants it: small letters and one full stop, at the end, since each part between stops is a thing of its own."""
-    return f"{phrase.lower().replace('.', ',').strip(' ,')}."
+    """As the model wants it: small letters and one full stop, at the end, since each part between stops or question marks is a thing
+    of its own."""
+    return f"{phrase.lower().replace('.', ',').replace('?', ',').strip(' ,')}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import time
@@ -79,6 +80,7 @@ class Endpoint:
         self.name = name
         self._url = f"{url.rstrip('/')}/chat/completions"
         key = os.environ.get(KEY_VARIABLE)
+        self._timeout_s = timeout_s
         self._client = httpx.Client(timeout=timeout_s, headers={"Authorization": f"Bearer {key}"} if key else {})
         self._wait = wait
 
@@ -91,7 +93,8 @@ class Endpoint:
                 return self._complete(body)
             except _PassingError as error:
                 if attempt == ATTEMPTS:
-                    raise AnswerError(
+                    kind = NothingSaidError if isinstance(error, _EmptyError) else AnswerError
+                    raise kind(
                         f"{self._url} gave no answer in {ATTEMPTS} attempts; the last time: {error}. Check the server; the same command "
                         "goes on from here."
                     ) from error
@@ -101,21 +104,37 @@ class Endpoint:
 
     def _complete(self, body: dict[str, Any]) -> str:
         try:
-            answer = self._client.post(self._url, json=body)
+            status, answer = self._post(body)
         except httpx.TransportError as error:
             raise _PassingError(f"{type(error).__name__} ({error})") from error
-        if answer.status_code == 429 or answer.status_code >= 500:
-            raise _PassingError(f"status {answer.status_code}")
-        if answer.status_code != 200:
-            raise AnswerError(f"{self._url} refused the request for the model {self.name} ({answer.status_code}): {answer.text[:500]}")
+        shown = answer.decode("utf-8", "replace")
+        if status == 429 or status >= 500:
+            raise _PassingError(f"status {status}")
+        if status != 200:
+            raise AnswerError(f"{self._url} refused the request for the model {self.name} ({status}): {shown[:500]}")
         try:
-            text = answer.json()["choices"][0]["message"]["content"].strip()
+            text = (json.loads(answer)["choices"][0]["message"]["content"] or "").strip()
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _PassingError(f"no completion but {answer.text[:200]!r}") from error
+            raise _PassingError(f"no completion but {shown[:200]!r}") from error
         if not text:
-            raise _PassingError("an empty answer")
+            raise _EmptyError("an empty answer")
         return str(text)
+
+    def _post(self, body: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and body. The time-out is for all of it: httpx's own is for each part, and a server may trickle for ever."""
+        deadline = time.monotonic() + self._timeout_s
+        answer = bytearray()
+        with self._client.stream("POST", self._url, json=body) as response:
+            for part in response.iter_bytes():
+                answer += part
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"not all of the answer came in {self._timeout_s:g} s")
+        return response.status_code, bytes(answer)
 
 
 class _PassingError(Exception):
     """Something that may be better the next time."""
+
+
+class _EmptyError(_PassingError):
+    """The server works, and the model said nothing."""

@@ -19,6 +19,9 @@ class Answer(NamedTuple):
     status: int = 200
 
 
+TRICKLE = Answer(b"", -1)  # never comes to its end
+
+
 def of_json(content: Any, status: int = 200) -> Answer:
     return Answer(json.dumps(content).encode(), status)
 
@@ -43,12 +46,22 @@ class Loopback:
                     self.close_connection = True
                     return
                 try:
+                    if answer == TRICKLE:
+                        self._trickle()
                     self.send_response(answer.status)
                     self.send_header("Content-Length", str(len(answer.body)))
                     self.end_headers()
                     self.wfile.write(answer.body)
                 except OSError:  # the client went away
                     pass
+
+            def _trickle(self) -> None:
+                """A body that does not end, a byte at a time."""
+                self.send_response(200)
+                self.end_headers()
+                while not outer.stopping.wait(0.02):
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
 
             def log_message(self, *_: Any) -> None:
                 pass

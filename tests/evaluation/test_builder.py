@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loopback import Answer, Loopback, VisionServer, completion, of_json
+from loopback import TRICKLE, Answer, Loopback, VisionServer, completion, of_json
 from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import read_benchmark
 from evaluation.builder import CocoBuilder, cut
 from evaluation.coco import Draft, Selection, choose, read_annotations
-from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint
+from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint, NothingSaidError
 from ifadapter_core.layout import Box
 from training.config import load_config
 from training.drawing import draw
@@ -106,7 +106,7 @@ def test_two_people_build_the_same_benchmark(coco: Path, tmp_path: Path, serve: 
 
 
 FAULTS = ["hang", "break", Answer(b"<html>", 500), Answer(b"not json"), of_json({"choices": []}), of_json({"error": "busy"}, 429)]
-PASSING = [*FAULTS[:5], of_json([]), *FAULTS[5:], completion(""), completion(None), Answer(b"", 503)]
+PASSING = [*FAULTS[:5], of_json([]), *FAULTS[5:], completion(""), completion(None), TRICKLE]
 
 
 def test_faults_that_pass_change_nothing(coco: Path, tmp_path: Path, serve: Serve) -> None:
@@ -119,7 +119,14 @@ def test_faults_that_pass_change_nothing(coco: Path, tmp_path: Path, serve: Serv
     assert len(server.requests) == COUNT * 4 + len(PASSING)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=["time-out", "broken", "500", "garbage", "no choices", "429"])
+@pytest.mark.parametrize("text", ["", " \n", None])
+def test_a_model_that_says_nothing_is_told_from_a_server_that_is_lost(serve: Serve, text: Any) -> None:
+    server = serve(faults=[completion(text)] * ATTEMPTS)
+    with pytest.raises(NothingSaidError, match="the last time: an empty answer"):
+        Endpoint(server.url, "tiny-vl", wait=[].append).ask(Image.new("RGB", (4, 4)), "What is this?")
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, TRICKLE], ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"])
 def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(coco: Path, tmp_path: Path, serve: Serve, fault: Any) -> None:
     first = serve(faults=[None] * 5 + [fault] * ATTEMPTS)
     with pytest.raises(AnswerError, match=rf"gave no answer in {ATTEMPTS} attempts; the last time: .*goes on from here"):

@@ -74,5 +74,14 @@ def test_what_is_below_the_threshold_is_not_found(folder: Path) -> None:
     assert sorted(detection.score for detection in kept) == every[10:]
 
 
+def test_what_is_too_long_is_cut(folder: Path) -> None:
+    """The model has room for 32 tokens."""
+    detector = GroundingDino(str(folder), threshold=0.0)
+    long, longer = ("a green sofa with white stripes " * times for times in (10, 20))
+    assert len(detector.detect(PICTURE, [long])) == 20
+    assert detector.detect(PICTURE, [long]) == detector.detect(PICTURE, [longer])
+
+
 def test_a_phrase_is_one_thing_for_the_model() -> None:
+    assert asked("a lamp? a sofa?") == "a lamp, a sofa."
     assert asked("A Green sofa. With white stripes.") == "a green sofa, with white stripes."

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from scenes import instance, picture_score
 
 from evaluation.detector import Detection, PixelBox
@@ -66,6 +69,55 @@ def test_all_detections_are_ranked_together() -> None:
     assert ap(boxes("q", [], [(B, 0.9, 0)]), right) == pytest.approx((1 / 2, 1 / 2))
     wrong_first, wrong_last = (boxes("q", [(A, 0)], [(B, score, 0)]) for score in (0.9, 0.1))
     assert ap(right, wrong_first)[1] == pytest.approx(51 / 2 / 101) and ap(right, wrong_last)[1] == pytest.approx(51 / 101)
+
+
+def made_up(seed: int, pictures: int = 12) -> list[PictureScore]:
+    """Boxes with jittered, missing and invented detections; some scores are equal."""
+    randomness = np.random.default_rng(seed)
+    scores = []
+    for number in range(pictures):
+        corners = randomness.uniform(0, 400, (randomness.integers(0, 5), 2))
+        sides = randomness.uniform(40, 200, corners.shape)
+        wanted = [((x, y, x + w, y + h), int(randomness.integers(2))) for (x, y), (w, h) in zip(corners, sides, strict=True)]
+        found: list[tuple[PixelBox, float, int]] = [((0, 0, 90, 90), round(randomness.random(), 1), 0)]
+        for (x0, y0, x1, y1), phrase in wanted * 2:
+            if randomness.random() < 0.6:
+                a, b, c, d = randomness.normal(0, 12, 4)
+                found.append(((x0 + a, y0 + b, x1 + c, y1 + d), round(randomness.uniform(0.2, 1), 1), phrase))
+        scores.append(boxes(str(number), wanted, found))
+    return scores
+
+
+def by_pycocotools(scores: list[PictureScore]) -> tuple[float, float]:
+    """AP and AP50 in its own way: results that it loads, numbers that it summarizes."""
+
+    def entry(picture: int, one: InstanceScore | Detection) -> dict[str, Any]:
+        x0, y0, x1, y1 = one.box
+        size = (x1 - x0, y1 - y0)
+        return {"image_id": 2 * picture + one.phrase, "category_id": 1, "bbox": [x0, y0, *size], "area": size[0] * size[1], "iscrowd": 0}
+
+    truths = [entry(number, one) for number, score in enumerate(scores) for one in score.instances]
+    results = [{**entry(number, one), "score": one.score} for number, score in enumerate(scores) for one in score.detections]
+    truth = COCO()
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": number} for number in range(2 * len(scores))],
+        "categories": [{"id": 1}],
+        "annotations": [{**one, "id": number} for number, one in enumerate(truths, 1)],
+    }
+    truth.createIndex()
+    evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats[0], evaluation.stats[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_what_pycocotools_says(seed: int) -> None:
+    scores = made_up(seed)
+    assert ap(*scores) == pytest.approx(by_pycocotools(scores), abs=1e-12)
+    assert 0.1 < ap(*scores)[0] < ap(*scores)[1] < 0.95
 
 
 def test_the_interval_of_a_perfect_detector_is_a_point() -> None:

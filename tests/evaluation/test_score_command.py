@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scored
+import scored_by_red
 from loopback import Answer, VisionServer, completion
 from PIL import Image
 from scenes import WORLD, write_drawings
@@ -41,6 +42,9 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONPATH": os.pathsep.join(map(str, (ROOT, Path(__file__).parent))),
 }
+
+LAUNCH = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", "2"]
+LAUNCH += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +101,25 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(shapes: Path, whole: 
 
 
 def test_two_processes_make_the_same_files_as_one(shapes: Path, whole: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    done = run([*launch, "-m", "evaluation", *command(shapes, tmp_path)])
+    done = run([*LAUNCH, "-m", "evaluation", *command(shapes, tmp_path)])
     assert done.returncode == 0, done.stderr[-3000:]
     assert files(tmp_path) == files(whole)
     assert done.stdout.count("IFAdapter (published)") == 1 and f"{COUNT // 2}/{COUNT // 2}" in done.stderr  # half of the pictures, one bar
+
+
+def test_two_processes_measure_clip_and_fid_as_one_does(shapes: Path, tmp_path: Path) -> None:
+    """The main process does it alone, when the others have gone."""
+    clip = save_clip(tmp_path / "clip")
+    outputs = {}
+    for name, start in (("one", [sys.executable]), ("two", LAUNCH)):
+        words = command(shapes, tmp_path / name)
+        done = run([*start, scored_by_red.__file__, *words, "--real", str(shapes / "real"), "--clip", str(clip)])
+        assert done.returncode == 0, done.stderr[-3000:]
+        outputs[name] = files(tmp_path / name)
+    one, two = (json.loads(outputs[name].pop("scores.json")) for name in ("one", "two"))
+    assert outputs["two"] == outputs["one"]  # the table too, which rounds
+    for measure in ("fid", "clip"):  # the last digits depend on the threads of a process
+        assert two[measure]["value"] == pytest.approx(one[measure]["value"], rel=1e-5) and two[measure]["value"] > 0
 
 
 def test_real_drawings_beat_altered_ones(shapes: Path, whole: Path, tmp_path: Path) -> None:

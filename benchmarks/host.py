@@ -140,7 +140,7 @@ def measure_setup(ifadapter: Any, clip: Any, repeats: int) -> dict[str, Timing]:
         return lambda: run("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=read)
 
     prompt = {"plain prompt, three times": lambda: [clip.encode_from_tokens_scheduled(clip.tokenize(DESCRIPTION)) for _ in range(3)]}
-    return side_by_side({**prompt, **{f"{count} instances": encode(count) for count in ENCODED}}, repeats, warmups=1)
+    return side_by_side({**prompt, **{f"{count} instances": encode(count) for count in ENCODED}}, repeats)
 
 
 def sampler(model: Any, positive: Any, negative: Any, size: int) -> Callable[[], Tensor]:
@@ -179,7 +179,7 @@ def measure_steps(ifadapter: Any, tokens: dict[int, Any], size: int, repeats: in
         calls[f"IFAdapter, {count} instances"] = sampler(patched, positive, negative, size)
     for node_id in ("ConditioningSetMask", "ConditioningSetAreaPercentage"):
         calls[f"{node_id}, {REGIONS} regions"] = sampler(model, regional(positive, node_id, size), negative, size)
-    return side_by_side(calls, repeats, warmups=1)
+    return side_by_side(calls, repeats)
 
 
 def table(what: str, times: dict[str, Timing]) -> str:
@@ -196,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the adapter costs in ComfyUI, at SDXL's true size.")
     parser.add_argument("--json", type=lambda name: (START / name), help="write all numbers to this file too")
     parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
     comfy.utils.set_progress_bar_enabled(False)
     print(f"import of the pack: {IMPORT_SECONDS:.2f} s")

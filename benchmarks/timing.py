@@ -29,7 +29,7 @@ class Timing:
         return f"{self.median:.1f} ({self.low:.1f} .. {self.high:.1f})"
 
 
-def side_by_side(calls: dict[str, Callable[[], Any]], repeats: int, warmups: int = 2) -> dict[str, Timing]:
+def side_by_side(calls: dict[str, Callable[[], Any]], repeats: int, warmups: int = 1) -> dict[str, Timing]:
     """Time calls in turns, so that a machine that is busy now and then slows all of them."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(warmups + repeats):

@@ -51,7 +51,6 @@ WEIGHTS = (
 )
 
 
-
 class Demo(NamedTuple):
     """The node's outputs."""
 

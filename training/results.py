@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,8 +147,9 @@ Success by the number of instances:
 class Results:
     """All rows of one set of layouts; pictures that were painted are kept in ``folder``, so that a run goes on."""
 
-    def __init__(self, painter: Painter, folder: Path, scenes: Sequence[Scene]) -> None:
+    def __init__(self, painter: Painter, folder: Path, scenes: Sequence[Scene], judges: Executor) -> None:
         self.painter = painter
+        self.judges = judges
         self.folder = folder
         self.scenes = scenes
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,9 +174,8 @@ class Results:
     def rows(self, methods: Sequence[str], reference: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
         rows = {}
         for method in methods:
-            pictures = self.pictures(method)
-            with ProcessPoolExecutor(os.cpu_count()) as pool:
-                judged = list(pool.map(judge_picture, pictures, self.scenes, chunksize=8))
+            judging = self.judges.map(judge_picture, self.pictures(method), self.scenes, chunksize=8)
+            judged = list(tqdm(judging, desc="judging", total=len(self.scenes), unit="picture", dynamic_ncols=True))
             rows[method] = summarize(judged, self.scenes, reference)
         return rows
 
@@ -209,7 +210,6 @@ def main() -> None:
     shapes = load_config(options.config).shapes
     if shapes is None:
         parser.exit(2, f"The config {options.config} has no drawn world.\n")
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the judges, which work side by side
     painter = Painter(options.demo, options.seed, options.steps, options.guidance)
     name = weights_name(options.demo)
     work = options.work / f"{name}_seed{options.seed}_steps{options.steps}_guidance{options.guidance}"
@@ -217,10 +217,12 @@ def main() -> None:
     worlds = {"held_out": (shapes.world, options.layouts), "heavy": (replace(shapes.world, crowding=HEAVY), options.heavy_layouts)}
     options.output.mkdir(parents=True, exist_ok=True)
     sets = {}
-    for label, (world, count) in worlds.items():
-        results = Results(painter, work / label, [scene(world, index) for index in HELD_OUT[:count]])
-        sets[label] = results.rows(options.methods, reference)
-        results.sheet(options.methods, SHEET_ROWS).save(options.output / f"{label}.png")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the judges, which work side by side; read when they start
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as judges:
+        for label, (world, count) in worlds.items():
+            results = Results(painter, work / label, [scene(world, index) for index in HELD_OUT[:count]], judges)
+            sets[label] = results.rows(options.methods, reference)
+            results.sheet(options.methods, SHEET_ROWS).save(options.output / f"{label}.png")
     report = {"steps": options.steps, "guidance": options.guidance, "seed": options.seed, "weights": name, "sets": sets}
     (options.output / "results.json").write_text(json.dumps(report, indent=2) + "\n")
     (options.output / "README.md").write_text(page(report))

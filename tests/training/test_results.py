@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,9 @@ class CountingPainter:
 def test_what_was_painted_is_not_painted_again(tmp_path: Path) -> None:
     scenes = [scene(WORLD, index) for index in range(CHUNK + 3)]
     painter = CountingPainter()
-    pictures = Results(painter, tmp_path, scenes).pictures("full")  # type: ignore[arg-type]
+    pictures = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
     assert painter.asked == [0, CHUNK] and len(pictures) == CHUNK + 3
-    again = Results(painter, tmp_path, scenes).pictures("full")  # type: ignore[arg-type]
+    again = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
     assert painter.asked == [0, CHUNK] and (again == pictures).all()
 
 

@@ -222,7 +222,7 @@ def main() -> None:
         for label, (world, count) in worlds.items():
             results = Results(painter, work / label, [scene(world, index) for index in HELD_OUT[:count]], judges)
             sets[label] = results.rows(options.methods, reference)
-            results.sheet(options.methods, SHEET_ROWS).save(options.output / f"{label}.png")
+            results.sheet(options.methods, SHEET_ROWS).quantize().save(options.output / f"{label}.png")
     report = {"steps": options.steps, "guidance": options.guidance, "seed": options.seed, "weights": name, "sets": sets}
     (options.output / "results.json").write_text(json.dumps(report, indent=2) + "\n")
     (options.output / "README.md").write_text(page(report))

@@ -35,6 +35,10 @@ class Control:
     end_percent: float = 1.0
     front_hides_back: bool = False
 
+    @property
+    def acts_always(self) -> bool:
+        return self.start_percent <= 0 and self.end_percent >= 1
+
     def acts_at(self, timestep: float, timesteps: int) -> bool:
         """timestep: 0 = no noise, timesteps - 1 = pure noise; the bounds are those of ComfyUI's percent_to_sigma."""
         last = timesteps - 1
@@ -106,7 +110,7 @@ def sample_layouts(
     noise, dtype, timesteps = unit_noise(base, layouts, generator), base.unet.dtype, base.scheduler.config["num_train_timesteps"]
 
     def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
-        acting = groups if control.acts_at(timestep[0].item(), timesteps) else ()
+        acting = groups if control.acts_always or control.acts_at(timestep[0].item(), timesteps) else ()
         return adapted(latents.to(dtype), timestep, conditioning, acting)
 
     with torch.autocast(base.device.type, dtype, enabled=dtype != torch.float32):

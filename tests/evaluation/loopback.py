@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +27,7 @@ def of_json(content: Any, status: int = 200) -> Answer:
     return Answer(json.dumps(content).encode(), status)
 
 
-class Loopback:
+class Loopback(ABC):
     """A server whose ``respond(method, path, content)`` gives an Answer, or None to break the connection off."""
 
     def __init__(self) -> None:
@@ -72,8 +73,8 @@ class Loopback:
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
-    def respond(self, method: str, path: str, content: Any) -> Answer | None:
-        raise NotImplementedError
+    @abstractmethod
+    def respond(self, method: str, path: str, content: Any) -> Answer | None: ...
 
     def stop(self) -> None:
         self.stopping.set()

@@ -41,11 +41,6 @@ axes:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.save_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
     layouts = {name: Layout(32, 32, tuple(map(Instance, boxes, tiny_models.TEXTS)), name) for name, boxes in BOXES.items()}

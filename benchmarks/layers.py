@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
+import torch.nn.functional as F
 from timing import Timing, markdown, peak_memory, side_by_side
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ifadapter_core.attention import InstanceCrossAttention, InstanceProjection, attend
+from ifadapter_core.attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
 from ifadapter_core.placement import Placement, place
@@ -42,6 +43,12 @@ class Case(NamedTuple):
     count: int
 
 
+def fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """q (R, S, C), k and v (R, T, C) -> (R, S, C), by torch's own attention."""
+    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
 class CrossAttention(nn.Module):
     """A cross-attention layer of the base model."""
 
@@ -53,7 +60,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, text: Tensor, add: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
         """add: (queries, attention's output) -> that output with more in it."""
         q = self.to_q(x)
-        out = attend(q, self.to_k(text), self.to_v(text), HEADS)
+        out = fused_attention(q, self.to_k(text), self.to_v(text))
         return self.to_out(out if add is None else add(q, out))
 
 
@@ -69,7 +76,7 @@ class Dense(nn.Module):
         slots, height, width = masks.shape
         k, v = self.projection.k_norm(self.projection.to_k_ap(tokens)), self.projection.to_v_ap(tokens)
         q = self.layer.q_norm(q).repeat_interleave(slots, dim=0)
-        features = attend(q, k.flatten(0, 1), v.flatten(0, 1), HEADS).transpose(1, 2).unflatten(2, (height, width))
+        features = fused_attention(q, k.flatten(0, 1), v.flatten(0, 1)).transpose(1, 2).unflatten(2, (height, width))
         features = features.unflatten(0, (-1, slots)) * masks[None, :, None]
         cbam, flat = self.layer.fusion.cbam, features.flatten(0, 1)
         channel = (cbam.channel(flat.amax(dim=(2, 3))) + cbam.channel(flat.mean(dim=(2, 3)))).sigmoid()
@@ -119,7 +126,8 @@ class Bench:
             cells = cell_range(box, height, width)
             mask[cells.rows, cells.columns] = 1
         masks = masks.to(self.device, self.dtype)
-        instances = self.projection(tokens.flatten(0, 1))  # once for each layout
+        projected = self.projection(tokens.flatten(0, 1))
+        instances = KeysValues(self.layer.q_norm.scale(projected.k), projected.v)  # as IFAdapter.keys_values, once for each layout
         placement = place([build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device)
         q, out = self.base.to_q(x), torch.zeros_like(x)
 

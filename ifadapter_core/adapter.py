@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import InstanceCrossAttention, InstanceProjection
+from .attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from .config import IFAdapterConfig
 from .grounding import PositionNet
 from .resampler import Resampler
@@ -81,6 +81,16 @@ class IFAdapter(nn.Module):
             boxes=boxes.detach().to(device="cpu", dtype=torch.float32),
             strengths=(1.0,) * count,
         )
+
+    def keys_values(self, processor: str, tokens: Tensor) -> KeysValues:
+        """Instance tokens (..., N, M, token_width) -> what the layer of this processor reads of them, (..., N, M, C); once for each layout.
+
+        The weight of the layer's query norm goes to the keys: (q * weight) @ k is q @ (k * weight), and there are far fewer keys.
+        """
+        projection: Any = self.projections[processor]
+        layer: Any = self.layers[processor]
+        both = projection(tokens)
+        return KeysValues(layer.q_norm.scale(both.k), both.v)
 
     def no_instances(self) -> InstanceTokens:
         """The tokens of an empty layout, float32 on the CPU."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
@@ -16,38 +15,28 @@ from .fusion import GatedSemanticFusion
 from .norm import HeadRMSNorm, rms_normalize
 from .placement import Band, Placement
 
-# q (R, S, C), k and v (R, T, C), heads, mask (1, 1, T) that is added to the scores, or None -> (R, S, C)
-Attend = Callable[[Tensor, Tensor, Tensor, int, Tensor | None], Tensor]
-VECTOR = 16  # keys; a softmax over a number that does not fill a CPU's vectors takes many times as long
+Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """Multi-head attention, see ``Attend``; a host may pass its own in its place."""
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None]).transpose(1, 2).flatten(2)
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Multi-head attention to few keys, see ``Attend``: the scores are small beside q, and a CPU takes their softmax fastest by columns."""
+    width = q.shape[-1] // heads
+    q = q.unflatten(-1, (heads, width)).permute(0, 2, 3, 1)  # R, heads, width, S
+    k, v = (x.unflatten(-1, (heads, width)).transpose(1, 2) for x in (k / math.sqrt(width), v))
+    weights = (k @ q).softmax(dim=2).transpose(2, 3)
+    return (weights @ v).transpose(1, 2).flatten(2)
 
 
 @dataclass(frozen=True)
 class KeysValues:
-    """Keys (normalised) and values of N instances of M tokens in one layer: each (..., N, M, C)."""
+    """Keys and values of N instances of M tokens in one layer: each (..., N, M, C)."""
 
     k: Tensor
     v: Tensor
 
 
-def fill_vectors(instances: KeysValues) -> tuple[KeysValues, Tensor | None]:
-    """On a CPU: tokens added to (N, M, C) up to a multiple of VECTOR, and the mask (1, 1, M) that hides them."""
-    tokens = instances.k.shape[-2]
-    missing = -tokens % VECTOR
-    if instances.k.device.type != "cpu" or not missing:
-        return instances, None
-    mask = instances.k.new_zeros(1, 1, tokens + missing)
-    mask[..., tokens:] = -math.inf
-    return KeysValues(*(F.pad(x, (0, 0, 0, missing)) for x in (instances.k, instances.v))), mask
-
-
 class InstanceProjection(nn.Module):
-    """Instance tokens -> keys and values of one layer. Needed once for each layout, not during sampling."""
+    """Instance tokens -> normalised keys, and values, of one layer. Needed once for each layout, not during sampling."""
 
     def __init__(self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
         super().__init__()
@@ -76,22 +65,20 @@ class InstanceCrossAttention(nn.Module):
     def forward(self, q: Tensor, instances: KeysValues, placement: Placement, attend: Attend = attend, out: Tensor | None = None) -> Tensor:
         """Add to the output of the layer's text cross attention, before its output projection.
 
-        q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (I, M, C) of all instances
-        of all rows, in the device and dtype of q. placement: where they stand. out (R, h*w, C), contiguous and
-        in the dtype of q: what to add to, changed in place; default: zeros. Returns out.
+        q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (N, M, C) by
+        ``IFAdapter.keys_values``, on the device and in the dtype of q. placement: where they stand. out (R, h*w, C), contiguous
+        and in the dtype of q: what to add to, changed in place; default: zeros. Returns out.
         """
         if out is None:
             out = q.new_zeros(q.shape)
         if placement.bands:
-            # q * weight @ k is q @ k * weight, and there are far fewer keys than queries
-            instances, mask = fill_vectors(KeysValues(self.q_norm.scale(instances.k), instances.v))
-            features = [self._features(q, instances, band, attend, mask) for band in placement.bands]
+            features = (self._features(q, instances, band, attend) for band in placement.bands)
             self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh(), out)
         return out
 
-    def _features(self, q: Tensor, instances: KeysValues, band: Band, attend: Attend, mask: Tensor | None) -> Tensor:
+    def _features(self, q: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
         """q (R, h*w, C) -> (E, A, C), zero on padding."""
-        cells = q.flatten(0, 1).index_select(0, band.places).unflatten(0, band.cells.shape)
+        cells = q.flatten(0, 1).index_select(0, band.places).unflatten(0, band.inside.shape)
         cells = rms_normalize(cells.unflatten(-1, (self.heads, -1))).flatten(-2)
-        features = attend(cells, instances.k[band.instances], instances.v[band.instances], self.heads, mask)
+        features = attend(cells, instances.k[band.sources], instances.v[band.sources], self.heads)
         return features * band.inside[..., None].to(features) if band.padded else features

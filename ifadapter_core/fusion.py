@@ -7,10 +7,11 @@ numbers (zero features, an importance equal to the convolution's bias), so nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
@@ -33,22 +34,24 @@ class CBAM(nn.Module):
         kernel = config.gate_kernel
         self.spatial = operations.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False, **factory)
 
-    def forward(self, features: Tensor, band: Band, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """features (E, A, C), zero on padding -> those after the channel attention (E, A, C), and the spatial attention (E, A).
+    def channel_attention(self, features: Tensor, band: Band, cells: int) -> Tensor:
+        """Features of a band (E, A, C), zero on padding -> (E, C).
 
-        The channel attention takes the mean and the maximum of the whole grid of height x width cells, which is zero where
-        an instance is not. Their product is what CBAM gives; who reads it linearly can read the first and multiply later.
+        It takes the mean and the maximum of a whole grid of this many cells, which is zero where an instance is not.
         """
         peak = features.amax(dim=1)
         peak = torch.where(band.whole[:, None], peak, peak.clamp(min=0))
-        mean = features.sum(dim=1, dtype=torch.float32).div(height * width).to(features.dtype)
-        channel = (self.channel(peak) + self.channel(mean)).sigmoid()
-        features = features * channel[:, None]
-        summary = torch.stack([features.amax(dim=2), features.mean(dim=2)], dim=1)  # E, 2, A
-        cells = band.cells[:, None].expand_as(summary)
-        grid = summary.new_zeros(*summary.shape[:2], height * width).scatter_add(2, cells, summary)  # padding adds zero
-        spatial = self.spatial(grid.unflatten(2, (height, width))).sigmoid().flatten(1)
-        return features, spatial.gather(1, band.cells)
+        mean = features.sum(dim=1, dtype=torch.float32).div(cells).to(peak.dtype)
+        return self.channel(torch.stack([peak, mean])).sum(dim=0).sigmoid()
+
+    def spatial_attention(self, summary: Tensor, placement: Placement) -> Tensor:
+        """Maximum and mean over the channels after the channel attention, (2, P) -> (P,)."""
+        cells = placement.height * placement.width
+        target = (placement.owner * 2 * cells + placement.cell)[placement.own]
+        grid = summary.new_zeros(len(placement.row), 2, placement.height, placement.width)
+        for channel, values in enumerate(summary[:, placement.own]):
+            grid.view(-1).index_copy_(0, target + channel * cells, values)
+        return self.spatial(grid).sigmoid().flatten(1)[placement.owner, placement.cell]
 
 
 class GatedSemanticFusion(nn.Module):
@@ -61,42 +64,55 @@ class GatedSemanticFusion(nn.Module):
         self.slots = slots
         self.order = order
         self.cbam = CBAM(config, operations, device, dtype)
-        self.importance = operations.Conv2d(config.width, 1, 1, device=device, dtype=dtype)
+        self.importance = nn.Conv2d(config.width, 1, 1, device=device, dtype=dtype)  # of single cells, so read as a linear layer
 
-    def forward(self, features: Sequence[Tensor], placement: Placement, scale: Tensor | float, out: Tensor) -> None:
+    def forward(self, features: Iterable[Tensor], placement: Placement, scale: Tensor | float, out: Tensor) -> None:
         """Mix the instances and add them to ``out``.
 
-        features: of each band (E, A, C), zero on padding. scale: a factor for all of them. out (R, h*w, C), contiguous and in the
-        dtype of the features: changed in place where an instance is.
+        features: of each band (E, A, C), zero on padding; each is asked for when it is needed, so that a CPU has it in its caches.
+        scale: a factor for all of them. out (R, h*w, C), contiguous and in the dtype of the features: changed in place where an
+        instance is.
         """
-        weights = self.weights(features, placement) * (placement.strengths * scale)[:, None]  # I, h*w
-        flat = out.view(-1, out.shape[-1])
+        parts, summaries = [], []
         for part, band in zip(features, placement.bands, strict=True):
-            share = weights[band.instances].gather(1, band.cells)
-            mixed = (share.to(part.dtype)[..., None] * part).flatten(0, 1)
+            parts.append(part.flatten(0, 1))
+            summaries.append(self._summary(part, band, placement.height * placement.width))
+        shares = self._shares(torch.cat(summaries, dim=1), placement) * (placement.strengths * scale)[placement.owner]
+        flat = out.view(-1, out.shape[-1])
+        for part, share, band in zip(parts, shares.to(out.dtype).split(list(map(len, parts))), placement.bands, strict=True):
+            mixed = share[:, None] * part
             for members in band.members:
                 flat.index_add_(0, _pick(band.places, members), _pick(mixed, members))
 
-    def weights(self, features: Sequence[Tensor], placement: Placement) -> Tensor:
-        """Each instance's share of each cell of its row, float32 (I, h*w); only those of covered cells mean something.
+    def _summary(self, features: Tensor, band: Band, cells: int) -> Tensor:
+        """Of features (E, A, C) after the channel attention, (3, E * A): maximum and mean over the channels, and importance."""
+        gated = features * self.cbam.channel_attention(features, band, cells)[:, None]
+        importance = F.linear(gated, self.importance.weight.flatten(1).to(gated), self._bias().to(gated))[..., 0]
+        return torch.stack([gated.amax(dim=2), gated.mean(dim=2), importance]).flatten(1)
+
+    def _bias(self) -> Tensor:
+        """Importance of a cell without features, (1,)."""
+        return self.importance.get_parameter("bias")
+
+    def _shares(self, summary: Tensor, placement: Placement) -> Tensor:
+        """Summary (3, P) -> each instance's share of each cell that it covers, float32 (P,); those of padding mean nothing.
 
         Slots without an instance and instances elsewhere take part in the softmax with the importance of a cell without
         features, which is the bias. More instances than slots: the slots grow to their number.
         """
-        bias = self._empty_importance(features[0])
+        bias = self._bias().to(summary.device, torch.float32)
+        spatial = self.cbam.spatial_attention(summary[:2], placement)
+        importance = (summary[2].float() - bias) * spatial.float() + bias  # linear in what it reads, the last of which this is
+        gates = placement.gates[placement.owner]
         before = self.order == "gate_before_softmax"
         logits = self._empty_logits(bias, placement, EMPTY_GATE if before else 1.0)
         if before:
+            importance = importance * gates
             logits = logits.index_put((placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2]))
-        for part, band in zip(features, placement.bands, strict=True):
-            importance = self._importance(part, band, placement, bias)
-            if before:
-                importance = importance * placement.gates[band.instances][:, None]
-            members = torch.cat(band.members)
-            row, slot = (x[band.instances][:, None].expand_as(band.cells).flatten()[members] for x in (placement.row, placement.slot))
-            logits = logits.index_put((row, slot, band.cells.flatten()[members]), importance.flatten()[members])
-        weights = logits.softmax(dim=1)[placement.row, placement.slot]
-        return weights if before else weights * placement.gates[:, None]
+        at = (placement.row[placement.owner], placement.slot[placement.owner], placement.cell)
+        logits = logits.index_put(tuple(x[placement.own] for x in at), importance[placement.own])
+        shares = logits.softmax(dim=1)[at]
+        return shares if before else shares * gates
 
     def _empty_logits(self, bias: Tensor, placement: Placement, gate: float) -> Tensor:
         """Float32 (R, slots, h*w) of slots without instances. A row has more slots than others if it has more instances."""
@@ -106,15 +122,6 @@ class GatedSemanticFusion(nn.Module):
             taken = torch.arange(max(slots)) < torch.tensor(slots)[:, None]
             logits = logits.masked_fill(~taken[..., None].to(logits.device), -math.inf)
         return logits
-
-    def _importance(self, part: Tensor, band: Band, placement: Placement, bias: Tensor) -> Tensor:
-        """Of CBAM's features, (E, A), float32."""
-        gated, spatial = self.cbam(part, band, placement.height, placement.width)
-        return (self.importance(gated.transpose(1, 2)[:, :, None])[:, 0, 0].float() - bias) * spatial.float() + bias
-
-    def _empty_importance(self, like: Tensor) -> Tensor:
-        """Importance of a cell without features, float32 (1): the bias, asked of the layer so that the host may place it."""
-        return self.importance(like.new_zeros(1, like.shape[-1], 1, 1)).flatten().float()
 
 
 def _pick(x: Tensor, members: Tensor) -> Tensor:

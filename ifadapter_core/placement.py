@@ -19,18 +19,17 @@ CHUNK = 256  # cells of a band on a CPU, unless one instance has more: what is c
 class Band:
     """E instances that cover about as many cells, each padded to A of them.
 
-    instances (E,): their numbers. whole (E,): whether an instance covers the grid. cells (E, A): the cells of an instance on the
-    grid, y * width + x; its first cell again where there is none left. places (E * A): the same cells in the batch, row by row.
-    inside (E, A): which of them are its own. padded: whether any is not. members: the numbers, in E * A, of own cells; each part has no
-    cell of a row twice, and adding part by part adds in one order.
+    sources (E,): whose keys and values they use. whole (E,): whether an instance covers the grid. inside (E, A): which cells are their
+    own; the first one again where an instance has none left. padded: whether any is not. places (E * A): the cells in the batch,
+    row * height * width + y * width + x. members: the numbers, in E * A, of own cells; each part has no cell of a row twice, and adding
+    part by part adds in one order.
     """
 
-    instances: Tensor
+    sources: Tensor
     whole: Tensor
-    cells: Tensor
-    places: Tensor
     inside: Tensor
     padded: bool
+    places: Tensor
     members: tuple[Tensor, ...]
 
 
@@ -40,6 +39,8 @@ class Placement:
 
     rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates, strengths (I,), float32.
     counts: instances of each row. bands: all instances that cover a cell.
+    Of the P cells of all bands, padding included, one after the other: owner (P,): the instance. cell (P,): y * width + x.
+    own: the numbers of those that are not padding.
     """
 
     rows: int
@@ -51,24 +52,44 @@ class Placement:
     strengths: Tensor
     counts: tuple[int, ...]
     bands: tuple[Band, ...]
+    owner: Tensor
+    cell: Tensor
+    own: Tensor
 
 
-def place(geometries: Sequence[Geometry], strengths: Sequence[Sequence[float]], device: torch.device | None = None) -> Placement:
+def place(
+    geometries: Sequence[Geometry],
+    strengths: Sequence[Sequence[float]],
+    device: torch.device | None = None,
+    sources: Sequence[int] | None = None,
+) -> Placement:
     """Place instances in a batch whose rows have these geometries, all of one grid, and these strengths.
 
+    sources: whose keys and values each instance uses; default: every instance its own.
     The tensors are counted on the CPU, once for all layers of a grid, and then live on ``device``.
     """
-    first = geometries[0]
-    coverages = [coverage for geometry in geometries for coverage in geometry.coverages]
+    height, width = geometries[0].height, geometries[0].width
+    cells = [_own_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
     counts = tuple(len(geometry.coverages) for geometry in geometries)
     row = torch.arange(len(geometries)).repeat_interleave(torch.tensor(counts))
     slot = torch.cat([torch.arange(count) for count in counts])
     gates = torch.tensor([gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32)
     strength = torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32)
+    source = torch.arange(len(row)) if sources is None else torch.tensor(sources)
     limit = CHUNK if device is None or device.type == "cpu" else math.inf
-    bands = tuple(_band(part, coverages, row, first, device) for part in _alike([coverage.area for coverage in coverages], limit))
+    groups = _alike([len(part) for part in cells], limit)
+    padded = [_pad([cells[number] for number in group]) for group in groups]
+    owner = torch.tensor([number for group in groups for number in group], dtype=torch.long)
+    lengths = torch.tensor([part.shape[1] for part, _ in padded for _ in part], dtype=torch.long)
+    inside = torch.cat([own.flatten() for _, own in padded]) if padded else torch.zeros(0, dtype=torch.bool)
+    cell = torch.cat([part.flatten() for part, _ in padded]) if padded else torch.zeros(0, dtype=torch.long)
+    bands = tuple(
+        _band(source[group], own.sum(dim=1) == height * width, part + row[group][:, None] * height * width, own, device)
+        for group, (part, own) in zip(groups, padded, strict=True)
+    )
+    kept = (tensor.to(device) for tensor in (owner.repeat_interleave(lengths), cell, inside.nonzero()[:, 0]))
     return Placement(
-        len(geometries), first.height, first.width, row.to(device), slot.to(device), gates.to(device), strength.to(device), counts, bands
+        len(geometries), height, width, row.to(device), slot.to(device), gates.to(device), strength.to(device), counts, bands, *kept
     )
 
 
@@ -83,24 +104,16 @@ def _alike(areas: Sequence[int], limit: float) -> list[list[int]]:
     return [sorted(group) for group in groups]
 
 
-def _band(numbers: Sequence[int], coverages: Sequence[Coverage], row: Tensor, grid: Geometry, device: torch.device | None) -> Band:
-    own = [_own_cells(coverages[number], grid.width) for number in numbers]
-    longest = max(map(len, own))
-    cells = torch.stack([torch.cat([part, part[:1].expand(longest - len(part))]) for part in own])
-    inside = torch.arange(longest) < torch.tensor([len(part) for part in own])[:, None]
-    whole = torch.tensor([len(part) == grid.height * grid.width for part in own])
-    instances = torch.tensor(numbers)
-    places = cells + row[instances][:, None] * grid.height * grid.width
-    members = _members(places, inside)
-    return Band(
-        instances.to(device),
-        whole.to(device),
-        cells.to(device),
-        places.flatten().to(device),
-        inside.to(device),
-        not bool(inside.all()),
-        tuple(part.to(device) for part in members),
-    )
+def _pad(cells: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Cells of E instances -> those (E, A), the first one again where there is none left, and which are not padding (E, A)."""
+    longest = max(map(len, cells))
+    inside = torch.arange(longest) < torch.tensor([len(part) for part in cells])[:, None]
+    return torch.stack([torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]), inside
+
+
+def _band(sources: Tensor, whole: Tensor, places: Tensor, inside: Tensor, device: torch.device | None) -> Band:
+    members = tuple(part.to(device) for part in _members(places, inside))
+    return Band(sources.to(device), whole.to(device), inside.to(device), not bool(inside.all()), places.flatten().to(device), members)
 
 
 def _own_cells(coverage: Coverage, width: int) -> Tensor:

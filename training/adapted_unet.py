@@ -12,12 +12,12 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.attention import InstanceCrossAttention, KeysValues
+from ifadapter_core.attention import InstanceCrossAttention, KeysValues, attend
 from ifadapter_core.geometry import Geometry, build_geometry
 from ifadapter_core.placement import Placement, place
 
 from .base_model import Conditioning
-from .plain_attention import attend_plainly, trained_attention
+from .plain_attention import attend_plainly
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class AdaptedUNet(nn.Module):
         layer = self.adapter.layers[key]
         assert isinstance(layer, InstanceCrossAttention)
         tokens = torch.cat([group.tokens.flatten(0, 1) for group in self.groups])  # of all rows with instances, in their order
-        projected: KeysValues = self.adapter.projections[key](tokens)
+        projected = self.adapter.keys_values(key, tokens)
         order = self._order(q.device)
         instances = KeysValues(*(x.to(q.dtype)[order] for x in (projected.k, projected.v)))
-        return layer(q, instances, self._placement(q), trained_attention).to(q.dtype)
+        return layer(q, instances, self._placement(q)).to(q.dtype)
 
     def _order(self, device: torch.device) -> Tensor:
         """The instances of all groups in the order of the batch's rows."""
@@ -113,6 +113,6 @@ class _Processor:
         if attention_mask is not None:
             raise ValueError("The adapted layers take no attention mask.")
         q = attn.to_q(hidden_states)
-        out = trained_attention(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
+        out = attend(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
         out = out + self.adapted.residual(self.key, q)
         return attn.to_out[1](attn.to_out[0](out))

@@ -15,7 +15,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
-from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues
+from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues, attend
 from ...ifadapter_core.geometry import Geometry
 from ...ifadapter_core.placement import Placement, place
 from ...ifadapter_core.semantic_map import SemanticMap
@@ -133,14 +133,6 @@ def _give_own_patches(_model: Any, clone: Any) -> None:
             slots[key] = patch.copy()
 
 
-@dataclass(frozen=True)
-class _PlacedRows:
-    """Where the instances of a call stand, and which keys and values belong to each: numbers among all of them."""
-
-    placement: Placement
-    instances: Tensor
-
-
 @dataclass
 class _Call:
     """What one UNet call tells all patches of one adapter. asked: whether any of them was called."""
@@ -163,7 +155,7 @@ class _Run:
         self._keys_values = _project(ifadapter, semantic_maps)
         self.layers = _sampling_layers(ifadapter)
         self._placed: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
-        self._placements: dict[tuple[tuple[Row, ...], int, int, torch.device], _PlacedRows] = {}
+        self._placements: dict[tuple[tuple[Row, ...], int, int, torch.device], Placement] = {}
         self._warned_of: set[Any] = set()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> _Run:
@@ -207,15 +199,14 @@ class _Run:
                 "whole picture with the adapter first, and refine it in tiles with the model from before IFAdapter Apply."
             )
             return out
-        placed = self._placed_rows(rows, *extra_options["activations_shape"][-2:], q.device)
-        both = self._place(processor, q.device, q.dtype)
+        placement = self._placement(rows, *extra_options["activations_shape"][-2:], q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None) -> Tensor:
-            return _attend(q, k, v, heads, extra_options, mask)
+        def on_device(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+            return _attend(q, k, v, heads, extra_options)
 
         own = out.to(q.dtype).clone(memory_format=torch.contiguous_format)
-        return layer(q, KeysValues(both.k[placed.instances], both.v[placed.instances]), placed.placement, attend, own)
+        return layer(q, self._place(processor, q.device, q.dtype), placement, attend if q.device.type == "cpu" else on_device, own)
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""
@@ -240,18 +231,18 @@ class _Run:
             self._placed[key] = KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
         return self._placed[key]
 
-    def _placed_rows(self, rows: tuple[Row, ...], height: int, width: int, device: torch.device) -> _PlacedRows:
+    def _placement(self, rows: tuple[Row, ...], height: int, width: int, device: torch.device) -> Placement:
         key = (rows, height, width, device)
         if key not in self._placements:
             counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
-            geometries, strengths, numbers = [], [], []
+            geometries, strengths, sources = [], [], []
             for row in rows:
                 index = row.image % len(counts)
                 semantic_map, first = self._semantic_maps[index], sum(counts[:index]) + (0 if row.positive else sum(counts))
                 geometries.append(self._geometry(semantic_map, height, width, row.window))
                 strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
-                numbers += range(first, first + counts[index])
-            self._placements[key] = _PlacedRows(place(geometries, strengths, device), torch.tensor(numbers, device=device))
+                sources += range(first, first + counts[index])
+            self._placements[key] = place(geometries, strengths, device, sources)
         return self._placements[key]
 
     def _geometry(self, semantic_map: SemanticMap, height: int, width: int, window: Window | None) -> Geometry:
@@ -294,9 +285,9 @@ def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:
         )
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any], mask: Tensor | None = None) -> Tensor:
+def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:
     precision = extra_options.get("attn_precision")
-    return optimized_attention(q, k, v, heads, mask=mask, attn_precision=precision, transformer_options=extra_options)
+    return optimized_attention(q, k, v, heads, attn_precision=precision, transformer_options=extra_options)
 
 
 def _project(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, KeysValues]:
@@ -305,7 +296,7 @@ def _project(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, 
     parts = [semantic_map.tokens.cond for semantic_map in semantic_maps] + [semantic_map.tokens.uncond for semantic_map in semantic_maps]
     tokens = torch.cat([part for part in parts if len(part)]).to(ifadapter.load_device)
     keep = comfy.model_management.intermediate_device()
-    projected = {processor: projection(tokens) for processor, projection in ifadapter.model.projections.items()}
+    projected = {processor: ifadapter.model.keys_values(processor, tokens) for processor in ifadapter.model.projections}
     return {processor: KeysValues(both.k.to(keep), both.v.to(keep)) for processor, both in projected.items()}
 
 

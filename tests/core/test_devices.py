@@ -29,6 +29,6 @@ def test_tokens_and_layers_stay_on_the_device_of_their_inputs(dtype: torch.dtype
     placement = place([geometry] * 2, [tokens.strengths] * 2, META)
     for layer in config.layers:
         name = str(layer.processor)
-        instances = adapter.projections[name](tokens.cond.repeat(2, 1, 1))
+        instances = adapter.keys_values(name, tokens.cond.repeat(2, 1, 1))
         residual = adapter.layers[name](torch.zeros(2, 192, layer.width, device=META, dtype=dtype), instances, placement)
         assert (residual.device, residual.dtype, residual.shape) == (META, dtype, (2, 192, layer.width))

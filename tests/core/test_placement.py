@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import reference
-from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
 from ifadapter_core.placement import CHUNK, PADDING, Placement, place
@@ -30,9 +29,11 @@ def covered(placement: Placement) -> Tensor:
     """How often each instance is said to cover each cell: (instances, cells)."""
     counts = torch.zeros(len(placement.row), HEIGHT * WIDTH, dtype=torch.long)
     for band in placement.bands:
-        owners = band.instances[:, None].expand_as(band.cells).flatten()
+        owners = band.sources[:, None].expand_as(band.inside).flatten()
         members = torch.cat(band.members)
-        counts.index_put_((owners[members], band.cells.flatten()[members]), torch.tensor(1), accumulate=True)
+        places = band.places[members]
+        assert (places // (HEIGHT * WIDTH)).equal(placement.row[owners[members]])
+        counts.index_put_((owners[members], places % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
     return counts
 
 
@@ -40,7 +41,7 @@ def test_a_cpu_gets_its_cells_in_chunks() -> None:
     """So that what is computed of a chunk stays in its caches; one instance is never split."""
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.25, 0.5]] * 7)])
     placement = place([build_geometry(boxes, 32, 32)], [[1.0] * 8])
-    assert sorted(tuple(band.cells.shape) for band in placement.bands) == [(1, 128), (1, 1024), (2, 128), (2, 128), (2, 128)]
+    assert sorted(tuple(band.inside.shape) for band in placement.bands) == [(1, 128), (1, 1024), (2, 128), (2, 128), (2, 128)]
     assert CHUNK == 2 * 128
 
 
@@ -67,9 +68,8 @@ def test_padding_is_little_and_no_part_has_a_cell_of_a_row_twice(rows: list[list
     for band in placement.bands:
         assert band.inside.numel() <= PADDING * int(band.inside.sum())
         assert torch.cat(band.members).sort().values.equal(band.inside.flatten().nonzero()[:, 0])
-        targets = (band.cells + placement.row[band.instances][:, None] * HEIGHT * WIDTH).flatten()
         for members in band.members:
-            assert len(targets[members].unique()) == len(members)
+            assert len(band.places[members].unique()) == len(members)
 
 
 def residual(rows: Sequence[Sequence[int]], slots: int, q: Tensor, tokens: Sequence[Tensor]) -> Tensor:
@@ -78,7 +78,7 @@ def residual(rows: Sequence[Sequence[int]], slots: int, q: Tensor, tokens: Seque
     config = type(weights.config)(**{**vars(weights.config), "settings": type(weights.config.settings)(**settings)})
     net = build_adapter(AdapterWeights(config, weights.tensors))
     name, layer = next(iter(net.layers.items()))
-    both: KeysValues = net.projections[name](torch.cat(list(tokens)))
+    both = net.keys_values(name, torch.cat(list(tokens)))
     return layer(q, both, placed(rows))
 
 

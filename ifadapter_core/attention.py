@@ -72,13 +72,14 @@ class InstanceCrossAttention(nn.Module):
         if out is None:
             out = q.new_zeros(q.shape)
         if placement.bands:
-            features = (self._features(q, instances, band, attend) for band in placement.bands)
+            cells = q.flatten(0, 1).index_select(0, placement.covered)
+            cells = rms_normalize(cells.unflatten(-1, (self.heads, -1))).flatten(-2)
+            features = (self._features(cells, instances, band, attend) for band in placement.bands)
             self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh(), out)
         return out
 
-    def _features(self, q: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
-        """q (R, h*w, C) -> (E, A, C), zero on padding."""
-        cells = q.flatten(0, 1).index_select(0, band.places).unflatten(0, band.inside.shape)
-        cells = rms_normalize(cells.unflatten(-1, (self.heads, -1))).flatten(-2)
-        features = attend(cells, instances.k[band.sources], instances.v[band.sources], self.heads)
+    def _features(self, cells: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
+        """Normalised queries of all covered cells (U, C) -> (E, A, C), zero on padding."""
+        q = cells.index_select(0, band.queries).unflatten(0, band.inside.shape)
+        features = attend(q, instances.k[band.sources], instances.v[band.sources], self.heads)
         return features * band.inside[..., None].to(features) if band.padded else features

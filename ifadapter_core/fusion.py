@@ -40,7 +40,7 @@ class CBAM(nn.Module):
         It takes the mean and the maximum of a whole grid of this many cells, which is zero where an instance is not.
         """
         peak = features.amax(dim=1)
-        peak = torch.where(band.whole[:, None], peak, peak.clamp(min=0))
+        peak = peak.clamp(min=band.least.to(peak.dtype))
         mean = features.sum(dim=1, dtype=torch.float32).div(cells).to(peak.dtype)
         return self.channel(torch.stack([peak, mean])).sum(dim=0).sigmoid()
 

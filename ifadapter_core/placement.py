@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,18 +20,19 @@ CHUNK = 256  # cells of a band on a CPU, unless one instance has more: what is c
 class Band:
     """E instances that cover about as many cells, each padded to A of them.
 
-    sources (E,): whose keys and values they use. whole (E,): whether an instance covers the grid. inside (E, A): which cells are their
-    own; the first one again where an instance has none left. padded: whether any is not. places (E * A): the cells in the batch,
-    row * height * width + y * width + x. members: the numbers, in E * A, of own cells; each part has no cell of a row twice, and adding
-    part by part adds in one order.
+    sources (E,): whose keys and values they use. inside (E, A): which cells are their own; the first one again where an instance has
+    none left. padded: whether any has. places (E * A): the cells in the batch, row * height * width + y * width + x. queries (E * A):
+    the same as numbers of Placement.covered. members: the numbers, in E * A, of own cells; each part has no cell of a row twice, and
+    adding part by part adds in one order. least (E, 1): the least that a maximum over the grid, which is zero elsewhere, can be.
     """
 
     sources: Tensor
-    whole: Tensor
     inside: Tensor
     padded: bool
     places: Tensor
+    queries: Tensor
     members: tuple[Tensor, ...]
+    least: Tensor
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Placement:
     """Which instances stand where in each row of a batch. Instances are numbered row by row, those of a row in their order.
 
     rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates, strengths (I,), float32.
-    counts: instances of each row. bands: all instances that cover a cell.
+    counts: instances of each row. covered (U,): the cells of the batch where an instance is. bands: all instances that are on any.
     Of the P cells of all bands, padding included, one after the other: owner (P,): the instance. cell (P,): y * width + x.
     own: the numbers of those that are not padding.
     """
@@ -51,6 +53,7 @@ class Placement:
     gates: Tensor
     strengths: Tensor
     counts: tuple[int, ...]
+    covered: Tensor
     bands: tuple[Band, ...]
     owner: Tensor
     cell: Tensor
@@ -72,25 +75,29 @@ def place(
     cells = [_own_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
     counts = tuple(len(geometry.coverages) for geometry in geometries)
     row = torch.arange(len(geometries)).repeat_interleave(torch.tensor(counts))
-    slot = torch.cat([torch.arange(count) for count in counts])
-    gates = torch.tensor([gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32)
-    strength = torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32)
     source = torch.arange(len(row)) if sources is None else torch.tensor(sources)
-    limit = CHUNK if device is None or device.type == "cpu" else math.inf
-    groups = _alike([len(part) for part in cells], limit)
+    covered = _join(part + row[number] * height * width for number, part in enumerate(cells)).unique()
+    groups = _alike([len(part) for part in cells], CHUNK if device is None or device.type == "cpu" else math.inf)
     padded = [_pad([cells[number] for number in group]) for group in groups]
-    owner = torch.tensor([number for group in groups for number in group], dtype=torch.long)
-    lengths = torch.tensor([part.shape[1] for part, _ in padded for _ in part], dtype=torch.long)
-    inside = torch.cat([own.flatten() for _, own in padded]) if padded else torch.zeros(0, dtype=torch.bool)
-    cell = torch.cat([part.flatten() for part, _ in padded]) if padded else torch.zeros(0, dtype=torch.long)
-    bands = tuple(
-        _band(source[group], own.sum(dim=1) == height * width, part + row[group][:, None] * height * width, own, device)
-        for group, (part, own) in zip(groups, padded, strict=True)
+    placement = Placement(
+        rows=len(geometries),
+        height=height,
+        width=width,
+        row=row,
+        slot=_join(torch.arange(count) for count in counts),
+        gates=torch.tensor([gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32),
+        strengths=torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32),
+        counts=counts,
+        covered=covered,
+        bands=tuple(
+            _band(source[group], own, part + row[group][:, None] * height * width, covered, height * width)
+            for group, (part, own) in zip(groups, padded, strict=True)
+        ),
+        owner=_join(torch.tensor(group).repeat_interleave(part.shape[1]) for group, (part, _) in zip(groups, padded, strict=True)),
+        cell=_join(part.flatten() for part, _ in padded),
+        own=_join(own.flatten() for _, own in padded).nonzero()[:, 0],
     )
-    kept = (tensor.to(device) for tensor in (owner.repeat_interleave(lengths), cell, inside.nonzero()[:, 0]))
-    return Placement(
-        len(geometries), height, width, row.to(device), slot.to(device), gates.to(device), strength.to(device), counts, bands, *kept
-    )
+    return _moved(placement, device)
 
 
 def _alike(areas: Sequence[int], limit: float) -> list[list[int]]:
@@ -111,9 +118,32 @@ def _pad(cells: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.stack([torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]), inside
 
 
-def _band(sources: Tensor, whole: Tensor, places: Tensor, inside: Tensor, device: torch.device | None) -> Band:
-    members = tuple(part.to(device) for part in _members(places, inside))
-    return Band(sources.to(device), whole.to(device), inside.to(device), not bool(inside.all()), places.flatten().to(device), members)
+def _band(sources: Tensor, inside: Tensor, places: Tensor, covered: Tensor, cells: int) -> Band:
+    return Band(
+        sources=sources,
+        inside=inside,
+        padded=not bool(inside.all()),
+        places=places.flatten(),
+        queries=torch.searchsorted(covered, places.flatten()),
+        members=tuple(_members(places, inside)),
+        least=torch.where(inside.sum(dim=1, keepdim=True) == cells, -math.inf, 0.0),
+    )
+
+
+def _join(parts: Iterable[Tensor]) -> Tensor:
+    """Numbers of all parts, of which there may be none."""
+    return torch.cat([torch.zeros(0, dtype=torch.long), *parts])
+
+
+def _moved(value: Any, device: torch.device | None) -> Any:
+    """The value with all tensors in it on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple):
+        return tuple(_moved(part, device) for part in value)
+    if isinstance(value, Placement | Band):
+        return replace(value, **{field.name: _moved(getattr(value, field.name), device) for field in fields(value)})
+    return value
 
 
 def _own_cells(coverage: Coverage, width: int) -> Tensor:

@@ -15,7 +15,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
-from ...ifadapter_core.attention import InstanceCrossAttention, KeysValues, attend
+from ...ifadapter_core.attention import Attend, InstanceCrossAttention, KeysValues, attend
 from ...ifadapter_core.geometry import Geometry
 from ...ifadapter_core.placement import Placement, place
 from ...ifadapter_core.semantic_map import SemanticMap
@@ -79,6 +79,8 @@ class InstanceAttentionPatch:
             out = _attend(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = self._previous(q, k, v, extra_options)
+        if self._previous is not None or "optimized_attention_override" in extra_options:
+            out = out.clone()  # somebody else made it and may keep it
         out = self._run.with_instances(out, self._processor, q, extra_options)
         for callback, options in self._added:
             if _within(options, extra_options):
@@ -183,7 +185,7 @@ class _Run:
         return out
 
     def with_instances(self, out: Tensor, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        """The attention output of one layer with its instances. out, q: (rows, h*w, C). out stays as it is."""
+        """The attention output of one layer with its instances. out, q: (rows, h*w, C). out may be changed in place."""
         call = self._call(extra_options)
         call.asked = True
         if not call.active:
@@ -201,12 +203,8 @@ class _Run:
             return out
         placement = self._placement(rows, *extra_options["activations_shape"][-2:], q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
-
-        def on_device(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-            return _attend(q, k, v, heads, extra_options)
-
-        own = out.to(q.dtype).clone(memory_format=torch.contiguous_format)
-        return layer(q, self._place(processor, q.device, q.dtype), placement, attend if q.device.type == "cpu" else on_device, own)
+        instances = self._place(processor, q.device, q.dtype)
+        return layer(q, instances, placement, _attention(q.device, extra_options), out.to(q.dtype).contiguous())
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""
@@ -283,6 +281,11 @@ def _warn_of_small_boxes(boxes: Tensor, height: int, width: int) -> None:
             height,
             ", ".join(map(str, small.tolist())),
         )
+
+
+def _attention(device: torch.device, extra_options: dict[str, Any]) -> Attend:
+    """The host's attention; on a CPU the core's, which is faster for the few keys of an instance."""
+    return attend if device.type == "cpu" else lambda q, k, v, heads: _attend(q, k, v, heads, extra_options)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import logging
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -155,6 +156,16 @@ def test_sampling(apply, tokens, term, model, cfg, batch):
         return sample(patcher, cfg=cfg, batch=batch)
 
     assert_sampled_alike(run(apply(tokens)), run(dense.place(model, term)), run(model))
+
+
+def test_sampling_with_the_attention_of_a_device(apply, tokens, term, model, monkeypatch):
+    """Off the CPU the host's attention serves the instances too."""
+    patched = apply(tokens)
+    patcher = sys.modules[type(next(iter(replacements(patched).values()))).__module__]
+    chosen, on_device = [], patcher._attention
+    monkeypatch.setattr(patcher, "_attention", lambda device, options: chosen.append(device) or on_device(torch.device("cuda"), options))
+    assert_sampled_alike(sample(patched), sample(dense.place(model, term)), sample(model))
+    assert {device.type for device in chosen} == {"cpu"}
 
 
 def test_separate_calls_give_what_a_joint_one_gives(apply, tokens, model, monkeypatch):

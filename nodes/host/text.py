@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import comfy.model_management
-import comfy.utils
 import torch
+from torch import Tensor
 
 from ...ifadapter_core.config import IFAdapterConfig
 from ...ifadapter_core.tokens import PhraseEmbeddings
@@ -19,7 +20,7 @@ ENCODERS = ("l", "g")  # CLIP-L and OpenCLIP-bigG, in the order in which their f
 
 
 def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> PhraseEmbeddings:
-    """Hidden states of all local descriptions, one batched text-encoder pass for each depth.
+    """Hidden states of all local descriptions at the adapter's depths, by one batched pass through each text encoder.
 
     clip: the host's CLIP; a clip skip that is set on it is ignored, since the adapter has its own depths.
     Raises ValueError when it is not the kind of CLIP that the adapter reads.
@@ -28,19 +29,46 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
     encoder = min(chunks, key=ENCODERS.index)
     lengths = [_end_of_text(clip, encoder, chunk) + 1 for chunk in chunks[encoder]]
     reader = clip.clone()
-    progress = comfy.utils.ProgressBar(len(config.settings.text_depths))
+    comfy.model_management.throw_exception_if_processing_interrupted()
     depths = []
-    for depth in config.settings.text_depths:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        reader.clip_layer(depth)
-        hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
-        _check_width(hidden.shape[-1], chunks, config)
-        depths.append(hidden.reshape(len(lengths), -1, hidden.shape[-1])[:, : max(lengths)])  # nobody reads what follows
-        progress.update(1)
+    with _layers_run_once(clip):
+        for depth in config.settings.text_depths:
+            reader.clip_layer(depth)
+            hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
+            _check_width(hidden.shape[-1], chunks, config)
+            depths.append(hidden.reshape(len(lengths), -1, hidden.shape[-1])[:, : max(lengths)])  # nobody reads what follows
     phrase_embeds = torch.stack(depths, dim=1)
     ends = torch.tensor(lengths) - 1
     attention_mask = (torch.arange(phrase_embeds.shape[2]) <= ends[:, None]).long()
     return PhraseEmbeddings(phrase_embeds, attention_mask, phrase_embeds[torch.arange(len(lengths)), 0, ends])
+
+
+class _OnceForEachInput:
+    """A text encoder's forward that runs its layers once for all depths that are read of the same input."""
+
+    def __init__(self, forward: Callable[..., tuple[Tensor, Tensor]]) -> None:
+        self._forward = forward
+        self._input: Tensor | None = None
+
+    def __call__(self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None) -> tuple[Tensor, Tensor | None]:
+        """x (N, T, C): embeddings -> the last layer's states and those of the asked layer, both (N, T, C), as the host's own does."""
+        if self._input is None or not torch.equal(x, self._input):
+            self._input = x.clone()  # the layers change x
+            self._last, self._all = self._forward(x, mask=mask, intermediate_output="all")
+        return self._last.clone(), None if intermediate_output is None else self._all[:, intermediate_output].clone()
+
+
+@contextmanager
+def _layers_run_once(clip: Any) -> Iterator[None]:
+    """While this lasts, the layers of the text encoders run once for all depths that are read of the same tokens."""
+    names = [f"clip_{name}" for name in ENCODERS if hasattr(clip.cond_stage_model, f"clip_{name}")]
+    with ExitStack() as stack:
+        for name in names:
+            layers = getattr(clip.cond_stage_model, name).transformer.text_model.encoder
+            own = vars(layers)
+            stack.callback(own.update, forward=own["forward"]) if "forward" in own else stack.callback(own.pop, "forward")
+            layers.forward = _OnceForEachInput(layers.forward)
+        yield
 
 
 def _first_chunks(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> dict[str, list]:

@@ -134,6 +134,18 @@ def check(encode, encoders, checkpoint) -> Callable[[Sequence[str], Sequence[Wor
     return run
 
 
+def test_the_text_encoders_run_once_for_all_depths_and_stay_as_they_are(encode, clip):
+    stacks = [getattr(clip.cond_stage_model, name).transformer.text_model.encoder for name in LAYERS]
+    calls: list[int] = []
+    hooks = [layers.layers[-1].register_forward_hook(lambda _module, _given, out: calls.append(len(out))) for layers in stacks]
+    first = encode(["a red cube", "a blue (ball:1.3)"])
+    for hook in hooks:
+        hook.remove()
+    assert calls == [3, 3]  # both descriptions, and the empty text that weights need
+    assert all("forward" not in vars(layers) for layers in stacks)
+    assert torch.equal(encode(["a red cube", "a blue (ball:1.3)"]).cond, first.cond)
+
+
 def ifadapter_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "IFAdapter" in record.getMessage()]
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import torch.nn.functional as F
-from timing import Timing, markdown, peak_memory, side_by_side
+from timing import Timing, markdown, operators, peak_memory, side_by_side
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -30,11 +30,15 @@ from ifadapter_core.geometry import build_geometry, cell_range
 from ifadapter_core.placement import Placement, place
 
 WIDTH, HEADS, TEXT, TOKENS, ROWS, SLOTS = 1280, 20, 2048, 13, 2, 10
+LARGEST = (ROWS, 64 * 64, 960)  # what the UNet joins before its second block of 64 x 64, at 1024 px
 GRIDS = ((32, 32), (26, 38), (64, 64))
 COUNTS = (1, 4, 10, 32)
 KINDS = {"small": 0.2, "medium": 0.35, "overlapping": 0.5, "nearly all": 0.7}  # sides of the boxes, as parts of the picture's
 LARGE, LARGE_KINDS = (64, 64), ("medium", "overlapping")  # the dense reference takes its time there
 GROWTH = [((32, 32), count) for count in (1, 2, 4, 8, 16, 32)] + [((side, side), 4) for side in (16, 24, 48, 64)]  # 512 .. 2048 px
+
+
+Add = Callable[[Tensor, Tensor], Tensor]  # queries, the attention's output -> that output with more in it
 
 
 class Case(NamedTuple):
@@ -57,8 +61,7 @@ class CrossAttention(nn.Module):
         self.to_q, self.to_out = nn.Linear(WIDTH, WIDTH, bias=False), nn.Linear(WIDTH, WIDTH)
         self.to_k, self.to_v = nn.Linear(TEXT, WIDTH, bias=False), nn.Linear(TEXT, WIDTH, bias=False)
 
-    def forward(self, x: Tensor, text: Tensor, add: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
-        """add: (queries, attention's output) -> that output with more in it."""
+    def forward(self, x: Tensor, text: Tensor, add: Add | None = None) -> Tensor:
         q = self.to_q(x)
         out = fused_attention(q, self.to_k(text), self.to_v(text))
         return self.to_out(out if add is None else add(q, out))
@@ -115,10 +118,10 @@ class Bench:
     def random(self, *shape: int) -> Tensor:
         return torch.randn(*shape, device=self.device, dtype=self.dtype)
 
-    @torch.inference_mode()
-    def measure(self, case: Case, with_dense: bool = True) -> dict[str, Any]:
+    def contestants(self, case: Case) -> tuple[Placement, Add, Add]:
+        """Where the boxes lie, what ours adds and what the dense reference adds."""
         (height, width), boxes = case.grid, boxes_of(case.kind, case.count)
-        x, text, tokens = self.random(ROWS, height * width, WIDTH), self.random(ROWS, 77, TEXT), self.random(ROWS, case.count, TOKENS, TEXT)
+        tokens = self.random(ROWS, case.count, TOKENS, TEXT)
         slots = max(SLOTS, case.count)
         padded = torch.cat([tokens, tokens.new_zeros(ROWS, slots - case.count, TOKENS, TEXT)], dim=1)
         masks = torch.zeros(slots, height, width)
@@ -129,7 +132,6 @@ class Bench:
         projected = self.projection(tokens.flatten(0, 1))
         instances = KeysValues(self.layer.q_norm.scale(projected.k), projected.v)  # as IFAdapter.keys_values, once for each layout
         placement = place([build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device)
-        q, out = self.base.to_q(x), torch.zeros_like(x)
 
         def ours(q: Tensor, out: Tensor) -> Tensor:
             return self.layer(q, instances, placement, out=out)
@@ -137,6 +139,14 @@ class Bench:
         def dense(q: Tensor, out: Tensor) -> Tensor:
             return out + self.dense(q, padded, masks)
 
+        return placement, ours, dense
+
+    @torch.inference_mode()
+    def measure(self, case: Case, with_dense: bool = True) -> dict[str, Any]:
+        height, width = case.grid
+        placement, ours, dense = self.contestants(case)
+        x, text = self.random(ROWS, height * width, WIDTH), self.random(ROWS, 77, TEXT)
+        q, out = self.base.to_q(x), torch.zeros_like(x)
         calls = {"base": lambda: self.base(x, text), "ours": lambda: self.base(x, text, ours)}
         calls |= {"dense": lambda: self.base(x, text, dense)} if with_dense else {}
         times = side_by_side(calls, self.repeats)
@@ -148,8 +158,17 @@ class Bench:
         }
         if with_dense:
             row["dense_extra_mib"] = peak_memory(lambda: dense(q, out))
-            row["largest_difference"] = (ours(q, out) - dense(q, out)).abs().max().item()
+            row["largest_difference"] = (dense(q, out) - ours(q, out)).abs().max().item()
         return row
+
+    @torch.inference_mode()
+    def count(self, case: Case) -> dict[str, Any]:
+        """Operators of a layer."""
+        _, ours, dense = self.contestants(case)
+        x, text = self.random(ROWS, case.grid[0] * case.grid[1], WIDTH), self.random(ROWS, 77, TEXT)
+        q, out = self.base.to_q(x), torch.zeros_like(x)
+        calls = {"base": lambda: self.base(x, text), "ours": lambda: ours(q, out), "dense": lambda: dense(q, out)}
+        return {**case._asdict(), **{name: operators(call) for name, call in calls.items()}}
 
 
 def placed_cells(placement: Placement) -> int:
@@ -204,6 +223,11 @@ def growth_table(rows: Sequence[dict[str, Any]]) -> str:
     return markdown(["px", "n", "covered cells", "ours adds, ms", "us for each cell", "ours / cross attention"], lines)
 
 
+def count_table(rows: Sequence[dict[str, Any]]) -> str:
+    head = ["boxes", "n", "cross attention", "ours adds", "dense adds"]
+    return markdown(head, [[row["kind"], *(str(row[name]) for name in ("count", "base", "ours", "dense"))] for row in rows])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What one adapted layer costs.")
     parser.add_argument("--json", type=Path, help="write all numbers to this file too")
@@ -212,15 +236,19 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
     bench = Bench(torch.device(options.device), getattr(torch, options.dtype), options.repeats)
+    torch.empty(LARGEST)  # as a UNet has done before: it tells a CPU's allocator how much to keep
     grids = [Case(grid, kind, count) for grid in GRIDS for kind in KINDS for count in COUNTS if grid != LARGE or kind in LARGE_KINDS]
     rows = [bench.measure(case) for case in tqdm(grids, desc="layers", unit="case")]
     print(table(rows))
     growth = [bench.measure(Case(grid, "medium", count), with_dense=False) for grid, count in tqdm(GROWTH, desc="growth", unit="case")]
     print(growth_table(growth))
+    meta = Bench(torch.device("meta"), bench.dtype, 0)
+    counts = [meta.count(Case((32, 32), kind, count)) for kind in ("medium", "overlapping") for count in COUNTS]
+    print(count_table(counts))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         setting = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": options.device, "dtype": options.dtype}
-        options.json.write_text(json.dumps({**setting, "rows": rows, "growth": growth}, indent=2) + "\n")
+        options.json.write_text(json.dumps({**setting, "rows": rows, "growth": growth, "operators": counts}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

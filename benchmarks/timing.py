@@ -54,6 +54,23 @@ def peak_memory(call: Callable[[], Any]) -> float:
     return storages.peak / MIB
 
 
+def operators(call: Callable[[], Any]) -> int:
+    """Operators that a call runs, views not counted: on a GPU about one kernel launch each."""
+    with _Operators() as seen:
+        call()
+    return seen.count
+
+
+class _Operators(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view and func is not torch.ops.aten.empty.memory_format
+        return func(*args, **(kwargs or {}))
+
+
 class _Storages(TorchDispatchMode):
     """Counts the bytes of the storages that operators make, while they live."""
 

@@ -46,12 +46,10 @@ class CBAM(nn.Module):
 
     def spatial_attention(self, summary: Tensor, placement: Placement) -> Tensor:
         """Maximum and mean over the channels after the channel attention, (2, P) -> (P,)."""
-        cells = placement.height * placement.width
-        target = (placement.owner * 2 * cells + placement.cell)[placement.own]
-        grid = summary.new_zeros(len(placement.row), 2, placement.height, placement.width)
-        for channel, values in enumerate(summary[:, placement.own]):
-            grid.view(-1).index_copy_(0, target + channel * cells, values)
-        return self.spatial(grid).sigmoid().flatten(1)[placement.owner, placement.cell]
+        grid = summary.new_zeros(len(placement.row), 2, placement.height * placement.width)
+        grid[placement.own_cells.instance, :, placement.own_cells.cell] = _pick(summary.T, placement.own)
+        spatial = self.spatial(grid.unflatten(2, (placement.height, placement.width))).flatten(1)
+        return spatial[placement.cells.instance, placement.cells.cell].sigmoid()
 
 
 class GatedSemanticFusion(nn.Module):
@@ -77,12 +75,12 @@ class GatedSemanticFusion(nn.Module):
         for part, band in zip(features, placement.bands, strict=True):
             parts.append(part.flatten(0, 1))
             summaries.append(self._summary(part, band, placement.height * placement.width))
-        shares = self._shares(torch.cat(summaries, dim=1), placement) * (placement.strengths * scale)[placement.owner]
+        shares = self._shares(torch.cat(summaries, dim=1), placement) * (placement.cells.strength * scale)
         flat = out.view(-1, out.shape[-1])
         for part, share, band in zip(parts, shares.to(out.dtype).split(list(map(len, parts))), placement.bands, strict=True):
             mixed = share[:, None] * part
-            for members in band.members:
-                flat.index_add_(0, _pick(band.places, members), _pick(mixed, members))
+            for members, places in band.members:
+                flat.index_add_(0, places, _pick(mixed, members))
 
     def _summary(self, features: Tensor, band: Band, cells: int) -> Tensor:
         """Of features (E, A, C) after the channel attention, (3, E * A): maximum and mean over the channels, and importance."""
@@ -103,16 +101,15 @@ class GatedSemanticFusion(nn.Module):
         bias = self._bias().to(summary.device, torch.float32)
         spatial = self.cbam.spatial_attention(summary[:2], placement)
         importance = (summary[2].float() - bias) * spatial.float() + bias  # linear in what it reads, the last of which this is
-        gates = placement.gates[placement.owner]
         before = self.order == "gate_before_softmax"
         logits = self._empty_logits(bias, placement, EMPTY_GATE if before else 1.0)
         if before:
-            importance = importance * gates
+            importance = importance * placement.cells.gate
             logits = logits.index_put((placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2]))
-        at = (placement.row[placement.owner], placement.slot[placement.owner], placement.cell)
-        logits = logits.index_put(tuple(x[placement.own] for x in at), importance[placement.own])
-        shares = logits.softmax(dim=1)[at]
-        return shares if before else shares * gates
+        cells, own = placement.cells, placement.own_cells
+        logits = logits.index_put((own.row, own.slot, own.cell), _pick(importance, placement.own))
+        shares = logits.softmax(dim=1)[cells.row, cells.slot, cells.cell]
+        return shares if before else shares * cells.gate
 
     def _empty_logits(self, bias: Tensor, placement: Placement, gate: float) -> Tensor:
         """Float32 (R, slots, h*w) of slots without instances. A row has more slots than others if it has more instances."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from .geometry import Coverage, Geometry
 
 PADDING = 2  # instances of a band cover at most this many times as many cells as the smallest of them
-CHUNK = 256  # cells of a band on a CPU, unless one instance has more: what is computed of them stays in its caches
+CHUNK = 512  # cells of a band on a CPU, unless one instance has more: what is computed of them stays in its caches
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Band:
 
     sources (E,): whose keys and values they use. inside (E, A): which cells are their own; the first one again where an instance has
     none left. padded: whether any has. places (E * A): the cells in the batch, row * height * width + y * width + x. queries (E * A):
-    the same as numbers of Placement.covered. members: the numbers, in E * A, of own cells; each part has no cell of a row twice, and
-    adding part by part adds in one order. least (E, 1): the least that a maximum over the grid, which is zero elsewhere, can be.
+    the same as numbers of Placement.covered. members: own cells, as numbers in E * A and as places; each part has no cell of a row
+    twice, and adding part by part adds in one order. least (E, 1): the least that a maximum over the grid, which is zero elsewhere,
+    can be.
     """
 
     sources: Tensor
@@ -31,18 +32,34 @@ class Band:
     padded: bool
     places: Tensor
     queries: Tensor
-    members: tuple[Tensor, ...]
+    members: tuple[tuple[Tensor, Tensor], ...]
     least: Tensor
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of instances, one after the other: each (P,). instance: whose. row, slot: where that is. cell: y * width + x.
+    gate, strength: of the instance, float32.
+    """
+
+    instance: Tensor
+    row: Tensor
+    slot: Tensor
+    cell: Tensor
+    gate: Tensor
+    strength: Tensor
+
+    def pick(self, numbers: Tensor) -> Cells:
+        return Cells(*(getattr(self, field.name)[numbers] for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class Placement:
     """Which instances stand where in each row of a batch. Instances are numbered row by row, those of a row in their order.
 
-    rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates, strengths (I,), float32.
-    counts: instances of each row. covered (U,): the cells of the batch where an instance is. bands: all instances that are on any.
-    Of the P cells of all bands, padding included, one after the other: owner (P,): the instance. cell (P,): y * width + x.
-    own: the numbers of those that are not padding.
+    rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates (I,), float32. counts: instances of each
+    row. covered (U,): the cells of the batch where an instance is. bands: all instances that are on any. cells: those of all bands,
+    padding included, one band after the other. own: the numbers of those that are not padding. own_cells: these cells.
     """
 
     rows: int
@@ -51,13 +68,12 @@ class Placement:
     row: Tensor
     slot: Tensor
     gates: Tensor
-    strengths: Tensor
     counts: tuple[int, ...]
     covered: Tensor
     bands: tuple[Band, ...]
-    owner: Tensor
-    cell: Tensor
+    cells: Cells
     own: Tensor
+    own_cells: Cells
 
 
 def place(
@@ -72,30 +88,35 @@ def place(
     The tensors are counted on the CPU, once for all layers of a grid, and then live on ``device``.
     """
     height, width = geometries[0].height, geometries[0].width
-    cells = [_own_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
+    covers = [_own_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
     counts = tuple(len(geometry.coverages) for geometry in geometries)
     row = torch.arange(len(geometries)).repeat_interleave(torch.tensor(counts))
+    slot = _join(torch.arange(count) for count in counts)
+    gates = torch.tensor([gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32)
+    factors = torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32)
     source = torch.arange(len(row)) if sources is None else torch.tensor(sources)
-    covered = _join(part + row[number] * height * width for number, part in enumerate(cells)).unique()
-    groups = _alike([len(part) for part in cells], CHUNK if device is None or device.type == "cpu" else math.inf)
-    padded = [_pad([cells[number] for number in group]) for group in groups]
+    covered = _join(part + row[number] * height * width for number, part in enumerate(covers)).unique()
+    groups = _alike([len(part) for part in covers], CHUNK if device is None or device.type == "cpu" else math.inf)
+    padded = [_pad([covers[number] for number in group]) for group in groups]
+    own = _join(inside.flatten() for _, inside in padded).nonzero()[:, 0]
+    owner = _join(torch.tensor(group).repeat_interleave(part.shape[1]) for group, (part, _) in zip(groups, padded, strict=True))
+    cells = Cells(owner, row[owner], slot[owner], _join(part.flatten() for part, _ in padded), gates[owner], factors[owner])
     placement = Placement(
         rows=len(geometries),
         height=height,
         width=width,
         row=row,
-        slot=_join(torch.arange(count) for count in counts),
-        gates=torch.tensor([gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32),
-        strengths=torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32),
+        slot=slot,
+        gates=gates,
         counts=counts,
         covered=covered,
         bands=tuple(
-            _band(source[group], own, part + row[group][:, None] * height * width, covered, height * width)
-            for group, (part, own) in zip(groups, padded, strict=True)
+            _band(source[group], inside, part + row[group][:, None] * height * width, covered, height * width)
+            for group, (part, inside) in zip(groups, padded, strict=True)
         ),
-        owner=_join(torch.tensor(group).repeat_interleave(part.shape[1]) for group, (part, _) in zip(groups, padded, strict=True)),
-        cell=_join(part.flatten() for part, _ in padded),
-        own=_join(own.flatten() for _, own in padded).nonzero()[:, 0],
+        cells=cells,
+        own=own,
+        own_cells=cells.pick(own),
     )
     return _moved(placement, device)
 
@@ -125,7 +146,7 @@ def _band(sources: Tensor, inside: Tensor, places: Tensor, covered: Tensor, cell
         padded=not bool(inside.all()),
         places=places.flatten(),
         queries=torch.searchsorted(covered, places.flatten()),
-        members=tuple(_members(places, inside)),
+        members=tuple((part, places.flatten()[part]) for part in _members(places, inside)),
         least=torch.where(inside.sum(dim=1, keepdim=True) == cells, -math.inf, 0.0),
     )
 
@@ -141,7 +162,7 @@ def _moved(value: Any, device: torch.device | None) -> Any:
         return value.to(device)
     if isinstance(value, tuple):
         return tuple(_moved(part, device) for part in value)
-    if isinstance(value, Placement | Band):
+    if isinstance(value, Placement | Band | Cells):
         return replace(value, **{field.name: _moved(getattr(value, field.name), device) for field in fields(value)})
     return value
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import reference
 from ifadapter_core.layout import from_json
 from reference import make_release_checkpoint
 
@@ -29,13 +31,18 @@ def test_the_layout_shown_is_a_layout() -> None:
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = blocks("python")
     monkeypatch.chdir(tmp_path)
-    torch.save(make_release_checkpoint(0, layers=[(13, 128, 64), (15, 128, 64)]), "spd_adapter.bin")
+    checkpoint = make_release_checkpoint(0, layers=[(13, 128, 64), (15, 128, 64)])
+    torch.save(checkpoint, "spd_adapter.bin")
     Path("layout.json").write_text(blocks("json")[0])
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102
+    weights = reference.double(checkpoint)["adapter_modules"]
+    wanted = reference.layer_residual(
+        reference.part(weights, f"{names['processor']}."), names["q"].double(), names["tokens"].cond.double(), names["tokens"].boxes, 32, 32
+    )
     residual = names["residual"]
-    assert isinstance(residual, torch.Tensor) and residual.shape == (1, 1024, 128) and residual.isfinite().all()
-    assert residual.abs().max() > 0
+    assert residual.shape == (1, 1024, 128)
+    assert (residual - wanted).abs().max() < 1e-5 < wanted.abs().max()
 
 
 def test_the_release_format_shown_is_read() -> None:

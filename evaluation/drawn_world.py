@@ -13,6 +13,7 @@ from training.scene import BACKGROUNDS, Attributes, Figure
 from training.verifier import FOUND_SCORE, classify
 from training.words import read_description
 
+from .benchmark import Benchmark
 from .detector import Detection
 from .scorer import pixel_box
 
@@ -58,11 +59,21 @@ class ShapesVerifier:
         return found.score >= FOUND_SCORE and found.attributes == wanted
 
 
+def check_world(benchmark: Benchmark) -> None:
+    """Raises ValueError when an instance of the benchmark is no figure of this world."""
+    for entry in benchmark.entries:
+        for description in entry.layout.local_descriptions:
+            attributes_of(description)
+
+
 def attributes_of(description: str) -> Attributes:
     """Raises ValueError when a description is not of this world."""
     attributes = read_description(description)
     if attributes is None:
-        raise ValueError(f"{description!r} names no figure of the drawn world. Score this benchmark with a detection model.")
+        raise ValueError(
+            f"{description!r} names no figure of the drawn world. Take a benchmark of `python -m evaluation build --world shapes`, or "
+            "score this one by models."
+        )
     return attributes
 
 

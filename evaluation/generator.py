@@ -94,7 +94,7 @@ def generate(benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed
     folder holds pictures of other settings, GenerationError when some are missing in the end.
     """
     keep_settings(folder / GENERATION, {"benchmark": benchmark.digest, "seed": seed, **settings}, "pictures")
-    wanting = [entry for entry in benchmark.entries if not picture_path(folder, entry.name).exists()]
+    wanting = missing_pictures(benchmark, folder)
     work, attempts, problems = Worklist(wanting), dict.fromkeys((entry.name for entry in wanting), 0), dict[str, str]()
     stopped: list[BaseException] = []
     bar = tqdm(total=len(benchmark.entries), initial=len(benchmark.entries) - len(wanting), unit="picture", dynamic_ncols=True)
@@ -134,13 +134,17 @@ def generate(benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed
         bar.close()
     if stopped:
         raise stopped[0]
-    missing = [entry.name for entry in wanting if not picture_path(folder, entry.name).exists()]
+    missing = missing_pictures(benchmark, folder)
     if missing:
-        reason = problems.get(missing[0]) or next(iter(problems.values()), "")
+        reason = problems.get(missing[0].name) or next(iter(problems.values()), "")
         raise GenerationError(
-            f"{len(missing)} of {len(benchmark.entries)} pictures are missing, as {missing[0]}: {reason} "
+            f"{len(missing)} of {len(benchmark.entries)} pictures are missing, as {missing[0].name}: {reason} "
             "The same command goes on from here."
         )
+
+
+def missing_pictures(benchmark: Benchmark, folder: Path) -> list[Entry]:
+    return [entry for entry in benchmark.entries if not picture_path(folder, entry.name).exists()]
 
 
 def picture_path(folder: Path, name: str) -> Path:

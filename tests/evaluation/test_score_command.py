@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -20,16 +19,15 @@ import scored
 import scored_by_red
 from loopback import Answer, VisionServer, completion
 from PIL import Image
-from scenes import WORLD, write_drawings
+from scenes import WORLD, layout, write_drawings
 from tiny_clip import save_clip
 
-from evaluation import fid
+from evaluation import fid, score_command
 from evaluation.__main__ import main
-from evaluation.benchmark import read_benchmark
+from evaluation.benchmark import read_benchmark, write_benchmark
 from evaluation.builder import build_drawn
 from evaluation.clip_score import ClipScore
 from evaluation.files import digest_of
-from evaluation.score_command import load_detector, load_verifier
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 6
@@ -162,6 +160,7 @@ def test_the_fid_is_to_the_real_pictures(
         return 12.34
 
     monkeypatch.setattr("evaluation.score_command.frechet_inception_distance", distance)
+    monkeypatch.setitem(score_command.PACKAGES, "real", [])  # Inception is not asked
     assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 0
     ((made, real),) = asked
     assert [path.name for path in made] == [path.name for path in real] and real == fid.real_pictures(shapes / "real")
@@ -213,8 +212,39 @@ def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) ->
     assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
 
 
-def test_options_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="--threshold cannot be used"):
-        load_detector(argparse.Namespace(detector="shapes", threshold=0.3), "cpu")
-    with pytest.raises(ValueError, match="expected an address behind the @, as model@http"):
-        load_verifier("model@somewhere", "cpu")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threshold", "0.3"), "--threshold cannot be used"),
+        (("--verifier", "model@somewhere"), "expected an address behind the @, as model@http"),
+        (("--verifier", "no/such/model"), "no/such/model is no model that transformers can load"),
+        (("--clip", "no/such/clip"), "no/such/clip is no model that transformers can load"),
+        (("--real", "no/such/folder"), "no/such/folder has 0 pictures"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_options_that_cannot_be_are_refused_before_a_picture_is_looked_for(
+    shapes: Path, tmp_path: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(shapes, tmp_path / "out", "none"), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_detector_that_is_no_model_is_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(shapes), str(shapes / "none"), str(tmp_path), "--detector", str(tmp_path), "--verifier", "shapes"]) == 2
+    assert f"{tmp_path} is no model that transformers can load" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(score_command.PACKAGES, "real", ["no_such_package"])
+    assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 2
+    assert "Not installed: no_such_package. Install what is missing: pip install -r" in capsys.readouterr().err
+    assert main(command(shapes, tmp_path)) == 0  # which does without it
+
+
+def test_a_benchmark_of_another_world_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_benchmark(tmp_path / "cats", {"cat": layout(((0, 0, 50, 50), "a grey cat"))}, {})
+    assert main(command(tmp_path / "cats", tmp_path / "out", "none")) == 2
+    assert "'a grey cat' names no figure of the drawn world. Take a benchmark of" in capsys.readouterr().err

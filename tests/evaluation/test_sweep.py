@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import types
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,8 @@ import tiny_models
 from PIL import Image
 from scenes import WORLD
 
-import evaluation
 from evaluation.__main__ import main
-from evaluation.benchmark import read_benchmark, write_benchmark
+from evaluation.benchmark import Benchmark, read_benchmark, write_benchmark
 from evaluation.builder import build_drawn
 from evaluation.sweep import Part, overlap, read_sweep
 from evaluation.sweep_command import run_sweep
@@ -49,22 +46,37 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(models: Path, benchmark: Path, tmp_path: Path) -> Path:
+def config(models: Path, benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In ``sweep.yaml``, scored by the brightness of the pictures."""
     path = tmp_path / "sweep.yaml"
     path.write_text(CONFIG.format(models=models, benchmark=benchmark))
+    monkeypatch.setattr("evaluation.sweep_command.score_command", Brightness)
     return path
 
 
-def brightness(benchmark: Path, pictures: Path, output: Path, options: Sequence[str]) -> dict[str, Any]:
-    """A scorer."""
-    assert list(options) == ["--factor", "2"]
-    names = [entry.name for entry in read_benchmark(benchmark).entries]
-    mean = float(np.mean([np.asarray(Image.open(pictures / f"{name}.png")).mean() for name in names]))
-    return {"row": {"mean": mean, "count": len(names), "interval": [mean - 1, mean + 2]}}
+class Brightness:
+    """In the place of the score command."""
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        for name in ("benchmark", "pictures", "output"):
+            parser.add_argument(name, type=Path)
+        parser.add_argument("--factor", type=int)
+
+    @staticmethod
+    def check(options: argparse.Namespace, benchmark: Benchmark) -> None:
+        if options.factor != 2:
+            raise ValueError(f"--factor is {options.factor}; expected 2.")
+
+    @staticmethod
+    def score(options: argparse.Namespace) -> dict[str, Any]:
+        names = [entry.name for entry in read_benchmark(options.benchmark).entries]
+        mean = float(np.mean([np.asarray(Image.open(options.pictures / f"{name}.png")).mean() for name in names]))
+        return {"row": {"mean": mean, "count": len(names), "interval": [mean - 1, mean + 2]}}
 
 
 def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path) -> None:
-    rows = run_sweep(read_sweep(config), tmp_path / "out", brightness)
+    rows = run_sweep(read_sweep(config), tmp_path / "out")
     assert [row.point.name for row in rows] == [
         "IFAdapter",
         "EoT token only",
@@ -92,27 +104,18 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
 
 
 def test_a_second_run_makes_no_picture_again(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = run_sweep(read_sweep(config), tmp_path / "out", brightness)
-    monkeypatch.setattr("training.painter.Painter.paint", None)
-    assert run_sweep(read_sweep(config), tmp_path / "out", brightness) == first
+    first = run_sweep(read_sweep(config), tmp_path / "out")
+    monkeypatch.setattr("training.painter.Painter", None)
+    assert run_sweep(read_sweep(config), tmp_path / "out") == first
 
 
-def test_the_score_command_is_what_scores_by_default(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def add_arguments(parser: argparse.ArgumentParser) -> None:
-        for name in ("benchmark", "pictures", "output"):
-            parser.add_argument(name, type=Path)
-        parser.add_argument("--factor", type=int)
-
-    def run(options: argparse.Namespace) -> int:
-        options.output.mkdir(parents=True)
-        scores = brightness(options.benchmark, options.pictures, options.output, ["--factor", str(options.factor)])
-        (options.output / "scores.json").write_text(json.dumps(scores))
-        return 0
-
-    config.write_text(config.read_text().partition("axes:")[0])
-    monkeypatch.setattr(evaluation, "score_command", types.SimpleNamespace(add_arguments=add_arguments, run=run), raising=False)
-    assert main(["sweep", str(config), str(tmp_path / "out")]) == 0
-    assert (tmp_path / "out" / "scores" / "eot_token_only" / "scores.json").exists() and (tmp_path / "out" / "sweep.md").exists()
+def test_points_that_come_to_the_same_share_their_pictures(config: Path, tmp_path: Path) -> None:
+    """As an axis's value that is the default."""
+    config.write_text(config.read_text().replace("[0, 1.5]", "[0, 1]"))
+    rows = run_sweep(read_sweep(config), tmp_path / "out")
+    assert rows[3].point.name == "IFAdapter, strength 1" and rows[3].scores == rows[0].scores
+    folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
+    assert folders == ["eot_token_only", "ifadapter", "ifadapter_strength_0"]
 
 
 @pytest.mark.parametrize(
@@ -120,13 +123,16 @@ def test_the_score_command_is_what_scores_by_default(config: Path, tmp_path: Pat
     [
         ("--method eot", "--methd eot", r"EoT token only: generate: unrecognized arguments: --methd"),
         ("--method eot", "--method eots", r"EoT token only: generate: argument --method: invalid choice: 'eots'"),
+        ("--method eot", "--layers all", r"--layers is 'all'; expected whole numbers"),
         ("[1, 2, 3]", "[1, 2, 7]", r"No layout of the benchmark has instances in 7 and more"),
+        ("--factor 2", "--fctor 2", r"score: unrecognized arguments: --fctor"),
+        ("--factor 2", "--factor 3", r"--factor is 3; expected 2"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_is_made(config: Path, tmp_path: Path, find: str, put: str, message: str) -> None:
     config.write_text(config.read_text().replace(find, put))
     with pytest.raises(ValueError, match=message):
-        run_sweep(read_sweep(config), tmp_path / "out", brightness)
+        run_sweep(read_sweep(config), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -156,7 +162,7 @@ def test_a_wrong_config_is_explained(config: Path, find: str, put: str, message:
 def test_a_column_that_the_scores_lack_is_named(config: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("row.mean", "row.median"))
     with pytest.raises(ValueError, match=r"The scores have nothing at row\.median: in row there is mean, count, interval"):
-        run_sweep(read_sweep(config), tmp_path / "out", brightness)
+        run_sweep(read_sweep(config), tmp_path / "out")
 
 
 def test_overlap_is_the_largest_part_of_a_box_that_another_in_front_covers() -> None:

@@ -1,4 +1,4 @@
-"""``python -m evaluation build|generate|score|calibrate|sweep``."""
+"""``python -m evaluation build|generate|score|table|calibrate|sweep``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "build": "a benchmark out of COCO's annotations, or of the drawn world",
     "generate": "the pictures of a benchmark, by ComfyUI or by the core",
     "score": "instance feature success, AP, CLIP score and FID of pictures",
+    "table": "the scores of several folders of pictures as one table",
     "calibrate": "the scores of pictures of the drawn world beside those of a verifier that knows all boxes",
     "sweep": "generate and score for many variants, as one table",
 }

@@ -16,6 +16,7 @@ from training.words import read_description
 from .benchmark import Benchmark
 from .detector import Detection
 from .scorer import pixel_box
+from .verifier import Verdict
 
 RIM = 0.2  # of plain ground around a crop, in parts of its longer side
 
@@ -45,13 +46,13 @@ class ShapesVerifier:
 
     name = "shapes"
 
-    def verify(self, crop: Image.Image, description: str) -> bool | None:
-        """None when the description is not of this world."""
+    def verify(self, crop: Image.Image, description: str) -> Verdict:
+        """There is no telling when the description is not of this world."""
         wanted = read_description(description)
         if wanted is None:
-            return None
+            return Verdict(None)
         rim = round(RIM * max(crop.size))
-        return any(self._shows(crop.convert("RGB"), border, wanted) for border in (0, rim))
+        return Verdict(any(self._shows(crop.convert("RGB"), border, wanted) for border in (0, rim)))
 
     def _shows(self, crop: Image.Image, border: int, wanted: Attributes) -> bool:
         picture = ImageOps.expand(crop, border, BACKGROUNDS["grey"])

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from . import generate_command, score_command
 from .benchmark import read_benchmark, write_benchmark
+from .scorer import lend_records
 from .sweep import Point, Sweep, read_sweep, slug
 from .sweep_report import Row, make_row, table, write_plots, write_table
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_sweep(sweep: Sweep, folder: Path) -> list[Row]:
-    """Write the report into ``folder``. Points with the same options share their pictures.
+    """Write the report into ``folder``. Points whose pictures come from the same settings share them.
 
     Raises ValueError, before anything is made, when an option of the generator or of the scorer or a part of the benchmark is wrong.
     """
@@ -51,7 +52,8 @@ def run_sweep(sweep: Sweep, folder: Path) -> list[Row]:
         generate_command.run(generation)
         if point.part:
             source = {**benchmark.source, point.part.select: str(point.part), "of": benchmark.digest}
-            write_benchmark(scoring.benchmark, parts[point.name], source)
+            part = write_benchmark(scoring.benchmark, parts[point.name], source)
+            lend_records(scorings[point.variant].output, scoring.output, part.entries)  # of the variant, which was scored before
         scores = score_command.score(scoring)
         rows.append(make_row(sweep, point, len(parts.get(point.name, benchmark.entries)), scores))
         write_table(rows, folder)

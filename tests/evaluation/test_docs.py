@@ -76,7 +76,7 @@ def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").symlink_to(ROOT / "demo", target_is_directory=True)
     small = [line[3:] for line in LINES if line[3] != "sweep" and any("shapes" in word for word in line)]
-    assert len(small) == 9
+    assert len(small) == 10
     for words in small:
         assert main([*words, *{"build": ["--count", "2"], "generate": ["--steps", "2"]}.get(words[0], [])]) == 0
     for name in ("full", "eot", "caption"):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,11 +114,54 @@ def test_two_processes_measure_clip_and_fid_as_one_does(shapes: Path, tmp_path: 
         words = command(shapes, tmp_path / name)
         done = run([*start, scored_by_red.__file__, *words, "--real", str(shapes / "real"), "--clip", str(clip)])
         assert done.returncode == 0, done.stderr[-3000:]
-        outputs[name] = files(tmp_path / name)
+        outputs[name] = {path: content for path, content in files(tmp_path / name).items() if not path.startswith("clip/")}
     one, two = (json.loads(outputs[name].pop("scores.json")) for name in ("one", "two"))
     assert outputs["two"] == outputs["one"]  # the table too, which rounds
     for measure in ("fid", "clip"):  # the last digits depend on the threads of a process
         assert two[measure]["value"] == pytest.approx(one[measure]["value"], rel=1e-5) and two[measure]["value"] > 0
+
+
+def test_what_is_known_needs_no_model(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*command(shapes, tmp_path / "out"), "--clip", str(save_clip(tmp_path / "clip"))]
+    assert main(words) == 0
+    first = files(tmp_path / "out")
+    for name in ("score_command.load_detector", "score_command.load_verifier", "clip_score.ClipScore"):
+        monkeypatch.setattr(f"evaluation.{name}", None)
+    assert main(words) == 0 and files(tmp_path / "out") == first
+
+
+def test_only_captions_of_new_pictures_are_scored(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a run that was killed, and when a picture was changed."""
+    pictures, scored = write_drawings(tmp_path / "pictures", COUNT, 0.4), []
+    clip = save_clip(tmp_path / "clip")
+    words = ["score", str(shapes), str(pictures), str(tmp_path / "out"), *SHAPES, "--clip", str(clip)]
+    score = ClipScore.score
+    monkeypatch.setattr(ClipScore, "score", lambda self, picture, caption: scored.append(caption) or score(self, picture, caption))
+    assert main(words) == 0 and len(scored) == COUNT
+    whole = files(tmp_path / "out")
+    for number in (1, 4):
+        (tmp_path / "out" / "clip" / f"{number:05d}.json").unlink()
+    assert main(words) == 0 and len(scored) == COUNT + 2 and files(tmp_path / "out") == whole
+    Image.new("RGB", (WORLD.size, WORLD.size)).save(pictures / "00003.png")
+    assert main(words) == 0 and len(scored) == COUNT + 3
+
+
+def test_several_folders_make_one_table(shapes: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(shapes, tmp_path / "real", "real")) == 0
+    capsys.readouterr()
+    assert main(["table", str(tmp_path / "real"), str(whole)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    single = [(folder / "table.md").read_text().splitlines() for folder in (tmp_path / "real", whole)]
+    assert rows == [*single[0][:3], *single[1][2:]]
+
+
+def test_what_was_scored_otherwise_is_no_row(shapes: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {**json.loads((whole / "scores.json").read_text()), "benchmark": "another"}
+    (tmp_path / "scores.json").write_text(json.dumps(other))
+    assert main(["table", str(whole), str(tmp_path)]) == 2
+    assert re.search(r"are no rows of one table: benchmark is '\w+' and 'another'\. Score both alike", capsys.readouterr().err)
+    assert main(["table", str(whole), str(shapes)]) == 2
+    assert f"{shapes} has no scores.json. Give folders that `python -m evaluation score` wrote" in capsys.readouterr().err
 
 
 def test_real_drawings_beat_altered_ones(shapes: Path, whole: Path, tmp_path: Path) -> None:
@@ -197,6 +241,9 @@ def test_a_server_judges_beside_a_program(shapes: Path, tmp_path: Path, monkeypa
     counts = Counter(row["judge"] for row in rows)
     assert counts["yes"] and counts["no"] and counts["unparsable"] == scores["ifs"]["judge"]["unparsable"] > 0
     assert scores["ifs"]["judge"]["value"] == pytest.approx(counts["yes"] / len(rows)) and scores["verifiers"] == ["shapes", "judge"]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "pictures").iterdir()]
+    answers = Counter(instance["answers"]["judge"] for record in records for instance in record["instances"])
+    assert answers["Yes, it is a circle"] == counts["unparsable"] and answers["Yes."] == counts["yes"]
     assert asked == len(rows) + 1 and f"judge: {counts['unparsable']} answers" in (tmp_path / "table.md").read_text()
     question = judge.requests[0][1]["messages"][0]["content"][1]["text"]
     assert rows[0]["description"] in question and "{" not in question
@@ -208,7 +255,7 @@ def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) ->
     numbers = json.loads((tmp_path / "out" / "scores.json").read_text())["clip"]
     entries = read_benchmark(shapes).entries
     pairs = [(Image.open(shapes / "altered" / f"{entry.name}.png"), entry.layout.caption) for entry in entries]
-    assert numbers["value"] == pytest.approx(np.mean(ClipScore(clip).scores(pairs))) and numbers["model"] == clip
+    assert numbers["value"] == pytest.approx(np.mean([ClipScore(clip).score(*pair) for pair in pairs])) and numbers["model"] == clip
     assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
 
 

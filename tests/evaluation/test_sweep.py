@@ -16,6 +16,7 @@ from scenes import WORLD
 from evaluation.__main__ import main
 from evaluation.benchmark import Benchmark, read_benchmark, write_benchmark
 from evaluation.builder import build_drawn
+from evaluation.drawn_world import ShapesDetector
 from evaluation.sweep import Part, overlap, read_sweep
 from evaluation.sweep_command import run_sweep
 from ifadapter_core.layout import Box, Instance, Layout
@@ -177,15 +178,22 @@ def test_parts_are_open_at_their_upper_end(benchmark: Path) -> None:
     assert set(Part("overlap", 0.5, float("inf")).of(read)) == {"half", "three"}
 
 
-def test_the_drawn_world_is_swept_end_to_end(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the real scorer; a model of random weights draws no figures."""
+def test_the_drawn_world_is_swept_end_to_end(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the real scorer, which looks once at each picture; a model of random weights draws no figures."""
+    looked: list[object] = []
+    detect = ShapesDetector.detect
+    monkeypatch.setattr(ShapesDetector, "detect", lambda self, *given: looked.append(given) or detect(self, *given))
     build_drawn(tmp_path / "shapes", WORLD, 2)
     config = tmp_path / "sweep.yaml"
     config.write_text(
         f"benchmark: {tmp_path / 'shapes'}\ngenerate: --models {models} --steps 1\nscore: --detector shapes --verifier shapes\n"
         "columns: {success: success, AP: ap.value}\ninterval: interval\nvariants:\n  IFAdapter:\n  EoT token only: --method eot\n"
+        "axes:\n  instances: {select: instances, values: [1]}\n"
     )
     assert main(["sweep", str(config), str(tmp_path / "out")]) == 0
     assert "| EoT token only | 2 | 0 | 0 |" in (tmp_path / "out" / "sweep.md").read_text()
-    assert capsys.readouterr().out.endswith((tmp_path / "out" / "sweep.md").read_text())
+    assert len(looked) == 4 and "| IFAdapter, instances 1 and more | 2 | 0 | 0 |" in (tmp_path / "out" / "sweep.md").read_text()
+    assert capsys.readouterr().out == (tmp_path / "out" / "sweep.md").read_text()
     assert (tmp_path / "out" / "variants.png").exists() and (tmp_path / "out" / "scores" / "ifadapter" / "instances.csv").exists()

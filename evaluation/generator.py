@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Condition, Thread
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from PIL import Image
 from tqdm.auto import tqdm
@@ -18,12 +16,11 @@ from ifadapter_core.layout import Layout
 from .benchmark import Benchmark, Entry
 from .errors import EvaluationError
 from .files import keep_settings, png_bytes, write_whole
+from .worklist import Worklist, in_threads
 
 GENERATION = "generation.json"
 ATTEMPTS = 3  # for each picture, by whatever source
 ASPECT_TOLERANCE = 0.02  # pictures have the layout's proportions; their sides may be those of a grid of latents
-
-T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -46,40 +43,6 @@ class SourceLostError(RuntimeError):
 
 class GenerationError(EvaluationError):
     """Not all pictures were made; the message names those that are missing, and why."""
-
-
-class Worklist(Generic[T]):
-    """Items, each taken by one worker at a time; what is given back is taken by the next."""
-
-    def __init__(self, items: Iterable[T]) -> None:
-        self._waiting = deque(items)
-        self._taken = 0
-        self._changed = Condition()
-
-    def take(self) -> T | None:
-        """The next item; waits while others may still give theirs back. None: nothing is left for anyone."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._taken)
-            if not self._waiting:
-                return None
-            self._taken += 1
-            return self._waiting.popleft()
-
-    def done(self, again: T | None = None) -> None:
-        """One taken item is dealt with, or comes back."""
-        with self._changed:
-            self._taken -= 1
-            if again is not None:
-                self._waiting.append(again)
-            self._changed.notify_all()
-
-    def clear(self) -> list[T]:
-        """What nobody took."""
-        with self._changed:
-            left = list(self._waiting)
-            self._waiting.clear()
-            self._changed.notify_all()
-            return left
 
 
 def seed_of(seed: int, name: str) -> int:
@@ -129,7 +92,7 @@ def generate(benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed
                 work.done()
 
     try:
-        _in_threads([lambda source=source: serve(source) for source in sources])  # type: ignore[misc]
+        in_threads([lambda source=source: serve(source) for source in sources])  # type: ignore[misc]
     finally:
         bar.close()
     if stopped:
@@ -159,12 +122,3 @@ def check_proportions(picture: Image.Image, layout: Layout) -> None:
             f"The picture has {picture.width} x {picture.height} pixels and its layout {layout.width} x {layout.height}. Link the layout "
             "node's width and height to the empty latent, or name their places with --slot width=NODE.INPUT and --slot height=NODE.INPUT."
         )
-
-
-def _in_threads(tasks: Sequence[Callable[[], None]]) -> None:
-    """All at once, to their end. The threads die with the process, so that nobody waits for a server after Ctrl-C."""
-    threads = [Thread(target=task, daemon=True) for task in tasks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,11 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
         "EoT token only",
         "IFAdapter, strength 0",
         "IFAdapter, strength 1.5",
-        "IFAdapter, instances 1 to below 2",
-        "IFAdapter, instances 2 to below 3",
+        "IFAdapter, instances 1",
+        "IFAdapter, instances 2",
         "IFAdapter, instances 3 and more",
-        "EoT token only, instances 1 to below 2",
-        "EoT token only, instances 2 to below 3",
+        "EoT token only, instances 1",
+        "EoT token only, instances 2",
         "EoT token only, instances 3 and more",
     ]
     assert [row.layouts for row in rows] == [4, 4, 4, 4, 1, 2, 1, 1, 2, 1] == [row.scores["layouts seen"] for row in rows]
@@ -172,10 +173,15 @@ def test_overlap_is_the_largest_part_of_a_box_that_another_in_front_covers() -> 
     assert overlap(Layout(32, 32, (Instance(FRONT, "cat"), Instance(BACK, "cat")))) == pytest.approx(1 / 3)
 
 
+def test_parts_are_named_by_what_is_in_them() -> None:
+    parts = [Part("instances", 2, 3), Part("instances", 2, 5), Part("instances", 5, math.inf), Part("overlap", 0, 1)]
+    assert list(map(str, parts)) == ["2", "2 to 4", "5 and more", "0 to below 1"]
+
+
 def test_parts_are_open_at_their_upper_end(benchmark: Path) -> None:
     read = read_benchmark(benchmark)
     assert set(Part("overlap", 0.0, 0.5).of(read)) == {"none", "alone"}
-    assert set(Part("overlap", 0.5, float("inf")).of(read)) == {"half", "three"}
+    assert set(Part("overlap", 0.5, math.inf).of(read)) == {"half", "three"}
 
 
 def test_the_drawn_world_is_swept_end_to_end(

@@ -88,8 +88,9 @@ def check(options: argparse.Namespace, benchmark: Benchmark) -> None:
     verifiers = [read_verifier(text) for text in options.verifier]
     check_names([name for name, _ in verifiers])
     here = [name for name, url in verifiers if not url]
-    for name in {options.detector, *here, options.clip} - {SHAPES, None}:
-        check_model(name)
+    for name in dict.fromkeys((options.detector, *here, options.clip)):
+        if name not in (SHAPES, None):
+            check_model(name)
     if SHAPES in (options.detector, *options.verifier):
         check_world(benchmark)
 

@@ -46,11 +46,16 @@ def make_row(sweep: Sweep, point: Point, layouts: int, scores: dict[str, Any]) -
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown."""
+    """Markdown, with the interval of the first column in brackets."""
     titles = list(rows[0].scores)
     lines = [("", "layouts", *titles), ("---",) * (len(titles) + 2)]
-    lines += [(row.point.name, str(row.layouts), *(f"{row.scores[title]:.4g}" for title in titles)) for row in rows]
+    lines += [(row.point.name, str(row.layouts), *_cells(row)) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _cells(row: Row) -> list[str]:
+    first, *others = (str(value) if type(value) is int else f"{value:.3f}" for value in row.scores.values())
+    return [first if row.interval is None else "{} ({:.3f} .. {:.3f})".format(first, *row.interval), *others]
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> None:

@@ -96,9 +96,10 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
     assert sum(row.scores["brightness"] * row.layouts for row in rows[4:7]) / 4 == pytest.approx(rows[0].scores["brightness"])
     folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
     assert folders == ["eot_token_only", "ifadapter", "ifadapter_strength_0", "ifadapter_strength_1.5"]  # parts share their variant's
+    mean = rows[1].scores["brightness"]
     lines = (tmp_path / "out" / "sweep.md").read_text().splitlines()
     assert lines[0] == "|  | layouts | brightness | layouts seen |" and len(lines) == 2 + len(rows)
-    assert lines[3] == f"| EoT token only | 4 | {rows[1].scores['brightness']:.4g} | 4 |"
+    assert lines[3] == f"| EoT token only | 4 | {mean:.3f} ({mean - 1:.3f} .. {mean + 2:.3f}) | 4 |"
     records = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert records[3]["value"] == 1.5 and records[3]["axis"] == "strength" and records[3]["options"][-2:] == ["--strength", "1.5"]
     for name in ("variants.png", "strength.png", "instances.png"):
@@ -199,7 +200,10 @@ def test_the_drawn_world_is_swept_end_to_end(
         "axes:\n  instances: {select: instances, values: [1]}\n"
     )
     assert main(["sweep", str(config), str(tmp_path / "out")]) == 0
-    assert "| EoT token only | 2 | 0 | 0 |" in (tmp_path / "out" / "sweep.md").read_text()
-    assert len(looked) == 4 and "| IFAdapter, instances 1 and more | 2 | 0 | 0 |" in (tmp_path / "out" / "sweep.md").read_text()
+    assert "| EoT token only | 2 | 0.000 (0.000 .. 0.000) | 0.000 |" in (tmp_path / "out" / "sweep.md").read_text()
+    assert (
+        len(looked) == 4
+        and "| IFAdapter, instances 1 and more | 2 | 0.000 (0.000 .. 0.000) | 0.000 |" in (tmp_path / "out" / "sweep.md").read_text()
+    )
     assert capsys.readouterr().out == (tmp_path / "out" / "sweep.md").read_text()
     assert (tmp_path / "out" / "variants.png").exists() and (tmp_path / "out" / "scores" / "ifadapter" / "instances.csv").exists()

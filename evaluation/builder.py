@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from .benchmark import Benchmark, release_json, write_benchmark
 from .coco import Draft
 from .files import keep_settings, png_bytes, write_whole
 from .vision_language import AnswerError, VisionLanguage
+from .worklist import Worklist, in_threads
 
 BUILD = "build.json"
 REAL = "real"
@@ -48,15 +48,22 @@ class CocoBuilder:
             raise ValueError(f"{len(missing)} of {len(drafts)} pictures are not in {self.images}, as {missing[0]}. Give the folder of all.")
         keep_settings(self.folder / BUILD, self.source, "layouts")
         wanting = [draft for draft in drafts if not self._layout_path(draft).exists()]
-        with ThreadPoolExecutor(self.requests) as pool, tqdm(total=len(drafts), initial=len(drafts) - len(wanting), unit="picture") as bar:
-            tasks = [pool.submit(self._describe, draft) for draft in wanting]
-            try:
-                for task in as_completed(tasks):
-                    task.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        work, failed = Worklist(wanting), list[BaseException]()
+        with tqdm(total=len(drafts), initial=len(drafts) - len(wanting), unit="picture", dynamic_ncols=True) as bar:
+
+            def serve() -> None:
+                while (draft := work.take()) is not None:
+                    try:
+                        self._describe(draft)
+                        bar.update()
+                    except BaseException as error:
+                        failed.append(error)
+                        work.clear()
+                    work.done()
+
+            in_threads([serve] * self.requests)
+        if failed:
+            raise failed[0]
         layouts = {draft.name: from_json(self._layout_path(draft).read_text("utf-8"), self.size, self.size) for draft in drafts}
         return write_benchmark(self.folder, layouts, self.source)
 

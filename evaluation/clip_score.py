@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,9 @@ class ClipScore:
         self._metric = CLIPScore(lambda: (clip, words))  # type: ignore[arg-type, return-value]
 
     @torch.no_grad()
-    def scores(self, pairs: Iterable[tuple[Image.Image, str]]) -> list[float]:
-        """100 cos(picture, caption) of each pair, and 0 where that is negative."""
-        return [float(self._metric(_bytes(picture).to(self._device), caption)) for picture, caption in pairs]
+    def score(self, picture: Image.Image, caption: str) -> float:
+        """100 cos(picture, caption), and 0 where that is negative."""
+        return float(self._metric(_bytes(picture).to(self._device), caption))
 
 
 def _bytes(picture: Image.Image) -> Tensor:

@@ -13,8 +13,10 @@ from training.scene import BACKGROUNDS, Attributes, Figure
 from training.verifier import FOUND_SCORE, classify
 from training.words import read_description
 
+from .benchmark import Benchmark
 from .detector import Detection
 from .scorer import pixel_box
+from .verifier import Verdict
 
 RIM = 0.2  # of plain ground around a crop, in parts of its longer side
 
@@ -44,13 +46,13 @@ class ShapesVerifier:
 
     name = "shapes"
 
-    def verify(self, crop: Image.Image, description: str) -> bool | None:
-        """None when the description is not of this world."""
+    def verify(self, crop: Image.Image, description: str) -> Verdict:
+        """There is no telling when the description is not of this world."""
         wanted = read_description(description)
         if wanted is None:
-            return None
+            return Verdict(None)
         rim = round(RIM * max(crop.size))
-        return any(self._shows(crop.convert("RGB"), border, wanted) for border in (0, rim))
+        return Verdict(any(self._shows(crop.convert("RGB"), border, wanted) for border in (0, rim)))
 
     def _shows(self, crop: Image.Image, border: int, wanted: Attributes) -> bool:
         picture = ImageOps.expand(crop, border, BACKGROUNDS["grey"])
@@ -58,11 +60,21 @@ class ShapesVerifier:
         return found.score >= FOUND_SCORE and found.attributes == wanted
 
 
+def check_world(benchmark: Benchmark) -> None:
+    """Raises ValueError when an instance of the benchmark is no figure of this world."""
+    for entry in benchmark.entries:
+        for description in entry.layout.local_descriptions:
+            attributes_of(description)
+
+
 def attributes_of(description: str) -> Attributes:
     """Raises ValueError when a description is not of this world."""
     attributes = read_description(description)
     if attributes is None:
-        raise ValueError(f"{description!r} names no figure of the drawn world. Score this benchmark with a detection model.")
+        raise ValueError(
+            f"{description!r} names no figure of the drawn world. Take a benchmark of `python -m evaluation build --world shapes`, or "
+            "score this one by models."
+        )
     return attributes
 
 

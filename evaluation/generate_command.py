@@ -6,10 +6,14 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .benchmark import read_benchmark
-from .generator import Source, generate
+from .generator import Source, generate, missing_pictures
+from .workflow import Workflow, read_workflow
+
+if TYPE_CHECKING:
+    from training.sampling import Control  # imports torch, which pictures through ComfyUI do without
 
 PAPER_STEPS, PAPER_GUIDANCE = 30, 7.5  # the release's inference settings
 METHODS = ("caption", "placed", "regional", "appearance", "eot", "full")
@@ -54,60 +58,98 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Raises ValueError, OSError or GenerationError with what to do about it."""
     benchmark = read_benchmark(options.benchmark)
-    if (options.server is None) == (options.models is None and options.demo is None):
-        raise ValueError("Say what makes the pictures: either --server and --workflow, or --models and --adapter, or --demo.")
-    sources, settings = _comfyui(options) if options.server else _core(options)
+    settings = settings_of(options)
+    sources: list[Source] = []  # no model is loaded for pictures that are there
+    if missing_pictures(benchmark, options.output):
+        sources = _comfyui(options) if options.server else _core(options, settings)
     generate(benchmark, sources, options.output, options.seed, settings)
     return 0
 
 
-def _comfyui(options: argparse.Namespace) -> tuple[list[Source], dict[str, Any]]:
-    from .comfyui import PICTURE_TIMEOUT_S, ComfyUI
-    from .workflow import read_workflow
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What pictures come from, beside their benchmark and their seed; no model is loaded. Raises ValueError for a wrong option."""
+    if (options.server is None) == (options.models is None and options.demo is None):
+        raise ValueError("Say what makes the pictures: either --server and --workflow, or --models and --adapter, or --demo.")
+    return _comfyui_settings(options) if options.server else _core_settings(options)
 
+
+def _comfyui_settings(options: argparse.Namespace) -> dict[str, Any]:
     _refuse(options, CORE_ONLY, "a ComfyUI makes the pictures: change the workflow, or use --set")
     if options.workflow is None:
         raise ValueError("Name a workflow in API format with --workflow, as workflows/basic_api.json.")
-    workflow = read_workflow(options.workflow, options.slot or (), options.set or ())
-    sources: list[Source] = [ComfyUI(address, workflow, options.timeout or PICTURE_TIMEOUT_S) for address in options.server]
+    workflow = _workflow(options)
     slots = {name: ".".join(filter(None, slot)) for name, slot in sorted(workflow.slots.items())}
     content = json.dumps(workflow.graph, sort_keys=True)
-    return sources, {"workflow": hashlib.sha256(content.encode()).hexdigest(), "slots": slots, "graph": workflow.graph}
+    return {"workflow": hashlib.sha256(content.encode()).hexdigest(), "slots": slots, "graph": workflow.graph}
 
 
-def _core(options: argparse.Namespace) -> tuple[list[Source], dict[str, Any]]:
-    import torch
+def _comfyui(options: argparse.Namespace) -> list[Source]:
+    from .comfyui import PICTURE_TIMEOUT_S, ComfyUI
 
-    from training.painter import Painter
-    from training.sampling import GUIDANCE, STEPS, Control
+    workflow = _workflow(options)
+    return [ComfyUI(address, workflow, options.timeout or PICTURE_TIMEOUT_S) for address in options.server]
 
-    from .core import Core, weights_of
+
+def _workflow(options: argparse.Namespace) -> Workflow:
+    return read_workflow(options.workflow, options.slot or (), options.set or ())
+
+
+def _core_settings(options: argparse.Namespace) -> dict[str, Any]:
+    from training.sampling import GUIDANCE, STEPS
+
+    from .core import weights_of
     from .files import digest_of
 
     _refuse(options, COMFYUI_ONLY, "the core makes the pictures: it belongs to --server")
-    models = options.demo or options.models
-    adapter = options.adapter or Path(models) / "ifadapter.safetensors"
+    adapter = _adapter(options)
     if not adapter.is_file():
         raise ValueError(f"There is no adapter {adapter}. Name its file with --adapter.")
     steps, guidance = (STEPS, GUIDANCE) if options.demo else (PAPER_STEPS, PAPER_GUIDANCE)
-    control = Control(
+    return {
+        "models": weights_of(options.demo or options.models),
+        "adapter": digest_of(adapter),
+        "method": _given(options.method, "full"),
+        "steps": _given(options.steps, steps),
+        "guidance": _given(options.guidance, guidance),
+        "layers": _numbers(options.layers),
+        **vars(_control(options)),
+        "half": bool(options.half),
+    }
+
+
+def _core(options: argparse.Namespace, settings: dict[str, Any]) -> list[Source]:
+    import torch
+
+    from training.painter import Painter
+
+    from .core import Core
+
+    painter = Painter(
+        options.demo or options.models,
+        adapter=_adapter(options),
+        control=_control(options),
+        device=_given(options.device, "cpu"),
+        dtype=torch.half if options.half else torch.float,
+        steps=settings["steps"],
+        guidance=settings["guidance"],
+        layers=settings["layers"],
+    )
+    return [Core(painter, settings["method"])]
+
+
+def _adapter(options: argparse.Namespace) -> Path:
+    return options.adapter or Path(options.demo or options.models) / "ifadapter.safetensors"
+
+
+def _control(options: argparse.Namespace) -> Control:
+    from training.sampling import Control
+
+    return Control(
         strength=_given(options.strength, 1.0),
         start_percent=_given(options.start, 0.0),
         end_percent=_given(options.end, 1.0),
         front_hides_back=bool(options.front_hides_back),
     )
-    used = {"steps": _given(options.steps, steps), "guidance": _given(options.guidance, guidance), "layers": _numbers(options.layers)}
-    painter = Painter(
-        models,
-        adapter=adapter,
-        control=control,
-        device=_given(options.device, "cpu"),
-        dtype=torch.half if options.half else torch.float,
-        **used,
-    )
-    method = _given(options.method, "full")
-    settings = {"method": method, **used, **vars(control), "half": bool(options.half)}
-    return [Core(painter, method)], {"models": weights_of(models), "adapter": digest_of(adapter), **settings}
 
 
 def _refuse(options: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:

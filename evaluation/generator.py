@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Condition, Thread
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from PIL import Image
 from tqdm.auto import tqdm
@@ -18,12 +16,11 @@ from ifadapter_core.layout import Layout
 from .benchmark import Benchmark, Entry
 from .errors import EvaluationError
 from .files import keep_settings, png_bytes, write_whole
+from .worklist import Worklist, in_threads
 
 GENERATION = "generation.json"
 ATTEMPTS = 3  # for each picture, by whatever source
 ASPECT_TOLERANCE = 0.02  # pictures have the layout's proportions; their sides may be those of a grid of latents
-
-T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -48,40 +45,6 @@ class GenerationError(EvaluationError):
     """Not all pictures were made; the message names those that are missing, and why."""
 
 
-class Worklist(Generic[T]):
-    """Items, each taken by one worker at a time; what is given back is taken by the next."""
-
-    def __init__(self, items: Iterable[T]) -> None:
-        self._waiting = deque(items)
-        self._taken = 0
-        self._changed = Condition()
-
-    def take(self) -> T | None:
-        """The next item; waits while others may still give theirs back. None: nothing is left for anyone."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._taken)
-            if not self._waiting:
-                return None
-            self._taken += 1
-            return self._waiting.popleft()
-
-    def done(self, again: T | None = None) -> None:
-        """One taken item is dealt with, or comes back."""
-        with self._changed:
-            self._taken -= 1
-            if again is not None:
-                self._waiting.append(again)
-            self._changed.notify_all()
-
-    def clear(self) -> list[T]:
-        """What nobody took."""
-        with self._changed:
-            left = list(self._waiting)
-            self._waiting.clear()
-            self._changed.notify_all()
-            return left
-
-
 def seed_of(seed: int, name: str) -> int:
     """The seed of one picture (32 bits): no two alike, the same whichever others are made, and for all methods the same."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big")
@@ -94,7 +57,7 @@ def generate(benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed
     folder holds pictures of other settings, GenerationError when some are missing in the end.
     """
     keep_settings(folder / GENERATION, {"benchmark": benchmark.digest, "seed": seed, **settings}, "pictures")
-    wanting = [entry for entry in benchmark.entries if not picture_path(folder, entry.name).exists()]
+    wanting = missing_pictures(benchmark, folder)
     work, attempts, problems = Worklist(wanting), dict.fromkeys((entry.name for entry in wanting), 0), dict[str, str]()
     stopped: list[BaseException] = []
     bar = tqdm(total=len(benchmark.entries), initial=len(benchmark.entries) - len(wanting), unit="picture", dynamic_ncols=True)
@@ -129,18 +92,22 @@ def generate(benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed
                 work.done()
 
     try:
-        _in_threads([lambda source=source: serve(source) for source in sources])  # type: ignore[misc]
+        in_threads([lambda source=source: serve(source) for source in sources])  # type: ignore[misc]
     finally:
         bar.close()
     if stopped:
         raise stopped[0]
-    missing = [entry.name for entry in wanting if not picture_path(folder, entry.name).exists()]
+    missing = missing_pictures(benchmark, folder)
     if missing:
-        reason = problems.get(missing[0]) or next(iter(problems.values()), "")
+        reason = problems.get(missing[0].name) or next(iter(problems.values()), "")
         raise GenerationError(
-            f"{len(missing)} of {len(benchmark.entries)} pictures are missing, as {missing[0]}: {reason} "
+            f"{len(missing)} of {len(benchmark.entries)} pictures are missing, as {missing[0].name}: {reason} "
             "The same command goes on from here."
         )
+
+
+def missing_pictures(benchmark: Benchmark, folder: Path) -> list[Entry]:
+    return [entry for entry in benchmark.entries if not picture_path(folder, entry.name).exists()]
 
 
 def picture_path(folder: Path, name: str) -> Path:
@@ -155,12 +122,3 @@ def check_proportions(picture: Image.Image, layout: Layout) -> None:
             f"The picture has {picture.width} x {picture.height} pixels and its layout {layout.width} x {layout.height}. Link the layout "
             "node's width and height to the empty latent, or name their places with --slot width=NODE.INPUT and --slot height=NODE.INPUT."
         )
-
-
-def _in_threads(tasks: Sequence[Callable[[], None]]) -> None:
-    """All at once, to their end. The threads die with the process, so that nobody waits for a server after Ctrl-C."""
-    threads = [Thread(target=task, daemon=True) for task in tasks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

@@ -14,7 +14,7 @@ class InstanceScore:
     """box: the wanted one, in pixels of the picture. phrase: the number of its description among the picture's.
 
     detection: the number of the detection that serves it, if any; iou: of the two boxes, else 0. verdicts: by the verifiers' names,
-    None where there is no telling; none at all for what was not found.
+    None where there is no telling; none at all for what was not found. answers: the words that verdicts come from, where there are any.
     """
 
     box: PixelBox
@@ -23,6 +23,7 @@ class InstanceScore:
     detection: int | None
     iou: float
     verdicts: dict[str, bool | None]
+    answers: dict[str, str]
 
     @property
     def found(self) -> bool:

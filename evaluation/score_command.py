@@ -5,21 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from .benchmark import Benchmark, read_benchmark
+from .caption_scores import score_captions
 from .detector import Detector
+from .drawn_world import ShapesDetector, ShapesVerifier, check_world
+from .errors import INSTALL
 from .fid import frechet_inception_distance, real_pictures
 from .files import json_bytes, keep_settings, write_whole
-from .score_table import Whole, instances_csv, summarize, table
-from .scorer import Scorer, check_pictures, picture_path, read_picture, read_scores, score_pictures
+from .metrics import mean
+from .score_table import SCORES, Whole, instances_csv, summarize, table
+from .scorer import Scorer, check_names, check_pictures, picture_path, read_scores, score_pictures, unjudged
 from .verifier import Verifier
 from .yes_no import PROMPT, YesNoVerifier
 
 SETTINGS = "scoring.json"
 SHAPES = "shapes"  # the programs for the drawn world, as detector and as verifier
 THRESHOLD = 0.25  # of a detection's score; that of transformers for Grounding DINO
+PACKAGES = {"detector": ["pycocotools"], "clip": ["torchmetrics"], "real": ["torchmetrics", "torch_fidelity"]}  # by the option
 LONGEST = timedelta(days=7)  # that processes which are done wait for the others
 
 
@@ -42,23 +48,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Raises ValueError, OSError or EvaluationError with what to do about it."""
+    summary = score(options)
+    if summary:
+        sys.stdout.write(table([summary]))
+    return 0
+
+
+def score(options: argparse.Namespace) -> dict[str, Any]:
+    """What ``scores.json`` holds in the end; empty in all processes but the first."""
     benchmark = read_benchmark(options.benchmark)
+    check(options, benchmark)
     check_pictures(benchmark, options.pictures)
-    if options.real is not None:
-        real_pictures(options.real)
     state = process_state()
     device = str(state.device)
-    scorer = Scorer(load_detector(options, device), [load_verifier(text, device) for text in options.verifier])
-    settings = _settings(options, benchmark, scorer)
+    part = (state.process_index, state.num_processes)
+    settings = _settings(options, benchmark)
     with state.main_process_first():
         keep_settings(options.output / SETTINGS, settings, "scores")
-    score_pictures(scorer, benchmark, options.pictures, options.output, (state.process_index, state.num_processes), state.is_main_process)
+    if unjudged(benchmark, options.pictures, options.output, part):  # no model is loaded for what is known
+        scorer = Scorer(load_detector(options, device), [load_verifier(text, device) for text in options.verifier])
+        score_pictures(scorer, benchmark, options.pictures, options.output, part, state.is_main_process)
     state.wait_for_everyone()
-    if state.is_main_process:
-        sys.stdout.write(_report(options, benchmark, settings, scorer, device))
+    summary = _report(options, benchmark, settings, device) if state.is_main_process else {}
     if state.num_processes > 1:
         state.destroy_process_group()
-    return 0
+    return summary
+
+
+def check(options: argparse.Namespace, benchmark: Benchmark) -> None:
+    """What can be told before there are pictures. Raises ValueError for a wrong option, an unknown model or a missing package."""
+    if options.detector == SHAPES and options.threshold is not None:
+        raise ValueError(f"--threshold cannot be used: the detector {SHAPES} has its own.")
+    if options.real is not None:
+        real_pictures(options.real)
+    packages = {name for option, names in PACKAGES.items() if getattr(options, option) is not None for name in names}
+    missing = sorted(name for name in packages if find_spec(name) is None)
+    if missing:
+        raise ValueError(f"Not installed: {', '.join(missing)}. {INSTALL}")
+    verifiers = [read_verifier(text) for text in options.verifier]
+    check_names([name for name, _ in verifiers])
+    here = [name for name, url in verifiers if not url]
+    for name in dict.fromkeys((options.detector, *here, options.clip)):
+        if name not in (SHAPES, None):
+            check_model(name)
+    if SHAPES in (options.detector, *options.verifier):
+        check_world(benchmark)
+
+
+def check_model(name: str) -> None:
+    """Looks at the model's config alone, which is small. Raises ValueError when there is none."""
+    from transformers import AutoConfig  # seconds to import
+
+    try:
+        AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name} is no model that transformers can load: {error}\nGive an id on the hub, or a folder.") from error
 
 
 def process_state() -> Any:
@@ -74,10 +118,6 @@ def process_state() -> Any:
 
 def load_detector(options: argparse.Namespace, device: str) -> Detector:
     if options.detector == SHAPES:
-        from .drawn_world import ShapesDetector
-
-        if options.threshold is not None:
-            raise ValueError(f"--threshold cannot be used: the detector {SHAPES} has its own.")
         return ShapesDetector()
     from .grounding_dino import GroundingDino
 
@@ -85,24 +125,27 @@ def load_detector(options: argparse.Namespace, device: str) -> Detector:
 
 
 def load_verifier(text: str, device: str) -> Verifier:
-    """text: a model's id or folder, with ``@URL`` behind it when a server runs it."""
     if text == SHAPES:
-        from .drawn_world import ShapesVerifier
-
         return ShapesVerifier()
+    from .vision_language import Endpoint, LocalModel
+
+    name, url = read_verifier(text)
+    return YesNoVerifier(Endpoint(url, name) if url else LocalModel(name, device))
+
+
+def read_verifier(text: str) -> tuple[str, str]:
+    """``MODEL`` or ``MODEL@URL`` -> model, by id or folder, and the URL of the server that runs it, or none."""
     name, at, url = text.partition("@")
     if at and not url.startswith(("http://", "https://")):
         raise ValueError(f"--verifier {text}: expected an address behind the @, as {name}@http://127.0.0.1:8000/v1.")
-    from .vision_language import Endpoint, LocalModel
-
-    return YesNoVerifier(Endpoint(url, name) if at else LocalModel(name, device))
+    return name, url
 
 
-def _settings(options: argparse.Namespace, benchmark: Benchmark, scorer: Scorer) -> dict[str, Any]:
+def _settings(options: argparse.Namespace, benchmark: Benchmark) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "benchmark": benchmark.digest,
-        "detector": scorer.detector.name,
-        "verifiers": [each.name for each in scorer.verifiers],
+        "detector": options.detector,
+        "verifiers": [read_verifier(text)[0] for text in options.verifier],
     }
     if options.detector != SHAPES:
         settings["threshold"] = THRESHOLD if options.threshold is None else options.threshold
@@ -111,29 +154,24 @@ def _settings(options: argparse.Namespace, benchmark: Benchmark, scorer: Scorer)
     return settings
 
 
-def _report(options: argparse.Namespace, benchmark: Benchmark, settings: dict[str, Any], scorer: Scorer, device: str) -> str:
-    """Write all that is made of the scores; returns the table."""
+def _report(options: argparse.Namespace, benchmark: Benchmark, settings: dict[str, Any], device: str) -> dict[str, Any]:
+    """Write all that is made of the scores."""
     from .gallery import write_gallery
 
     scores = read_scores(benchmark, options.output)
-    verifiers = [verifier.name for verifier in scorer.verifiers]
+    verifiers = settings["verifiers"]
     summary = summarize(options.pictures.resolve().name, settings, scores, verifiers, _whole(options, benchmark, device))
-    text = table(summary)
     write_whole(options.output / "instances.csv", instances_csv(scores, verifiers).encode())
     write_gallery(scores, options.pictures, options.output)
-    write_whole(options.output / "scores.json", json_bytes(summary))
-    write_whole(options.output / "table.md", text.encode())
-    return text
+    write_whole(options.output / SCORES, json_bytes(summary))
+    write_whole(options.output / "table.md", table([summary]).encode())
+    return summary
 
 
 def _whole(options: argparse.Namespace, benchmark: Benchmark, device: str) -> Whole:
     clip = fid = real = None
     if options.clip is not None:
-        from .clip_score import ClipScore
-        from .metrics import mean
-
-        pairs = ((read_picture(picture_path(options.pictures, entry), entry.layout), entry.layout.caption) for entry in benchmark.entries)
-        clip = mean(ClipScore(options.clip, device).scores(pairs))
+        clip = mean(score_captions(options.clip, device, benchmark, options.pictures, options.output))
     if options.real is not None:
         paths = real_pictures(options.real)
         made = [picture_path(options.pictures, entry) for entry in benchmark.entries]

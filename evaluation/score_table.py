@@ -12,6 +12,7 @@ from .detector import PixelBox
 from .metrics import Estimate, average_precision, feature_success, found_share, unparsable
 from .picture_score import InstanceScore, PictureScore
 
+SCORES = "scores.json"
 PAPER = "arXiv 2409.08240"
 PAPER_VERIFIERS = ("QwenVL", "InternVL", "CogVL")
 PUBLISHED: dict[str, tuple[float | None, ...]] = {  # IFS by the verifiers above, AP, CLIP, FID
@@ -39,7 +40,7 @@ class Whole:
 
 
 def summarize(name: str, settings: dict[str, Any], scores: Sequence[PictureScore], names: Sequence[str], whole: Whole) -> dict[str, Any]:
-    """What ``scores.json`` holds; shares are 0..1. names: of the verifiers; ``success`` is that of the first."""
+    """What ``SCORES`` holds; shares are 0..1. names: of the verifiers; ``success`` is that of the first."""
     success = {verifier: feature_success(scores, verifier) for verifier in names}
     precision = average_precision(scores)
     summary: dict[str, Any] = {
@@ -61,23 +62,28 @@ def summarize(name: str, settings: dict[str, Any], scores: Sequence[PictureScore
     return summary
 
 
-def table(summary: dict[str, Any]) -> str:
-    """Markdown: our row, the published rows, and what the numbers come from. Shares in percent, as in the paper."""
-    verifiers = list(summary["ifs"])
+def table(summaries: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row for each, the published rows, and what the numbers come from. Shares in percent, as in the paper.
+
+    summaries: as of ``summarize``, at least one, of the same settings.
+    """
+    verifiers = list(summaries[0]["ifs"])
     titles = ["method"]
     titles += [f"IFS {verifier}" for verifier in (*verifiers, *(f"{name} (published)" for name in PAPER_VERIFIERS))]
     titles += ["AP", "CLIP", "FID", "found", "AP50"]
-    ours = [summary["name"]]
-    ours += [_percent(summary["ifs"][verifier]) for verifier in verifiers] + ["-"] * len(PAPER_VERIFIERS)
-    ours += [_percent(summary["ap"]), _plain(summary.get("clip")), _plain(summary.get("fid"))]
-    ours += [_percent(summary["found"]), _percent(summary["ap50"])]
-    rows = [ours]
+    rows = [_row(summary, verifiers) for summary in summaries]
     for name, values in PUBLISHED.items():
         numbers = ["-" if value is None else f"{value:.1f}" for value in values]
         rows.append([f"{name} (published)", *["-"] * len(verifiers), *numbers, "-", "-"])
     lines = [titles, ["---"] * len(titles), *rows]
     body = "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
-    return f"{body}\n\n{_notes(summary)}"
+    return f"{body}\n\n{_notes(summaries)}"
+
+
+def _row(summary: dict[str, Any], verifiers: Sequence[str]) -> list[str]:
+    success = [_percent(summary["ifs"][verifier]) for verifier in verifiers]
+    whole = [_percent(summary["ap"]), _plain(summary.get("clip")), _plain(summary.get("fid"))]
+    return [summary["name"], *success, *["-"] * len(PAPER_VERIFIERS), *whole, _percent(summary["found"]), _percent(summary["ap50"])]
 
 
 def instances_csv(scores: Sequence[PictureScore], verifiers: Sequence[str]) -> str:
@@ -94,23 +100,28 @@ def instances_csv(scores: Sequence[PictureScore], verifiers: Sequence[str]) -> s
     return out.getvalue()
 
 
-def _notes(summary: dict[str, Any]) -> str:
+def _notes(summaries: Sequence[dict[str, Any]]) -> str:
+    first = summaries[0]
     lines = [
-        f"- {summary['pictures']} pictures, {summary['instances']} instances; benchmark {summary['benchmark'][:12]}; detector "
-        f"{summary['detector']}. In brackets: 95 % bootstrap over pictures.",
-        *_answers(summary),
+        f"- {first['pictures']} pictures, {first['instances']} instances; benchmark {first['benchmark'][:12]}; detector "
+        f"{first['detector']}. In brackets: 95 % bootstrap over pictures.",
+        *_answers(summaries),
         f"- Published: {PAPER}, Table 1, with its own layouts, detector and verifiers; see docs/evaluation.md for what can be compared.",
+        *(f"- CLIP score by {model}." for model in _each(summaries, "clip", "model")),
+        *(f"- FID to {count} real pictures." for count in _each(summaries, "fid", "real_pictures")),
     ]
-    if "clip" in summary:
-        lines.append(f"- CLIP score by {summary['clip']['model']}.")
-    if "fid" in summary:
-        lines.append(f"- FID to {summary['fid']['real_pictures']} real pictures.")
     return "\n".join(lines) + "\n"
 
 
-def _answers(summary: dict[str, Any]) -> Iterator[str]:
-    for verifier, row in summary["ifs"].items():
-        yield f"- {verifier}: {row['unparsable']} answers were neither yes nor no; they count as no success."
+def _answers(summaries: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for verifier in summaries[0]["ifs"]:
+        count = sum(summary["ifs"][verifier]["unparsable"] for summary in summaries)
+        yield f"- {verifier}: {count} answers were neither yes nor no; they count as no success."
+
+
+def _each(summaries: Sequence[dict[str, Any]], column: str, key: str) -> list[Any]:
+    """What the summaries that have a column say there, without what was said before."""
+    return list(dict.fromkeys(summary[column][key] for summary in summaries if column in summary))
 
 
 def _found(score: PictureScore, instance: InstanceScore) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -16,7 +16,7 @@ from .detector import Detector, PixelBox
 from .files import digest_of, json_bytes, write_whole
 from .matching import Wanted, match
 from .picture_score import InstanceScore, PictureScore, from_json, to_json
-from .verifier import Verifier
+from .verifier import Verdict, Verifier
 
 RECORDS = "pictures"  # folder of the small files
 ASPECT_TOLERANCE = 0.05  # samplers round sides to multiples of some pixels
@@ -27,9 +27,7 @@ class Scorer:
     """A detector and the verifiers that judge what it finds."""
 
     def __init__(self, detector: Detector, verifiers: Sequence[Verifier]) -> None:
-        names = [verifier.name for verifier in verifiers]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"The verifiers are {', '.join(names) or 'none'}; expected at least one, each of another name.")
+        check_names([verifier.name for verifier in verifiers])
         self.detector = detector
         self.verifiers = tuple(verifiers)
 
@@ -41,13 +39,21 @@ class Scorer:
         instances = []
         for each, served in zip(wanted, match(detections, wanted), strict=True):
             description = phrases[each.phrase]
-            verdicts: dict[str, bool | None] = {}
+            verdicts: dict[str, Verdict] = {}
             if served is not None:
                 crop = picture.crop(crop_corners(detections[served.detection].box, picture.size))
                 verdicts = {verifier.name: verifier.verify(crop, description) for verifier in self.verifiers}
             number, iou = (None, 0.0) if served is None else (served.detection, served.iou)
-            instances.append(InstanceScore(each.box, description, each.phrase, number, iou, verdicts))
+            fits = {name: verdict.fits for name, verdict in verdicts.items()}
+            answers = {name: verdict.answer for name, verdict in verdicts.items() if verdict.answer}
+            instances.append(InstanceScore(each.box, description, each.phrase, number, iou, fits, answers))
         return PictureScore(name, digest, picture.size, tuple(detections), tuple(instances))
+
+
+def check_names(verifiers: Sequence[str]) -> None:
+    """Raises ValueError when two have the same, or there are none."""
+    if not verifiers or len(set(verifiers)) < len(verifiers):
+        raise ValueError(f"The verifiers are {', '.join(verifiers) or 'none'}; expected at least one, each of another name.")
 
 
 def pixel_box(box: Sequence[float], size: tuple[int, int]) -> PixelBox:
@@ -81,19 +87,32 @@ def score_pictures(
 
     part: (k, n) takes every n-th picture from the k-th on, for n processes side by side.
     """
-    first, step = part
-    for entry in tqdm(benchmark.entries[first::step], unit="picture", disable=not bar, dynamic_ncols=True):
+    left = unjudged(benchmark, pictures, output, part)
+    total = len(benchmark.entries[part[0] :: part[1]])
+    for entry in tqdm(left, initial=total - len(left), total=total, unit="picture", disable=not bar, dynamic_ncols=True):
         path = picture_path(pictures, entry)
-        digest = digest_of(path)
-        if kept_score(output, entry.name, digest) is None:
-            picture = read_picture(path, entry.layout)
-            score = scorer.score(entry.name, picture, entry.layout, digest)
-            write_whole(record_path(output, entry.name), json_bytes(to_json(score)))
+        score = scorer.score(entry.name, read_picture(path, entry.layout), entry.layout, digest_of(path))
+        write_whole(record_path(output, entry.name), json_bytes(to_json(score)))
+
+
+def unjudged(benchmark: Benchmark, pictures: Path, output: Path, part: tuple[int, int] = (0, 1)) -> list[Entry]:
+    """What ``score_pictures`` would judge."""
+    first, step = part
+    entries = benchmark.entries[first::step]
+    return [entry for entry in entries if kept_score(output, entry.name, digest_of(picture_path(pictures, entry))) is None]
 
 
 def read_scores(benchmark: Benchmark, output: Path) -> list[PictureScore]:
     """What ``score_pictures`` wrote, in the benchmark's order."""
     return [from_json(record_path(output, entry.name).read_text("utf-8")) for entry in benchmark.entries]
+
+
+def lend_records(output: Path, other: Path, entries: Iterable[Entry]) -> None:
+    """What is known of these pictures under ``output`` is known under ``other`` too, for another table of the same scorer."""
+    for entry in entries:
+        known = record_path(output, entry.name)
+        if known.exists():
+            write_whole(record_path(other, entry.name), known.read_bytes())
 
 
 def kept_score(output: Path, name: str, digest: str) -> PictureScore | None:

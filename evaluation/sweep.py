@@ -59,7 +59,11 @@ class Part:
         return layouts
 
     def __str__(self) -> str:
-        return f"{self.low:g} and more" if math.isinf(self.high) else f"{self.low:g} to below {self.high:g}"
+        if math.isinf(self.high):
+            return f"{self.low:g} and more"
+        if SELECTIONS[self.select] is not instances:
+            return f"{self.low:g} to below {self.high:g}"
+        return f"{self.low:g}" if self.high - self.low == 1 else f"{self.low:g} to {self.high - 1:g}"
 
 
 @dataclass(frozen=True)

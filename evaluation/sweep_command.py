@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import NoReturn
 
-from . import generate_command
+from . import generate_command, score_command
 from .benchmark import read_benchmark, write_benchmark
-from .errors import EvaluationError
+from .scorer import lend_records
 from .sweep import Point, Sweep, read_sweep, slug
 from .sweep_report import Row, make_row, table, write_plots, write_table
-
-Score = Callable[[Path, Path, Path, Sequence[str]], dict[str, Any]]
-"""Benchmark, pictures and output folder and further options of ``score`` -> what it writes into scores.json."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,51 +28,50 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def score_by_command(benchmark: Path, pictures: Path, output: Path, options: Sequence[str]) -> dict[str, Any]:
-    from . import score_command
+def run_sweep(sweep: Sweep, folder: Path) -> list[Row]:
+    """Write the report into ``folder``. Points whose pictures come from the same settings share them.
 
-    parser = _Parser("score")
-    score_command.add_arguments(parser)
-    if score_command.run(parser.parse_args([*map(str, (benchmark, pictures, output)), *options])):
-        raise EvaluationError(f"The pictures in {pictures} could not be scored.")
-    scores: dict[str, Any] = json.loads((output / "scores.json").read_text("utf-8"))
-    return scores
-
-
-def run_sweep(sweep: Sweep, folder: Path, score: Score = score_by_command) -> list[Row]:
-    """Write the report into ``folder``. Points with the same options share their pictures.
-
-    Raises ValueError, before anything is made, when an option of the generator or a part of the benchmark is wrong.
+    Raises ValueError, before anything is made, when an option of the generator or of the scorer or a part of the benchmark is wrong.
     """
     points = sweep.points()
     benchmark = read_benchmark(sweep.benchmark)
     parts = {point.name: point.part.of(benchmark) for point in points if point.part}
-    names: dict[tuple[str, ...], str] = {}
+    names: dict[str, str] = {}  # of folders, by what the pictures come from
+    generations = {}
     for point in points:
-        names.setdefault(point.options, slug(point.name))
-    commands = {point.options: _generate_options(sweep, point, folder / "pictures" / names[point.options]) for point in points}
-    rows, made = [], set()
+        generation = _parse(f"{point.name}: generate", generate_command, [sweep.benchmark, folder, *point.options])
+        made_from = json.dumps([generation.seed, generate_command.settings_of(generation)], sort_keys=True)
+        generation.output = folder / "pictures" / names.setdefault(made_from, slug(point.name))
+        generations[point.name] = generation
+    scorings = {point.name: _scoring(sweep, point, generations[point.name].output, folder) for point in points}
+    score_command.check(scorings[points[0].name], benchmark)
+    rows = []
     for point in points:
-        command = commands[point.options]
-        if point.options not in made:
-            sys.stderr.write(f"{point.name}\n")
-            generate_command.run(command)
-            made.add(point.options)
-        scored = sweep.benchmark
+        sys.stderr.write(f"{point.name}\n")
+        generation, scoring = generations[point.name], scorings[point.name]
+        generate_command.run(generation)
         if point.part:
-            scored = folder / "benchmarks" / f"{point.part.select}_{point.part.low:g}_{point.part.high:g}"
-            write_benchmark(scored, parts[point.name], {**benchmark.source, point.part.select: str(point.part), "of": benchmark.digest})
-        scores = score(scored, command.output, folder / "scores" / slug(point.name), sweep.score)
+            source = {**benchmark.source, point.part.select: str(point.part), "of": benchmark.digest}
+            part = write_benchmark(scoring.benchmark, parts[point.name], source)
+            lend_records(scorings[point.variant].output, scoring.output, part.entries)  # of the variant, which was scored before
+        scores = score_command.score(scoring)
         rows.append(make_row(sweep, point, len(parts.get(point.name, benchmark.entries)), scores))
         write_table(rows, folder)
     write_plots(sweep, rows, folder)
     return rows
 
 
-def _generate_options(sweep: Sweep, point: Point, pictures: Path) -> argparse.Namespace:
-    parser = _Parser(f"{point.name}: generate")
-    generate_command.add_arguments(parser)
-    return parser.parse_args([str(sweep.benchmark), str(pictures), *point.options])
+def _scoring(sweep: Sweep, point: Point, pictures: Path, folder: Path) -> argparse.Namespace:
+    scored = sweep.benchmark
+    if point.part:
+        scored = folder / "benchmarks" / f"{point.part.select}_{point.part.low:g}_{point.part.high:g}"
+    return _parse("score", score_command, [scored, pictures, folder / "scores" / slug(point.name), *sweep.score])
+
+
+def _parse(name: str, command: ModuleType, words: Sequence[str | Path]) -> argparse.Namespace:
+    parser = _Parser(name)
+    command.add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
 
 
 class _Parser(argparse.ArgumentParser):

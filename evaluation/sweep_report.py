@@ -46,11 +46,16 @@ def make_row(sweep: Sweep, point: Point, layouts: int, scores: dict[str, Any]) -
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown."""
+    """Markdown, with the interval of the first column in brackets."""
     titles = list(rows[0].scores)
     lines = [("", "layouts", *titles), ("---",) * (len(titles) + 2)]
-    lines += [(row.point.name, str(row.layouts), *(f"{row.scores[title]:.4g}" for title in titles)) for row in rows]
+    lines += [(row.point.name, str(row.layouts), *_cells(row)) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _cells(row: Row) -> list[str]:
+    first, *others = (str(value) if type(value) is int else f"{value:.3f}" for value in row.scores.values())
+    return [first if row.interval is None else "{} ({:.3f} .. {:.3f})".format(first, *row.interval), *others]
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> None:
@@ -89,18 +94,25 @@ def plot_variants(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot_axis(name: str, rows: Sequence[Row], path: Path) -> None:
+    """A line for each variant. Values stand at their places, parts of the benchmark side by side."""
     figure, axes, title = _figure(rows)
-    for variant in dict.fromkeys(row.point.variant for row in rows):
+    values = sorted({float(row.point.value or 0) for row in rows})
+    labels = {float(row.point.value or 0): f"{row.point.part}\n{row.layouts} layouts" for row in rows if row.point.part}
+    places = {value: number if labels else value for number, value in enumerate(values)}
+    variants = list(dict.fromkeys(row.point.variant for row in rows))
+    for variant in variants:
         line = [row for row in rows if row.point.variant == variant]
-        values = [row.scores[title] for row in line]
-        axes.errorbar(
-            [float(row.point.value or 0) for row in line], values, yerr=_errors(line, values), label=variant, marker="o", capsize=3
-        )
-    axes.set_xticks(sorted({float(row.point.value or 0) for row in rows}))
+        reached = [row.scores[title] for row in line]
+        at = [places[float(row.point.value or 0)] for row in line]
+        axes.errorbar(at, reached, yerr=_errors(line, reached), label=variant, marker="o", capsize=3)
+    axes.set_xticks(list(places.values()), [labels.get(value, f"{value:g}") for value in values])
     axes.set_ylim(bottom=0)
     axes.set_xlabel(name)
     axes.set_ylabel(title)
-    axes.legend()
+    if len(variants) > 1:
+        axes.legend()
+    else:
+        axes.set_title(variants[0])
     figure.savefig(path, dpi=DPI)
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """fits: None: there is no telling, as when a model answered neither yes nor no. It is counted, and is no success.
+
+    answer: a model's own words; empty from a program.
+    """
+
+    fits: bool | None
+    answer: str = ""
 
 
 class Verifier(Protocol):
@@ -12,6 +24,4 @@ class Verifier(Protocol):
 
     name: str
 
-    def verify(self, crop: Image.Image, description: str) -> bool | None:
-        """None: there is no telling, as when a model answered neither yes nor no. It is counted, and is no success."""
-        ...
+    def verify(self, crop: Image.Image, description: str) -> Verdict: ...

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from .verifier import Verdict
 from .vision_language import NothingSaidError, VisionLanguage
 
 PROMPT = Path(__file__).parent / "prompts" / "fits.txt"
@@ -20,11 +21,12 @@ class YesNoVerifier:
         self._model = model
         self._prompt = PROMPT.read_text("utf-8").strip()
 
-    def verify(self, crop: Image.Image, description: str) -> bool | None:
+    def verify(self, crop: Image.Image, description: str) -> Verdict:
         try:
-            return yes_or_no(self._model.ask(crop, self._prompt.replace("{description}", description)))
+            answer = self._model.ask(crop, self._prompt.replace("{description}", description))
         except NothingSaidError:
-            return None
+            return Verdict(None)
+        return Verdict(yes_or_no(answer), answer)
 
 
 def yes_or_no(answer: str) -> bool | None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from evaluation.detector import Detection
 from evaluation.picture_score import InstanceScore, PictureScore
+from evaluation.verifier import Verdict
 from ifadapter_core.layout import Box, Instance, Layout
 from training.drawing import draw
 from training.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
@@ -41,9 +42,9 @@ class Answers:
         self.answers = answers
         self.crops: list[tuple[int, int]] = []
 
-    def verify(self, crop: Image.Image, description: str) -> bool | None:
+    def verify(self, crop: Image.Image, description: str) -> Verdict:
         self.crops.append(crop.size)
-        return self.answers[description]
+        return Verdict(self.answers[description])
 
 
 def layout(*instances: tuple[tuple[float, float, float, float], str], size: int = 100) -> Layout:
@@ -54,7 +55,7 @@ def layout(*instances: tuple[tuple[float, float, float, float], str], size: int 
 
 def instance(verdict: bool | None = True, found: bool = True, verifier: str = "v", description: str = "a thing") -> InstanceScore:
     verdicts = {verifier: verdict} if found else {}
-    return InstanceScore((10, 10, 50, 50), description, 0, 0 if found else None, 1.0 if found else 0.0, verdicts)
+    return InstanceScore((10, 10, 50, 50), description, 0, 0 if found else None, 1.0 if found else 0.0, verdicts, {})
 
 
 def picture_score(name: str, *instances: InstanceScore) -> PictureScore:

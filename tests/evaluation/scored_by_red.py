@@ -22,5 +22,6 @@ class RedGreen(nn.Module):
 
 
 if __name__ == "__main__":
+    score_command.PACKAGES["real"] = ["torchmetrics"]
     score_command.frechet_inception_distance = partial(frechet_inception_distance, extractor=RedGreen())
     sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,8 @@ from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import write_benchmark
-from evaluation.generator import GENERATION, Worklist, seed_of
+from evaluation.generator import GENERATION, seed_of
+from evaluation.worklist import Worklist
 from training.painter import Painter
 
 ROOT = Path(__file__).resolve().parents[2]

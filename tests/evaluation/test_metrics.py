@@ -20,7 +20,7 @@ A, B = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0)
 
 def boxes(name: str, wanted: list[tuple[PixelBox, int]], found: list[tuple[PixelBox, float, int]]) -> PictureScore:
     """Wanted boxes with their phrases; detections with scores and phrases."""
-    instances = tuple(InstanceScore(box, str(phrase), phrase, None, 0.0, {}) for box, phrase in wanted)
+    instances = tuple(InstanceScore(box, str(phrase), phrase, None, 0.0, {}, {}) for box, phrase in wanted)
     return PictureScore(name, "", (400, 400), tuple(Detection(*each) for each in found), instances)
 
 

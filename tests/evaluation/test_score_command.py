@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,16 +20,15 @@ import scored
 import scored_by_red
 from loopback import Answer, VisionServer, completion
 from PIL import Image
-from scenes import WORLD, write_drawings
+from scenes import WORLD, layout, write_drawings
 from tiny_clip import save_clip
 
-from evaluation import fid
+from evaluation import fid, score_command
 from evaluation.__main__ import main
-from evaluation.benchmark import read_benchmark
+from evaluation.benchmark import read_benchmark, write_benchmark
 from evaluation.builder import build_drawn
 from evaluation.clip_score import ClipScore
 from evaluation.files import digest_of
-from evaluation.score_command import load_detector, load_verifier
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 6
@@ -115,11 +114,54 @@ def test_two_processes_measure_clip_and_fid_as_one_does(shapes: Path, tmp_path: 
         words = command(shapes, tmp_path / name)
         done = run([*start, scored_by_red.__file__, *words, "--real", str(shapes / "real"), "--clip", str(clip)])
         assert done.returncode == 0, done.stderr[-3000:]
-        outputs[name] = files(tmp_path / name)
+        outputs[name] = {path: content for path, content in files(tmp_path / name).items() if not path.startswith("clip/")}
     one, two = (json.loads(outputs[name].pop("scores.json")) for name in ("one", "two"))
     assert outputs["two"] == outputs["one"]  # the table too, which rounds
     for measure in ("fid", "clip"):  # the last digits depend on the threads of a process
         assert two[measure]["value"] == pytest.approx(one[measure]["value"], rel=1e-5) and two[measure]["value"] > 0
+
+
+def test_what_is_known_needs_no_model(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*command(shapes, tmp_path / "out"), "--clip", str(save_clip(tmp_path / "clip"))]
+    assert main(words) == 0
+    first = files(tmp_path / "out")
+    for name in ("score_command.load_detector", "score_command.load_verifier", "clip_score.ClipScore"):
+        monkeypatch.setattr(f"evaluation.{name}", None)
+    assert main(words) == 0 and files(tmp_path / "out") == first
+
+
+def test_only_captions_of_new_pictures_are_scored(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a run that was killed, and when a picture was changed."""
+    pictures, scored = write_drawings(tmp_path / "pictures", COUNT, 0.4), []
+    clip = save_clip(tmp_path / "clip")
+    words = ["score", str(shapes), str(pictures), str(tmp_path / "out"), *SHAPES, "--clip", str(clip)]
+    score = ClipScore.score
+    monkeypatch.setattr(ClipScore, "score", lambda self, picture, caption: scored.append(caption) or score(self, picture, caption))
+    assert main(words) == 0 and len(scored) == COUNT
+    whole = files(tmp_path / "out")
+    for number in (1, 4):
+        (tmp_path / "out" / "clip" / f"{number:05d}.json").unlink()
+    assert main(words) == 0 and len(scored) == COUNT + 2 and files(tmp_path / "out") == whole
+    Image.new("RGB", (WORLD.size, WORLD.size)).save(pictures / "00003.png")
+    assert main(words) == 0 and len(scored) == COUNT + 3
+
+
+def test_several_folders_make_one_table(shapes: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(shapes, tmp_path / "real", "real")) == 0
+    capsys.readouterr()
+    assert main(["table", str(tmp_path / "real"), str(whole)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    single = [(folder / "table.md").read_text().splitlines() for folder in (tmp_path / "real", whole)]
+    assert rows == [*single[0][:3], *single[1][2:]]
+
+
+def test_what_was_scored_otherwise_is_no_row(shapes: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {**json.loads((whole / "scores.json").read_text()), "benchmark": "another"}
+    (tmp_path / "scores.json").write_text(json.dumps(other))
+    assert main(["table", str(whole), str(tmp_path)]) == 2
+    assert re.search(r"are no rows of one table: benchmark is '\w+' and 'another'\. Score both alike", capsys.readouterr().err)
+    assert main(["table", str(whole), str(shapes)]) == 2
+    assert f"{shapes} has no scores.json. Give folders that `python -m evaluation score` wrote" in capsys.readouterr().err
 
 
 def test_real_drawings_beat_altered_ones(shapes: Path, whole: Path, tmp_path: Path) -> None:
@@ -162,6 +204,7 @@ def test_the_fid_is_to_the_real_pictures(
         return 12.34
 
     monkeypatch.setattr("evaluation.score_command.frechet_inception_distance", distance)
+    monkeypatch.setitem(score_command.PACKAGES, "real", [])  # Inception is not asked
     assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 0
     ((made, real),) = asked
     assert [path.name for path in made] == [path.name for path in real] and real == fid.real_pictures(shapes / "real")
@@ -198,6 +241,9 @@ def test_a_server_judges_beside_a_program(shapes: Path, tmp_path: Path, monkeypa
     counts = Counter(row["judge"] for row in rows)
     assert counts["yes"] and counts["no"] and counts["unparsable"] == scores["ifs"]["judge"]["unparsable"] > 0
     assert scores["ifs"]["judge"]["value"] == pytest.approx(counts["yes"] / len(rows)) and scores["verifiers"] == ["shapes", "judge"]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "pictures").iterdir()]
+    answers = Counter(instance["answers"]["judge"] for record in records for instance in record["instances"])
+    assert answers["Yes, it is a circle"] == counts["unparsable"] and answers["Yes."] == counts["yes"]
     assert asked == len(rows) + 1 and f"judge: {counts['unparsable']} answers" in (tmp_path / "table.md").read_text()
     question = judge.requests[0][1]["messages"][0]["content"][1]["text"]
     assert rows[0]["description"] in question and "{" not in question
@@ -209,12 +255,43 @@ def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) ->
     numbers = json.loads((tmp_path / "out" / "scores.json").read_text())["clip"]
     entries = read_benchmark(shapes).entries
     pairs = [(Image.open(shapes / "altered" / f"{entry.name}.png"), entry.layout.caption) for entry in entries]
-    assert numbers["value"] == pytest.approx(np.mean(ClipScore(clip).scores(pairs))) and numbers["model"] == clip
+    assert numbers["value"] == pytest.approx(np.mean([ClipScore(clip).score(*pair) for pair in pairs])) and numbers["model"] == clip
     assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
 
 
-def test_options_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="--threshold cannot be used"):
-        load_detector(argparse.Namespace(detector="shapes", threshold=0.3), "cpu")
-    with pytest.raises(ValueError, match="expected an address behind the @, as model@http"):
-        load_verifier("model@somewhere", "cpu")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threshold", "0.3"), "--threshold cannot be used"),
+        (("--verifier", "model@somewhere"), "expected an address behind the @, as model@http"),
+        (("--verifier", "no/such/model"), "no/such/model is no model that transformers can load"),
+        (("--clip", "no/such/clip"), "no/such/clip is no model that transformers can load"),
+        (("--real", "no/such/folder"), "no/such/folder has 0 pictures"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_options_that_cannot_be_are_refused_before_a_picture_is_looked_for(
+    shapes: Path, tmp_path: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(shapes, tmp_path / "out", "none"), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_detector_that_is_no_model_is_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(shapes), str(shapes / "none"), str(tmp_path), "--detector", str(tmp_path), "--verifier", "shapes"]) == 2
+    assert f"{tmp_path} is no model that transformers can load" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(score_command.PACKAGES, "real", ["no_such_package"])
+    assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 2
+    assert "Not installed: no_such_package. Install what is missing: pip install -r" in capsys.readouterr().err
+    assert main(command(shapes, tmp_path)) == 0  # which does without it
+
+
+def test_a_benchmark_of_another_world_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_benchmark(tmp_path / "cats", {"cat": layout(((0, 0, 50, 50), "a grey cat"))}, {})
+    assert main(command(tmp_path / "cats", tmp_path / "out", "none")) == 2
+    assert "'a grey cat' names no figure of the drawn world. Take a benchmark of" in capsys.readouterr().err

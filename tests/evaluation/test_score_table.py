@@ -29,7 +29,7 @@ def summary(whole: Whole | None = None) -> dict:
 
 
 def test_our_row_stands_above_the_published_ones() -> None:
-    ours, *published = rows(table(summary()))
+    ours, *published = rows(table([summary()]))
     assert ours["method"] == "ours" and ours["IFS v"].startswith("25.0 (") and ours["IFS w¦x"].startswith("0.0 (")
     assert ours["found"].startswith("75.0 (") and ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
     assert len(published) == len(PUBLISHED) and all(row["method"].endswith("(published)") for row in published)
@@ -39,8 +39,16 @@ def test_our_row_stands_above_the_published_ones() -> None:
     assert (adapter["AP"], adapter["CLIP"], adapter["FID"], adapter["IFS v"]) == ("49.0", "25.1", "22.0", "-")
 
 
+def test_every_summary_has_a_row() -> None:
+    other = {**summary(Whole(Estimate(20.0, (19.0, 21.0)), "some/clip")), "name": "other"}
+    text = table([summary(), other])
+    assert [row["method"] for row in rows(text)][:3] == ["ours", "other", "real images (published)"]
+    assert [row["CLIP"] for row in rows(text)][:2] == ["-", "20.0 (19.0 .. 21.0)"] and "- CLIP score by some/clip." in text
+    assert "v: 2 answers were neither yes nor no" in text
+
+
 def test_unparsable_answers_are_shown() -> None:
-    text = table(summary())
+    text = table([summary()])
     assert "v: 1 answers were neither yes nor no" in text and "w|x: 0 answers" in text
     assert summary()["ifs"]["v"]["unparsable"] == 1
 
@@ -53,8 +61,8 @@ def test_the_first_verifier_is_the_success() -> None:
 
 def test_what_concerns_all_pictures_is_there_when_it_was_asked_for() -> None:
     numbers = summary(Whole(Estimate(25.12, (24.0, 26.0)), "some/clip", 22.04, 5000))
-    ours = rows(table(numbers))[0]
-    assert ours["CLIP"] == "25.1 (24.0 .. 26.0)" and ours["FID"] == "22.0" and "FID to 5000 real pictures" in table(numbers)
+    ours = rows(table([numbers]))[0]
+    assert ours["CLIP"] == "25.1 (24.0 .. 26.0)" and ours["FID"] == "22.0" and "FID to 5000 real pictures" in table([numbers])
     assert numbers["clip"]["model"] == "some/clip" and numbers["fid"] == {"value": 22.04, "real_pictures": 5000}
 
 

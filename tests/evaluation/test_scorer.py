@@ -14,7 +14,8 @@ from evaluation.drawn_world import ShapesDetector, ShapesVerifier
 from evaluation.files import json_bytes
 from evaluation.metrics import feature_success, found_share
 from evaluation.picture_score import from_json, to_json
-from evaluation.scorer import Scorer, check_pictures, crop_corners, read_picture, read_scores, record_path, score_pictures
+from evaluation.scorer import Scorer, check_pictures, crop_corners, lend_records, read_picture, read_scores, record_path, score_pictures
+from evaluation.verifier import Verdict
 from training.drawing import draw
 from training.scene import Attributes, Figure, Scene
 
@@ -120,7 +121,7 @@ def test_real_drawings_succeed_and_altered_ones_do_not(tmp_path: Path) -> None:
 )
 def test_the_verifier_of_shapes_looks_at_everything(description: str, verdict: bool | None) -> None:
     drawn = Scene(64, "grey", (Figure(Attributes("circle", "red"), (10, 12, 50, 52)),))
-    assert ShapesVerifier().verify(Image.fromarray(draw(drawn)).crop((10, 12, 50, 52)), description) is verdict
+    assert ShapesVerifier().verify(Image.fromarray(draw(drawn)).crop((10, 12, 50, 52)), description) == Verdict(verdict)
 
 
 def test_the_detector_of_shapes_answers_what_names_the_shape() -> None:
@@ -164,6 +165,16 @@ def test_only_what_is_new_is_judged(cats: Benchmark, tmp_path: Path) -> None:
     record_path(tmp_path / "out", "p3").unlink()
     score_pictures(scorer, cats, tmp_path / "pictures", tmp_path / "out", bar=False)
     assert len(detector.asked) == 7
+
+
+def test_what_is_lent_is_not_judged_again(cats: Benchmark, tmp_path: Path) -> None:
+    detector = Told((LEFT, 0.9, "cat"))
+    scorer = Scorer(detector, [YES])
+    score_pictures(scorer, cats, tmp_path / "pictures", tmp_path / "out", bar=False)
+    part = write_benchmark(tmp_path / "part", {entry.name: entry.layout for entry in cats.entries[1:3]}, {})
+    lend_records(tmp_path / "out", tmp_path / "other", part.entries)
+    score_pictures(scorer, part, tmp_path / "pictures", tmp_path / "other", bar=False)
+    assert len(detector.asked) == 5 and read_scores(part, tmp_path / "other") == read_scores(cats, tmp_path / "out")[1:3]
 
 
 def test_a_broken_record_is_named(cats: Benchmark, tmp_path: Path) -> None:

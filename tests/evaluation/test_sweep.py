@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import types
-from collections.abc import Sequence
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import tiny_models
 from PIL import Image
 from scenes import WORLD
 
-import evaluation
 from evaluation.__main__ import main
-from evaluation.benchmark import read_benchmark, write_benchmark
+from evaluation.benchmark import Benchmark, read_benchmark, write_benchmark
 from evaluation.builder import build_drawn
+from evaluation.drawn_world import ShapesDetector
 from evaluation.sweep import Part, overlap, read_sweep
 from evaluation.sweep_command import run_sweep
 from ifadapter_core.layout import Box, Instance, Layout
@@ -49,32 +48,47 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(models: Path, benchmark: Path, tmp_path: Path) -> Path:
+def config(models: Path, benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In ``sweep.yaml``, scored by the brightness of the pictures."""
     path = tmp_path / "sweep.yaml"
     path.write_text(CONFIG.format(models=models, benchmark=benchmark))
+    monkeypatch.setattr("evaluation.sweep_command.score_command", Brightness)
     return path
 
 
-def brightness(benchmark: Path, pictures: Path, output: Path, options: Sequence[str]) -> dict[str, Any]:
-    """A scorer."""
-    assert list(options) == ["--factor", "2"]
-    names = [entry.name for entry in read_benchmark(benchmark).entries]
-    mean = float(np.mean([np.asarray(Image.open(pictures / f"{name}.png")).mean() for name in names]))
-    return {"row": {"mean": mean, "count": len(names), "interval": [mean - 1, mean + 2]}}
+class Brightness:
+    """In the place of the score command."""
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        for name in ("benchmark", "pictures", "output"):
+            parser.add_argument(name, type=Path)
+        parser.add_argument("--factor", type=int)
+
+    @staticmethod
+    def check(options: argparse.Namespace, benchmark: Benchmark) -> None:
+        if options.factor != 2:
+            raise ValueError(f"--factor is {options.factor}; expected 2.")
+
+    @staticmethod
+    def score(options: argparse.Namespace) -> dict[str, Any]:
+        names = [entry.name for entry in read_benchmark(options.benchmark).entries]
+        mean = float(np.mean([np.asarray(Image.open(options.pictures / f"{name}.png")).mean() for name in names]))
+        return {"row": {"mean": mean, "count": len(names), "interval": [mean - 1, mean + 2]}}
 
 
 def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path) -> None:
-    rows = run_sweep(read_sweep(config), tmp_path / "out", brightness)
+    rows = run_sweep(read_sweep(config), tmp_path / "out")
     assert [row.point.name for row in rows] == [
         "IFAdapter",
         "EoT token only",
         "IFAdapter, strength 0",
         "IFAdapter, strength 1.5",
-        "IFAdapter, instances 1 to below 2",
-        "IFAdapter, instances 2 to below 3",
+        "IFAdapter, instances 1",
+        "IFAdapter, instances 2",
         "IFAdapter, instances 3 and more",
-        "EoT token only, instances 1 to below 2",
-        "EoT token only, instances 2 to below 3",
+        "EoT token only, instances 1",
+        "EoT token only, instances 2",
         "EoT token only, instances 3 and more",
     ]
     assert [row.layouts for row in rows] == [4, 4, 4, 4, 1, 2, 1, 1, 2, 1] == [row.scores["layouts seen"] for row in rows]
@@ -82,9 +96,10 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
     assert sum(row.scores["brightness"] * row.layouts for row in rows[4:7]) / 4 == pytest.approx(rows[0].scores["brightness"])
     folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
     assert folders == ["eot_token_only", "ifadapter", "ifadapter_strength_0", "ifadapter_strength_1.5"]  # parts share their variant's
+    mean = rows[1].scores["brightness"]
     lines = (tmp_path / "out" / "sweep.md").read_text().splitlines()
     assert lines[0] == "|  | layouts | brightness | layouts seen |" and len(lines) == 2 + len(rows)
-    assert lines[3] == f"| EoT token only | 4 | {rows[1].scores['brightness']:.4g} | 4 |"
+    assert lines[3] == f"| EoT token only | 4 | {mean:.3f} ({mean - 1:.3f} .. {mean + 2:.3f}) | 4 |"
     records = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert records[3]["value"] == 1.5 and records[3]["axis"] == "strength" and records[3]["options"][-2:] == ["--strength", "1.5"]
     for name in ("variants.png", "strength.png", "instances.png"):
@@ -92,27 +107,18 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
 
 
 def test_a_second_run_makes_no_picture_again(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = run_sweep(read_sweep(config), tmp_path / "out", brightness)
-    monkeypatch.setattr("training.painter.Painter.paint", None)
-    assert run_sweep(read_sweep(config), tmp_path / "out", brightness) == first
+    first = run_sweep(read_sweep(config), tmp_path / "out")
+    monkeypatch.setattr("training.painter.Painter", None)
+    assert run_sweep(read_sweep(config), tmp_path / "out") == first
 
 
-def test_the_score_command_is_what_scores_by_default(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def add_arguments(parser: argparse.ArgumentParser) -> None:
-        for name in ("benchmark", "pictures", "output"):
-            parser.add_argument(name, type=Path)
-        parser.add_argument("--factor", type=int)
-
-    def run(options: argparse.Namespace) -> int:
-        options.output.mkdir(parents=True)
-        scores = brightness(options.benchmark, options.pictures, options.output, ["--factor", str(options.factor)])
-        (options.output / "scores.json").write_text(json.dumps(scores))
-        return 0
-
-    config.write_text(config.read_text().partition("axes:")[0])
-    monkeypatch.setattr(evaluation, "score_command", types.SimpleNamespace(add_arguments=add_arguments, run=run), raising=False)
-    assert main(["sweep", str(config), str(tmp_path / "out")]) == 0
-    assert (tmp_path / "out" / "scores" / "eot_token_only" / "scores.json").exists() and (tmp_path / "out" / "sweep.md").exists()
+def test_points_that_come_to_the_same_share_their_pictures(config: Path, tmp_path: Path) -> None:
+    """As an axis's value that is the default."""
+    config.write_text(config.read_text().replace("[0, 1.5]", "[0, 1]"))
+    rows = run_sweep(read_sweep(config), tmp_path / "out")
+    assert rows[3].point.name == "IFAdapter, strength 1" and rows[3].scores == rows[0].scores
+    folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
+    assert folders == ["eot_token_only", "ifadapter", "ifadapter_strength_0"]
 
 
 @pytest.mark.parametrize(
@@ -120,13 +126,16 @@ def test_the_score_command_is_what_scores_by_default(config: Path, tmp_path: Pat
     [
         ("--method eot", "--methd eot", r"EoT token only: generate: unrecognized arguments: --methd"),
         ("--method eot", "--method eots", r"EoT token only: generate: argument --method: invalid choice: 'eots'"),
+        ("--method eot", "--layers all", r"--layers is 'all'; expected whole numbers"),
         ("[1, 2, 3]", "[1, 2, 7]", r"No layout of the benchmark has instances in 7 and more"),
+        ("--factor 2", "--fctor 2", r"score: unrecognized arguments: --fctor"),
+        ("--factor 2", "--factor 3", r"--factor is 3; expected 2"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_is_made(config: Path, tmp_path: Path, find: str, put: str, message: str) -> None:
     config.write_text(config.read_text().replace(find, put))
     with pytest.raises(ValueError, match=message):
-        run_sweep(read_sweep(config), tmp_path / "out", brightness)
+        run_sweep(read_sweep(config), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -156,7 +165,7 @@ def test_a_wrong_config_is_explained(config: Path, find: str, put: str, message:
 def test_a_column_that_the_scores_lack_is_named(config: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("row.mean", "row.median"))
     with pytest.raises(ValueError, match=r"The scores have nothing at row\.median: in row there is mean, count, interval"):
-        run_sweep(read_sweep(config), tmp_path / "out", brightness)
+        run_sweep(read_sweep(config), tmp_path / "out")
 
 
 def test_overlap_is_the_largest_part_of_a_box_that_another_in_front_covers() -> None:
@@ -165,21 +174,36 @@ def test_overlap_is_the_largest_part_of_a_box_that_another_in_front_covers() -> 
     assert overlap(Layout(32, 32, (Instance(FRONT, "cat"), Instance(BACK, "cat")))) == pytest.approx(1 / 3)
 
 
+def test_parts_are_named_by_what_is_in_them() -> None:
+    parts = [Part("instances", 2, 3), Part("instances", 2, 5), Part("instances", 5, math.inf), Part("overlap", 0, 1)]
+    assert list(map(str, parts)) == ["2", "2 to 4", "5 and more", "0 to below 1"]
+
+
 def test_parts_are_open_at_their_upper_end(benchmark: Path) -> None:
     read = read_benchmark(benchmark)
     assert set(Part("overlap", 0.0, 0.5).of(read)) == {"none", "alone"}
-    assert set(Part("overlap", 0.5, float("inf")).of(read)) == {"half", "three"}
+    assert set(Part("overlap", 0.5, math.inf).of(read)) == {"half", "three"}
 
 
-def test_the_drawn_world_is_swept_end_to_end(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the real scorer; a model of random weights draws no figures."""
+def test_the_drawn_world_is_swept_end_to_end(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the real scorer, which looks once at each picture; a model of random weights draws no figures."""
+    looked: list[object] = []
+    detect = ShapesDetector.detect
+    monkeypatch.setattr(ShapesDetector, "detect", lambda self, *given: looked.append(given) or detect(self, *given))
     build_drawn(tmp_path / "shapes", WORLD, 2)
     config = tmp_path / "sweep.yaml"
     config.write_text(
         f"benchmark: {tmp_path / 'shapes'}\ngenerate: --models {models} --steps 1\nscore: --detector shapes --verifier shapes\n"
         "columns: {success: success, AP: ap.value}\ninterval: interval\nvariants:\n  IFAdapter:\n  EoT token only: --method eot\n"
+        "axes:\n  instances: {select: instances, values: [1]}\n"
     )
     assert main(["sweep", str(config), str(tmp_path / "out")]) == 0
-    assert "| EoT token only | 2 | 0 | 0 |" in (tmp_path / "out" / "sweep.md").read_text()
-    assert capsys.readouterr().out.endswith((tmp_path / "out" / "sweep.md").read_text())
+    assert "| EoT token only | 2 | 0.000 (0.000 .. 0.000) | 0.000 |" in (tmp_path / "out" / "sweep.md").read_text()
+    assert (
+        len(looked) == 4
+        and "| IFAdapter, instances 1 and more | 2 | 0.000 (0.000 .. 0.000) | 0.000 |" in (tmp_path / "out" / "sweep.md").read_text()
+    )
+    assert capsys.readouterr().out == (tmp_path / "out" / "sweep.md").read_text()
     assert (tmp_path / "out" / "variants.png").exists() and (tmp_path / "out" / "scores" / "ifadapter" / "instances.csv").exists()

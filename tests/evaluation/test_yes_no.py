@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from evaluation.verifier import Verdict
 from evaluation.vision_language import AnswerError, NothingSaidError
 from evaluation.yes_no import YesNoVerifier, yes_or_no
 
@@ -49,11 +50,11 @@ def test_only_one_of_the_two_words_is_a_verdict(answer: str, verdict: bool | Non
 
 def test_the_question_holds_the_description() -> None:
     model = Model("yes")
-    assert YesNoVerifier(model).verify(CROP, "a {green} sofa") is True
+    assert YesNoVerifier(model).verify(CROP, "a {green} sofa") == Verdict(True, "yes")
     assert "a {green} sofa" in model.prompt and "yes or no" in model.prompt and "{description}" not in model.prompt
 
 
 def test_no_words_are_no_verdict_but_a_lost_server_is_an_error() -> None:
-    assert YesNoVerifier(Model(NothingSaidError("nothing"))).verify(CROP, "a sofa") is None
+    assert YesNoVerifier(Model(NothingSaidError("nothing"))).verify(CROP, "a sofa") == Verdict(None)
     with pytest.raises(AnswerError, match="gone"):
         YesNoVerifier(Model(AnswerError("gone"))).verify(CROP, "a sofa")

@@ -1,0 +1,80 @@
+"""Ctrl-C ends a command at once, whatever it waits for, and says that it can go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny_models
+from loopback import VisionServer
+from PIL import Image
+from scenes import WORLD, write_drawings
+
+from evaluation.benchmark import write_benchmark
+from evaluation.builder import build_drawn
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 30  # less than the 120 s that a request may take
+
+
+@pytest.fixture
+def server() -> Iterator[VisionServer]:
+    """It never answers its second request."""
+    running = VisionServer(block_at=2)
+    yield running
+    running.stop()
+
+
+def interrupt(words: list[object], when: Callable[[], bool]) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "evaluation", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not when():
+        try:
+            assert process.wait(timeout=0.02) is None, "it ended before it was interrupted"
+        except subprocess.TimeoutExpired:
+            continue
+    process.send_signal(signal.SIGINT)
+    try:
+        _, error = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert error.splitlines()[-1] == "Stopped. What was made is kept; the same command goes on from there." and "Traceback" not in error
+    assert process.returncode == 130
+
+
+def test_a_builder_that_waits_for_its_model(tmp_path: Path, server: VisionServer) -> None:
+    Image.new("RGB", (80, 60)).save(tmp_path / "one.png")
+    boxes = [{"id": place, "image_id": 1, "category_id": 7, "iscrowd": 0, "bbox": [12 + 10 * place, 4, 14, 20]} for place in range(3)]
+    images = [{"id": 1, "file_name": "one.png", "width": 80, "height": 60}]
+    annotations = {"images": images, "categories": [{"id": 7, "name": "kite"}], "annotations": boxes}
+    (tmp_path / "instances.json").write_text(json.dumps(annotations))
+    coco = ["--annotations", tmp_path / "instances.json", "--images", tmp_path, "--count", 1, "--size", 128]
+    model = ["--model", "tiny", "--endpoint", server.url]
+    interrupt(["build", tmp_path / "out", *coco, *model], server.blocked.is_set)
+
+
+def test_a_generator_in_the_middle(models: Path, tmp_path: Path) -> None:
+    write_benchmark(tmp_path / "benchmark", {f"p{number}": tiny_models.layout(number) for number in range(4)}, {})
+    words = ["generate", tmp_path / "benchmark", tmp_path / "out", "--models", models, "--steps", 20]
+    interrupt(words, lambda: bool(list((tmp_path / "out").glob("*.png"))))
+
+
+def test_a_scorer_that_waits_for_its_model(tmp_path: Path, server: VisionServer) -> None:
+    build_drawn(tmp_path / "shapes", WORLD, 4)
+    write_drawings(tmp_path / "drawings", 4, 0.0)
+    judges = ["--detector", "shapes", "--verifier", f"tiny@{server.url}"]
+    interrupt(["score", tmp_path / "shapes", tmp_path / "drawings", tmp_path / "out", *judges], server.blocked.is_set)
+
+
+def test_a_sweep_in_the_middle(models: Path, tmp_path: Path) -> None:
+    build_drawn(tmp_path / "shapes", WORLD, 4)
+    (tmp_path / "sweep.yaml").write_text(
+        f"benchmark: {tmp_path / 'shapes'}\ngenerate: --models {models} --steps 5\nscore: --detector shapes --verifier shapes\n"
+        "columns: {success: success}\nvariants:\n  IFAdapter:\n"
+    )
+    pictures = tmp_path / "out" / "pictures" / "ifadapter"
+    interrupt(["sweep", tmp_path / "sweep.yaml", tmp_path / "out"], lambda: bool(list(pictures.glob("*.png"))))

@@ -23,7 +23,6 @@ import matplotlib  # noqa: E402
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
-from layers import extra  # noqa: E402
 
 from run_host_tests import newest_host, python_of  # noqa: E402
 
@@ -38,7 +37,7 @@ def plot_growth(rows: Sequence[dict[str, Any]], path: Path) -> None:
     by_count = [row for row in rows if row["grid"] == [32, 32]]
     by_size = [row for row in rows if row["count"] == 4]
     for name, own, marker in (("1 .. 32 instances at 1024 px", by_count, "o"), ("4 instances at 512 .. 2048 px", by_size, "s")):
-        points = sorted((row["summed_area"] * row["grid"][0] * row["grid"][1], extra(row, "ours")) for row in own)
+        points = sorted((row["summed_area"] * row["grid"][0] * row["grid"][1], row["ours_ms"]["median"]) for row in own)
         axes.plot(*zip(*points, strict=True), marker=marker, label=name)
     axes.set(xlabel="covered cells of a row, overlaps counted for each instance", ylabel="added to a layer, ms", xlim=0, ylim=0)
     axes.legend()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import comfy.model_management
@@ -31,7 +32,7 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
     reader = clip.clone()
     comfy.model_management.throw_exception_if_processing_interrupted()
     depths = []
-    with _layers_run_once(clip):
+    with _layers_run_once(clip, config.settings.text_depths):
         for depth in config.settings.text_depths:
             reader.clip_layer(depth)
             hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
@@ -44,30 +45,37 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
 
 
 class _OnceForEachInput:
-    """A text encoder's forward that runs its layers once for all depths that are read of the same input."""
+    """A text encoder's forward that runs its layers once for all these depths that are read of the same input."""
 
-    def __init__(self, forward: Callable[..., tuple[Tensor, Tensor]]) -> None:
-        self._forward = forward
+    def __init__(self, encoder: Any, depths: Sequence[int]) -> None:
+        self._forward = encoder.forward
+        self._layers = {depth: encoder.layers[depth] for depth in depths}
         self._input: Tensor | None = None
 
     def __call__(self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None) -> tuple[Tensor, Tensor | None]:
         """x (N, T, C): embeddings -> the last layer's states and those of the asked layer, both (N, T, C), as the host's own does."""
         if self._input is None or not torch.equal(x, self._input):
-            self._input = x.clone()  # the layers change x
-            self._last, self._all = self._forward(x, mask=mask, intermediate_output="all")
-        return self._last.clone(), None if intermediate_output is None else self._all[:, intermediate_output].clone()
+            self._input, self._states = x.clone(), {}  # the layers change what they are given
+            with ExitStack() as stack:
+                for depth, layer in self._layers.items():
+                    stack.callback(layer.register_forward_hook(partial(self._keep, depth)).remove)
+                self._last, _ = self._forward(x, mask=mask)
+        return self._last.clone(), None if intermediate_output is None else self._states[intermediate_output].clone()
+
+    def _keep(self, depth: int, _layer: Any, _given: Any, states: Tensor) -> None:
+        self._states[depth] = states.clone()
 
 
 @contextmanager
-def _layers_run_once(clip: Any) -> Iterator[None]:
-    """While this lasts, the layers of the text encoders run once for all depths that are read of the same tokens."""
+def _layers_run_once(clip: Any, depths: Sequence[int]) -> Iterator[None]:
+    """While this lasts, the layers of the text encoders run once for all these depths that are read of the same tokens."""
     names = [f"clip_{name}" for name in ENCODERS if hasattr(clip.cond_stage_model, f"clip_{name}")]
     with ExitStack() as stack:
         for name in names:
             layers = getattr(clip.cond_stage_model, name).transformer.text_model.encoder
             own = vars(layers)
             stack.callback(own.update, forward=own["forward"]) if "forward" in own else stack.callback(own.pop, "forward")
-            layers.forward = _OnceForEachInput(layers.forward)
+            layers.forward = _OnceForEachInput(layers, depths)
         yield
 
 

@@ -31,7 +31,9 @@ def server() -> Iterator[VisionServer]:
 
 
 def interrupt(words: list[object], when: Callable[[], bool]) -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background inherits that it is ignored
     process = subprocess.Popen([sys.executable, "-m", "evaluation", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, handler)
     while not when():
         try:
             assert process.wait(timeout=0.02) is None, "it ended before it was interrupted"

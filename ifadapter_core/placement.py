@@ -21,16 +21,14 @@ class Band:
     """E instances that cover about as many cells, each padded to A of them.
 
     sources (E,): whose keys and values they use. inside (E, A): which cells are their own; the first one again where an instance has
-    none left. padded: whether any has. places (E * A): the cells in the batch, row * height * width + y * width + x. queries (E * A):
-    the same as numbers of Placement.covered. members: own cells, as numbers in E * A and as places; each part has no cell of a row
-    twice, and adding part by part adds in one order. least (E, 1): the least that a maximum over the grid, which is zero elsewhere,
-    can be.
+    none left. padded: whether any has. queries (E * A): all of them, as numbers of Placement.covered. members: own cells, as numbers in
+    E * A and as cells of the batch; each part has no cell of a row twice, and adding part by part adds in one order. least (E, 1): the
+    least that a maximum over the grid, which is zero elsewhere, can be.
     """
 
     sources: Tensor
     inside: Tensor
     padded: bool
-    places: Tensor
     queries: Tensor
     members: tuple[tuple[Tensor, Tensor], ...]
     least: Tensor
@@ -57,9 +55,10 @@ class Cells:
 class Placement:
     """Which instances stand where in each row of a batch. Instances are numbered row by row, those of a row in their order.
 
-    rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates (I,), float32. counts: instances of each
-    row. covered (U,): the cells of the batch where an instance is. bands: all instances that are on any. cells: those of all bands,
-    padding included, one band after the other. own: the numbers of those that are not padding. own_cells: these cells.
+    rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates (I,), float32. counts: instances of
+    each row. covered (U,): the cells of the batch where an instance is, row * height * width + y * width + x. bands: all instances that
+    are on any. cells: those of all bands, padding included, one band after the other. own: the numbers of those that are not padding.
+    own_cells: these cells.
     """
 
     rows: int
@@ -144,7 +143,6 @@ def _band(sources: Tensor, inside: Tensor, places: Tensor, covered: Tensor, cell
         sources=sources,
         inside=inside,
         padded=not bool(inside.all()),
-        places=places.flatten(),
         queries=torch.searchsorted(covered, places.flatten()),
         members=tuple((part, places.flatten()[part]) for part in _members(places, inside)),
         least=torch.where(inside.sum(dim=1, keepdim=True) == cells, -math.inf, 0.0),

@@ -79,9 +79,8 @@ class InstanceAttentionPatch:
             out = _attend(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = self._previous(q, k, v, extra_options)
-        if self._previous is not None or "optimized_attention_override" in extra_options:
-            out = out.clone()  # somebody else made it and may keep it
-        out = self._run.with_instances(out, self._processor, q, extra_options)
+        foreign = self._previous is not None or "optimized_attention_override" in extra_options  # somebody else made out and may keep it
+        out = self._run.with_instances(out, foreign, self._processor, q, extra_options)
         for callback, options in self._added:
             if _within(options, extra_options):
                 out = out + callback(out, q, k, v, extra_options, **options)
@@ -184,8 +183,8 @@ class _Run:
             self._warn_of_silence(options)
         return out
 
-    def with_instances(self, out: Tensor, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        """The attention output of one layer with its instances. out, q: (rows, h*w, C). out may be changed in place."""
+    def with_instances(self, out: Tensor, foreign: bool, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        """The attention output of one layer with its instances. out, q: (rows, h*w, C). A foreign out stays as it is."""
         call = self._call(extra_options)
         call.asked = True
         if not call.active:
@@ -204,7 +203,8 @@ class _Run:
         placement = self._placement(rows, *extra_options["activations_shape"][-2:], q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
         instances = self._place(processor, q.device, q.dtype)
-        return layer(q, instances, placement, _attention(q.device, extra_options), out.to(q.dtype).contiguous())
+        own = (out.clone() if foreign else out).to(q.dtype).contiguous()
+        return layer(q, instances, placement, _attention(q.device, extra_options), own)
 
     def release(self, _model: Any) -> None:
         """Forget the copies made for a run."""

@@ -31,7 +31,7 @@ def covered(placement: Placement) -> Tensor:
     for band in placement.bands:
         owners = band.sources[:, None].expand_as(band.inside).flatten()
         members, places = (torch.cat(part) for part in zip(*band.members, strict=True))
-        assert places.equal(band.places[members])
+        assert places.equal(placement.covered[band.queries[members]])
         assert (places // (HEIGHT * WIDTH)).equal(placement.row[owners[members]])
         counts.index_put_((owners[members], places % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
     return counts

@@ -32,7 +32,7 @@ demo: $(MODELS_VENV)/.ready
 	$(MODELS_PYTHON) -m demo $(ARGS)
 
 results: $(MODELS_VENV)/.ready
-	$(MODELS_PYTHON) -m training.results $(ARGS)
+	$(MODELS_PYTHON) -m shapes.comparison $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -63,7 +63,7 @@ from torch import Tensor, nn  # noqa: E402
 
 import nodes  # noqa: E402
 from ifadapter_core.checkpoint import read_checkpoint  # noqa: E402
-from ifadapter_core.convert import save_weights  # noqa: E402
+from ifadapter_core.storage import save_weights  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -93,7 +93,11 @@ def fill(module: nn.Module) -> Any:
 def run(node_id: str, **inputs: Any) -> Any:
     """The first output of a node, the host's or ours."""
     node = nodes.NODE_CLASS_MAPPINGS[node_id]
-    return node.execute(**inputs).result[0] if hasattr(node, "execute") else getattr(node(), node.FUNCTION)(**inputs)[0]
+    return (
+        node.execute(**inputs).result[0]
+        if hasattr(node, "execute")
+        else getattr(node(), node.FUNCTION)(**inputs)[0]
+    )
 
 
 def load_adapter() -> Any:
@@ -103,7 +107,10 @@ def load_adapter() -> Any:
     shapes = release_shapes()
     save_weights(
         read_checkpoint(
-            {part: {key: torch.empty(size).uniform_(-0.03, 0.03) for key, size in own.items()} for part, own in shapes.items()}
+            {
+                part: {key: torch.empty(size).uniform_(-0.03, 0.03) for key, size in own.items()}
+                for part, own in shapes.items()
+            }
         ),
         path,
     )
@@ -118,14 +125,20 @@ def load_clip() -> Any:
         tokenizer = comfy.sdxl_clip.SDXLTokenizer
         params: dict[str, Any] = {}
 
-    clip = comfy.sd.CLIP(Target, parameters=1, model_options={"load_device": CPU, "offload_device": CPU, "dtype": torch.float32})
+    clip = comfy.sd.CLIP(
+        Target,
+        parameters=1,
+        model_options={"load_device": CPU, "offload_device": CPU, "dtype": torch.float32},
+    )
     fill(clip.cond_stage_model)
     return clip
 
 
 def load_model() -> Any:
     """SDXL's UNet as the host's MODEL."""
-    sdxl = comfy.supported_models.SDXL({**comfy.supported_models.SDXL.unet_config, **SDXL_UNET, "dtype": torch.float32})
+    sdxl = comfy.supported_models.SDXL(
+        {**comfy.supported_models.SDXL.unet_config, **SDXL_UNET, "dtype": torch.float32}
+    )
     sdxl.set_inference_dtype(torch.float32, None)
     model = sdxl.get_model({}, "", device="cpu")
     fill(model.diffusion_model)
@@ -139,7 +152,11 @@ def measure_setup(ifadapter: Any, clip: Any, repeats: int) -> dict[str, Timing]:
         read = run("IFAdapterLayout", layout=layout(count), width=1024, height=1024)
         return lambda: run("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=read)
 
-    prompt = {"plain prompt, three times": lambda: [clip.encode_from_tokens_scheduled(clip.tokenize(DESCRIPTION)) for _ in range(3)]}
+    prompt = {
+        "plain prompt, three times": lambda: [
+            clip.encode_from_tokens_scheduled(clip.tokenize(DESCRIPTION)) for _ in range(3)
+        ]
+    }
     return side_by_side({**prompt, **{f"{count} instances": encode(count) for count in ENCODED}}, repeats)
 
 
@@ -147,7 +164,9 @@ def sampler(model: Any, positive: Any, negative: Any, size: int) -> Callable[[],
     """One step of the host's sampler."""
     latent = torch.zeros(1, 4, size // 8, size // 8)
     noise = comfy.sample.prepare_noise(latent, 0)
-    return lambda: comfy.sample.sample(model, noise, 1, 7.0, "euler", "normal", positive, negative, latent, disable_pbar=True, seed=0)
+    return lambda: comfy.sample.sample(
+        model, noise, 1, 7.0, "euler", "normal", positive, negative, latent, disable_pbar=True, seed=0
+    )
 
 
 def regional(positive: Any, node_id: str, size: int) -> Any:
@@ -168,17 +187,26 @@ def measure_steps(ifadapter: Any, tokens: dict[int, Any], size: int, repeats: in
     """Steps without and with the adapter, and with the host's regional prompts on the same boxes."""
     model = load_model()
     positive, negative = (
-        [[torch.randn(1, 77, 2048), {"pooled_output": torch.randn(1, 1280), "width": size, "height": size}]] for _ in "pn"
+        [[torch.randn(1, 77, 2048), {"pooled_output": torch.randn(1, 1280), "width": size, "height": size}]]
+        for _ in "pn"
     )
     calls = {"without": sampler(model, positive, negative, size)}
     for count, own in tokens.items():
         semantic_map = run("IFAdapterSemanticMap", tokens=own)
         patched = run(
-            "IFAdapterApply", model=model, ifadapter=ifadapter, semantic_map=semantic_map, strength=1.0, start_percent=0.0, end_percent=1.0
+            "IFAdapterApply",
+            model=model,
+            ifadapter=ifadapter,
+            semantic_map=semantic_map,
+            strength=1.0,
+            start_percent=0.0,
+            end_percent=1.0,
         )
         calls[f"IFAdapter, {count} instances"] = sampler(patched, positive, negative, size)
     for node_id in ("ConditioningSetMask", "ConditioningSetAreaPercentage"):
-        calls[f"{node_id}, {REGIONS} regions"] = sampler(model, regional(positive, node_id, size), negative, size)
+        calls[f"{node_id}, {REGIONS} regions"] = sampler(
+            model, regional(positive, node_id, size), negative, size
+        )
     return side_by_side(calls, repeats)
 
 
@@ -186,7 +214,12 @@ def table(what: str, times: dict[str, Timing]) -> str:
     """All against the first."""
     first = next(iter(times.values())).median
     rows = [
-        [name, f"{timing.median / 1000:.2f} s", f"{timing.low / 1000:.2f} .. {timing.high / 1000:.2f}", f"{timing.median / first:.3f}"]
+        [
+            name,
+            f"{timing.median / 1000:.2f} s",
+            f"{timing.low / 1000:.2f} .. {timing.high / 1000:.2f}",
+            f"{timing.median / first:.3f}",
+        ]
         for name, timing in times.items()
     ]
     return markdown([what, "median", "quarters", "ratio"], rows)
@@ -214,8 +247,16 @@ def main() -> None:
     print(table(f"one step at {options.size} px", steps))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        report = {"torch": torch.__version__, "threads": torch.get_num_threads(), "size": options.size, "import_s": IMPORT_SECONDS}
-        report |= {name: {key: asdict(timing) for key, timing in times.items()} for name, times in (("setup", setup), ("steps", steps))}
+        report = {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "size": options.size,
+            "import_s": IMPORT_SECONDS,
+        }
+        report |= {
+            name: {key: asdict(timing) for key, timing in times.items()}
+            for name, times in (("setup", setup), ("steps", steps))
+        }
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -27,15 +27,22 @@ from tqdm import tqdm
 from ifadapter_core.attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.placement import Placement, place
+from ifadapter_core.packing import Placement, place
 
 WIDTH, HEADS, TEXT, TOKENS, ROWS, SLOTS = 1280, 20, 2048, 13, 2, 10
 LARGEST = (ROWS, 64 * 64, 960)  # what the UNet joins before its second block of 64 x 64, at 1024 px
 GRIDS = ((32, 32), (26, 38), (64, 64))
 COUNTS = (1, 4, 10, 32)
-KINDS = {"small": 0.2, "medium": 0.35, "overlapping": 0.5, "nearly all": 0.7}  # sides of the boxes, as parts of the picture's
+KINDS = {
+    "small": 0.2,
+    "medium": 0.35,
+    "overlapping": 0.5,
+    "nearly all": 0.7,
+}  # sides of the boxes, as parts of the picture's
 LARGE, LARGE_KINDS = (64, 64), ("medium", "overlapping")  # the dense reference takes its time there
-GROWTH = [((32, 32), count) for count in (1, 2, 4, 8, 16, 32)] + [((side, side), 4) for side in (16, 24, 48, 64)]  # 512 .. 2048 px
+GROWTH = [((32, 32), count) for count in (1, 2, 4, 8, 16, 32)] + [
+    ((side, side), 4) for side in (16, 24, 48, 64)
+]  # 512 .. 2048 px
 
 
 Add = Callable[[Tensor, Tensor], Tensor]  # queries, the attention's output -> that output with more in it
@@ -77,12 +84,16 @@ class Dense(nn.Module):
         slots, height, width = masks.shape
         k, v = self.projection.k_norm(self.projection.to_k_ap(tokens)), self.projection.to_v_ap(tokens)
         q = self.layer.q_norm(q).repeat_interleave(slots, dim=0)
-        features = fused_attention(q, k.flatten(0, 1), v.flatten(0, 1)).transpose(1, 2).unflatten(2, (height, width))
+        features = (
+            fused_attention(q, k.flatten(0, 1), v.flatten(0, 1)).transpose(1, 2).unflatten(2, (height, width))
+        )
         features = features.unflatten(0, (-1, slots)) * masks[None, :, None]
         cbam, flat = self.layer.fusion.cbam, features.flatten(0, 1)
         channel = (cbam.channel(flat.amax(dim=(2, 3))) + cbam.channel(flat.mean(dim=(2, 3)))).sigmoid()
         scored = flat * channel[:, :, None, None]
-        spatial = cbam.spatial(torch.cat([scored.amax(dim=1, keepdim=True), scored.mean(dim=1, keepdim=True)], dim=1)).sigmoid()
+        spatial = cbam.spatial(
+            torch.cat([scored.amax(dim=1, keepdim=True), scored.mean(dim=1, keepdim=True)], dim=1)
+        ).sigmoid()
         importance = self.layer.fusion.importance(scored * spatial)[:, 0].unflatten(0, (-1, slots))
         area = masks.sum(dim=(1, 2))
         foreground = masks.amax(dim=0).sum()
@@ -128,8 +139,12 @@ class Bench:
             mask[cells.rows, cells.columns] = 1
         masks = masks.to(self.device, self.dtype)
         projected = self.projection(tokens.flatten(0, 1))
-        instances = KeysValues(self.layer.q_norm.scale(projected.k), projected.v)  # as IFAdapter.keys_values, once for each layout
-        placement = place([build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device)
+        instances = KeysValues(
+            self.layer.q_norm.scale(projected.k), projected.v
+        )  # as IFAdapter.keys_values, once for each layout
+        placement = place(
+            [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
+        )
 
         def ours(q: Tensor, out: Tensor) -> Tensor:
             return self.layer(q, instances, placement, out=out)
@@ -165,7 +180,11 @@ class Bench:
         _, ours, dense = self.contestants(case)
         x, text = self.random(ROWS, case.grid[0] * case.grid[1], WIDTH), self.random(ROWS, 77, TEXT)
         q, out = self.base.to_q(x), torch.zeros_like(x)
-        calls = {"base": lambda: self.base(x, text), "ours": lambda: ours(q, out), "dense": lambda: dense(q, out)}
+        calls = {
+            "base": lambda: self.base(x, text),
+            "ours": lambda: ours(q, out),
+            "dense": lambda: dense(q, out),
+        }
         return {**case._asdict(), **{name: operators(call) for name, call in calls.items()}}
 
 
@@ -175,7 +194,16 @@ def placed_cells(placement: Placement) -> int:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    head = ["grid", "boxes", "n", "summed area", "cross attention, ms", "ours adds, ms", "dense adds, ms", "ours / cross attention"]
+    head = [
+        "grid",
+        "boxes",
+        "n",
+        "summed area",
+        "cross attention, ms",
+        "ours adds, ms",
+        "dense adds, ms",
+        "ours / cross attention",
+    ]
     head += ["dense / ours", "memory, ours", "memory, dense"]
     lines = []
     for row in rows:
@@ -213,12 +241,17 @@ def growth_table(rows: Sequence[dict[str, Any]]) -> str:
                 f"{100 * ours / row['base_ms']['median']:.1f} %",
             ]
         )
-    return markdown(["px", "n", "covered cells", "ours adds, ms", "us for each cell", "ours / cross attention"], lines)
+    return markdown(
+        ["px", "n", "covered cells", "ours adds, ms", "us for each cell", "ours / cross attention"], lines
+    )
 
 
 def count_table(rows: Sequence[dict[str, Any]]) -> str:
     head = ["boxes", "n", "cross attention", "ours adds", "dense adds"]
-    return markdown(head, [[row["kind"], *(str(row[name]) for name in ("count", "base", "ours", "dense"))] for row in rows])
+    return markdown(
+        head,
+        [[row["kind"], *(str(row[name]) for name in ("count", "base", "ours", "dense"))] for row in rows],
+    )
 
 
 def main() -> None:
@@ -230,18 +263,36 @@ def main() -> None:
     options = parser.parse_args()
     bench = Bench(torch.device(options.device), getattr(torch, options.dtype), options.repeats)
     torch.empty(LARGEST)  # as a UNet has done before: it tells a CPU's allocator how much to keep
-    grids = [Case(grid, kind, count) for grid in GRIDS for kind in KINDS for count in COUNTS if grid != LARGE or kind in LARGE_KINDS]
+    grids = [
+        Case(grid, kind, count)
+        for grid in GRIDS
+        for kind in KINDS
+        for count in COUNTS
+        if grid != LARGE or kind in LARGE_KINDS
+    ]
     rows = [bench.measure(case) for case in tqdm(grids, desc="layers", unit="case")]
     print(table(rows))
-    growth = [bench.measure(Case(grid, "medium", count), with_dense=False) for grid, count in tqdm(GROWTH, desc="growth", unit="case")]
+    growth = [
+        bench.measure(Case(grid, "medium", count), with_dense=False)
+        for grid, count in tqdm(GROWTH, desc="growth", unit="case")
+    ]
     print(growth_table(growth))
     meta = Bench(torch.device("meta"), bench.dtype, 0)
-    counts = [meta.count(Case((32, 32), kind, count)) for kind in ("medium", "overlapping") for count in COUNTS]
+    counts = [
+        meta.count(Case((32, 32), kind, count)) for kind in ("medium", "overlapping") for count in COUNTS
+    ]
     print(count_table(counts))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        setting = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": options.device, "dtype": options.dtype}
-        options.json.write_text(json.dumps({**setting, "rows": rows, "growth": growth, "operators": counts}, indent=2) + "\n")
+        setting = {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "device": options.device,
+            "dtype": options.dtype,
+        }
+        options.json.write_text(
+            json.dumps({**setting, "rows": rows, "growth": growth, "operators": counts}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

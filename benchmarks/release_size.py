@@ -18,26 +18,45 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SDXL_PROCESSORS = [48 + 20 * attention + 2 * block + 1 for attention in range(3) for block in range(4)] + [121, 123, 125, 127]
+SDXL_PROCESSORS = [48 + 20 * attention + 2 * block + 1 for attention in range(3) for block in range(4)] + [
+    121,
+    123,
+    125,
+    127,
+]
 MIB = 1024 * 1024
 
 
 def release_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
     """Names and shapes of the release's file."""
     text, dim, inner, mlp, width = 2048, 2560, 20 * 128, 4 * 2560, 1280
-    resampler: dict[str, tuple[int, ...]] = {"latents": (1, 4, dim), "proj_in.weight": (dim, text), "proj_in.bias": (dim,)}
+    resampler: dict[str, tuple[int, ...]] = {
+        "latents": (1, 4, dim),
+        "proj_in.weight": (dim, text),
+        "proj_in.bias": (dim,),
+    }
     resampler |= {"proj_out.weight": (text, dim), "proj_out.bias": (text,)}
-    resampler |= {f"{norm}.{part}": (size,) for norm, size in (("norm_out", text), ("attention_norm", dim)) for part in ("weight", "bias")}
+    resampler |= {
+        f"{norm}.{part}": (size,)
+        for norm, size in (("norm_out", text), ("attention_norm", dim))
+        for part in ("weight", "bias")
+    }
     for layer in range(4):
         attention, gate = f"layers.{layer}.0.", f"layers.{layer}.1."
-        resampler |= {f"{attention}{norm}.{part}": (dim,) for norm in ("norm1", "norm2") for part in ("weight", "bias")}
+        resampler |= {
+            f"{attention}{norm}.{part}": (dim,) for norm in ("norm1", "norm2") for part in ("weight", "bias")
+        }
         resampler |= {
             attention + "to_q.weight": (inner, dim),
             attention + "to_kv.weight": (2 * inner, dim),
             attention + "to_out.weight": (dim, inner),
         }
         resampler |= {attention + "q_norm.weight": (128,), attention + "k_norm.weight": (128,)}
-        resampler |= {gate + "gate_proj.weight": (mlp, dim), gate + "up_proj.weight": (mlp, dim), gate + "down_proj.weight": (dim, mlp)}
+        resampler |= {
+            gate + "gate_proj.weight": (mlp, dim),
+            gate + "up_proj.weight": (mlp, dim),
+            gate + "down_proj.weight": (dim, mlp),
+        }
     layer_shapes: dict[str, tuple[int, ...]] = {
         "alpha": (),
         "to_k_ap.weight": (width, text),
@@ -55,7 +74,11 @@ def release_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
     sizes = ((0, 512, 768), (2, 768, 768), (4, 768, text))
     return {
         "text_proj_model": resampler,
-        "adapter_modules": {f"{processor}.{key}": shape for processor in SDXL_PROCESSORS for key, shape in layer_shapes.items()},
+        "adapter_modules": {
+            f"{processor}.{key}": shape
+            for processor in SDXL_PROCESSORS
+            for key, shape in layer_shapes.items()
+        },
         "pos_net": {f"linears_position.{index}.weight": (out, into) for index, into, out in sizes}
         | {f"linears_position.{index}.bias": (out,) for index, _, out in sizes},
     }
@@ -65,7 +88,10 @@ def write_release_file(path: Path) -> None:
     import torch
 
     torch.manual_seed(0)
-    weights = {part: {key: 0.02 * torch.randn(shape) for key, shape in shapes.items()} for part, shapes in release_shapes().items()}
+    weights = {
+        part: {key: 0.02 * torch.randn(shape) for key, shape in shapes.items()}
+        for part, shapes in release_shapes().items()
+    }
     torch.save(weights, path)
 
 
@@ -77,11 +103,13 @@ def peak_mib() -> float:
 
 def load_and_report(path: Path) -> None:
     from ifadapter_core.checkpoint import build_adapter
-    from ifadapter_core.convert import load_weights
+    from ifadapter_core.storage import load_weights
 
     before, start = peak_mib(), time.perf_counter()
     adapter = build_adapter(load_weights(path))
-    checksum = sum(float(parameter.detach().sum()) for parameter in adapter.parameters())  # reads every weight
+    checksum = sum(
+        float(parameter.detach().sum()) for parameter in adapter.parameters()
+    )  # reads every weight
     seconds = time.perf_counter() - start
     count = sum(parameter.numel() for parameter in adapter.parameters())
     print(
@@ -117,12 +145,16 @@ def fit_host(folder: Path) -> None:
     ifadapter = node["IFAdapterLoader"].execute("spd_adapter.safetensors").args[0]
     print(f"IFAdapterLoader: {time.perf_counter() - start:.1f} s")
 
-    sdxl = comfy.supported_models.SDXL({**comfy.supported_models.SDXL.unet_config, **SDXL_UNET, "dtype": torch.bfloat16})
+    sdxl = comfy.supported_models.SDXL(
+        {**comfy.supported_models.SDXL.unet_config, **SDXL_UNET, "dtype": torch.bfloat16}
+    )
     sdxl.set_inference_dtype(torch.bfloat16, None)
     model = sdxl.get_model({}, "", device="cpu").eval().requires_grad_(False)
     for parameter in model.diffusion_model.parameters():
         parameter.normal_(0, 0.02)
-    patcher = comfy.model_patcher.ModelPatcher(model, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
+    patcher = comfy.model_patcher.ModelPatcher(
+        model, load_device=torch.device("cpu"), offload_device=torch.device("cpu")
+    )
 
     with torch.inference_mode():
         texts = torch.randn(2, 3, 77, 2048)
@@ -136,13 +168,21 @@ def fit_host(folder: Path) -> None:
         patched = node["IFAdapterApply"].execute(patcher, ifadapter, semantic_map, 1.0, 0.0, 1.0).args[0]
         layers = patched.model_options["transformer_options"]["patches_replace"]["attn2"]
         print(f"IFAdapterApply: {time.perf_counter() - start:.1f} s, {len(layers)} layers patched")
-        x, context, y = (torch.randn(shape, dtype=torch.bfloat16) for shape in ((2, 4, 32, 32), (2, 77, 2048), (2, 2816)))
+        x, context, y = (
+            torch.randn(shape, dtype=torch.bfloat16) for shape in ((2, 4, 32, 32), (2, 77, 2048), (2, 2816))
+        )
         timesteps = torch.tensor([500.0, 500.0])
         outputs = []
         for name, which in (("unpatched", patcher), ("with the adapter", patched)):
-            options = {**which.model_options.get("transformer_options", {}), "cond_or_uncond": [1, 0], "sigmas": torch.tensor([7.0])}
+            options = {
+                **which.model_options.get("transformer_options", {}),
+                "cond_or_uncond": [1, 0],
+                "sigmas": torch.tensor([7.0]),
+            }
             start = time.perf_counter()
-            outputs.append(model.diffusion_model(x, timesteps, context, y, transformer_options=options).float())
+            outputs.append(
+                model.diffusion_model(x, timesteps, context, y, transformer_options=options).float()
+            )
             print(
                 f"UNet call, 2 rows of 32 x 32, {name}: {time.perf_counter() - start:.1f} s, finite: {bool(outputs[-1].isfinite().all())}"
             )
@@ -167,7 +207,9 @@ SDXL_UNET = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where the files are written and found again")
     parser.add_argument("--host", action="store_true", help="also run the host's SDXL architecture")
     parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
@@ -176,18 +218,25 @@ def main() -> None:
         return load_and_report(options.load)
     options.folder.mkdir(parents=True, exist_ok=True)
     release, converted, half = (
-        options.folder / name for name in ("spd_adapter.bin", "spd_adapter.safetensors", "spd_adapter_fp16.safetensors")
+        options.folder / name
+        for name in ("spd_adapter.bin", "spd_adapter.safetensors", "spd_adapter_fp16.safetensors")
     )
     if not release.exists():
         write_release_file(release)
     for target, flags in ((converted, []), (half, ["--fp16"])):
         if not target.exists():
-            subprocess.run([sys.executable, "-m", "ifadapter_core.convert", str(release), str(target), *flags], cwd=ROOT, check=True)
+            subprocess.run(
+                [sys.executable, "-m", "ifadapter_core.convert", str(release), str(target), *flags],
+                cwd=ROOT,
+                check=True,
+            )
     if options.host:
         return fit_host(options.folder)
     for path in (release, converted, half):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run([sys.executable, __file__, str(options.folder), "--load", str(path)], env=environment, check=True)
+        subprocess.run(
+            [sys.executable, __file__, str(options.folder), "--load", str(path)], env=environment, check=True
+        )
 
 
 if __name__ == "__main__":

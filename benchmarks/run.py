@@ -29,17 +29,29 @@ from run_host_tests import newest_host, python_of  # noqa: E402
 
 def measure(command: Sequence[str], **environment: str) -> str:
     """Run one part, with its progress on the screen; its tables."""
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def plot_growth(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     by_count = [row for row in rows if row["grid"] == [32, 32]]
     by_size = [row for row in rows if row["count"] == 4]
-    for name, own, marker in (("1 .. 32 instances at 1024 px", by_count, "o"), ("4 instances at 512 .. 2048 px", by_size, "s")):
-        points = sorted((row["summed_area"] * row["grid"][0] * row["grid"][1], row["ours_ms"]["median"]) for row in own)
+    for name, own, marker in (
+        ("1 .. 32 instances at 1024 px", by_count, "o"),
+        ("4 instances at 512 .. 2048 px", by_size, "s"),
+    ):
+        points = sorted(
+            (row["summed_area"] * row["grid"][0] * row["grid"][1], row["ours_ms"]["median"]) for row in own
+        )
         axes.plot(*zip(*points, strict=True), marker=marker, label=name)
-    axes.set(xlabel="covered cells of a row, overlaps counted for each instance", ylabel="added to a layer, ms", xlim=0, ylim=0)
+    axes.set(
+        xlabel="covered cells of a row, overlaps counted for each instance",
+        ylabel="added to a layer, ms",
+        xlim=0,
+        ylim=0,
+    )
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
@@ -53,7 +65,11 @@ def main() -> None:
     if python is None:
         parts.append(f"ComfyUI is not measured: none with a .venv in {host}.\n")
     else:
-        parts.append(measure([str(python), "benchmarks/host.py", "--json", str(OUT / "host.json")], COMFYUI_PATH=str(host)))
+        parts.append(
+            measure(
+                [str(python), "benchmarks/host.py", "--json", str(OUT / "host.json")], COMFYUI_PATH=str(host)
+            )
+        )
     if shutil.which("node"):
         parts.append(measure(["node", "benchmarks/editor.js"]))
     plot_growth(json.loads((OUT / "layers.json").read_text())["growth"], OUT / "growth.png")

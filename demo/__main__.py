@@ -10,13 +10,14 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ifadapter_core.layout import Layout, from_json
-from training.painter import METHODS, Painter, Pixels
-from training.sampling import GUIDANCE, STEPS
-from training.scene import Figure
-from training.sheet import comparison
-from training.verifier import ATTRIBUTES, Verdict, verify
-from training.words import read_description
+from ifadapter_core.layout import Layout
+from ifadapter_core.layout_formats import from_json
+from ifadapter_diffusers.contact_sheet import comparison
+from ifadapter_diffusers.painter import METHODS, Painter, Pixels
+from ifadapter_diffusers.sampling import GUIDANCE, STEPS
+from shapes.descriptions import read_description
+from shapes.recognition.verifier import ATTRIBUTES, Verdict, verify
+from shapes.scene import Figure
 
 MODELS = Path(__file__).parent
 COLUMNS = ("caption", "eot", "full")
@@ -24,11 +25,20 @@ CANVAS = 128  # pixels, of the pictures that the models were trained on
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m demo", description="Place instances in small pictures, on a CPU.")
-    parser.add_argument("--layout", type=Path, nargs="+", help="layouts of your own, JSON files; default: those of demo/layouts")
+    parser = argparse.ArgumentParser(
+        prog="python -m demo", description="Place instances in small pictures, on a CPU."
+    )
+    parser.add_argument(
+        "--layout",
+        type=Path,
+        nargs="+",
+        help="layouts of your own, JSON files; default: those of demo/layouts",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the noise that sampling starts from")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
-    parser.add_argument("--guidance", type=float, default=GUIDANCE, help="strength of classifier-free guidance")
+    parser.add_argument(
+        "--guidance", type=float, default=GUIDANCE, help="strength of classifier-free guidance"
+    )
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the pictures")
     options = parser.parse_args()
     start = time.monotonic()
@@ -42,7 +52,11 @@ def main() -> None:
     for method in tqdm(COLUMNS, desc="sampling", unit="method"):
         pictures = painter.paint(method, layouts)
         columns[METHODS[method]] = pictures
-        verdicts = [verdict for picture, layout in zip(pictures, layouts, strict=True) for verdict in judge(picture, layout)]
+        verdicts = [
+            verdict
+            for picture, layout in zip(pictures, layouts, strict=True)
+            for verdict in judge(picture, layout)
+        ]
         lines.append(row(METHODS[method], verdicts))
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(options.output / f"{method}_{number}.png")
@@ -50,7 +64,9 @@ def main() -> None:
     comparison(layouts, columns).save(sheet)
     sys.stdout.write("\n".join(["", row("", None), *lines, ""]))
     sys.stdout.write(f"\n{sheet}: layout | {' | '.join(columns)} ({time.monotonic() - start:.0f} s)\n")
-    sys.stdout.write("With SDXL: put this folder into ComfyUI/custom_nodes and open workflows/basic.json (see README.md, Install).\n")
+    sys.stdout.write(
+        "With SDXL: put this folder into ComfyUI/custom_nodes and open workflows/basic.json (see README.md, Install).\n"
+    )
 
 
 def read_layout(path: Path) -> Layout:
@@ -79,7 +95,10 @@ def row(name: str, verdicts: list[Verdict] | None) -> str:
     elif not verdicts:
         cells = ("-",) * (len(ATTRIBUTES) + 1)
     else:
-        cells = tuple(f"{sum(getattr(verdict, key) for verdict in verdicts)}/{len(verdicts)}" for key in ("success", *ATTRIBUTES))
+        cells = tuple(
+            f"{sum(getattr(verdict, key) for verdict in verdicts)}/{len(verdicts)}"
+            for key in ("success", *ATTRIBUTES)
+        )
     return f"{name:34}" + "".join(f"{cell:>16}" for cell in cells)
 
 

@@ -23,10 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    parsers = {
+        name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()
+    }
     asked = next((word for word in given if word in COMMANDS), None)
     try:
-        command = importlib.import_module(f".{asked}_command", __package__) if asked else None  # no more than it needs
+        command = (
+            importlib.import_module(f".commands.{asked}", __package__) if asked else None
+        )  # no more than it needs
         if command is not None:
             command.add_arguments(parsers[str(asked)])
         options = parser.parse_args(given)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ifadapter_core.layout import Layout, LayoutError, from_json
+from ifadapter_core.layout import Layout, LayoutError
+from ifadapter_core.layout_formats import from_json
 
 from .files import json_bytes, write_whole
 
@@ -51,7 +52,12 @@ def release_json(layout: Layout) -> str:
         for instance in layout.instances
         for box in [instance.box]
     ]
-    content = {"caption": layout.caption, "width": layout.width, "height": layout.height, "annotations": annotations}
+    content = {
+        "caption": layout.caption,
+        "width": layout.width,
+        "height": layout.height,
+        "annotations": annotations,
+    }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -71,14 +77,18 @@ def read_benchmark(folder: Path) -> Benchmark:
     """Raises BenchmarkError when a layout is missing, was changed, or is no layout."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise BenchmarkError(f"{folder} has no {MANIFEST}. Give the folder that `python -m evaluation build` wrote.")
+        raise BenchmarkError(
+            f"{folder} has no {MANIFEST}. Give the folder that `python -m evaluation build` wrote."
+        )
     try:
         manifest = json.loads(path.read_text("utf-8"))
         hashes: dict[str, str] = manifest["layouts"]
         source: dict[str, Any] = manifest["source"]
     except (ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(f"{path} is no manifest ({error}). Build the benchmark again.") from error
-    entries = tuple(_read_entry(folder / "layouts" / f"{name}.json", name, expected) for name, expected in hashes.items())
+    entries = tuple(
+        _read_entry(folder / "layouts" / f"{name}.json", name, expected) for name, expected in hashes.items()
+    )
     return Benchmark(entries, source, _digest(hashes))
 
 
@@ -87,7 +97,9 @@ def _read_entry(path: Path, name: str, expected: str) -> Entry:
         raise BenchmarkError(f"{path} is missing. Copy the whole benchmark, or build it again.")
     text = path.read_text("utf-8")
     if hashlib.sha256(text.encode()).hexdigest() != expected:
-        raise BenchmarkError(f"{path} is not the layout that the manifest names: it was changed. Restore it, or build the benchmark again.")
+        raise BenchmarkError(
+            f"{path} is not the layout that the manifest names: it was changed. Restore it, or build the benchmark again."
+        )
     try:
         content = json.loads(text)
         return Entry(name, from_json(text, content["width"], content["height"]))
@@ -96,4 +108,6 @@ def _read_entry(path: Path, name: str, expected: str) -> Entry:
 
 
 def _digest(hashes: dict[str, str]) -> str:
-    return hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(hashes.items())).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join(f"{name} {value}" for name, value in sorted(hashes.items())).encode()
+    ).hexdigest()

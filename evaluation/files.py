@@ -55,10 +55,14 @@ def keep_settings(path: Path, settings: dict[str, Any], what: str) -> None:
         try:
             before = json.loads(path.read_text("utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path} cannot be read ({error}). Remove {path.parent}, or choose another folder.") from error
+            raise ValueError(
+                f"{path} cannot be read ({error}). Remove {path.parent}, or choose another folder."
+            ) from error
         keys = before.keys() | settings.keys() if isinstance(before, dict) else ()
         differing = [
-            f"{key} was {before.get(key)!r}, is {settings.get(key)!r}" for key in sorted(keys) if before.get(key) != settings.get(key)
+            f"{key} was {before.get(key)!r}, is {settings.get(key)!r}"
+            for key in sorted(keys)
+            if before.get(key) != settings.get(key)
         ]
         raise ValueError(
             f"{path.parent} holds {what} of other settings: {_short('; '.join(differing))}. Choose another folder, or remove this one."

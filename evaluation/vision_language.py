@@ -61,10 +61,16 @@ class LocalModel:
     def ask(self, picture: Image.Image, prompt: str) -> str:
         content = [{"type": "image", "image": picture.convert("RGB")}, {"type": "text", "text": prompt}]
         inputs = self._processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
         ).to(self._model.device, self._model.dtype)
         out = self._model.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=False)
-        answer: str = self._processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        answer: str = self._processor.decode(
+            out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        ).strip()
         if not answer:
             raise NothingSaidError(f"{self.name} answered nothing to {prompt!r}. Choose another model.")
         return answer
@@ -76,18 +82,27 @@ class Endpoint:
     url: up to and including ``/v1``. Time-outs, lost connections, 429, 5xx and answers that are no completion are tried again.
     """
 
-    def __init__(self, url: str, name: str, timeout_s: float = TIMEOUT_S, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, url: str, name: str, timeout_s: float = TIMEOUT_S, wait: Callable[[float], None] = time.sleep
+    ) -> None:
         self.name = name
         self._url = f"{url.rstrip('/')}/chat/completions"
         key = os.environ.get(KEY_VARIABLE)
         self._timeout_s = timeout_s
-        self._client = httpx.Client(timeout=timeout_s, headers={"Authorization": f"Bearer {key}"} if key else {})
+        self._client = httpx.Client(
+            timeout=timeout_s, headers={"Authorization": f"Bearer {key}"} if key else {}
+        )
         self._wait = wait
 
     def ask(self, picture: Image.Image, prompt: str) -> str:
         image = f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
         content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": prompt}]
-        body = {"model": self.name, "messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": MOST_TOKENS}
+        body = {
+            "model": self.name,
+            "messages": [{"role": "user", "content": content}],
+            "temperature": 0,
+            "max_tokens": MOST_TOKENS,
+        }
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._complete(body)
@@ -111,7 +126,9 @@ class Endpoint:
         if status == 429 or status >= 500:
             raise _PassingError(f"status {status}")
         if status != 200:
-            raise AnswerError(f"{self._url} refused the request for the model {self.name} ({status}): {shown[:500]}")
+            raise AnswerError(
+                f"{self._url} refused the request for the model {self.name} ({status}): {shown[:500]}"
+            )
         try:
             text = (json.loads(answer)["choices"][0]["message"]["content"] or "").strip()
         except (ValueError, LookupError, TypeError, AttributeError) as error:

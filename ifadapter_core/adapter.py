@@ -18,12 +18,18 @@ class InstanceLayers(nn.ModuleDict):
     """The part of the adapter that sampling needs: the adapted layers by processor index, without their projections."""
 
     def __init__(
-        self, config: IFAdapterConfig, operations: Any = nn, device: torch.device | None = None, dtype: torch.dtype | None = None
+        self,
+        config: IFAdapterConfig,
+        operations: Any = nn,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         settings = config.settings
         super().__init__(
             {
-                str(layer.processor): InstanceCrossAttention(layer, settings.slots, settings.fusion_order, operations, device, dtype)
+                str(layer.processor): InstanceCrossAttention(
+                    layer, settings.slots, settings.fusion_order, operations, device, dtype
+                )
                 for layer in config.layers
             }
         )
@@ -37,14 +43,23 @@ class IFAdapter(nn.Module):
     """
 
     def __init__(
-        self, config: IFAdapterConfig, operations: Any = nn, device: torch.device | None = None, dtype: torch.dtype | None = None
+        self,
+        config: IFAdapterConfig,
+        operations: Any = nn,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.config = config
-        self.resampler = Resampler(config.resampler, config.settings.cumulative_mask, operations, device, dtype)
+        self.resampler = Resampler(
+            config.resampler, config.settings.cumulative_mask, operations, device, dtype
+        )
         self.position_net = PositionNet(config.position, operations, device, dtype)
         self.projections = nn.ModuleDict(
-            {str(layer.processor): InstanceProjection(layer, operations, device, dtype) for layer in config.layers}
+            {
+                str(layer.processor): InstanceProjection(layer, operations, device, dtype)
+                for layer in config.layers
+            }
         )
         self.layers = InstanceLayers(config, operations, device, dtype)
 
@@ -54,7 +69,9 @@ class IFAdapter(nn.Module):
         grounding_embedding = self.position_net(boxes, phrases.phrase_embeds.dtype)
         return join_tokens(appearance_tokens, phrases.eot_embeds, grounding_embedding)
 
-    def encode_instances(self, phrase_embeds: Tensor, attention_mask: Tensor, eot_embeds: Tensor, boxes: Tensor) -> InstanceTokens:
+    def encode_instances(
+        self, phrase_embeds: Tensor, attention_mask: Tensor, eot_embeds: Tensor, boxes: Tensor
+    ) -> InstanceTokens:
         """Instance tokens of N local descriptions, and those of the null condition.
 
         phrase_embeds (N, k, T, text_width), attention_mask (N, T), eot_embeds (N, token_width): see PhraseEmbeddings.
@@ -62,7 +79,11 @@ class IFAdapter(nn.Module):
 
         Raises ValueError when the shapes are not those the adapter reads.
         """
-        count, depths, text_width = phrase_embeds.shape[0], len(self.config.settings.text_depths), self.config.resampler.text_width
+        count, depths, text_width = (
+            phrase_embeds.shape[0],
+            len(self.config.settings.text_depths),
+            self.config.resampler.text_width,
+        )
         expected = {
             "phrase_embeds": (phrase_embeds, (count, depths, attention_mask.shape[-1], text_width)),
             "attention_mask": (attention_mask, (count, attention_mask.shape[-1])),
@@ -73,7 +94,9 @@ class IFAdapter(nn.Module):
             if tuple(given.shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(given.shape)}; this adapter expects {shape}.")
         phrases = PhraseEmbeddings(phrase_embeds, attention_mask, eot_embeds)
-        null = PhraseEmbeddings(phrase_embeds[:1, :, :1], attention_mask[:1, :1], eot_embeds[:1]).null  # only the boxes differ
+        null = PhraseEmbeddings(
+            phrase_embeds[:1, :, :1], attention_mask[:1, :1], eot_embeds[:1]
+        ).null  # only the boxes differ
         placed = boxes.to(device=phrase_embeds.device, dtype=torch.float32)
         return InstanceTokens(
             cond=self(phrases, placed),

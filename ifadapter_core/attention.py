@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .config import FusionOrder, LayerConfig
 from .fusion import GatedSemanticFusion
 from .norm import HeadRMSNorm, rms_normalize
-from .placement import Band, Placement
+from .packing import Band, Placement
 
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
 
@@ -38,7 +38,9 @@ class KeysValues:
 class InstanceProjection(nn.Module):
     """Instance tokens -> normalised keys, and values, of one layer. Needed once for each layout, not during sampling."""
 
-    def __init__(self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+    ) -> None:
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.to_k_ap = operations.Linear(config.token_width, config.width, bias=False, **factory)
@@ -54,7 +56,13 @@ class InstanceCrossAttention(nn.Module):
     """The layer's own queries attend to each instance's tokens inside its box; the results are fused to one map."""
 
     def __init__(
-        self, config: LayerConfig, slots: int, order: FusionOrder, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+        self,
+        config: LayerConfig,
+        slots: int,
+        order: FusionOrder,
+        operations: Any,
+        device: torch.device | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
         self.heads = config.heads
@@ -62,7 +70,14 @@ class InstanceCrossAttention(nn.Module):
         self.fusion = GatedSemanticFusion(config, slots, order, operations, device, dtype)
         self.alpha = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
 
-    def forward(self, q: Tensor, instances: KeysValues, placement: Placement, attend: Attend = attend, out: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        q: Tensor,
+        instances: KeysValues,
+        placement: Placement,
+        attend: Attend = attend,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """Add to the output of the layer's text cross attention, before its output projection.
 
         q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (N, M, C) by

@@ -138,11 +138,17 @@ def _flatten(data: Mapping[str, Any]) -> dict[str, Any]:
     """The release's parts as one dict, part and key joined by a dot."""
     flat: dict[str, Any] = {}
     for part, content in data.items():
-        flat.update({f"{part}.{key}": value for key, value in content.items()} if isinstance(content, Mapping) else {str(part): content})
+        flat.update(
+            {f"{part}.{key}": value for key, value in content.items()}
+            if isinstance(content, Mapping)
+            else {str(part): content}
+        )
     return flat
 
 
-def _check(given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]) -> AdapterWeights:
+def _check(
+    given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]
+) -> AdapterWeights:
     """The adapter in a file, when every key is there, none is left over, and every shape is right."""
     config = _derive_config(given, settings, name_in_file)
     expected = IFAdapter(config, device=torch.device("meta")).state_dict()
@@ -167,7 +173,8 @@ def _check(given: Mapping[str, Any], settings: Settings, name_in_file: Callable[
 def _raise_if_any(problems: Mapping[str, list[str]]) -> None:
     """One error that lists all problems, a few keys of each kind."""
     listed = [
-        f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}" + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+        f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}"
+        + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
         for kind, keys in problems.items()
         if keys
     ]
@@ -191,7 +198,9 @@ def _stored_settings(metadata: Mapping[str, str]) -> Settings:
         raise CheckpointError(f"{error}. {EXPECTED}") from None
 
 
-def _derive_config(given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]) -> IFAdapterConfig:
+def _derive_config(
+    given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]
+) -> IFAdapterConfig:
     """The config of the adapter in a file, from the shapes of its tensors."""
     processors = _indices(given, r"(?:adapter_modules|projections|layers)\.(\d+)\.")
     anchors = {
@@ -205,11 +214,24 @@ def _derive_config(given: Mapping[str, Any], settings: Settings, name_in_file: C
     }
     for processor in processors:
         anchors |= {f"projections.{processor}.to_k_ap.weight": 2, f"layers.{processor}.q_norm.weight": 1}
-        anchors |= {f"layers.{processor}.fusion.cbam.channel.0.weight": 2, f"layers.{processor}.fusion.cbam.spatial.weight": 4}
+        anchors |= {
+            f"layers.{processor}.fusion.cbam.channel.0.weight": 2,
+            f"layers.{processor}.fusion.cbam.spatial.weight": 4,
+        }
     values = {name: given.get(name_in_file(name)) for name in anchors}
     shapes = {name: tuple(value.shape) for name, value in values.items() if _is_weight(value)}
-    lost = [name_in_file(name) for name, axes in anchors.items() if len(shapes.get(name, ())) != axes or 0 in shapes[name]]
-    _raise_if_any({"missing or of the wrong shape": lost if processors else [*lost, name_in_file("layers.0.*").replace("0", "<index>", 1)]})
+    lost = [
+        name_in_file(name)
+        for name, axes in anchors.items()
+        if len(shapes.get(name, ())) != axes or 0 in shapes[name]
+    ]
+    _raise_if_any(
+        {
+            "missing or of the wrong shape": lost
+            if processors
+            else [*lost, name_in_file("layers.0.*").replace("0", "<index>", 1)]
+        }
+    )
     width, text_width = shapes["resampler.proj_in.weight"]
     (head_dim,) = shapes["resampler.layers.0.attention.q_norm.weight"]
     token_width = shapes["resampler.proj_out.weight"][0]
@@ -226,7 +248,9 @@ def _derive_config(given: Mapping[str, Any], settings: Settings, name_in_file: C
     hidden_width, features = shapes["position_net.mlp.0.weight"]
     return IFAdapterConfig(
         resampler=resampler,
-        position=PositionConfig(frequencies=features // 8, hidden_width=hidden_width, token_width=token_width),
+        position=PositionConfig(
+            frequencies=features // 8, hidden_width=hidden_width, token_width=token_width
+        ),
         layers=tuple(_derive_layer(shapes, processor) for processor in processors),
         settings=settings,
     )
@@ -247,4 +271,6 @@ def _derive_layer(shapes: Mapping[str, tuple[int, ...]], processor: int) -> Laye
 
 def _indices(given: Mapping[str, Any], pattern: str) -> list[int]:
     """The different numbers that a pattern finds in the keys, in order."""
-    return sorted({int(match[1]) for key in given if isinstance(key, str) and (match := re.match(pattern, key))})
+    return sorted(
+        {int(match[1]) for key in given if isinstance(key, str) and (match := re.match(pattern, key))}
+    )

@@ -43,16 +43,22 @@ class Settings:
             or not all(type(depth) is int and -MOST_TEXT_DEPTHS <= depth < 0 for depth in depths)
             or len(set(depths)) < len(depths)
         ):
-            raise ValueError(f"text_depths is {depths!r}; expected different numbers in -{MOST_TEXT_DEPTHS}..-1.")
+            raise ValueError(
+                f"text_depths is {depths!r}; expected different numbers in -{MOST_TEXT_DEPTHS}..-1."
+            )
         if type(self.slots) is not int or self.slots < 1:
             raise ValueError(f"slots is {self.slots!r}; expected a whole number of at least 1.")
         if self.fusion_order not in get_args(FusionOrder):
-            raise ValueError(f"fusion_order is {self.fusion_order!r}; expected one of {', '.join(get_args(FusionOrder))}.")
+            raise ValueError(
+                f"fusion_order is {self.fusion_order!r}; expected one of {', '.join(get_args(FusionOrder))}."
+            )
         if type(self.cumulative_mask) is not bool:
             raise ValueError(f"cumulative_mask is {self.cumulative_mask!r}; expected true or false.")
 
 
-RELEASE_SETTINGS = Settings(text_depths=(-2, -4, -6), slots=10, fusion_order="gate_before_softmax", cumulative_mask=True)
+RELEASE_SETTINGS = Settings(
+    text_depths=(-2, -4, -6), slots=10, fusion_order="gate_before_softmax", cumulative_mask=True
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
-from .placement import Band, Placement
+from .packing import Band, Placement
 
 EMPTY_GATE = 0.5  # sigmoid(0): an empty slot has no area
 
@@ -23,7 +23,9 @@ EMPTY_GATE = 0.5  # sigmoid(0): an empty slot has no area
 class CBAM(nn.Module):
     """Channel, then spatial attention over the features of instances (Woo et al. 2018), on the cells that they cover only."""
 
-    def __init__(self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+    ) -> None:
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.channel = nn.Sequential(
@@ -56,15 +58,25 @@ class GatedSemanticFusion(nn.Module):
     """Scores every instance on every cell it covers and mixes the instances by a softmax over a number of slots."""
 
     def __init__(
-        self, config: LayerConfig, slots: int, order: FusionOrder, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+        self,
+        config: LayerConfig,
+        slots: int,
+        order: FusionOrder,
+        operations: Any,
+        device: torch.device | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
         self.slots = slots
         self.order = order
         self.cbam = CBAM(config, operations, device, dtype)
-        self.importance = nn.Conv2d(config.width, 1, 1, device=device, dtype=dtype)  # of single cells, so read as a linear layer
+        self.importance = nn.Conv2d(
+            config.width, 1, 1, device=device, dtype=dtype
+        )  # of single cells, so read as a linear layer
 
-    def forward(self, features: Iterable[Tensor], placement: Placement, scale: Tensor | float, out: Tensor) -> None:
+    def forward(
+        self, features: Iterable[Tensor], placement: Placement, scale: Tensor | float, out: Tensor
+    ) -> None:
         """Mix the instances and add them to ``out``.
 
         features: of each band (E, A, C), zero on padding; each is asked for when it is needed, so that a CPU has it in its caches.
@@ -77,7 +89,9 @@ class GatedSemanticFusion(nn.Module):
             summaries.append(self._summary(part, band, placement.height * placement.width))
         shares = self._shares(torch.cat(summaries, dim=1), placement) * (placement.cells.strength * scale)
         flat = out.view(-1, out.shape[-1])
-        for part, share, band in zip(parts, shares.to(out.dtype).split(list(map(len, parts))), placement.bands, strict=True):
+        for part, share, band in zip(
+            parts, shares.to(out.dtype).split(list(map(len, parts))), placement.bands, strict=True
+        ):
             mixed = share[:, None] * part
             for members, places in band.members:
                 flat.index_add_(0, places, _pick(mixed, members))
@@ -85,7 +99,9 @@ class GatedSemanticFusion(nn.Module):
     def _summary(self, features: Tensor, band: Band, cells: int) -> Tensor:
         """Of features (E, A, C) after the channel attention, (3, E * A): maximum and mean over the channels, and importance."""
         gated = features * self.cbam.channel_attention(features, band, cells)[:, None]
-        importance = F.linear(gated, self.importance.weight.flatten(1).to(gated), self._bias().to(gated))[..., 0]
+        importance = F.linear(gated, self.importance.weight.flatten(1).to(gated), self._bias().to(gated))[
+            ..., 0
+        ]
         return torch.stack([gated.amax(dim=2), gated.mean(dim=2), importance]).flatten(1)
 
     def _bias(self) -> Tensor:
@@ -100,12 +116,16 @@ class GatedSemanticFusion(nn.Module):
         """
         bias = self._bias().to(summary.device, torch.float32)
         spatial = self.cbam.spatial_attention(summary[:2], placement)
-        importance = (summary[2].float() - bias) * spatial.float() + bias  # linear in what it reads, the last of which this is
+        importance = (
+            summary[2].float() - bias
+        ) * spatial.float() + bias  # linear in what it reads, the last of which this is
         before = self.order == "gate_before_softmax"
         logits = self._empty_logits(bias, placement, EMPTY_GATE if before else 1.0)
         if before:
             importance = importance * placement.cells.gate
-            logits = logits.index_put((placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2]))
+            logits = logits.index_put(
+                (placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2])
+            )
         cells, own = placement.cells, placement.own_cells
         logits = logits.index_put((own.row, own.slot, own.cell), _pick(importance, placement.own))
         shares = logits.softmax(dim=1)[cells.row, cells.slot, cells.cell]

@@ -75,9 +75,13 @@ def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
     box: x0 y0 x1 y1 in 0..1. The products are rounded to float32 before floor and ceil, as in the release: 0.7 of ten
     cells ends at cell 7, not one later.
     """
-    x0, y0, x1, y1 = (torch.tensor(box, dtype=torch.float32) * torch.tensor([width, height, width, height])).tolist()
+    x0, y0, x1, y1 = (
+        torch.tensor(box, dtype=torch.float32) * torch.tensor([width, height, width, height])
+    ).tolist()
     left, top = min(math.floor(x0), width - 1), min(math.floor(y0), height - 1)
-    return CellRange(top, left, max(min(math.ceil(y1), height), top + 1), max(min(math.ceil(x1), width), left + 1))
+    return CellRange(
+        top, left, max(min(math.ceil(y1), height), top + 1), max(min(math.ceil(x1), width), left + 1)
+    )
 
 
 def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Tensor:
@@ -86,7 +90,9 @@ def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Ten
     mask (H, W) in 0..1 over the whole picture, any size -> boolean (box height, box width). A mask that covers no cell
     by ``MASK_THRESHOLD`` but touches the box keeps the cell that it covers most.
     """
-    part = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")[0, 0][cells.rows, cells.columns]
+    part = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")[0, 0][
+        cells.rows, cells.columns
+    ]
     return part >= min(MASK_THRESHOLD, max(part.max().item(), torch.finfo(torch.float32).tiny))
 
 
@@ -103,11 +109,15 @@ def crop(boxes: Tensor, window: Box, masks: Tensor | None = None) -> tuple[Tenso
     if masks is None:
         return moved, None
     rows, columns = masks.shape[1:]
-    cut = masks[:, math.floor(y0 * rows) : math.ceil(y1 * rows), math.floor(x0 * columns) : math.ceil(x1 * columns)]
+    cut = masks[
+        :, math.floor(y0 * rows) : math.ceil(y1 * rows), math.floor(x0 * columns) : math.ceil(x1 * columns)
+    ]
     return moved, cut
 
 
-def build_geometry(boxes: Tensor, height: int, width: int, masks: Tensor | None = None, front_hides_back: bool = False) -> Geometry:
+def build_geometry(
+    boxes: Tensor, height: int, width: int, masks: Tensor | None = None, front_hides_back: bool = False
+) -> Geometry:
     """Place N instances on a grid of height x width cells.
 
     boxes (N, 4): x0 y0 x1 y1 in 0..1, or NOWHERE. masks (N, H, W) in 0..1 over the whole picture, or
@@ -119,13 +129,21 @@ def build_geometry(boxes: Tensor, height: int, width: int, masks: Tensor | None 
     covered = torch.zeros(len(ranges), height, width, dtype=torch.bool)
     for index, cells in enumerate(ranges):
         if somewhere[index]:
-            covered[index, cells.rows, cells.columns] = True if masks is None else mask_on_grid(masks[index].cpu(), cells, height, width)
+            covered[index, cells.rows, cells.columns] = (
+                True if masks is None else mask_on_grid(masks[index].cpu(), cells, height, width)
+            )
     foreground_area = int(covered.any(dim=0).sum()) if ranges else 0
     if front_hides_back:
-        nearer = covered.flip(0).cumsum(dim=0).flip(0) - covered.long()  # instances in front of each one, per cell
+        nearer = (
+            covered.flip(0).cumsum(dim=0).flip(0) - covered.long()
+        )  # instances in front of each one, per cell
         covered &= nearer == 0
-    coverages = tuple(_coverage(cells, covered[index, cells.rows, cells.columns]) for index, cells in enumerate(ranges))
-    return Geometry(height, width, coverages, tuple(_area_gate(foreground_area, coverage.area) for coverage in coverages))
+    coverages = tuple(
+        _coverage(cells, covered[index, cells.rows, cells.columns]) for index, cells in enumerate(ranges)
+    )
+    return Geometry(
+        height, width, coverages, tuple(_area_gate(foreground_area, coverage.area) for coverage in coverages)
+    )
 
 
 def _coverage(cells: CellRange, visible: Tensor) -> Coverage:
@@ -146,8 +164,15 @@ def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
     height, width = masks.shape[-2:]
     boxes = []
     for number, mask in enumerate(masks.reshape(-1, height, width) >= MASK_THRESHOLD, 1):
-        rows, columns = mask.any(dim=1).nonzero().flatten().tolist(), mask.any(dim=0).nonzero().flatten().tolist()
+        rows, columns = (
+            mask.any(dim=1).nonzero().flatten().tolist(),
+            mask.any(dim=0).nonzero().flatten().tolist(),
+        )
         if not rows:
-            raise ValueError(f"Mask {number} is empty: nothing in it is {MASK_THRESHOLD} or more. Paint it, or take it out.")
-        boxes.append((columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height))
+            raise ValueError(
+                f"Mask {number} is empty: nothing in it is {MASK_THRESHOLD} or more. Paint it, or take it out."
+            )
+        boxes.append(
+            (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
+        )
     return boxes

@@ -23,7 +23,11 @@ class PositionNet(nn.Module):
     """The MLP over a box's Fourier features."""
 
     def __init__(
-        self, config: PositionConfig, operations: Any = nn, device: torch.device | None = None, dtype: torch.dtype | None = None
+        self,
+        config: PositionConfig,
+        operations: Any = nn,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -21,7 +21,9 @@ class HeadRMSNorm(nn.Module):
     Arguments: head_dim, the width of one head.
     """
 
-    def __init__(self, head_dim: int, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, head_dim: int, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(head_dim, device=device, dtype=dtype))
 

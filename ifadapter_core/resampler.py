@@ -24,7 +24,9 @@ def word_masks(attention_mask: Tensor, layers: int, cumulative: bool) -> list[Te
     masks: list[Tensor] = []
     for _ in range(layers):
         if cumulative or not masks:
-            last = mask.sum(dim=-1, keepdim=True) - 1  # -1, the last position, for an empty mask: it is zero already
+            last = (
+                mask.sum(dim=-1, keepdim=True) - 1
+            )  # -1, the last position, for an empty mask: it is zero already
             mask = mask.scatter(-1, last % mask.shape[-1], False)
             mask[:, 0] = False
         masks.append(mask.clone())
@@ -34,7 +36,9 @@ def word_masks(attention_mask: Tensor, layers: int, cumulative: bool) -> list[Te
 class PerceiverAttention(nn.Module):
     """Latents attend to the words and to themselves."""
 
-    def __init__(self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+    ) -> None:
         super().__init__()
         inner = config.heads * config.head_dim
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -65,7 +69,9 @@ class PerceiverAttention(nn.Module):
 class GatedMLP(nn.Module):
     """down(rms_norm(gelu(gate(x)) * up(x))), without a norm before it, as in the release."""
 
-    def __init__(self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+    ) -> None:
         super().__init__()
         factory: dict[str, Any] = {"bias": False, "device": device, "dtype": dtype}
         self.gate_proj = operations.Linear(config.width, config.mlp_width, **factory)
@@ -77,7 +83,9 @@ class GatedMLP(nn.Module):
 
 
 class ResamplerLayer(nn.Module):
-    def __init__(self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+    ) -> None:
         super().__init__()
         self.attention = PerceiverAttention(config, operations, device, dtype)
         self.mlp = GatedMLP(config, operations, device, dtype)
@@ -91,14 +99,23 @@ class Resampler(nn.Module):
     """Word tokens at several text-encoder depths -> appearance tokens; all depths share the weights."""
 
     def __init__(
-        self, config: ResamplerConfig, cumulative_mask: bool, operations: Any, device: torch.device | None, dtype: torch.dtype | None
+        self,
+        config: ResamplerConfig,
+        cumulative_mask: bool,
+        operations: Any,
+        device: torch.device | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.cumulative_mask = cumulative_mask
-        self.appearance_queries = nn.Parameter(torch.randn(1, config.queries, config.width, **factory) / config.width**0.5)
+        self.appearance_queries = nn.Parameter(
+            torch.randn(1, config.queries, config.width, **factory) / config.width**0.5
+        )
         self.proj_in = operations.Linear(config.text_width, config.width, **factory)
-        self.layers = nn.ModuleList(ResamplerLayer(config, operations, device, dtype) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            ResamplerLayer(config, operations, device, dtype) for _ in range(config.layers)
+        )
         self.attention_norm = operations.LayerNorm(config.width, **factory)
         self.proj_out = operations.Linear(config.width, config.token_width, **factory)
         self.norm_out = operations.LayerNorm(config.token_width, **factory)

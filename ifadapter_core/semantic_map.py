@@ -33,7 +33,9 @@ class SemanticMap:
 
     def geometry(self, height: int, width: int, window: Box | None = None) -> Geometry:
         """On a grid of height x width cells over the picture, or over a window of it."""
-        boxes, masks = (self.tokens.boxes, self.masks) if window is None else crop(self.tokens.boxes, window, self.masks)
+        boxes, masks = (
+            (self.tokens.boxes, self.masks) if window is None else crop(self.tokens.boxes, window, self.masks)
+        )
         return build_geometry(boxes, height, width, masks, self.front_hides_back)
 
 
@@ -55,11 +57,15 @@ def as_batch(*values: SemanticMap | SemanticMapBatch) -> SemanticMapBatch:
 def check_masks(masks: Tensor, boxes: Tensor) -> None:
     """One mask (H, W) for each box, with something of it inside the box; else ValueError that names the mask."""
     if masks.ndim != 3 or masks.shape[0] != boxes.shape[0]:
-        raise ValueError(f"masks has shape {tuple(masks.shape)} for {boxes.shape[0]} instances. Give a batch with one mask for each.")
+        raise ValueError(
+            f"masks has shape {tuple(masks.shape)} for {boxes.shape[0]} instances. Give a batch with one mask for each."
+        )
     for number, (mask, box) in enumerate(zip(masks, boxes.tolist(), strict=True), 1):
         cells = cell_range(box, *mask.shape)
         if not mask[cells.rows, cells.columns].max() > 0:  # NaN fails too
-            raise ValueError(f"Mask {number} is empty inside box {number}, so the instance would vanish. Draw it inside its box.")
+            raise ValueError(
+                f"Mask {number} is empty inside box {number}, so the instance would vanish. Draw it inside its box."
+            )
 
 
 def cell_owners(geometry: Geometry) -> Tensor:

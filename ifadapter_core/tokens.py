@@ -24,7 +24,9 @@ class PhraseEmbeddings:
     @property
     def null(self) -> PhraseEmbeddings:
         """The null condition: no words at all (classifier-free guidance)."""
-        return PhraseEmbeddings(*map(torch.zeros_like, (self.phrase_embeds, self.attention_mask, self.eot_embeds)))
+        return PhraseEmbeddings(
+            *map(torch.zeros_like, (self.phrase_embeds, self.attention_mask, self.eot_embeds))
+        )
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class InstanceTokens:
     def select(self, appearance: bool, eot: bool) -> InstanceTokens:
         """Only the appearance tokens, or only the EoT token (the paper's ablation). Raises ValueError for neither."""
         if not appearance and not eot:
-            raise ValueError("Both the appearance tokens and the EoT token are switched off: nothing is left. Switch one of them on.")
+            raise ValueError(
+                "Both the appearance tokens and the EoT token are switched off: nothing is left. Switch one of them on."
+            )
         kept = slice(None if appearance else -1, None if eot else -1)
         return replace(self, cond=self.cond[:, kept], uncond=self.uncond[:, kept])
 

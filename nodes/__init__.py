@@ -9,7 +9,7 @@ from .batch_maps import IFAdapterBatchMaps
 from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
-from .host.tokens import register_route
+from .host.token_counter import register_route
 from .layout import IFAdapterLayout
 from .loader import IFAdapterLoader
 from .semantic_map import IFAdapterSemanticMap

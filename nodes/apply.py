@@ -25,7 +25,9 @@ class IFAdapterApply(io.ComfyNode):
                 MapType.Input("semantic_map", tooltip="The semantic map."),
                 *schedule_inputs(),
             ],
-            outputs=[io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")
+            ],
         )
 
     @classmethod
@@ -38,4 +40,6 @@ class IFAdapterApply(io.ComfyNode):
         start_percent: float,
         end_percent: float,
     ) -> io.NodeOutput:
-        return io.NodeOutput(apply_adapter(model, ifadapter, as_batch(semantic_map), strength, start_percent, end_percent))
+        return io.NodeOutput(
+            apply_adapter(model, ifadapter, as_batch(semantic_map), strength, start_percent, end_percent)
+        )

@@ -17,14 +17,21 @@ class IFAdapterBatchMaps(io.ComfyNode):
             "so on. After the last map the first comes again.",
             is_input_list=True,
             inputs=[
-                MapType.Input("semantic_maps", tooltip="A list of semantic maps, as comes from a list of layouts; or one map."),
+                MapType.Input(
+                    "semantic_maps",
+                    tooltip="A list of semantic maps, as comes from a list of layouts; or one map.",
+                ),
                 MapType.Input("more_maps", optional=True, tooltip="Maps that come after those."),
             ],
-            outputs=[MapType.Output(display_name="semantic_map", tooltip="All maps together, for IFAdapter Apply.")],
+            outputs=[
+                MapType.Output(display_name="semantic_map", tooltip="All maps together, for IFAdapter Apply.")
+            ],
         )
 
     @classmethod
     def execute(
-        cls, semantic_maps: list[SemanticMap | SemanticMapBatch], more_maps: list[SemanticMap | SemanticMapBatch] | None = None
+        cls,
+        semantic_maps: list[SemanticMap | SemanticMapBatch],
+        more_maps: list[SemanticMap | SemanticMapBatch] | None = None,
     ) -> io.NodeOutput:
         return io.NodeOutput(as_batch(*semantic_maps, *(more_maps or ())))

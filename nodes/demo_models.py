@@ -17,8 +17,14 @@ class IFAdapterDemoModels(io.ComfyNode):
             "without a download. Use them together, and with nothing of another base model.",
             search_aliases=["try ifadapter", "quickstart", "example checkpoint", "test model"],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="A small diffusion model that draws shapes, for Apply or the sampler."),
-                io.Clip.Output(display_name="clip", tooltip="Its text encoder, which knows the words for shapes, colours and patterns."),
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="A small diffusion model that draws shapes, for Apply or the sampler.",
+                ),
+                io.Clip.Output(
+                    display_name="clip",
+                    tooltip="Its text encoder, which knows the words for shapes, colours and patterns.",
+                ),
                 io.Vae.Output(display_name="vae", tooltip="Its autoencoder."),
                 IFAdapterType.Output(display_name="ifadapter", tooltip="The adapter for this model."),
             ],

@@ -34,11 +34,20 @@ class IFAdapterEncode(io.ComfyNode):
                     tooltip="The End-of-Text token that carries the coarse meaning. Off shows what the appearance tokens alone do.",
                 ),
             ],
-            outputs=[TokensType.Output(display_name="tokens", tooltip="The instance tokens, for the semantic map.")],
+            outputs=[
+                TokensType.Output(display_name="tokens", tooltip="The instance tokens, for the semantic map.")
+            ],
         )
 
     @classmethod
     def execute(
-        cls, ifadapter: Any, clip: Any, layout: Layout, use_appearance_tokens: bool = True, use_eot_token: bool = True
+        cls,
+        ifadapter: Any,
+        clip: Any,
+        layout: Layout,
+        use_appearance_tokens: bool = True,
+        use_eot_token: bool = True,
     ) -> io.NodeOutput:
-        return io.NodeOutput(encode_layout(ifadapter, clip, layout).select(use_appearance_tokens, use_eot_token))
+        return io.NodeOutput(
+            encode_layout(ifadapter, clip, layout).select(use_appearance_tokens, use_eot_token)
+        )

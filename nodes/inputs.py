@@ -6,15 +6,22 @@ from .types import IFAdapterType, LayoutType
 
 
 def model_input() -> io.Input:
-    return io.Model.Input("model", tooltip="The model, of the adapter's base (SDXL for the release). It is not changed.")
+    return io.Model.Input(
+        "model", tooltip="The model, of the adapter's base (SDXL for the release). It is not changed."
+    )
 
 
 def ifadapter_input() -> io.Input:
-    return IFAdapterType.Input("ifadapter", tooltip="The adapter from Load IFAdapter, the same one for every node of a layout.")
+    return IFAdapterType.Input(
+        "ifadapter", tooltip="The adapter from Load IFAdapter, the same one for every node of a layout."
+    )
 
 
 def clip_input() -> io.Input:
-    return io.Clip.Input("clip", tooltip="The checkpoint's CLIP. Its clip skip is ignored: the adapter reads layers of its own.")
+    return io.Clip.Input(
+        "clip",
+        tooltip="The checkpoint's CLIP. Its clip skip is ignored: the adapter reads layers of its own.",
+    )
 
 
 def layout_input() -> io.Input:

@@ -4,8 +4,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ifadapter_core.geometry import mask_boxes
-from ..ifadapter_core.layout import from_json, named_boxes
-from ..ifadapter_core.pictures import layout_picture
+from ..ifadapter_core.layout_formats import from_json, named_boxes
+from ..ifadapter_core.previews import layout_picture
 from .host.editor import background_for_editor, show_linked_boxes
 from .image import to_image
 from .types import BoxesType, ElementsType, LayoutType, NumbersType
@@ -41,8 +41,22 @@ class IFAdapterLayout(io.ComfyNode):
                     tooltip="JSON: this pack's format (x, y, w, h as fractions of the canvas), the IFAdapter release's format (caption and "
                     "annotations, pixels of a 768 canvas), BOUNDING_BOX lists (pixels) or box elements of the box editor (thousandths).",
                 ),
-                io.Int.Input("width", default=1024, min=64, max=16384, step=8, tooltip="Width of the picture in pixels."),
-                io.Int.Input("height", default=1024, min=64, max=16384, step=8, tooltip="Height of the picture in pixels."),
+                io.Int.Input(
+                    "width",
+                    default=1024,
+                    min=64,
+                    max=16384,
+                    step=8,
+                    tooltip="Width of the picture in pixels.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=1024,
+                    min=64,
+                    max=16384,
+                    step=8,
+                    tooltip="Height of the picture in pixels.",
+                ),
                 io.MultiType.Input(
                     "boxes",
                     [BoxesType, ElementsType, NumbersType],
@@ -50,7 +64,9 @@ class IFAdapterLayout(io.ComfyNode):
                     tooltip="Boxes from a detector or another box editor, in place of those in the text. Boxes without words of their own "
                     "take the local descriptions of the text in the same order, one for each box; a detector's labels are words.",
                 ),
-                io.Mask.Input("masks", optional=True, tooltip="One box around each mask, in place of those in the text."),
+                io.Mask.Input(
+                    "masks", optional=True, tooltip="One box around each mask, in place of those in the text."
+                ),
                 io.Combo.Input(
                     "bbox_format",
                     options=["xywh", "xyxy"],
@@ -60,17 +76,33 @@ class IFAdapterLayout(io.ComfyNode):
                     tooltip="What linked boxes of four bare numbers (BBOX) mean: left, top, width, height or left, top, right, bottom.",
                 ),
                 io.Image.Input(
-                    "background", optional=True, tooltip="A picture to show under the boxes in the editor. It changes nothing of the run."
+                    "background",
+                    optional=True,
+                    tooltip="A picture to show under the boxes in the editor. It changes nothing of the run.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                LayoutType.Output(display_name="layout", tooltip="The layout, for Encode or the all-in-one node."),
-                io.Image.Output(display_name="picture", tooltip="The boxes and their local descriptions, drawn."),
-                io.String.Output(display_name="prompt", tooltip="The global caption and all local descriptions as one prompt."),
-                io.Int.Output(display_name="width", tooltip="Width of the picture in pixels, for the empty latent."),
-                io.Int.Output(display_name="height", tooltip="Height of the picture in pixels, for the empty latent."),
-                io.String.Output(display_name="caption", tooltip="The global caption alone: the whole picture, without the details."),
+                LayoutType.Output(
+                    display_name="layout", tooltip="The layout, for Encode or the all-in-one node."
+                ),
+                io.Image.Output(
+                    display_name="picture", tooltip="The boxes and their local descriptions, drawn."
+                ),
+                io.String.Output(
+                    display_name="prompt",
+                    tooltip="The global caption and all local descriptions as one prompt.",
+                ),
+                io.Int.Output(
+                    display_name="width", tooltip="Width of the picture in pixels, for the empty latent."
+                ),
+                io.Int.Output(
+                    display_name="height", tooltip="Height of the picture in pixels, for the empty latent."
+                ),
+                io.String.Output(
+                    display_name="caption",
+                    tooltip="The global caption alone: the whole picture, without the details.",
+                ),
             ],
         )
 
@@ -92,7 +124,9 @@ class IFAdapterLayout(io.ComfyNode):
             show_linked_boxes(cls.hidden.unique_id if cls.hidden else None, linked)
         read = from_json(layout, width, height, linked)
         picture = to_image(layout_picture(read))
-        return io.NodeOutput(read, picture, read.prompt, width, height, read.caption, ui=background_for_editor(background))
+        return io.NodeOutput(
+            read, picture, read.prompt, width, height, read.caption, ui=background_for_editor(background)
+        )
 
 
 def _boxes_around(masks: Tensor) -> dict[str, Any]:

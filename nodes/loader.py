@@ -23,7 +23,11 @@ class IFAdapterLoader(io.ComfyNode):
                     tooltip="A file in models/ifadapter or in a folder under the key 'ifadapter' of extra_model_paths.yaml.",
                 ),
             ],
-            outputs=[IFAdapterType.Output(display_name="ifadapter", tooltip="The adapter, for Encode, Apply or the all-in-one node.")],
+            outputs=[
+                IFAdapterType.Output(
+                    display_name="ifadapter", tooltip="The adapter, for Encode, Apply or the all-in-one node."
+                )
+            ],
         )
 
     @classmethod

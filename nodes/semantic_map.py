@@ -3,7 +3,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ifadapter_core.pictures import ownership_picture
+from ..ifadapter_core.previews import ownership_picture
 from ..ifadapter_core.semantic_map import SemanticMap
 from ..ifadapter_core.tokens import InstanceTokens
 from .image import to_image
@@ -58,7 +58,13 @@ class IFAdapterSemanticMap(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, tokens: InstanceTokens, strengths: str = "", depth_order: str = LEARNED, masks: Tensor | None = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        tokens: InstanceTokens,
+        strengths: str = "",
+        depth_order: str = LEARNED,
+        masks: Tensor | None = None,
+    ) -> io.NodeOutput:
         if strengths.strip():
             tokens = replace(tokens, strengths=read_strengths(strengths, len(tokens)))
         semantic_map = SemanticMap(tokens, masks, front_hides_back=depth_order == LAYOUT_ORDER)
@@ -70,7 +76,11 @@ def read_strengths(text: str, count: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in text.replace(",", " ").split())
     except ValueError as error:
-        raise ValueError(f"strengths: {error}. Write one number for each instance, such as 1, 0.8, 1.2.") from None
+        raise ValueError(
+            f"strengths: {error}. Write one number for each instance, such as 1, 0.8, 1.2."
+        ) from None
     if len(numbers) != count or not all(abs(number) < float("inf") for number in numbers):
-        raise ValueError(f"strengths has {len(numbers)} numbers ({text.strip()}) for {count} instances. Write one finite number for each.")
+        raise ValueError(
+            f"strengths has {len(numbers)} numbers ({text.strip()}) for {count} instances. Write one finite number for each."
+        )
     return numbers

@@ -20,12 +20,23 @@ class IFAdapterSimple(io.ComfyNode):
             category="IFAdapter",
             description="Encode, semantic map and apply in one node, with their defaults.",
             inputs=[model_input(), clip_input(), ifadapter_input(), layout_input(), *schedule_inputs()],
-            outputs=[io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")
+            ],
         )
 
     @classmethod
     def execute(
-        cls, model: Any, clip: Any, ifadapter: Any, layout: Layout, strength: float, start_percent: float, end_percent: float
+        cls,
+        model: Any,
+        clip: Any,
+        ifadapter: Any,
+        layout: Layout,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
     ) -> io.NodeOutput:
         semantic_map = SemanticMap(encode_layout(ifadapter, clip, layout))
-        return io.NodeOutput(apply_adapter(model, ifadapter, as_batch(semantic_map), strength, start_percent, end_percent))
+        return io.NodeOutput(
+            apply_adapter(model, ifadapter, as_batch(semantic_map), strength, start_percent, end_percent)
+        )

@@ -54,7 +54,9 @@ def linear(x: Tensor, sd: StateDict, name: str) -> Tensor:
     return y + sd[f"{name}.bias"] if f"{name}.bias" in sd else y
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, q_offset: Tensor, k_offset: Tensor, visible: Tensor | None = None) -> Tensor:
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, q_offset: Tensor, k_offset: Tensor, visible: Tensor | None = None
+) -> Tensor:
     """One sample: q (T, C), k and v (S, C), visible (S,) -> (T, C); the head size is that of the norm's weight."""
     size = q_offset.numel()
     heads = []
@@ -95,7 +97,11 @@ def resampler_layer(sd: StateDict, x: Tensor, z: Tensor, words: Tensor) -> Tenso
     kv = linear(torch.cat([x, latents]), own, "to_kv")
     k, v = kv[:, : kv.shape[1] // 2], kv[:, kv.shape[1] // 2 :]
     visible = torch.cat([words, torch.ones(len(z), dtype=torch.bool)])
-    z = z + linear(attention(linear(latents, own, "to_q"), k, v, own["q_norm.weight"], own["k_norm.weight"], visible), own, "to_out")
+    z = z + linear(
+        attention(linear(latents, own, "to_q"), k, v, own["q_norm.weight"], own["k_norm.weight"], visible),
+        own,
+        "to_out",
+    )
     mlp = part(sd, "1.")
     gated = F.gelu(linear(z, mlp, "gate_proj"), approximate="tanh") * linear(z, mlp, "up_proj")
     return z + linear(rms_norm(gated), mlp, "down_proj")
@@ -112,7 +118,9 @@ def resampler(sd: StateDict, phrase_embeds: Tensor, attention_mask: Tensor, quir
             x, z = linear(embeds, sd, "proj_in"), sd["latents"][0]
             for i in range(depth):
                 z = resampler_layer(part(sd, f"layers.{i}."), x, z, words[i])
-            rows.append(layer_norm(linear(layer_norm(z, sd, "attention_norm"), sd, "proj_out"), sd, "norm_out"))
+            rows.append(
+                layer_norm(linear(layer_norm(z, sd, "attention_norm"), sd, "proj_out"), sd, "norm_out")
+            )
         instances.append(torch.stack(rows))
     return torch.stack(instances)
 
@@ -128,7 +136,9 @@ def position_net(sd: StateDict, boxes: Tensor) -> Tensor:
         values = []
         for i in range(FREQUENCIES):
             frequency = 100 ** (i / FREQUENCIES)
-            values += [torch.sin(frequency * edge) for edge in box] + [torch.cos(frequency * edge) for edge in box]
+            values += [torch.sin(frequency * edge) for edge in box] + [
+                torch.cos(frequency * edge) for edge in box
+            ]
         rows.append(torch.stack(values))
     x = F.silu(linear(torch.stack(rows), sd, "linears_position.0"))
     x = F.silu(linear(x, sd, "linears_position.2"))
@@ -136,7 +146,12 @@ def position_net(sd: StateDict, boxes: Tensor) -> Tensor:
 
 
 def instance_tokens(
-    checkpoint: Checkpoint, phrase_embeds: Tensor, attention_mask: Tensor, eot_embeds: Tensor, boxes: Tensor, quirk: bool = True
+    checkpoint: Checkpoint,
+    phrase_embeds: Tensor,
+    attention_mask: Tensor,
+    eot_embeds: Tensor,
+    boxes: Tensor,
+    quirk: bool = True,
 ) -> Tensor:
     """(N, k L + 1, D): the appearance tokens depth by depth, then EoT; the grounding is added to all of them."""
     appearance = resampler(checkpoint["text_proj_model"], phrase_embeds, attention_mask, quirk)
@@ -148,11 +163,21 @@ def instance_tokens(
 
 
 def null_tokens(
-    checkpoint: Checkpoint, phrase_embeds: Tensor, attention_mask: Tensor, eot_embeds: Tensor, boxes: Tensor, quirk: bool = True
+    checkpoint: Checkpoint,
+    phrase_embeds: Tensor,
+    attention_mask: Tensor,
+    eot_embeds: Tensor,
+    boxes: Tensor,
+    quirk: bool = True,
 ) -> Tensor:
     """The same boxes with nothing described: the tokens of the uncond rows."""
     return instance_tokens(
-        checkpoint, torch.zeros_like(phrase_embeds), torch.zeros_like(attention_mask), torch.zeros_like(eot_embeds), boxes, quirk
+        checkpoint,
+        torch.zeros_like(phrase_embeds),
+        torch.zeros_like(attention_mask),
+        torch.zeros_like(eot_embeds),
+        boxes,
+        quirk,
     )
 
 
@@ -182,7 +207,13 @@ def box_masks(boxes: Tensor, h: int, w: int) -> Tensor:
 
 def instance_feature(sd: StateDict, q: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """s_i of one row: q (h w, C), tokens (M, D), mask (h, w) -> (C, h, w), zero outside the mask (eq. 4)."""
-    s = attention(q, linear(tokens, sd, "to_k_ap"), linear(tokens, sd, "to_v_ap"), sd["q_norm.weight"], sd["k_norm.weight"])
+    s = attention(
+        q,
+        linear(tokens, sd, "to_k_ap"),
+        linear(tokens, sd, "to_v_ap"),
+        sd["q_norm.weight"],
+        sd["k_norm.weight"],
+    )
     return s.T.reshape(q.shape[1], *mask.shape) * mask.to(q.dtype)
 
 
@@ -246,7 +277,9 @@ def layer_residual(
     for r in range(len(q)):
         features = torch.zeros(slots, q.shape[2], h, w, dtype=q.dtype)
         for i in range(n):
-            features[i] = instance_feature(sd, q[r], tokens[r, i] if tokens.ndim == 4 else tokens[i], masks[i])
+            features[i] = instance_feature(
+                sd, q[r], tokens[r, i] if tokens.ndim == 4 else tokens[i], masks[i]
+            )
         weights = gate_weights(sd, features, padded, order)
         d = torch.zeros(q.shape[2], h, w, dtype=q.dtype)
         for i in range(n):
@@ -283,7 +316,9 @@ def make_release_checkpoint(
     def normal(*shape: int, scale: float = 1.0) -> Tensor:
         return torch.randn(*shape, generator=generator) * scale
 
-    def add_linear(sd: StateDict, name: str, rows: int, columns: int, bias: bool = True, scale: float = 1.0) -> None:
+    def add_linear(
+        sd: StateDict, name: str, rows: int, columns: int, bias: bool = True, scale: float = 1.0
+    ) -> None:
         sd[f"{name}.weight"] = normal(rows, columns, scale=scale / math.sqrt(columns))
         if bias:
             sd[f"{name}.bias"] = normal(rows, scale=0.2)

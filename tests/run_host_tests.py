@@ -15,7 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "build" / "host-test-tools"
 TOOL_PACKAGES = [
-    line for line in (ROOT / "tests" / "requirements.txt").read_text().splitlines() if line.startswith(("pytest=", "hypothesis="))
+    line
+    for line in (ROOT / "tests" / "requirements.txt").read_text().splitlines()
+    if line.startswith(("pytest=", "hypothesis="))
 ]
 
 
@@ -41,8 +43,15 @@ def run(host: Path, python: Path, arguments: list[str]) -> int:
         install = [str(python), "-m", "pip", "install", "--quiet", "--target", str(TOOLS), *TOOL_PACKAGES]
         subprocess.run(install, check=True)
     # The Python with diffusers, which a host need not have: that of the tests' own environment.
-    environment = {"IFADAPTER_TEST_PYTHON": sys.executable, **os.environ, "COMFYUI_PATH": str(host), "PYTHONPATH": str(TOOLS)}
-    return subprocess.run([str(python), "-m", "pytest", "host", *arguments], cwd=ROOT / "tests", env=environment, check=False).returncode
+    environment = {
+        "IFADAPTER_TEST_PYTHON": sys.executable,
+        **os.environ,
+        "COMFYUI_PATH": str(host),
+        "PYTHONPATH": str(TOOLS),
+    }
+    return subprocess.run(
+        [str(python), "-m", "pytest", "host", *arguments], cwd=ROOT / "tests", env=environment, check=False
+    ).returncode
 
 
 def main() -> int:

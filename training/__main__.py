@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from accelerate.utils import set_seed
 
-from .adapter import AdapterStage
-from .base_model import BaseModel
+from ifadapter_diffusers.base_model import BaseModel
+from shapes.models.stages import DemoRun, LayoutBatches
+
+from .adapter_stage import AdapterStage
 from .config import Config, ShapesConfig, load_config
-from .demo_models import DemoRun, LayoutBatches
-from .folder import PictureFolder
 from .loop import LoopConfig, Stage, train
+from .picture_folder import PictureFolder
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # of the base model
 SIDE_UNIT = 64  # pixels: latents of this part are still halved evenly in a UNet
@@ -25,10 +26,16 @@ DEMO_STAGES: dict[str, tuple[Callable[[DemoRun], Stage], Callable[[ShapesConfig]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training", description="Train an IFAdapter, or the demo's base model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description="Train an IFAdapter, or the demo's base model."
+    )
     parser.add_argument("stage", choices=(*DEMO_STAGES, "adapter"), help="what to train")
-    parser.add_argument("--config", default="shapes", help="the name of one in training/configs, or a .yaml file")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="in place of the config's, as adapter.loop.steps=100")
+    parser.add_argument(
+        "--config", default="shapes", help="the name of one in training/configs, or a .yaml file"
+    )
+    parser.add_argument(
+        "settings", nargs="*", metavar="key=value", help="in place of the config's, as adapter.loop.steps=100"
+    )
     options = parser.parse_intermixed_args(arguments)
     try:
         run(options.stage, load_config(options.config, options.settings))
@@ -50,7 +57,9 @@ def run(stage: str, config: Config) -> None:
         set_seed(loop.seed)
         made = make(DemoRun(folder, config.shapes))
     else:
-        raise ValueError(f"The stage {stage} belongs to the drawn world; this config trains an adapter on a base model that is there.")
+        raise ValueError(
+            f"The stage {stage} belongs to the drawn world; this config trains an adapter on a base model that is there."
+        )
     train(made, loop, folder / stage)
 
 
@@ -59,7 +68,9 @@ def adapter_stage(config: Config) -> AdapterStage:
     settings, folder = config.adapter, config.folder
     demo = None if config.shapes is None else DemoRun(Path(config.output), config.shapes)
     if config.base is None and demo is None:
-        raise ValueError("The config names no base model. Give base: a folder in diffusers' format, a hub name, or a .safetensors file.")
+        raise ValueError(
+            "The config names no base model. Give base: a folder in diffusers' format, a hub name, or a .safetensors file."
+        )
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
@@ -71,7 +82,15 @@ def adapter_stage(config: Config) -> AdapterStage:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
     dtype = DTYPES[settings.loop.mixed_precision]
     base = demo.base() if config.base is None else BaseModel.from_pretrained(config.base, dtype)
-    return AdapterStage(base, settings.shape, settings.loss, batches, held_out, settings.gradient_checkpointing, settings.guidance)
+    return AdapterStage(
+        base,
+        settings.shape,
+        settings.loss,
+        batches,
+        held_out,
+        settings.gradient_checkpointing,
+        settings.guidance,
+    )
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from .adapter import AdapterLoss, AdapterShape
+from ifadapter_diffusers.sampling import GUIDANCE
+from shapes.sampler import World
+
+from .adapter_stage import AdapterLoss, AdapterShape
 from .loop import LoopConfig
-from .sampling import GUIDANCE
-from .world import World
 
 T = TypeVar("T")
 CONFIGS = Path(__file__).parent / "configs"
@@ -109,7 +110,11 @@ def _build(kind: Any, data: Any, where: str) -> Any:
     """``data`` as a value of this type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        return None if data is None else _build(next(part for part in arguments if part is not type(None)), data, where)
+        return (
+            None
+            if data is None
+            else _build(next(part for part in arguments if part is not type(None)), data, where)
+        )
     if is_dataclass(kind):
         return _build_dataclass(typing.cast(type, kind), data, where)
     if origin is Literal:
@@ -143,8 +148,14 @@ def _build_dataclass(kind: type[T], data: Any, where: str) -> T:
     hints = typing.get_type_hints(kind)
     known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
     unknown = [key for key in data if key not in known]
-    missing = [name for name, entry in known.items() if name not in data and entry.default is MISSING and entry.default_factory is MISSING]
+    missing = [
+        name
+        for name, entry in known.items()
+        if name not in data and entry.default is MISSING and entry.default_factory is MISSING
+    ]
     if unknown or missing:
-        problems = [f"unknown: {', '.join(map(str, unknown))}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
+        problems = [f"unknown: {', '.join(map(str, unknown))}"] * bool(unknown) + [
+            f"missing: {', '.join(missing)}"
+        ] * bool(missing)
         raise ValueError(f"{where}: {'; '.join(problems)}. The keys are {', '.join(known)}.")
     return kind(**{key: _build(hints[key], value, f"{where}: {key}") for key, value in data.items()})

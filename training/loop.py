@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from ifadapter_diffusers.randomness import seeded_generator
+
 LOG_EVERY = 10  # steps
 TRAINED = "trained.safetensors"
 
@@ -81,14 +83,6 @@ class _Progress:
         self.losses = [torch.tensor(loss) for loss in state.get("losses", [])]
 
 
-def generator(seed: int, *numbers: int) -> torch.Generator:
-    """A generator on the CPU for one purpose: the same seed and numbers give the same stream, on every run."""
-    mixed = seed
-    for number in numbers:
-        mixed = (mixed * 6364136223846793005 + number + 1442695040888963407) % 2**63
-    return torch.Generator().manual_seed(mixed)
-
-
 def learning_rate(config: LoopConfig, step: int) -> float:
     """Of step 0, 1, .."""
     if step < config.warmup:
@@ -108,7 +102,9 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
     Ctrl-C or SIGTERM: the present step is finished, the state is saved, and KeyboardInterrupt is raised.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision=config.mixed_precision, gradient_accumulation_steps=config.accumulation)
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision, gradient_accumulation_steps=config.accumulation
+    )
     if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU train with bf16 or no.")
     set_seed(config.seed)
@@ -119,7 +115,10 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
     progress = _Progress()
     accelerator.register_for_checkpointing(*filter(None, (progress, average)))
     _keep_trained_weights_only(accelerator, stage.objective)
-    for state in (folder / "state", folder / "state.old"):  # the old one when a run was killed while it put the new one in its place
+    for state in (
+        folder / "state",
+        folder / "state.old",
+    ):  # the old one when a run was killed while it put the new one in its place
         if state.is_dir():
             accelerator.load_state(str(state))
             accelerator.step = 0  # states are of whole steps of the optimizer
@@ -132,18 +131,28 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
     last = config.steps * config.accumulation * accelerator.num_processes
     numbers = range(first, last, accelerator.num_processes)
     loader = DataLoader(
-        stage.batches, batch_size=None, sampler=numbers, num_workers=config.workers, worker_init_fn=_leave_ctrl_c_to_the_training
+        stage.batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=config.workers,
+        worker_init_fn=_leave_ctrl_c_to_the_training,
     )
     stopping = False
     with (
         _stop_requests() as stops,
-        tqdm(total=config.steps, initial=progress.step, unit="step", dynamic_ncols=True, disable=not accelerator.is_main_process) as bar,
+        tqdm(
+            total=config.steps,
+            initial=progress.step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not accelerator.is_main_process,
+        ) as bar,
     ):
         for number, batch in zip(numbers, loader, strict=True):
             with accelerator.accumulate(objective):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(config, progress.step)
-                loss = objective(batch, generator(config.seed, number))
+                loss = objective(batch, seeded_generator(config.seed, number))
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(trained, config.max_gradient_norm)
@@ -157,7 +166,9 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
             progress.step += 1
             bar.update()
             if progress.step % LOG_EVERY == 0:
-                bar.set_postfix(loss=f"{losses.write():.4f}", lr=f"{learning_rate(config, progress.step):.1e}")
+                bar.set_postfix(
+                    loss=f"{losses.write():.4f}", lr=f"{learning_rate(config, progress.step):.1e}"
+                )
             if stops:
                 accelerator.set_trigger()
             stopping = accelerator.check_trigger()  # by any of the processes
@@ -166,7 +177,13 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
             if progress.step % config.sample_every == 0 or progress.step == config.steps:
                 losses.plot(folder / "loss.png")
                 if accelerator.is_main_process:
-                    _sample(stage, average, trained, folder / "samples" / f"step_{progress.step:06d}.png", config.seed)
+                    _sample(
+                        stage,
+                        average,
+                        trained,
+                        folder / "samples" / f"step_{progress.step:06d}.png",
+                        config.seed,
+                    )
             if stopping:
                 break
     accelerator.end_training()
@@ -178,7 +195,10 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
 def _stop_requests() -> Iterator[list[int]]:
     """Within it Ctrl-C and SIGTERM only add to the list: a step is never left half done."""
     requests: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: requests.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {
+        number: signal.signal(number, lambda number, _: requests.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield requests
     finally:
@@ -192,7 +212,13 @@ def _leave_ctrl_c_to_the_training(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _save(accelerator: Accelerator, stage: Stage, average: EMAModel | None, trained: list[nn.Parameter], folder: Path) -> None:
+def _save(
+    accelerator: Accelerator,
+    stage: Stage,
+    average: EMAModel | None,
+    trained: list[nn.Parameter],
+    folder: Path,
+) -> None:
     """The state to go on from, never half written; and the averaged weights."""
     new, state, old = folder / "state.new", folder / "state", folder / "state.old"
     accelerator.save_state(str(new))
@@ -215,13 +241,20 @@ def _keep_trained_weights_only(accelerator: Accelerator, objective: nn.Module) -
     def save(models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
         weights.clear()
         if accelerator.is_main_process:
-            save_file({name: parameter.detach().contiguous() for name, parameter in trained.items()}, Path(folder) / TRAINED)
+            save_file(
+                {name: parameter.detach().contiguous() for name, parameter in trained.items()},
+                Path(folder) / TRAINED,
+            )
 
     def load(models: list[nn.Module], folder: str) -> None:
         models.clear()
         stored = load_file(Path(folder) / TRAINED)
-        if {name: weight.shape for name, weight in stored.items()} != {name: parameter.shape for name, parameter in trained.items()}:
-            raise ValueError(f"The run in {Path(folder).parent} is of another model. Choose another output, or remove that folder.")
+        if {name: weight.shape for name, weight in stored.items()} != {
+            name: parameter.shape for name, parameter in trained.items()
+        }:
+            raise ValueError(
+                f"The run in {Path(folder).parent} is of another model. Choose another output, or remove that folder."
+            )
         with torch.no_grad():
             for name, parameter in trained.items():
                 parameter.copy_(stored[name])
@@ -230,10 +263,12 @@ def _keep_trained_weights_only(accelerator: Accelerator, objective: nn.Module) -
     accelerator.register_load_state_pre_hook(load)
 
 
-def _sample(stage: Stage, average: EMAModel | None, trained: list[nn.Parameter], path: Path, seed: int) -> None:
+def _sample(
+    stage: Stage, average: EMAModel | None, trained: list[nn.Parameter], path: Path, seed: int
+) -> None:
     path.parent.mkdir(exist_ok=True)
     with _averaged(average, trained), torch.no_grad():
-        stage.sheet(generator(seed)).save(path)
+        stage.sheet(seeded_generator(seed)).save(path)
 
 
 @contextmanager

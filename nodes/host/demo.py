@@ -45,7 +45,14 @@ UNET_KEYS = (
     "cross_attention_dim",
     "use_linear_projection",
 )
-VAE_KEYS = ("sample_size", "in_channels", "out_channels", "block_out_channels", "layers_per_block", "latent_channels")
+VAE_KEYS = (
+    "sample_size",
+    "in_channels",
+    "out_channels",
+    "block_out_channels",
+    "layers_per_block",
+    "latent_channels",
+)
 CLIP_KEYS = (
     "num_hidden_layers",
     "hidden_size",
@@ -78,15 +85,22 @@ def load_model(disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatche
     config = DemoConfig(_config("unet", *UNET_KEYS), _config("vae", "latent_channels", "scaling_factor"))
     names = comfy.utils.unet_to_diffusers(config.unet_config)
     weights = {names.get(name, name): tensor for name, tensor in _tensors(path).items()}
-    load_device, offload_device = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    load_device, offload_device = (
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+    )
     dtypes = config.supported_inference_dtypes
     dtype = comfy.model_management.unet_dtype(
-        model_params=comfy.utils.calculate_parameters(weights), supported_dtypes=dtypes, weight_dtype=comfy.utils.weight_dtype(weights)
+        model_params=comfy.utils.calculate_parameters(weights),
+        supported_dtypes=dtypes,
+        weight_dtype=comfy.utils.weight_dtype(weights),
     )
     config.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, load_device, dtypes))
     model = config.get_model(weights).to(offload_device)
     _check(path, weights, model.diffusion_model.state_dict())
-    patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    patcher_class = (
+        comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    )
     patcher = patcher_class(model, load_device=load_device, offload_device=offload_device)
     model.load_model_weights(weights, assign=patcher.is_dynamic())
     patcher.cached_patcher_init = (load_model, ())
@@ -98,19 +112,34 @@ def load_clip(disable_dynamic: bool = False) -> comfy.sd.CLIP:
     path = FOLDER / "text_encoder" / "model.safetensors"
     config = _config("text_encoder", *CLIP_KEYS)
     width = config["hidden_size"]
-    weights = {**_tensors(path), "text_projection.weight": torch.eye(width)}  # the host has a projection, of which nothing here makes use
+    weights = {
+        **_tensors(path),
+        "text_projection.weight": torch.eye(width),
+    }  # the host has a projection, of which nothing here makes use
     _check(path, weights, TextModel(config, torch.float32, "meta", comfy.ops.manual_cast).state_dict())
     target = comfy.supported_models_base.ClipTarget(_tokenizer(config), comfy.sd1_clip.SD1ClipModel)
     target.params = {
         "clip_model": comfy.sd1_clip.SDClipModel,
         "textmodel_json_config": config,
         "model_class": TextModel,
-        "special_tokens": {"start": config["bos_token_id"], "end": config["eos_token_id"], "pad": config["pad_token_id"]},
+        "special_tokens": {
+            "start": config["bos_token_id"],
+            "end": config["eos_token_id"],
+            "pad": config["pad_token_id"],
+        },
         "return_projected_pooled": False,
     }
-    options = {"disable_dynamic": True} if disable_dynamic else {}  # unknown to older hosts, which never ask for it
+    options = (
+        {"disable_dynamic": True} if disable_dynamic else {}
+    )  # unknown to older hosts, which never ask for it
     embeddings = folder_paths.get_folder_paths("embeddings")
-    clip = comfy.sd.CLIP(target, embeddings, parameters=comfy.utils.calculate_parameters(weights), state_dict=[weights], **options)
+    clip = comfy.sd.CLIP(
+        target,
+        embeddings,
+        parameters=comfy.utils.calculate_parameters(weights),
+        state_dict=[weights],
+        **options,
+    )
     clip.patcher.cached_patcher_init = (_clip_patcher, ())
     return clip
 
@@ -151,7 +180,9 @@ class DemoConfig(comfy.supported_models.SD15):
     def __init__(self, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> None:
         """unet, vae: diffusers' configs."""
         layers, widths = unet["layers_per_block"], unet["block_out_channels"]
-        down, up = ([int("CrossAttn" in kind) for kind in unet[key]] for key in ("down_block_types", "up_block_types"))
+        down, up = (
+            [int("CrossAttn" in kind) for kind in unet[key]] for key in ("down_block_types", "up_block_types")
+        )
         super().__init__(
             {
                 "image_size": unet["sample_size"],
@@ -162,7 +193,9 @@ class DemoConfig(comfy.supported_models.SD15):
                 "num_res_blocks": [layers] * len(widths),
                 "transformer_depth": [depth for depth in down for _ in range(layers)],
                 "transformer_depth_middle": 1,
-                "transformer_depth_output": [depth for depth in reversed(up) for _ in range(layers + 1)],  # highest resolution first
+                "transformer_depth_output": [
+                    depth for depth in reversed(up) for _ in range(layers + 1)
+                ],  # highest resolution first
                 "num_heads": unet["attention_head_dim"],  # diffusers' name for it in such a model
                 "context_dim": unet["cross_attention_dim"],
                 "use_linear_in_transformer": unet["use_linear_projection"],
@@ -186,7 +219,9 @@ class DemoLatents(comfy.latent_formats.LatentFormat):
     def __init__(self, channels: int, scale_factor: float) -> None:
         self.latent_channels = channels
         self.scale_factor = scale_factor
-        self.latent_rgb_factors = [[float(row == column) / scale_factor for column in range(3)] for row in range(channels)]
+        self.latent_rgb_factors = [
+            [float(row == column) / scale_factor for column in range(3)] for row in range(channels)
+        ]
 
 
 class _Multiple(float):
@@ -217,7 +252,10 @@ def _tokenizer(config: Mapping[str, Any]) -> Any:
         given = CLIPTokenizerFast.from_pretrained(str(folder), local_files_only=True)("")["input_ids"]  # nosec B615
     expected = [config["bos_token_id"], config["eos_token_id"]]
     if given != expected or len(vocabulary) != config["vocab_size"]:
-        raise _damaged(path, f"it has {len(vocabulary)} words between {given}, and the text encoder {config['vocab_size']} and {expected}")
+        raise _damaged(
+            path,
+            f"it has {len(vocabulary)} words between {given}, and the text encoder {config['vocab_size']} and {expected}",
+        )
     one = partial(
         comfy.sd1_clip.SDTokenizer,
         tokenizer_path=str(folder),
@@ -253,7 +291,9 @@ def _check(path: Path, given: Mapping[str, Tensor], expected: Mapping[str, Tenso
     problems = {
         "missing": [name for name in expected if name not in given],
         "unexpected": [name for name in given if name not in expected],
-        "of the wrong shape": [name for name in expected if name in given and given[name].shape != expected[name].shape],
+        "of the wrong shape": [
+            name for name in expected if name in given and given[name].shape != expected[name].shape
+        ],
     }
     listed = [f"{len(names)} {kind}: {', '.join(names[:SHOWN])}" for kind, names in problems.items() if names]
     if listed:
@@ -268,8 +308,13 @@ def _reading(path: Path) -> Iterator[None]:
     except (DemoError, MemoryError):
         raise
     except Exception as error:  # readers fail in many ways on foreign bytes
-        raise _damaged(path, "it is missing" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}") from error
+        raise _damaged(
+            path,
+            "it is missing" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}",
+        ) from error
 
 
 def _damaged(path: Path, reason: str) -> DemoError:
-    return DemoError(f"The demo's models cannot be loaded, because {path} is missing or damaged ({reason}). Reinstall ComfyUI-IFAdapter.")
+    return DemoError(
+        f"The demo's models cannot be loaded, because {path} is missing or damaged ({reason}). Reinstall ComfyUI-IFAdapter."
+    )

@@ -19,7 +19,9 @@ def show_linked_boxes(node_id: str | None, boxes: Any) -> None:
     """
     server = getattr(PromptServer, "instance", None)
     if server is not None and node_id is not None:
-        server.send_sync(LINKED_BOXES, {"node": node_id, "boxes": json.dumps(boxes, default=str)}, server.client_id)
+        server.send_sync(
+            LINKED_BOXES, {"node": node_id, "boxes": json.dumps(boxes, default=str)}, server.client_id
+        )
 
 
 def background_for_editor(background: Tensor | None) -> dict[str, Any] | None:

@@ -28,7 +28,12 @@ def encode_layout(ifadapter: Any, clip: Any, layout: Layout) -> InstanceTokens:
     comfy.model_management.load_models_gpu([ifadapter])
     device = ifadapter.load_device
     tokens = adapter.encode_instances(
-        phrases.phrase_embeds.to(device), phrases.attention_mask.to(device), phrases.eot_embeds.to(device), torch.tensor(layout.boxes)
+        phrases.phrase_embeds.to(device),
+        phrases.attention_mask.to(device),
+        phrases.eot_embeds.to(device),
+        torch.tensor(layout.boxes),
     )
     strengths = tuple(instance.strength for instance in layout.instances)
-    return replace(tokens, cond=tokens.cond.to(keep), uncond=tokens.uncond.to(keep), strengths=strengths, canvas=canvas)
+    return replace(
+        tokens, cond=tokens.cond.to(keep), uncond=tokens.uncond.to(keep), strengths=strengths, canvas=canvas
+    )

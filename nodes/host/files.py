@@ -13,7 +13,7 @@ import folder_paths
 import torch
 
 from ...ifadapter_core.checkpoint import build_adapter, read_checkpoint
-from ...ifadapter_core.convert import reading
+from ...ifadapter_core.storage import reading
 
 FOLDER = "ifadapter"
 EXTENSIONS = {".safetensors", ".sft", ".bin", ".pt", ".pth"}

@@ -17,17 +17,22 @@ from torch import Tensor
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.attention import Attend, InstanceCrossAttention, KeysValues, attend
 from ...ifadapter_core.geometry import Geometry
-from ...ifadapter_core.placement import Placement, place
+from ...ifadapter_core.packing import Placement, place
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
 from .rows import TAG, Row, RowsError, Window, rows_of, tag_conditionings
-from .unet import find_layers
+from .unet_layers import find_layers
 
 KEY = "ifadapter"
 
 
 def apply_adapter(
-    model: Any, ifadapter: Any, semantic_maps: Sequence[SemanticMap], strength: float, start_percent: float, end_percent: float
+    model: Any,
+    ifadapter: Any,
+    semantic_maps: Sequence[SemanticMap],
+    strength: float,
+    start_percent: float,
+    end_percent: float,
 ) -> Any:
     """A clone of the host's MODEL in which the adapter acts; the one that went in stays as it is.
 
@@ -42,10 +47,14 @@ def apply_adapter(
     for semantic_map in semantic_maps:
         given = semantic_map.tokens.cond.shape[-1]
         if given != expected:
-            raise ValueError(f"The tokens are {given} wide and the adapter reads {expected}. Encode and apply with the same adapter.")
+            raise ValueError(
+                f"The tokens are {given} wide and the adapter reads {expected}. Encode and apply with the same adapter."
+            )
     patched = model.clone()
     if not any(len(semantic_map.tokens) for semantic_map in semantic_maps):
-        logging.warning("IFAdapter: the layout has no instances, so the model stays as it is. Draw a box to use the adapter.")
+        logging.warning(
+            "IFAdapter: the layout has no instances, so the model stays as it is. Draw a box to use the adapter."
+        )
         return patched
     if strength == 0:
         return patched
@@ -55,7 +64,9 @@ def apply_adapter(
         previous = occupied.get(tuple(block), occupied.get(tuple(block[:2])))
         patched.set_model_attn2_replace(InstanceAttentionPatch(run, str(processor), previous), *block)
     wrappers = comfy.patcher_extension.WrappersMP
-    if not patched.get_wrappers(wrappers.SAMPLER_SAMPLE, KEY):  # one adapter before this one has seen to it already
+    if not patched.get_wrappers(
+        wrappers.SAMPLER_SAMPLE, KEY
+    ):  # one adapter before this one has seen to it already
         patched.add_wrapper_with_key(wrappers.SAMPLER_SAMPLE, KEY, tag_conditionings)
     patched.add_wrapper_with_key(wrappers.APPLY_MODEL, KEY, run.prepare_call)
     callbacks = comfy.patcher_extension.CallbacksMP
@@ -79,7 +90,9 @@ class InstanceAttentionPatch:
             out = _attend(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = self._previous(q, k, v, extra_options)
-        foreign = self._previous is not None or "optimized_attention_override" in extra_options  # somebody else made out and may keep it
+        foreign = (
+            self._previous is not None or "optimized_attention_override" in extra_options
+        )  # somebody else made out and may keep it
         out = self._run.with_instances(out, foreign, self._processor, q, extra_options)
         for callback, options in self._added:
             if _within(options, extra_options):
@@ -96,7 +109,9 @@ class InstanceAttentionPatch:
 
     def copy(self) -> InstanceAttentionPatch:
         """One to which something can be added that this one does not get."""
-        previous = self._previous.copy() if isinstance(self._previous, InstanceAttentionPatch) else self._previous
+        previous = (
+            self._previous.copy() if isinstance(self._previous, InstanceAttentionPatch) else self._previous
+        )
         copied = InstanceAttentionPatch(self._run, self._processor, previous)
         copied._added = self._added
         return copied
@@ -147,7 +162,13 @@ class _Run:
     """What the patches of one applied adapter share. Constant, apart from copies kept for the queries' device and grid."""
 
     def __init__(
-        self, model: Any, ifadapter: Any, semantic_maps: Sequence[SemanticMap], strength: float, start_percent: float, end_percent: float
+        self,
+        model: Any,
+        ifadapter: Any,
+        semantic_maps: Sequence[SemanticMap],
+        strength: float,
+        start_percent: float,
+        end_percent: float,
     ) -> None:
         self._percents = (start_percent, end_percent)
         self._sampling = model.get_model_object("model_sampling")  # for calls that come around the wrapper
@@ -183,7 +204,9 @@ class _Run:
             self._warn_of_silence(options)
         return out
 
-    def with_instances(self, out: Tensor, foreign: bool, processor: str, q: Tensor, extra_options: dict[str, Any]) -> Tensor:
+    def with_instances(
+        self, out: Tensor, foreign: bool, processor: str, q: Tensor, extra_options: dict[str, Any]
+    ) -> Tensor:
         """The attention output of one layer with its instances. out, q: (rows, h*w, C). A foreign out stays as it is."""
         call = self._call(extra_options)
         call.asked = True
@@ -194,7 +217,11 @@ class _Run:
         except RowsError as error:
             self._warn_once(str(error))
             return out
-        if any(row.window and (row.window.height, row.window.width) != tuple(extra_options["original_shape"][-2:]) for row in rows):
+        if any(
+            row.window
+            and (row.window.height, row.window.width) != tuple(extra_options["original_shape"][-2:])
+            for row in rows
+        ):
             self._warn_once(
                 "IFAdapter: a node samples this picture in tiles and does not say where they lie, so the adapter is left out. Sample the "
                 "whole picture with the adapter first, and refine it in tiles with the model from before IFAdapter Apply."
@@ -236,14 +263,19 @@ class _Run:
             geometries, strengths, sources = [], [], []
             for row in rows:
                 index = row.image % len(counts)
-                semantic_map, first = self._semantic_maps[index], sum(counts[:index]) + (0 if row.positive else sum(counts))
+                semantic_map, first = (
+                    self._semantic_maps[index],
+                    sum(counts[:index]) + (0 if row.positive else sum(counts)),
+                )
                 geometries.append(self._geometry(semantic_map, height, width, row.window))
                 strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
                 sources += range(first, first + counts[index])
             self._placements[key] = place(geometries, strengths, device, sources)
         return self._placements[key]
 
-    def _geometry(self, semantic_map: SemanticMap, height: int, width: int, window: Window | None) -> Geometry:
+    def _geometry(
+        self, semantic_map: SemanticMap, height: int, width: int, window: Window | None
+    ) -> Geometry:
         whole = window is None or window.is_whole
         if whole and (id(semantic_map), height, width) not in self._warned_of:
             self._warned_of.add((id(semantic_map), height, width))
@@ -296,10 +328,14 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str
 def _project(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, KeysValues]:
     """Keys and values (2 * instances, M, C) of each layer: those of all maps for positive rows, then for negative ones."""
     comfy.model_management.load_models_gpu([ifadapter])
-    parts = [semantic_map.tokens.cond for semantic_map in semantic_maps] + [semantic_map.tokens.uncond for semantic_map in semantic_maps]
+    parts = [semantic_map.tokens.cond for semantic_map in semantic_maps] + [
+        semantic_map.tokens.uncond for semantic_map in semantic_maps
+    ]
     tokens = torch.cat([part for part in parts if len(part)]).to(ifadapter.load_device)
     keep = comfy.model_management.intermediate_device()
-    projected = {processor: ifadapter.model.keys_values(processor, tokens) for processor in ifadapter.model.projections}
+    projected = {
+        processor: ifadapter.model.keys_values(processor, tokens) for processor in ifadapter.model.projections
+    }
     return {processor: KeysValues(both.k.to(keep), both.v.to(keep)) for processor, both in projected.items()}
 
 
@@ -307,5 +343,8 @@ def _sampling_layers(ifadapter: Any) -> Any:
     """The part of the adapter that sampling needs, by itself: the resampler and the projections may be offloaded."""
     adapter: IFAdapter = ifadapter.model
     layers = InstanceLayers(adapter.config, comfy.ops.manual_cast, device=torch.device("meta"))
-    layers.load_state_dict({key: value.detach().to("cpu", copy=True) for key, value in adapter.layers.state_dict().items()}, assign=True)
+    layers.load_state_dict(
+        {key: value.detach().to("cpu", copy=True) for key, value in adapter.layers.state_dict().items()},
+        assign=True,
+    )
     return patcher_for(layers.eval().requires_grad_(False))

@@ -18,7 +18,10 @@ from ...ifadapter_core.layout import Box
 
 TAG = "ifadapter_row"
 POSITIVE, NEGATIVE = 0, 1  # the conditionings' numbers in a plain call, and for packs that multiply rows
-COUPLED = ("cond_or_uncond_couple", "cond_or_uncond_hook_couple")  # where such packs leave the numbers of all their rows
+COUPLED = (
+    "cond_or_uncond_couple",
+    "cond_or_uncond_hook_couple",
+)  # where such packs leave the numbers of all their rows
 
 
 class RowsError(ValueError):
@@ -43,7 +46,12 @@ class Window(NamedTuple):
     def box(self) -> Box:
         """In 0..1 of the whole."""
         bottom, right = self.top + self.height, self.left + self.width
-        return Box(self.left / self.full_width, self.top / self.full_height, right / self.full_width, bottom / self.full_height)
+        return Box(
+            self.left / self.full_width,
+            self.top / self.full_height,
+            right / self.full_width,
+            bottom / self.full_height,
+        )
 
 
 class Row(NamedTuple):
@@ -68,13 +76,29 @@ class _Tag(comfy.conds.CONDRegular):
 
 
 def tag_conditionings(
-    executor: Any, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, noise: Tensor, *args: Any, **kwargs: Any
+    executor: Any,
+    guider: Any,
+    sigmas: Tensor,
+    extra_args: dict[str, Any],
+    callback: Any,
+    noise: Tensor,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """Wraps the sampler: give every conditioning of the run a tag."""
-    guider.conds = {key: [_tagged(cond, key == "positive", noise) for cond in conds] for key, conds in guider.conds.items()}
+    guider.conds = {
+        key: [_tagged(cond, key == "positive", noise) for cond in conds]
+        for key, conds in guider.conds.items()
+    }
     model_options = extra_args["model_options"]
-    transformer_options = {**model_options.get("transformer_options", {}), TAG: True}  # tells that this run is tagged
-    extra_args = {**extra_args, "model_options": {**model_options, "transformer_options": transformer_options}}
+    transformer_options = {
+        **model_options.get("transformer_options", {}),
+        TAG: True,
+    }  # tells that this run is tagged
+    extra_args = {
+        **extra_args,
+        "model_options": {**model_options, "transformer_options": transformer_options},
+    }
     return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
 
 
@@ -94,21 +118,31 @@ def rows_of(tag: Tensor | None, extra_options: dict[str, Any], count: int) -> tu
     """
     numbers = _image_numbers(extra_options)
     if tag is not None and tag.shape[0] == count:
-        return tuple(Row(bool(positive), numbers(image), Window(*window)) for positive, image, *window in tag.tolist())
+        return tuple(
+            Row(bool(positive), numbers(image), Window(*window)) for positive, image, *window in tag.tolist()
+        )
     own = extra_options.get("cond_or_uncond", [POSITIVE])
     chunk_rows = extra_options["original_shape"][0] // len(extra_options.get("uuids", own))
     if tag is None and TAG in extra_options:
         return tuple(Row(False, numbers(row % chunk_rows)) for row in range(count))
     conditionings = next((extra_options[key] for key in COUPLED if key in extra_options), own)
     copies = _copies(conditionings, count / chunk_rows)
-    chunks = [number == POSITIVE for number, times in zip(conditionings, copies, strict=True) for _ in range(times)]
-    window = None if tag is None or len({tuple(row) for row in tag[:, 2:].tolist()}) > 1 else Window(*tag[0, 2:].tolist())
+    chunks = [
+        number == POSITIVE for number, times in zip(conditionings, copies, strict=True) for _ in range(times)
+    ]
+    window = (
+        None
+        if tag is None or len({tuple(row) for row in tag[:, 2:].tolist()}) > 1
+        else Window(*tag[0, 2:].tolist())
+    )
     return tuple(Row(positive, numbers(image), window) for positive in chunks for image in range(chunk_rows))
 
 
 def _image_numbers(extra_options: dict[str, Any]) -> Any:
     """From numbers in this call to numbers in the batch: windows of a long batch name the images that they hold."""
-    held = getattr(extra_options.get("context_window"), "index_list", None) or (extra_options.get("ad_params") or {}).get("sub_idxs")
+    held = getattr(extra_options.get("context_window"), "index_list", None) or (
+        extra_options.get("ad_params") or {}
+    ).get("sub_idxs")
     return (lambda image: held[image] if image < len(held) else image) if held else int
 
 

@@ -37,7 +37,9 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
             reader.clip_layer(depth)
             hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
             _check_width(hidden.shape[-1], chunks, config)
-            depths.append(hidden.reshape(len(lengths), -1, hidden.shape[-1])[:, : max(lengths)])  # nobody reads what follows
+            depths.append(
+                hidden.reshape(len(lengths), -1, hidden.shape[-1])[:, : max(lengths)]
+            )  # nobody reads what follows
     phrase_embeds = torch.stack(depths, dim=1)
     ends = torch.tensor(lengths) - 1
     attention_mask = (torch.arange(phrase_embeds.shape[2]) <= ends[:, None]).long()
@@ -52,7 +54,9 @@ class _OnceForEachInput:
         self._layers = {depth: encoder.layers[depth] for depth in depths}
         self._input: Tensor | None = None
 
-    def __call__(self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None) -> tuple[Tensor, Tensor | None]:
+    def __call__(
+        self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """x (N, T, C): embeddings -> the last layer's states and those of the asked layer, both (N, T, C), as the host's own does."""
         if self._input is None or not torch.equal(x, self._input):
             self._input, self._states = x.clone(), {}  # the layers change what they are given
@@ -60,7 +64,9 @@ class _OnceForEachInput:
                 for depth, layer in self._layers.items():
                     stack.callback(layer.register_forward_hook(partial(self._keep, depth)).remove)
                 self._last, _ = self._forward(x, mask=mask)
-        return self._last.clone(), None if intermediate_output is None else self._states[intermediate_output].clone()
+        return self._last.clone(), None if intermediate_output is None else self._states[
+            intermediate_output
+        ].clone()
 
     def _keep(self, depth: int, _layer: Any, _given: Any, states: Tensor) -> None:
         self._states[depth] = states.clone()
@@ -74,7 +80,9 @@ def _layers_run_once(clip: Any, depths: Sequence[int]) -> Iterator[None]:
         for name in names:
             layers = getattr(clip.cond_stage_model, name).transformer.text_model.encoder
             own = vars(layers)
-            stack.callback(own.update, forward=own["forward"]) if "forward" in own else stack.callback(own.pop, "forward")
+            stack.callback(own.update, forward=own["forward"]) if "forward" in own else stack.callback(
+                own.pop, "forward"
+            )
             layers.forward = _OnceForEachInput(layers, depths)
         yield
 
@@ -100,20 +108,33 @@ def _end_of_text(clip: Any, encoder: str, chunk: list) -> int:
 
 def first_end(chunk: list, end: int) -> int:
     """Position of the first EOT among the tokens of a chunk; an embedding is a tensor there, not a number."""
-    return next(index for index, (token, *_) in enumerate(chunk) if isinstance(token, numbers.Integral) and token == end)
+    return next(
+        index
+        for index, (token, *_) in enumerate(chunk)
+        if isinstance(token, numbers.Integral) and token == end
+    )
 
 
 def _warn_of_dropped_words(clip: Any, encoder: str, parts: list, number: int) -> None:
-    pairs = [pair for part in parts for pair in part[1 : _end_of_text(clip, encoder, part)] if isinstance(pair[0], numbers.Integral)]
+    pairs = [
+        pair
+        for part in parts
+        for pair in part[1 : _end_of_text(clip, encoder, part)]
+        if isinstance(pair[0], numbers.Integral)
+    ]
     if not pairs:
         return
     words = "".join(word.replace("</w>", " ") for _, word in clip.tokenizer.untokenize(pairs)).strip()
-    logging.warning("IFAdapter: the local description of box %d has more than 77 tokens; dropped: %s", number, words)
+    logging.warning(
+        "IFAdapter: the local description of box %d has more than 77 tokens; dropped: %s", number, words
+    )
 
 
 def _check_width(width: int, chunks: dict[str, list], config: IFAdapterConfig) -> None:
     if width != config.resampler.text_width:
-        raise _wrong_clip(f"gives {width}-wide text features (text encoders {', '.join(sorted(chunks))})", config)
+        raise _wrong_clip(
+            f"gives {width}-wide text features (text encoders {', '.join(sorted(chunks))})", config
+        )
 
 
 def _wrong_clip(found: str, config: IFAdapterConfig) -> ValueError:

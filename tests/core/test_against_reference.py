@@ -18,7 +18,7 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint, release_name
 from ifadapter_core.geometry import Geometry, build_geometry, cell_range
-from ifadapter_core.placement import PADDING, place
+from ifadapter_core.packing import PADDING, place
 
 TOLERANCE = 1e-5
 PROCESSOR, WIDTH = 49, 32  # of the layer that most tests use
@@ -38,7 +38,9 @@ def exact(seed: int = 0) -> reference.Checkpoint:
 
 
 @cache
-def adapter(seed: int = 0, quirk: bool = True, order: str = "gate_before_softmax", slots: int = 10) -> IFAdapter:
+def adapter(
+    seed: int = 0, quirk: bool = True, order: str = "gate_before_softmax", slots: int = 10
+) -> IFAdapter:
     weights = read_checkpoint(checkpoint(seed))
     chosen: Any = {"cumulative_mask": quirk, "fusion_order": order, "slots": slots}
     config = replace(weights.config, settings=replace(weights.config.settings, **chosen))
@@ -68,11 +70,19 @@ class Phrases:
         return self.phrase_embeds.to(dtype), self.attention_mask, self.eot_embeds.to(dtype), self.boxes
 
 
-def make_phrases(seed: int, lengths: list[int], tokens: int, boxes: Tensor | None = None, mask_dtype: torch.dtype = torch.int64) -> Phrases:
+def make_phrases(
+    seed: int,
+    lengths: list[int],
+    tokens: int,
+    boxes: Tensor | None = None,
+    mask_dtype: torch.dtype = torch.int64,
+) -> Phrases:
     """Random text features whose masks count `lengths` tokens from BOS to EOT; 0 is the null condition."""
     generator = torch.Generator().manual_seed(seed)
     count = len(lengths)
-    corners = torch.rand(count, 2, 2, generator=generator).sort(dim=1).values.flatten(1) if boxes is None else boxes
+    corners = (
+        torch.rand(count, 2, 2, generator=generator).sort(dim=1).values.flatten(1) if boxes is None else boxes
+    )
     return Phrases(
         torch.randn(count, 3, tokens, TEXT_WIDTH, generator=generator),
         (torch.arange(tokens) < torch.tensor(lengths)[:, None]).to(mask_dtype),
@@ -90,7 +100,9 @@ def make_phrases(seed: int, lengths: list[int], tokens: int, boxes: Tensor | Non
 )
 @example(seed=1, lengths=[11, 2, 3, 4], quirk=True, mask_dtype=torch.int64)
 @example(seed=1, lengths=[11, 2, 3, 4], quirk=False, mask_dtype=torch.int64)
-def test_instance_tokens_are_those_of_the_reference(seed: int, lengths: list[int], quirk: bool, mask_dtype: torch.dtype) -> None:
+def test_instance_tokens_are_those_of_the_reference(
+    seed: int, lengths: list[int], quirk: bool, mask_dtype: torch.dtype
+) -> None:
     phrases = make_phrases(seed, lengths, 11, mask_dtype=mask_dtype)
     given_mask = phrases.attention_mask.clone()
     tokens = adapter(quirk=quirk).encode_instances(*phrases.all())
@@ -107,9 +119,14 @@ def test_float64_inputs_and_weights_are_kept(quirk: bool) -> None:
     weights = read_checkpoint(exact())
     config = replace(weights.config, settings=replace(weights.config.settings, cumulative_mask=quirk))
     phrases = make_phrases(5, [7, 4, 9], 11)
-    tokens = build_adapter(AdapterWeights(config, weights.tensors)).encode_instances(*phrases.all(torch.float64))
+    tokens = build_adapter(AdapterWeights(config, weights.tensors)).encode_instances(
+        *phrases.all(torch.float64)
+    )
     assert tokens.cond.dtype == torch.float64
-    assert difference(tokens.cond, reference.instance_tokens(exact(), *phrases.all(torch.float64), quirk)) < TOLERANCE
+    assert (
+        difference(tokens.cond, reference.instance_tokens(exact(), *phrases.all(torch.float64), quirk))
+        < TOLERANCE
+    )
 
 
 def test_the_mask_quirk_matters_from_the_second_layer_on() -> None:
@@ -121,10 +138,22 @@ def test_the_mask_quirk_matters_from_the_second_layer_on() -> None:
     assert difference(on, off) == 0
 
 
-@pytest.mark.parametrize("depth,queries,heads,head_dim,mlp_ratio", [(1, 1, 1, 8, 1), (2, 3, 3, 16, 2), (6, 8, 2, 16, 4)])
-def test_resamplers_of_other_sizes(depth: int, queries: int, heads: int, head_dim: int, mlp_ratio: int) -> None:
+@pytest.mark.parametrize(
+    "depth,queries,heads,head_dim,mlp_ratio", [(1, 1, 1, 8, 1), (2, 3, 3, 16, 2), (6, 8, 2, 16, 4)]
+)
+def test_resamplers_of_other_sizes(
+    depth: int, queries: int, heads: int, head_dim: int, mlp_ratio: int
+) -> None:
     data = reference.make_release_checkpoint(
-        3, text_width=20, token_width=28, dim=24, depth=depth, queries=queries, heads=heads, head_dim=head_dim, mlp_ratio=mlp_ratio
+        3,
+        text_width=20,
+        token_width=28,
+        dim=24,
+        depth=depth,
+        queries=queries,
+        heads=heads,
+        head_dim=head_dim,
+        mlp_ratio=mlp_ratio,
     )
     generator = torch.Generator().manual_seed(depth)
     phrase_embeds, mask = torch.randn(2, 3, 9, 20, generator=generator), torch.ones(2, 9).tril(6)
@@ -153,7 +182,13 @@ def test_each_instance_is_encoded_by_itself() -> None:
 
 @pytest.mark.parametrize("name", ["phrase_embeds", "attention_mask", "eot_embeds", "boxes"])
 def test_wrong_shapes_are_named(name: str) -> None:
-    parts = dict(zip(("phrase_embeds", "attention_mask", "eot_embeds", "boxes"), make_phrases(0, [5, 6], 11).all(), strict=True))
+    parts = dict(
+        zip(
+            ("phrase_embeds", "attention_mask", "eot_embeds", "boxes"),
+            make_phrases(0, [5, 6], 11).all(),
+            strict=True,
+        )
+    )
     parts[name] = parts[name][..., :-1] if name != "attention_mask" else parts[name][:1]
     with pytest.raises(ValueError, match=f"{name} has shape .* expects"):
         adapter().encode_instances(**parts)
@@ -177,7 +212,9 @@ def test_select_keeps_slices_of_the_tokens() -> None:
 
 FRACTIONS = st.one_of(
     st.floats(0, 1, width=32),
-    st.tuples(st.integers(0, 24), st.integers(1, 24)).map(lambda pair: min(pair) / max(pair)),  # grid lines, and 0.7 of ten cells
+    st.tuples(st.integers(0, 24), st.integers(1, 24)).map(
+        lambda pair: min(pair) / max(pair)
+    ),  # grid lines, and 0.7 of ten cells
     st.sampled_from([0.0, 1.0, 0.1, 0.7, 0.999999, 1e-6]),
 )
 
@@ -213,7 +250,9 @@ def single_boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
 @example(box=(0.9999999, 0.9999999, 1.0, 1.0), height=33, width=33)
 @example(box=(1.0, 1.0, 1.0, 1.0), height=7, width=5)
 @example(box=(0.5, 0.5, 0.5, 0.5), height=8, width=8)
-def test_a_box_covers_the_cells_of_the_reference(box: tuple[float, float, float, float], height: int, width: int) -> None:
+def test_a_box_covers_the_cells_of_the_reference(
+    box: tuple[float, float, float, float], height: int, width: int
+) -> None:
     cells = cell_range(box, height, width)
     got = torch.zeros(height, width, dtype=torch.bool)
     got[cells.rows, cells.columns] = True
@@ -225,7 +264,9 @@ def dense(geometry: Geometry) -> Tensor:
     """The covered cells of all instances, (N, h, w) booleans."""
     masks = torch.zeros(len(geometry.coverages), geometry.height, geometry.width, dtype=torch.bool)
     for mask, coverage in zip(masks, geometry.coverages, strict=True):
-        mask[coverage.cells.rows, coverage.cells.columns] = True if coverage.visible is None else coverage.visible
+        mask[coverage.cells.rows, coverage.cells.columns] = (
+            True if coverage.visible is None else coverage.visible
+        )
     return masks
 
 
@@ -290,11 +331,21 @@ def flat(keys_values: KeysValues) -> KeysValues:
 
 def run_reference(scene: Scene, tokens: Tensor | None = None, **options: Any) -> Tensor:
     q, tokens = scene.queries().double(), (scene.tokens() if tokens is None else tokens).double()
-    return reference.layer_residual(exact_layer(), q, tokens, scene.boxes, scene.height, scene.width, **options)
+    return reference.layer_residual(
+        exact_layer(), q, tokens, scene.boxes, scene.height, scene.width, **options
+    )
 
 
 OVERLAPPING = Scene(
-    torch.tensor([[0.05, 0.1, 0.6, 0.7], [0.3, 0.3, 0.95, 0.9], [0.5, 0.0, 0.8, 0.5], [0.3, 0.3, 0.95, 0.9], [0.01, 0.93, 0.02, 0.94]]),
+    torch.tensor(
+        [
+            [0.05, 0.1, 0.6, 0.7],
+            [0.3, 0.3, 0.95, 0.9],
+            [0.5, 0.0, 0.8, 0.5],
+            [0.3, 0.3, 0.95, 0.9],
+            [0.01, 0.93, 0.02, 0.94],
+        ]
+    ),
     height=9,
     width=12,
 )
@@ -327,7 +378,9 @@ def test_residual_for_other_slots_and_the_papers_order(scene: Scene, slots: int,
 def test_residual_of_a_layer_of_another_width(scene: Scene) -> None:
     q, tokens = scene.queries(OTHER_WIDTH), scene.tokens()
     got = run(adapter(), scene, processor=OTHER_PROCESSOR, q=q)
-    want = reference.layer_residual(exact_layer(OTHER_PROCESSOR), q.double(), tokens.double(), scene.boxes, scene.height, scene.width)
+    want = reference.layer_residual(
+        exact_layer(OTHER_PROCESSOR), q.double(), tokens.double(), scene.boxes, scene.height, scene.width
+    )
     assert difference(got, want) < TOLERANCE
 
 
@@ -386,7 +439,12 @@ def test_residual_is_exactly_zero_outside_the_boxes(scene: Scene) -> None:
 def test_the_order_of_the_instances_does_not_matter(scene: Scene, order: str, data: st.DataObject) -> None:
     permutation = data.draw(st.permutations(range(scene.count)))
     net = adapter(order=order)
-    got = run(net, replace(scene, boxes=scene.boxes[permutation]), q=scene.queries(), tokens=scene.tokens()[:, permutation])
+    got = run(
+        net,
+        replace(scene, boxes=scene.boxes[permutation]),
+        q=scene.queries(),
+        tokens=scene.tokens()[:, permutation],
+    )
     assert difference(got, run(net, scene)) < TOLERANCE
 
 
@@ -396,7 +454,9 @@ def test_the_order_of_the_instances_does_not_matter(scene: Scene, order: str, da
 @settings(max_examples=30)
 @given(scene=scenes(max_count=8), order=st.sampled_from(sorted(ORDERS)), data=st.data())
 def test_strengths_scale_each_instances_own_share(scene: Scene, order: str, data: st.DataObject) -> None:
-    strengths = data.draw(st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7, -0.5]), min_size=scene.count, max_size=scene.count))
+    strengths = data.draw(
+        st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7, -0.5]), min_size=scene.count, max_size=scene.count)
+    )
     got = run(adapter(order=order), scene, strengths=strengths)
     assert difference(got, run_reference(scene, order=ORDERS[order], strengths=strengths)) < TOLERANCE
 
@@ -404,7 +464,10 @@ def test_strengths_scale_each_instances_own_share(scene: Scene, order: str, data
 def test_strength_0_of_one_instance_leaves_the_shares_of_the_others() -> None:
     net, scene = adapter(), OVERLAPPING
     whole = run(net, scene)
-    shares = [run(net, scene, strengths=[float(i == chosen) for i in range(scene.count)]) for chosen in range(scene.count)]
+    shares = [
+        run(net, scene, strengths=[float(i == chosen) for i in range(scene.count)])
+        for chosen in range(scene.count)
+    ]
     assert difference(torch.stack(shares).sum(dim=0), whole) < TOLERANCE
     assert difference(run(net, scene, strengths=[1.0, 0.0, 1.0, 1.0, 1.0]), whole - shares[1]) < TOLERANCE
     assert difference(run(net, scene, strengths=[0.5] * 5), 0.5 * whole) < TOLERANCE
@@ -426,7 +489,9 @@ def front_only(masks: Tensor) -> Tensor:
 @settings(max_examples=30)
 @given(scene=scenes(min_count=2), order=st.sampled_from(sorted(ORDERS)))
 @example(scene=OVERLAPPING, order="gate_before_softmax")
-@example(scene=Scene(torch.tensor([[0.2, 0.2, 0.7, 0.7], [0.0, 0.0, 1.0, 1.0]]), 6, 5), order="gate_before_softmax")
+@example(
+    scene=Scene(torch.tensor([[0.2, 0.2, 0.7, 0.7], [0.0, 0.0, 1.0, 1.0]]), 6, 5), order="gate_before_softmax"
+)
 def test_front_hides_back_gives_overlaps_to_the_later_instance_alone(scene: Scene, order: str) -> None:
     masks = front_only(reference.box_masks(scene.boxes, scene.height, scene.width))
     geometry = build_geometry(scene.boxes, scene.height, scene.width, front_hides_back=True)
@@ -470,7 +535,9 @@ def refined(scene: Scene, masks: Tensor, factor: int) -> Tensor:
     for i in range(scene.count):
         covered = {}
         for y, x in boxes[i].nonzero().tolist():
-            covered[y, x] = masks[i, y * factor : (y + 1) * factor, x * factor : (x + 1) * factor].mean().item()
+            covered[y, x] = (
+                masks[i, y * factor : (y + 1) * factor, x * factor : (x + 1) * factor].mean().item()
+            )
         threshold = 0.5 if max(covered.values()) >= 0.5 else max(covered.values())
         for (y, x), part in covered.items():
             kept[i, y, x] = part > 0 and part >= threshold
@@ -527,9 +594,13 @@ def test_a_layer_runs_on_selected_tokens(appearance: bool, eot: bool, kept: slic
 def test_low_precision_is_finite_and_near_float32(dtype: torch.dtype, tolerance: float) -> None:
     """Against float32 arithmetic on the same rounded weights and inputs, as a part of the root mean square."""
     weights = read_checkpoint(checkpoint())
-    low_weights = AdapterWeights(weights.config, {name: tensor.to(dtype) for name, tensor in weights.tensors.items()})
+    low_weights = AdapterWeights(
+        weights.config, {name: tensor.to(dtype) for name, tensor in weights.tensors.items()}
+    )
     low = build_adapter(low_weights)
-    wide = build_adapter(AdapterWeights(weights.config, {name: tensor.float() for name, tensor in low_weights.tensors.items()}))
+    wide = build_adapter(
+        AdapterWeights(weights.config, {name: tensor.float() for name, tensor in low_weights.tensors.items()})
+    )
     scene = OVERLAPPING
     phrases = make_phrases(10, [5, 11, 3, 8, 6], 11, scene.boxes)
     rounded = tuple(part.to(dtype).float() if i in (0, 2) else part for i, part in enumerate(phrases.all()))
@@ -546,14 +617,21 @@ def test_low_precision_is_finite_and_near_float32(dtype: torch.dtype, tolerance:
     q, tokens = scene.queries().to(dtype), scene.tokens().to(dtype)
     for options in ({}, {"front_hides_back": True}, {"processor": OTHER_PROCESSOR}):
         queries = scene.queries(OTHER_WIDTH).to(dtype) if "processor" in options else q
-        near(run(low, scene, q=queries, tokens=tokens, **options), run(wide, scene, q=queries.float(), tokens=tokens.float(), **options))
+        near(
+            run(low, scene, q=queries, tokens=tokens, **options),
+            run(wide, scene, q=queries.float(), tokens=tokens.float(), **options),
+        )
 
 
 def test_the_mean_over_many_cells_does_not_overflow_in_float16() -> None:
     """64 x 64 cells of about 30 sum up to more than float16 holds; their mean does not."""
     net = adapter()
-    low = build_adapter(AdapterWeights(net.config, {name: tensor.half() for name, tensor in net.state_dict().items()}))
-    wide = build_adapter(AdapterWeights(net.config, {name: tensor.float() for name, tensor in low.state_dict().items()}))
+    low = build_adapter(
+        AdapterWeights(net.config, {name: tensor.half() for name, tensor in net.state_dict().items()})
+    )
+    wide = build_adapter(
+        AdapterWeights(net.config, {name: tensor.float() for name, tensor in low.state_dict().items()})
+    )
     scene = replace(WHOLE_CANVAS, height=64, width=64, rows=1)
     q = scene.queries()[:, :1].expand(-1, 64 * 64, -1).half()
     tokens = (30 * scene.tokens()).half()
@@ -575,12 +653,18 @@ def test_a_layer_uses_the_attention_it_is_given() -> None:
     net, scene = adapter(), OVERLAPPING
     geometry = build_geometry(scene.boxes, scene.height, scene.width)
     keys_values = net.keys_values(str(PROCESSOR), scene.tokens())
-    out = net.layers[str(PROCESSOR)](scene.queries(), flat(keys_values), place([geometry] * 2, [(1.0,) * scene.count] * 2), attend)
+    out = net.layers[str(PROCESSOR)](
+        scene.queries(), flat(keys_values), place([geometry] * 2, [(1.0,) * scene.count] * 2), attend
+    )
     assert out.shape == (2, 9 * 12, WIDTH)
-    assert all(call[2:3] + call[4:] == (WIDTH, 13, WIDTH, WIDTH // 16) and call[0] == call[3] for call in calls)
+    assert all(
+        call[2:3] + call[4:] == (WIDTH, 13, WIDTH, WIDTH // 16) and call[0] == call[3] for call in calls
+    )
     assert sum(call[0] for call in calls) == 2 * scene.count
     covered = sum(coverage.area for coverage in geometry.coverages)
-    assert covered <= sum(call[0] * call[1] for call in calls) / 2 <= PADDING * covered  # queries of the boxes' cells only
+    assert (
+        covered <= sum(call[0] * call[1] for call in calls) / 2 <= PADDING * covered
+    )  # queries of the boxes' cells only
 
 
 # Training
@@ -592,28 +676,48 @@ def test_gradients_reach_every_parameter_and_are_those_of_the_reference() -> Non
     generator = torch.Generator().manual_seed(12)
     layers = {PROCESSOR: WIDTH, OTHER_PROCESSOR: OTHER_WIDTH}
     queries = {processor: scene.queries(width) for processor, width in layers.items()}
-    targets = {processor: torch.randn(2, 9 * 12, width, generator=generator) for processor, width in layers.items()}
+    targets = {
+        processor: torch.randn(2, 9 * 12, width, generator=generator) for processor, width in layers.items()
+    }
 
     def loss(encode: Callable[[], Tensor], residual: Callable[[int, Tensor], Tensor]) -> Tensor:
         rows = encode()
-        parts = [(residual(processor, rows) - target.to(rows)).square().mean() for processor, target in targets.items()]
+        parts = [
+            (residual(processor, rows) - target.to(rows)).square().mean()
+            for processor, target in targets.items()
+        ]
         return torch.stack(parts).sum()
 
-    net = build_adapter(read_checkpoint({name: {key: value.clone() for key, value in sd.items()} for name, sd in checkpoint().items()}))
+    net = build_adapter(
+        read_checkpoint(
+            {name: {key: value.clone() for key, value in sd.items()} for name, sd in checkpoint().items()}
+        )
+    )
     net.train().requires_grad_(True)
 
     def encode_rows() -> Tensor:
         tokens = net.encode_instances(*phrases.all())
         return torch.stack([tokens.uncond, tokens.cond])
 
-    loss(encode_rows, lambda processor, rows: run(net, scene, processor=processor, q=queries[processor], tokens=rows)).backward()
+    loss(
+        encode_rows,
+        lambda processor, rows: run(net, scene, processor=processor, q=queries[processor], tokens=rows),
+    ).backward()
 
-    naive = {name: {key: value.clone().requires_grad_(True) for key, value in sd.items()} for name, sd in exact().items()}
+    naive = {
+        name: {key: value.clone().requires_grad_(True) for key, value in sd.items()}
+        for name, sd in exact().items()
+    }
     want = phrases.all(torch.float64)
     loss(
         lambda: torch.stack([reference.null_tokens(naive, *want), reference.instance_tokens(naive, *want)]),
         lambda processor, rows: reference.layer_residual(
-            reference.part(naive["adapter_modules"], f"{processor}."), queries[processor].double(), rows, scene.boxes, 9, 12
+            reference.part(naive["adapter_modules"], f"{processor}."),
+            queries[processor].double(),
+            rows,
+            scene.boxes,
+            9,
+            12,
         ),
     ).backward()
 
@@ -627,7 +731,9 @@ def test_gradients_reach_every_parameter_and_are_those_of_the_reference() -> Non
 
 def test_gradients_are_finite_for_the_null_condition_and_hidden_instances() -> None:
     scene = replace(Scene(torch.tensor([[0.2, 0.2, 0.7, 0.7], [0.0, 0.0, 1.0, 1.0]]), 6, 5), rows=1)
-    weights = read_checkpoint({name: {key: value.clone() for key, value in sd.items()} for name, sd in checkpoint().items()})
+    weights = read_checkpoint(
+        {name: {key: value.clone() for key, value in sd.items()} for name, sd in checkpoint().items()}
+    )
     net = build_adapter(weights).requires_grad_(True)
     tokens = net.encode_instances(*make_phrases(13, [0, 2], 11, scene.boxes).all())
     run(net, scene, front_hides_back=True, tokens=tokens.uncond[None]).square().sum().backward()

@@ -14,7 +14,9 @@ HEADS = 3
 
 def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, length, 4 * HEADS, generator=generator, dtype=torch.float64) for length in (7, 5, 5))
+    q, k, v = (
+        torch.randn(2, length, 4 * HEADS, generator=generator, dtype=torch.float64) for length in (7, 5, 5)
+    )
     return q.to(dtype).requires_grad_(), k.to(dtype).requires_grad_(), v.to(dtype).requires_grad_()
 
 
@@ -24,7 +26,8 @@ def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.float16, 4e-3), (torch.bfloat16, 3e-2)]
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.float16, 4e-3), (torch.bfloat16, 3e-2)],
 )
 def test_it_gives_what_fused_attention_gives(dtype: torch.dtype, tolerance: float) -> None:
     given = inputs(dtype)
@@ -35,5 +38,7 @@ def test_it_gives_what_fused_attention_gives(dtype: torch.dtype, tolerance: floa
 
 def test_its_gradients_are_those_of_fused_attention() -> None:
     given = inputs(torch.float64)
-    own, other = (torch.autograd.grad(out.square().sum(), given) for out in (attend(*given, HEADS), fused(*given)))
+    own, other = (
+        torch.autograd.grad(out.square().sum(), given) for out in (attend(*given, HEADS), fused(*given))
+    )
     assert all(torch.allclose(a, b) for a, b in zip(own, other, strict=True))

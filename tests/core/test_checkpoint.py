@@ -91,7 +91,9 @@ def test_the_adapter_holds_the_tensors_themselves_frozen_for_inference() -> None
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_keep_their_dtype(dtype: torch.dtype) -> None:
-    data = {part: {key: value.to(dtype) for key, value in content.items()} for part, content in release().items()}
+    data = {
+        part: {key: value.to(dtype) for key, value in content.items()} for part, content in release().items()
+    }
     assert {parameter.dtype for parameter in build_adapter(read_checkpoint(data)).parameters()} == {dtype}
 
 
@@ -121,10 +123,21 @@ def test_sizes_are_derived_from_the_file() -> None:
     config = read_checkpoint(data).config
     resampler = config.resampler
     assert (resampler.text_width, resampler.width, resampler.token_width) == (20, 24, 36)
-    assert (resampler.queries, resampler.layers, resampler.heads, resampler.head_dim, resampler.mlp_width) == (7, 11, 3, 4, 48)
-    assert (config.position.frequencies, config.position.hidden_width, config.position.token_width) == (64, 40, 36)
+    assert (
+        resampler.queries,
+        resampler.layers,
+        resampler.heads,
+        resampler.head_dim,
+        resampler.mlp_width,
+    ) == (7, 11, 3, 4, 48)
+    assert (config.position.frequencies, config.position.hidden_width, config.position.token_width) == (
+        64,
+        40,
+        36,
+    )
     assert [
-        (layer.processor, layer.heads, layer.head_dim, layer.width, layer.token_width, layer.gate_width) for layer in config.layers
+        (layer.processor, layer.heads, layer.head_dim, layer.width, layer.token_width, layer.gate_width)
+        for layer in config.layers
     ] == [
         (3, 4, 4, 16, 36, 1),
         (57, 1, 32, 32, 36, 2),
@@ -144,7 +157,9 @@ def test_the_base_model_is_recognised_by_the_width_of_its_text(width: int, base:
 
 def test_our_layout_gives_the_same_adapter_back() -> None:
     weights = read_checkpoint(release(2))
-    settings = replace(weights.config.settings, slots=17, fusion_order="gate_after_softmax", cumulative_mask=False)
+    settings = replace(
+        weights.config.settings, slots=17, fusion_order="gate_after_softmax", cumulative_mask=False
+    )
     config = replace(weights.config, settings=settings)
     again = read_checkpoint(weights.tensors, metadata_for(config))
     assert again.config == config
@@ -156,7 +171,12 @@ def test_metadata_is_text_that_names_format_version_and_settings() -> None:
     metadata = metadata_for(read_checkpoint(release()).config)
     settings = json.loads(metadata.pop("settings"))
     assert metadata == {"format": "ifadapter", "format_version": "1"}
-    assert settings == {"text_depths": [-2, -4, -6], "slots": 10, "fusion_order": "gate_before_softmax", "cumulative_mask": True}
+    assert settings == {
+        "text_depths": [-2, -4, -6],
+        "slots": 10,
+        "fusion_order": "gate_before_softmax",
+        "cumulative_mask": True,
+    }
 
 
 def test_a_newer_format_is_refused_with_what_to_do() -> None:
@@ -170,7 +190,12 @@ def test_lost_metadata_is_named(metadata: dict[str, str] | None) -> None:
     assert "an IFAdapter that lost its metadata" in message_of(read_checkpoint(release()).tensors, metadata)
 
 
-GOOD_SETTINGS = {"text_depths": [-2, -4, -6], "slots": 10, "fusion_order": "gate_before_softmax", "cumulative_mask": True}
+GOOD_SETTINGS = {
+    "text_depths": [-2, -4, -6],
+    "slots": 10,
+    "fusion_order": "gate_before_softmax",
+    "cumulative_mask": True,
+}
 BAD_SETTINGS = {
     "empty": ("", "settings cannot be read"),
     "not JSON": ("{", "settings cannot be read"),
@@ -179,7 +204,10 @@ BAD_SETTINGS = {
     "null": ("null", "settings cannot be read"),
     "nested too deeply": ("[" * 100000, "settings cannot be read"),
     "another field": (json.dumps({**GOOD_SETTINGS, "flavour": "sweet"}), "flavour"),
-    **{f"no {name}": (json.dumps({key: value for key, value in GOOD_SETTINGS.items() if key != name}), name) for name in GOOD_SETTINGS},
+    **{
+        f"no {name}": (json.dumps({key: value for key, value in GOOD_SETTINGS.items() if key != name}), name)
+        for name in GOOD_SETTINGS
+    },
     **{
         f"{name} {value!r}": (json.dumps({**GOOD_SETTINGS, name: value}), "settings cannot be read")
         for name, values in {
@@ -227,7 +255,11 @@ def test_missing_unexpected_and_misshapen_keys_are_all_in_one_error() -> None:
     data["adapter_modules"]["49.conv.bias"] = torch.zeros(1, dtype=torch.int64)
     message = message_of(data)
     assert "3 missing" in message
-    for key in ("text_proj_model.norm_out.bias", "text_proj_model.layers.2.0.k_norm.weight", "adapter_modules.121.alpha"):
+    for key in (
+        "text_proj_model.norm_out.bias",
+        "text_proj_model.layers.2.0.k_norm.weight",
+        "adapter_modules.121.alpha",
+    ):
         assert key in message
     assert re.search(r"2 unexpected: [^;]*adapter_modules\.121\.gamma", message)
     assert re.search(r"2 unexpected: [^;]*pos_net\.linears_position\.6\.weight", message)
@@ -258,7 +290,11 @@ def test_a_long_list_of_keys_is_cut_and_counted() -> None:
     for i in range(20):
         data["pos_net"][f"extra_{i:02}"] = torch.zeros(1)
     message = message_of(data)
-    assert "20 unexpected: pos_net.extra_00" in message and "and 12 more" in message and "extra_19" not in message
+    assert (
+        "20 unexpected: pos_net.extra_00" in message
+        and "and 12 more" in message
+        and "extra_19" not in message
+    )
 
 
 @pytest.mark.parametrize("part", ["text_proj_model", "adapter_modules", "pos_net"])
@@ -289,7 +325,9 @@ def test_a_lost_part_is_named(part: str, content: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("shape", [None, (), (0, 0), (3,), (2, 3), (1, 2, 3), (1, 1, 1, 1)])
-def test_a_key_that_sizes_hang_on_is_named_when_it_is_missing_or_misshapen(key: str, shape: tuple[int, ...] | None) -> None:
+def test_a_key_that_sizes_hang_on_is_named_when_it_is_missing_or_misshapen(
+    key: str, shape: tuple[int, ...] | None
+) -> None:
     data = release()
     part, name = key.split(".", 1)
     if shape is None:
@@ -302,7 +340,13 @@ def test_a_key_that_sizes_hang_on_is_named_when_it_is_missing_or_misshapen(key: 
 
 
 @pytest.mark.parametrize(
-    "name", ["resampler.proj_in.weight", "position_net.mlp.0.weight", "projections.49.to_k_ap.weight", "layers.121.q_norm.weight"]
+    "name",
+    [
+        "resampler.proj_in.weight",
+        "position_net.mlp.0.weight",
+        "projections.49.to_k_ap.weight",
+        "layers.121.q_norm.weight",
+    ],
 )
 def test_a_key_that_sizes_hang_on_is_named_in_our_own_layout_too(name: str) -> None:
     weights = read_checkpoint(release())
@@ -316,13 +360,18 @@ def test_a_gap_in_the_resamplers_layers_is_named() -> None:
     for key in [key for key in text if key.startswith("layers.3.")]:
         text[key.replace("layers.3.", "layers.900000000.")] = text.pop(key)
     message = message_of(data)
-    assert "missing: text_proj_model.layers.3.0." in message and "unexpected: text_proj_model.layers.900000000.0." in message
+    assert (
+        "missing: text_proj_model.layers.3.0." in message
+        and "unexpected: text_proj_model.layers.900000000.0." in message
+    )
 
 
 def test_a_layer_that_lost_most_of_its_keys_is_named() -> None:
     data = release()
     data["adapter_modules"] = {
-        key: value for key, value in data["adapter_modules"].items() if not key.startswith("49.") or key == "49.alpha"
+        key: value
+        for key, value in data["adapter_modules"].items()
+        if not key.startswith("49.") or key == "49.alpha"
     }
     message = message_of(data)
     assert "adapter_modules.49.to_k_ap.weight" in message and "adapter_modules.121" not in message
@@ -336,27 +385,50 @@ def zeros(*keys: str, shape: tuple[int, ...] = (2, 2)) -> Data:
 
 
 WRONG_FILES: dict[str, tuple[Data, str]] = {
-    "LoRA of kohya": (zeros("lora_unet_down_blocks_1_attn2_to_k.lora_down.weight", "lora_unet_down_blocks_1_attn2_to_k.alpha"), "a LoRA"),
-    "LoRA of PEFT": (
-        zeros("unet.down_blocks.1.attentions.0.to_k.lora_A.weight", "unet.down_blocks.1.attentions.0.to_k.lora_B.weight"),
+    "LoRA of kohya": (
+        zeros(
+            "lora_unet_down_blocks_1_attn2_to_k.lora_down.weight", "lora_unet_down_blocks_1_attn2_to_k.alpha"
+        ),
         "a LoRA",
     ),
-    "LoRA of diffusers": (zeros("unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.down.weight"), "a LoRA"),
+    "LoRA of PEFT": (
+        zeros(
+            "unet.down_blocks.1.attentions.0.to_k.lora_A.weight",
+            "unet.down_blocks.1.attentions.0.to_k.lora_B.weight",
+        ),
+        "a LoRA",
+    ),
+    "LoRA of diffusers": (
+        zeros("unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.down.weight"),
+        "a LoRA",
+    ),
     "LoKr": (zeros("lycoris_down_blocks_0.lokr_w1"), "a LoRA"),
-    "LoRA of a text encoder": (zeros("lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight"), "a LoRA"),
+    "LoRA of a text encoder": (
+        zeros("lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight"),
+        "a LoRA",
+    ),
     "IP-Adapter for SDXL": (
-        {"image_proj": zeros("proj.weight"), "ip_adapter": zeros("1.to_k_ip.weight", "1.to_v_ip.weight", shape=(640, 2048))},
+        {
+            "image_proj": zeros("proj.weight"),
+            "ip_adapter": zeros("1.to_k_ip.weight", "1.to_v_ip.weight", shape=(640, 2048)),
+        },
         "an IP-Adapter for SDXL",
     ),
     "IP-Adapter for SD 1.5": (
-        {"image_proj": zeros("proj.weight"), "ip_adapter": zeros("1.to_k_ip.weight", "1.to_v_ip.weight", shape=(320, 768))},
+        {
+            "image_proj": zeros("proj.weight"),
+            "ip_adapter": zeros("1.to_k_ip.weight", "1.to_v_ip.weight", shape=(320, 768)),
+        },
         "an IP-Adapter for SD 1.5",
     ),
     "IP-Adapter for another model": (
         {"image_proj": zeros("proj.weight"), "ip_adapter": zeros("1.to_k_ip.weight", shape=(8, 99))},
         "an IP-Adapter for another base model",
     ),
-    "flat IP-Adapter": (zeros("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight", shape=(640, 2048)), "an IP-Adapter for SDXL"),
+    "flat IP-Adapter": (
+        zeros("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight", shape=(640, 2048)),
+        "an IP-Adapter for SDXL",
+    ),
     "IP-Adapter without layers": ({"image_proj": zeros("proj.weight"), "ip_adapter": {}}, "an IP-Adapter"),
     "full checkpoint": (
         zeros(
@@ -366,16 +438,30 @@ WRONG_FILES: dict[str, tuple[Data, str]] = {
         ),
         "a full checkpoint",
     ),
-    "ControlNet": (zeros("control_model.input_blocks.0.0.weight", "control_model.input_hint_block.0.weight"), "a ControlNet"),
-    "ControlNet of diffusers": (zeros("controlnet_cond_embedding.conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"), "a ControlNet"),
-    "UNet of diffusers": (zeros("down_blocks.0.resnets.0.conv1.weight", "conv_in.weight"), "a diffusion model without text encoders"),
+    "ControlNet": (
+        zeros("control_model.input_blocks.0.0.weight", "control_model.input_hint_block.0.weight"),
+        "a ControlNet",
+    ),
+    "ControlNet of diffusers": (
+        zeros("controlnet_cond_embedding.conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"),
+        "a ControlNet",
+    ),
+    "UNet of diffusers": (
+        zeros("down_blocks.0.resnets.0.conv1.weight", "conv_in.weight"),
+        "a diffusion model without text encoders",
+    ),
     "Flux": (zeros("double_blocks.0.img_attn.qkv.weight"), "a diffusion model without text encoders"),
     "CLIP-L": (zeros("text_model.encoder.layers.0.mlp.fc1.weight"), "a text encoder"),
     "OpenCLIP": (zeros("transformer.resblocks.0.mlp.c_fc.weight"), "a text encoder"),
     "T5": (zeros("encoder.block.0.layer.0.SelfAttention.k.weight", "shared.weight"), "a text encoder"),
-    "VAE": (zeros("decoder.conv_in.weight", "encoder.down.0.block.0.conv1.weight", "quant_conv.weight"), "a VAE"),
+    "VAE": (
+        zeros("decoder.conv_in.weight", "encoder.down.0.block.0.conv1.weight", "quant_conv.weight"),
+        "a VAE",
+    ),
     "VAE of diffusers": (
-        zeros("decoder.conv_in.weight", "encoder.conv_in.weight", "encoder.down_blocks.0.resnets.0.conv1.weight"),
+        zeros(
+            "decoder.conv_in.weight", "encoder.conv_in.weight", "encoder.down_blocks.0.resnets.0.conv1.weight"
+        ),
         "a VAE",
     ),
     "embedding": ({"string_to_param": {"*": torch.zeros(2, 768)}}, "a textual inversion embedding"),

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import reference
-from ifadapter_core import convert
+from ifadapter_core import convert, storage
 from ifadapter_core.checkpoint import CheckpointError, build_adapter, metadata_for, read_checkpoint
 
 
@@ -41,23 +41,30 @@ def converted_file(release_file: Path) -> Path:
 
 def tokens_of(path: Path) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    phrase_embeds, eot_embeds = torch.randn(2, 3, 9, 24, generator=generator), torch.randn(2, 24, generator=generator)
+    phrase_embeds, eot_embeds = (
+        torch.randn(2, 3, 9, 24, generator=generator),
+        torch.randn(2, 24, generator=generator),
+    )
     boxes = torch.tensor([[0.1, 0.2, 0.3, 0.9], [0.0, 0.0, 1.0, 1.0]])
-    tokens = build_adapter(convert.load_weights(path)).encode_instances(phrase_embeds, torch.ones(2, 9), eot_embeds, boxes)
+    tokens = build_adapter(storage.load_weights(path)).encode_instances(
+        phrase_embeds, torch.ones(2, 9), eot_embeds, boxes
+    )
     return torch.cat([tokens.cond, tokens.uncond])
 
 
 def refusal_of(path: Path) -> str:
     with pytest.raises(CheckpointError) as caught:
-        convert.load_weights(path)
+        storage.load_weights(path)
     return str(caught.value)
 
 
 # Conversion
 
 
-def test_converted_files_hold_the_same_tensors_and_give_the_same_tokens(release_file: Path, converted_file: Path) -> None:
-    before, after = convert.load_weights(release_file), convert.load_weights(converted_file)
+def test_converted_files_hold_the_same_tensors_and_give_the_same_tokens(
+    release_file: Path, converted_file: Path
+) -> None:
+    before, after = storage.load_weights(release_file), storage.load_weights(converted_file)
     assert after.config == before.config
     assert after.tensors.keys() == before.tensors.keys()
     for name, tensor in before.tensors.items():
@@ -66,7 +73,7 @@ def test_converted_files_hold_the_same_tensors_and_give_the_same_tokens(release_
 
 
 def test_the_converted_file_is_plain_safetensors_with_our_metadata(converted_file: Path) -> None:
-    weights = convert.load_weights(converted_file)
+    weights = storage.load_weights(converted_file)
     with safe_open(converted_file, framework="pt") as file:
         assert file.metadata() == metadata_for(weights.config)
         assert set(file.keys()) == weights.tensors.keys()
@@ -78,7 +85,7 @@ def test_a_converted_file_converts_again_without_a_change(converted_file: Path, 
     before, after = load_file(converted_file), load_file(again)
     assert after.keys() == before.keys()
     assert all(after[name].equal(tensor) for name, tensor in before.items())
-    assert convert.load_weights(again).config == convert.load_weights(converted_file).config
+    assert storage.load_weights(again).config == storage.load_weights(converted_file).config
 
 
 def test_fp16_halves_the_size(release_file: Path, converted_file: Path, tmp_path: Path) -> None:
@@ -86,11 +93,13 @@ def test_fp16_halves_the_size(release_file: Path, converted_file: Path, tmp_path
     assert convert.main([str(release_file), str(half), "--fp16"]) == 0
     before, after = load_file(converted_file), load_file(half)
     assert {tensor.dtype for tensor in after.values()} == {torch.float16}
-    assert sum(tensor.nbytes for tensor in after.values()) * 2 == sum(tensor.nbytes for tensor in before.values())
+    assert sum(tensor.nbytes for tensor in after.values()) * 2 == sum(
+        tensor.nbytes for tensor in before.values()
+    )
     assert half.stat().st_size < 0.55 * converted_file.stat().st_size
     for name, tensor in after.items():
         assert tensor.equal(before[name].half())
-    assert convert.load_weights(half).config == convert.load_weights(converted_file).config
+    assert storage.load_weights(half).config == storage.load_weights(converted_file).config
 
 
 def test_tensors_that_are_views_are_written_as_they_are(tmp_path: Path) -> None:
@@ -110,13 +119,15 @@ def test_tensors_that_are_views_are_written_as_they_are(tmp_path: Path) -> None:
 def test_save_and_load_keep_a_config_that_is_not_the_releases(tmp_path: Path) -> None:
     weights = read_checkpoint(reference.make_release_checkpoint(5, queries=2, depth=1, layers=((7, 16, 8),)))
     path = tmp_path / "small.safetensors"
-    convert.save_weights(weights, path)
-    again = convert.load_weights(path)
+    storage.save_weights(weights, path)
+    again = storage.load_weights(path)
     assert again.config == weights.config
     assert all(again.tensors[name].equal(tensor) for name, tensor in weights.tensors.items())
 
 
-def test_the_command_says_what_it_wrote(release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_it_wrote(
+    release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "out.safetensors"
     assert convert.main([str(release_file), str(target)]) == 0
     captured = capsys.readouterr()
@@ -127,7 +138,9 @@ def test_the_command_says_what_it_wrote(release_file: Path, tmp_path: Path, caps
 # Wrong arguments
 
 
-def test_an_existing_target_is_kept(release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_target_is_kept(
+    release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "mine.safetensors"
     target.write_bytes(b"precious")
     with pytest.raises(SystemExit) as caught:
@@ -138,7 +151,9 @@ def test_an_existing_target_is_kept(release_file: Path, tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize("name", ["out.bin", "out", "out.safetensors.bak", "out.pt"])
-def test_a_target_of_another_kind_is_refused(release_file: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_of_another_kind_is_refused(
+    release_file: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         convert.main([str(release_file), str(tmp_path / name)])
     assert caught.value.code == 2
@@ -153,13 +168,17 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Capt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_target_that_cannot_be_written_is_named(release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_that_cannot_be_written_is_named(
+    release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "no such folder" / "out.safetensors"
     assert convert.main([str(release_file), str(target)]) == 1
     assert "no such folder" in capsys.readouterr().err
 
 
-def test_a_wrong_file_is_named_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_file_is_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, target = tmp_path / "lora.safetensors", tmp_path / "out.safetensors"
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(1)}, source)
     assert convert.main([str(source), str(target)]) == 1
@@ -178,7 +197,9 @@ def test_a_release_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> No
 # Damaged files
 
 
-@pytest.mark.parametrize("kept", [0, 1, 2, 3, 4, 30, 100, 2000, 8000, 10000, 20000, 0.25, 0.5, 0.75, 0.99, -1000, -100, -22, -1])
+@pytest.mark.parametrize(
+    "kept", [0, 1, 2, 3, 4, 30, 100, 2000, 8000, 10000, 20000, 0.25, 0.5, 0.75, 0.99, -1000, -100, -22, -1]
+)
 def test_a_truncated_bin_is_damaged(kept: float, tmp_path: Path) -> None:
     content = release_bytes()
     path = tmp_path / "cut.bin"
@@ -226,7 +247,9 @@ def test_what_a_failed_download_leaves_is_damaged(content: bytes, suffix: str, t
     assert f"page{suffix} is damaged or incomplete" in refusal_of(path)
 
 
-def test_files_under_each_others_suffix_are_refused(release_file: Path, converted_file: Path, tmp_path: Path) -> None:
+def test_files_under_each_others_suffix_are_refused(
+    release_file: Path, converted_file: Path, tmp_path: Path
+) -> None:
     for source, name in ((release_file, "renamed.safetensors"), (converted_file, "renamed.bin")):
         path = tmp_path / name
         path.write_bytes(source.read_bytes())
@@ -244,13 +267,17 @@ class Intruder:
         self.call = call
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.call, (self.marker if self.call is os.mkdir else f"__import__('os').mkdir({self.marker!r})",)
+        return self.call, (
+            self.marker if self.call is os.mkdir else f"__import__('os').mkdir({self.marker!r})",
+        )
 
 
 @pytest.mark.parametrize("call", [os.mkdir, eval], ids=["os", "eval"])
 @pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
 @pytest.mark.parametrize("place", ["alone", "as a part", "beside the weights"])
-def test_a_pickle_that_carries_code_is_refused_and_not_run(call: Callable[..., Any], form: str, place: str, tmp_path: Path) -> None:
+def test_a_pickle_that_carries_code_is_refused_and_not_run(
+    call: Callable[..., Any], form: str, place: str, tmp_path: Path
+) -> None:
     marker = tmp_path / "marker"
     intruder = Intruder(marker, call)
     content: Any = {
@@ -270,7 +297,9 @@ def test_a_pickle_that_carries_code_is_refused_and_not_run(call: Callable[..., A
     assert marker.exists()
 
 
-def test_the_command_refuses_a_pickle_that_carries_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_a_pickle_that_carries_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, marker, target = tmp_path / "hostile.bin", tmp_path / "marker", tmp_path / "out.safetensors"
     torch.save({"pos_net": Intruder(marker)}, path)
     assert convert.main([str(path), str(target)]) == 1

@@ -15,15 +15,42 @@ import pytest
 import torch
 
 import reference
-from ifadapter_core import convert
+from ifadapter_core import convert, storage
 from ifadapter_core.checkpoint import CheckpointError, metadata_for, read_checkpoint
-from ifadapter_core.layout import MAX_INSTANCES, Layout, LayoutError, from_json
+from ifadapter_core.layout import MAX_INSTANCES, Layout, LayoutError
+from ifadapter_core.layout_formats import from_json
 
 LAYOUTS = 100_000
 FILES = 400
 MOST_MEMORY = 300  # MiB that reading broken files of some KiB may take
-WORDS = ("a cat", "", " ", "\u732b", "\U0001f600" * 3, "a\x00b", "\ud800", "<script>alert(1)</script>", '"', "x" * 5000)
-NUMBERS = (0, 1, -1, 0.5, 1e308, -1e308, 1e-320, 10**400, float("nan"), float("inf"), 2**63, True, 0.1 + 0.2, -0.0)
+WORDS = (
+    "a cat",
+    "",
+    " ",
+    "\u732b",
+    "\U0001f600" * 3,
+    "a\x00b",
+    "\ud800",
+    "<script>alert(1)</script>",
+    '"',
+    "x" * 5000,
+)
+NUMBERS = (
+    0,
+    1,
+    -1,
+    0.5,
+    1e308,
+    -1e308,
+    1e-320,
+    10**400,
+    float("nan"),
+    float("inf"),
+    2**63,
+    True,
+    0.1 + 0.2,
+    -0.0,
+)
 OWN = {
     "version": 1,
     "caption": "two things",
@@ -34,7 +61,10 @@ OWN = {
 }
 RELEASE = {
     "caption": "a room",
-    "annotations": [{"box": [10, 20, 300, 400], "caption": ["a chair", "a seat"]}, {"box": [0, 0, 9, 9], "caption": "x"}],
+    "annotations": [
+        {"box": [10, 20, 300, 400], "caption": ["a chair", "a seat"]},
+        {"box": [0, 0, 9, 9], "caption": "x"},
+    ],
 }
 BOXES = [
     {"x": 1, "y": 2, "width": 30, "height": 40, "metadata": {"desc": "a lamp"}},
@@ -48,7 +78,22 @@ def any_value(lot: random.Random, depth: int = 0) -> Any:
     if kind == 4:
         return [any_value(lot, depth + 1) for _ in range(lot.randrange(4))]
     if kind == 5:
-        names = ("x", "y", "w", "h", "caption", "boxes", "annotations", "bbox", "box", "version", "width", "height", "hidden", "strength")
+        names = (
+            "x",
+            "y",
+            "w",
+            "h",
+            "caption",
+            "boxes",
+            "annotations",
+            "bbox",
+            "box",
+            "version",
+            "width",
+            "height",
+            "hidden",
+            "strength",
+        )
         return {lot.choice(names): any_value(lot, depth + 1) for _ in range(lot.randrange(4))}
     return (lot.choice(NUMBERS), lot.choice(WORDS), None, lot.random())[kind]
 
@@ -71,7 +116,11 @@ def spoilt_text(lot: random.Random, text: str) -> str:
     for _ in range(lot.randrange(4)):
         place = lot.randrange(len(text) + 1)
         text = lot.choice(
-            (text[:place], text[:place] + text[place + 1 :], text[:place] + lot.choice('{}[]",:0-e\\u\x00\u2028') + text[place:])
+            (
+                text[:place],
+                text[:place] + text[place + 1 :],
+                text[:place] + lot.choice('{}[]",:0-e\\u\x00\u2028') + text[place:],
+            )
         )
     return text
 
@@ -146,7 +195,9 @@ def flip(lot: random.Random, content: bytes) -> bytes:
     """Some bytes differ: mostly at the front and the end, where such files say what they hold."""
     changed = bytearray(content)
     for _ in range(lot.randrange(1, 8)):
-        place = lot.choice((lot.randrange(2000), len(content) - 1 - lot.randrange(2000), lot.randrange(len(content))))
+        place = lot.choice(
+            (lot.randrange(2000), len(content) - 1 - lot.randrange(2000), lot.randrange(len(content)))
+        )
         changed[place] = lot.randrange(256)
     return bytes(changed)
 
@@ -159,18 +210,24 @@ def double(lot: random.Random, content: bytes) -> bytes:
 @pytest.mark.parametrize("spoil", [cut, flip, double])
 @pytest.mark.parametrize("kind", ["bin", "safetensors"])
 def test_broken_files(
-    release_file: Path, own_file: Path, tmp_path: Path, kind: str, spoil: Callable[[random.Random, bytes], bytes]
+    release_file: Path,
+    own_file: Path,
+    tmp_path: Path,
+    kind: str,
+    spoil: Callable[[random.Random, bytes], bytes],
 ) -> None:
     """They are refused by name, or whole in all that can be checked: a byte of a weight may be another weight's."""
     source = release_file if kind == "bin" else own_file
-    shapes = {name: tensor.shape for name, tensor in convert.load_weights(source).tensors.items()}
+    shapes = {name: tensor.shape for name, tensor in storage.load_weights(source).tensors.items()}
     content, path = source.read_bytes(), tmp_path / f"broken.{kind}"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     lot, refused = random.Random(1), 0
     for _ in range(FILES):
         path.write_bytes(spoil(lot, content))
         try:
-            assert {name: tensor.shape for name, tensor in convert.load_weights(path).tensors.items()} == shapes
+            assert {
+                name: tensor.shape for name, tensor in storage.load_weights(path).tensors.items()
+            } == shapes
         except CheckpointError as error:
             refused += 1
             assert str(error).startswith("broken.")
@@ -182,16 +239,18 @@ def test_broken_files(
 def test_declared_sizes_that_the_file_does_not_have(tmp_path: Path, shape: list[int]) -> None:
     weights = read_checkpoint(reference.make_release_checkpoint(4))
     header: dict[str, Any] = {"__metadata__": metadata_for(weights.config)}
-    header |= {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]} for name in list(weights.tensors)[:1]}
+    header |= {
+        name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]} for name in list(weights.tensors)[:1]
+    }
     text = json.dumps(header).encode()
     path = tmp_path / "huge.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
     with pytest.raises(CheckpointError, match="huge.safetensors"):
-        convert.load_weights(path)
+        storage.load_weights(path)
 
 
 def test_a_header_longer_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "long.safetensors"
     path.write_bytes(struct.pack("<Q", 2**60) + b"{}")
     with pytest.raises(CheckpointError, match="long.safetensors is damaged"):
-        convert.load_weights(path)
+        storage.load_weights(path)

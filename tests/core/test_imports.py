@@ -7,8 +7,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = sorted(f"ifadapter_core.{path.stem}" for path in (ROOT / "ifadapter_core").glob("*.py") if path.stem != "__init__")
-FOREIGN = ("comfy", "comfy_api", "comfy_extras", "folder_paths", "nodes", "diffusers", "einops", "transformers")
+MODULES = sorted(
+    f"ifadapter_core.{path.stem}"
+    for path in (ROOT / "ifadapter_core").glob("*.py")
+    if path.stem != "__init__"
+)
+FOREIGN = (
+    "comfy",
+    "comfy_api",
+    "comfy_extras",
+    "folder_paths",
+    "nodes",
+    "diffusers",
+    "einops",
+    "transformers",
+)
 
 SCRIPT = """
 import importlib, sys
@@ -37,7 +50,9 @@ sys.stdout.write(",".join(modules))
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-I", "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-I", "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_every_module_imports_without_a_host() -> None:
@@ -48,7 +63,12 @@ def test_every_module_imports_without_a_host() -> None:
 
 
 def test_layout_and_config_need_the_standard_library_alone() -> None:
-    done = run(str(ROOT), ",".join(FOREIGN), "ifadapter_core.layout,ifadapter_core.config", "torch,numpy,safetensors,PIL")
+    done = run(
+        str(ROOT),
+        ",".join(FOREIGN),
+        "ifadapter_core.layout,ifadapter_core.config",
+        "torch,numpy,safetensors,PIL",
+    )
     assert done.returncode == 0, done.stderr
 
 

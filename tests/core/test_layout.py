@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ifadapter_core.layout import MAX_INSTANCES, Box, Instance, Layout, LayoutError, from_json, named_boxes, to_json
+from ifadapter_core.layout import MAX_INSTANCES, Box, Instance, Layout, LayoutError
+from ifadapter_core.layout_formats import from_json, named_boxes, to_json
 
 WIDTH, HEIGHT = 1000, 500
 
@@ -19,7 +20,9 @@ def own(*boxes: Any, **rest: Any) -> str:
     return json.dumps({"boxes": list(boxes), **rest})
 
 
-def own_box(x: Any = 0.1, y: Any = 0.2, w: Any = 0.3, h: Any = 0.4, caption: Any = "a green sofa", **rest: Any) -> dict[str, Any]:
+def own_box(
+    x: Any = 0.1, y: Any = 0.2, w: Any = 0.3, h: Any = 0.4, caption: Any = "a green sofa", **rest: Any
+) -> dict[str, Any]:
     return {"x": x, "y": y, "w": w, "h": h, "caption": caption, **rest}
 
 
@@ -38,15 +41,21 @@ def check_box(got: Box, *want: float) -> None:
 # Boxes of bare numbers
 
 
-@pytest.mark.parametrize(("bbox_format", "numbers"), [("xywh", (100, 50, 300, 200)), ("xyxy", (100, 50, 400, 250))])
-@pytest.mark.parametrize("nest", [lambda box: box, lambda box: [box], lambda box: [list(box)] * 4, lambda box: [[box, box]]])
+@pytest.mark.parametrize(
+    ("bbox_format", "numbers"), [("xywh", (100, 50, 300, 200)), ("xyxy", (100, 50, 400, 250))]
+)
+@pytest.mark.parametrize(
+    "nest", [lambda box: box, lambda box: [box], lambda box: [list(box)] * 4, lambda box: [[box, box]]]
+)
 def test_bare_numbers_get_names(bbox_format: str, numbers: tuple[int, ...], nest: Any) -> None:
     assert named_boxes(nest(numbers), bbox_format) == json.loads(
         json.dumps(nest(numbers)).replace(str(list(numbers)), json.dumps(host_box()))
     )
 
 
-@pytest.mark.parametrize("value", [None, [], host_box(), [host_box(label="cat")], [[]], {"boxes": []}, ["a sofa"], [1, 2, 3]])
+@pytest.mark.parametrize(
+    "value", [None, [], host_box(), [host_box(label="cat")], [[]], {"boxes": []}, ["a sofa"], [1, 2, 3]]
+)
 def test_what_is_not_four_numbers_stays_as_it_is(value: Any) -> None:
     assert named_boxes(value, "xywh") == value
 
@@ -68,7 +77,9 @@ def test_numbers_that_are_no_box_in_the_format_are_refused_with_the_way_out() ->
 
 
 def test_own_format() -> None:
-    layout = read(own(own_box(), own_box(0.5, 0, 0.5, 1, " a lamp ", strength=0.5), version=1, caption=" a room "))
+    layout = read(
+        own(own_box(), own_box(0.5, 0, 0.5, 1, " a lamp ", strength=0.5), version=1, caption=" a room ")
+    )
     assert (layout.width, layout.height, layout.caption) == (WIDTH, HEIGHT, "a room")
     assert layout.local_descriptions == ["a green sofa", "a lamp"]
     assert [instance.strength for instance in layout.instances] == [1.0, 0.5]
@@ -104,12 +115,20 @@ def test_release_format_has_pixels_of_a_768_canvas_whatever_ours_is() -> None:
 
 
 def test_of_several_captions_in_the_release_format_the_first_is_read() -> None:
-    layout = read(json.dumps({"annotations": [{"box": [0, 0, 384, 768], "caption": ["a green sofa", "a sofa in green"]}]}))
+    layout = read(
+        json.dumps(
+            {"annotations": [{"box": [0, 0, 384, 768], "caption": ["a green sofa", "a sofa in green"]}]}
+        )
+    )
     assert layout.local_descriptions == ["a green sofa"]
 
 
 def test_release_format_may_name_its_own_canvas() -> None:
-    layout = read(json.dumps({"width": 200, "height": 100, "annotations": [{"box": [50, 50, 100, 25], "caption": "a cup"}]}))
+    layout = read(
+        json.dumps(
+            {"width": 200, "height": 100, "annotations": [{"box": [50, 50, 100, 25], "caption": "a cup"}]}
+        )
+    )
     check_box(layout.boxes[0], 0.25, 0.5, 0.75, 0.75)
     assert layout.caption == ""
 
@@ -149,13 +168,18 @@ def test_bounding_boxes_may_be_the_text_itself(form: str) -> None:
         {"caption": ["a cup"]},
     ],
 )
-def test_the_description_of_a_bounding_box_is_found_in_its_metadata_or_beside_it(words: dict[str, Any]) -> None:
+def test_the_description_of_a_bounding_box_is_found_in_its_metadata_or_beside_it(
+    words: dict[str, Any],
+) -> None:
     assert read("", [host_box(**words)]).local_descriptions == ["a cup"]
 
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_box_elements_have_thousandths_y_first(as_text: bool) -> None:
-    elements = [{"type": "obj", "bbox": [100, 200, 500, 1000], "desc": "a cup"}, {"bbox": [0, 0, 1000, 1000], "text": "a wall"}]
+    elements = [
+        {"type": "obj", "bbox": [100, 200, 500, 1000], "desc": "a cup"},
+        {"bbox": [0, 0, 1000, 1000], "text": "a wall"},
+    ]
     layout = read(json.dumps(elements)) if as_text else read("", elements)
     assert layout.local_descriptions == ["a cup", "a wall"]
     check_box(layout.boxes[0], 0.2, 0.1, 1.0, 0.5)
@@ -194,7 +218,17 @@ def test_written_entries_may_have_words_alone_when_boxes_are_linked() -> None:
     assert layout.local_descriptions == ["a sofa"]
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "[]", '{"boxes": []}', '{"annotations": [], "caption": "a room"}', own(own_box(hidden=True))])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  \n",
+        "[]",
+        '{"boxes": []}',
+        '{"annotations": [], "caption": "a room"}',
+        own(own_box(hidden=True)),
+    ],
+)
 def test_no_instances_is_a_layout(text: str) -> None:
     assert read(text).instances == ()
 
@@ -234,7 +268,9 @@ def test_a_box_of_which_nothing_is_left_after_the_cut_is_refused(box: dict[str, 
 
 def edges() -> st.SearchStrategy[tuple[float, float]]:
     return (
-        st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: (min(pair), max(pair))).filter(lambda pair: pair[1] - pair[0] > 1e-9)
+        st.tuples(st.floats(0, 1), st.floats(0, 1))
+        .map(lambda pair: (min(pair), max(pair)))
+        .filter(lambda pair: pair[1] - pair[0] > 1e-9)
     )
 
 
@@ -252,12 +288,16 @@ def layouts(draw: st.DrawFn) -> Layout:
 
 @settings(max_examples=100)
 @given(layout=layouts())
-@example(layout=Layout(1, 1, (Instance(Box(0.1, 0.2, 0.7, 1.0), 'a "cup" of\n\ttea, \u2603 \U0001f375'),), "{}"))
+@example(
+    layout=Layout(1, 1, (Instance(Box(0.1, 0.2, 0.7, 1.0), 'a "cup" of\n\ttea, \u2603 \U0001f375'),), "{}")
+)
 def test_round_trip(layout: Layout) -> None:
     again = from_json(to_json(layout), layout.width, layout.height)
     assert (again.width, again.height, again.caption) == (layout.width, layout.height, layout.caption)
     assert again.local_descriptions == layout.local_descriptions
-    assert [instance.strength for instance in again.instances] == [instance.strength for instance in layout.instances]
+    assert [instance.strength for instance in again.instances] == [
+        instance.strength for instance in layout.instances
+    ]
     for got, want in zip(again.boxes, layout.boxes, strict=True):
         check_box(got, *want)
 
@@ -274,28 +314,61 @@ def test_our_json_is_the_documented_format() -> None:
 # Bad input
 
 BAD_TEXT = {
-    "not JSON": ("a room with a sofa", "The layout is not JSON: Expecting value.*Expected our own format.*release's format"),
+    "not JSON": (
+        "a room with a sofa",
+        "The layout is not JSON: Expecting value.*Expected our own format.*release's format",
+    ),
     "cut short": (own(own_box())[:-3], "The layout is not JSON"),
     "two documents": ("[] []", "The layout is not JSON: Extra data"),
     "NaN": (own(own_box(x=math.nan)), "Box 1: x must be a finite number, got nan"),
     "Infinity": (own(own_box(), own_box(w=math.inf)), "Box 2: w must be a finite number, got inf"),
-    "-Infinity strength": (own(own_box(strength=-math.inf)), "Box 1: strength must be a finite number, got -inf"),
-    "NaN in the release's format": ('{"annotations": [{"box": [0, NaN, 1, 1], "caption": "a"}]}', "Box 1: 'box' must be .* got nan"),
+    "-Infinity strength": (
+        own(own_box(strength=-math.inf)),
+        "Box 1: strength must be a finite number, got -inf",
+    ),
+    "NaN in the release's format": (
+        '{"annotations": [{"box": [0, NaN, 1, 1], "caption": "a"}]}',
+        "Box 1: 'box' must be .* got nan",
+    ),
     "a huge number": (own(own_box(x=10**400)), "Box 1: x must be a finite number"),
-    "an exponent too large": ('{"boxes": [{"x": 1e999, "y": 0, "w": 1, "h": 1, "caption": "a"}]}', "Box 1: x must be a finite number"),
-    "digits without end": (own(own_box(x=0)).replace('"x": 0', '"x": ' + "9" * 10000), "The layout is not JSON|Box 1: x must be a finite"),
-    "left of the canvas": (own(own_box(x=-0.1)), "Box 1 lies outside the canvas: it spans -0.1..0.2 across and 0.2..0.6 down"),
+    "an exponent too large": (
+        '{"boxes": [{"x": 1e999, "y": 0, "w": 1, "h": 1, "caption": "a"}]}',
+        "Box 1: x must be a finite number",
+    ),
+    "digits without end": (
+        own(own_box(x=0)).replace('"x": 0', '"x": ' + "9" * 10000),
+        "The layout is not JSON|Box 1: x must be a finite",
+    ),
+    "left of the canvas": (
+        own(own_box(x=-0.1)),
+        "Box 1 lies outside the canvas: it spans -0.1..0.2 across and 0.2..0.6 down",
+    ),
     "above the canvas": (own(own_box(y=-0.1)), "Box 1 lies outside the canvas"),
-    "right of the canvas": (own(own_box(), own_box(x=0.8)), "Box 2 lies outside the canvas: it spans 0.8..1.1 across"),
+    "right of the canvas": (
+        own(own_box(), own_box(x=0.8)),
+        "Box 2 lies outside the canvas: it spans 0.8..1.1 across",
+    ),
     "below the canvas": (own(own_box(h=0.81)), "Box 1 lies outside the canvas: .* 0.2..1.01 down"),
-    "pixels for fractions": (own(own_box(100, 100, 200, 200)), "if its numbers are pixels, check the format and the canvas size"),
+    "pixels for fractions": (
+        own(own_box(100, 100, 200, 200)),
+        "if its numbers are pixels, check the format and the canvas size",
+    ),
     "sums that overflow": (own(own_box(x=1e308, w=1e308)), "Box 1 lies outside the canvas"),
     "zero width": (own(own_box(w=0)), "Box 1 has no area: width 0, height 0.4"),
     "zero height": (own(own_box(h=0.0)), "Box 1 has no area: width 0.3, height 0 "),
     "negative width": (own(own_box(w=-0.05)), "Box 1 has no area: width -0.05"),
-    "zero size in the release's format": ('{"annotations": [{"box": [5, 5, 0, 9], "caption": "a"}]}', "Box 1 has no area"),
-    "swapped corners of an element": ('[{"bbox": [500, 0, 100, 900], "desc": "a"}]', "Box 1 has no area: width 0.9, height -0.4"),
-    "empty caption": (own(own_box(), own_box(caption="")), "Box 2 has no local description. Write what should appear"),
+    "zero size in the release's format": (
+        '{"annotations": [{"box": [5, 5, 0, 9], "caption": "a"}]}',
+        "Box 1 has no area",
+    ),
+    "swapped corners of an element": (
+        '[{"bbox": [500, 0, 100, 900], "desc": "a"}]',
+        "Box 1 has no area: width 0.9, height -0.4",
+    ),
+    "empty caption": (
+        own(own_box(), own_box(caption="")),
+        "Box 2 has no local description. Write what should appear",
+    ),
     "blank caption": (own(own_box(caption=" \n")), "Box 1 has no local description"),
     "no caption": (own({"x": 0, "y": 0, "w": 1, "h": 1}), "Box 1 has no local description"),
     "null caption": (own(own_box(caption=None)), "Box 1 has no local description"),
@@ -317,7 +390,10 @@ BAD_TEXT = {
     "boxes object": ('{"boxes": {"x": 1}}', "'boxes' must be a list, got an object"),
     "annotations null": ('{"annotations": null}', "'annotations' must be a list, got nothing"),
     "box number": ('{"boxes": [1]}', r"Box 1 must be an object with named numbers, got a number \(1\)"),
-    "box text in own format": (own(own_box(), "a sofa"), r"Box 2 must be an object with named numbers, got text \('a sofa'\)"),
+    "box text in own format": (
+        own(own_box(), "a sofa"),
+        r"Box 2 must be an object with named numbers, got text \('a sofa'\)",
+    ),
     "list of numbers": ("[1, 2]", "Box 1 must be an object with named numbers, got a number"),
     "list of lists": ("[[0, 0, 1, 1]]", "Box 1 must be an object with named numbers, got a list"),
     "annotation null": ('{"annotations": [null]}', "Box 1 must be an object with named numbers, got nothing"),
@@ -326,28 +402,64 @@ BAD_TEXT = {
     "h null": (own(own_box(h=None)), "Box 1: h must be a number, got nothing"),
     "strength text": (own(own_box(strength="1")), "Box 1: strength must be a number, got text"),
     "strength null": (own(own_box(strength=None)), "Box 1: strength must be a number, got nothing"),
-    "long text is cut": (own(own_box(x="a" * 500)), r"Box 1: x must be a number, got text \('a+\.\.\.a+'\)\.$"),
+    "long text is cut": (
+        own(own_box(x="a" * 500)),
+        r"Box 1: x must be a number, got text \('a+\.\.\.a+'\)\.$",
+    ),
     "missing x": (own({"y": 0, "w": 1, "h": 1, "caption": "a"}), "Box 1 lacks x; expected x, y, w, h"),
     "missing y": (own({"x": 0, "w": 1, "h": 1, "caption": "a"}), "Box 1 lacks y; expected x, y, w, h"),
     "missing w": (own({"x": 0, "y": 0, "h": 1, "caption": "a"}), "Box 1 lacks w; expected x, y, w, h"),
     "missing w and h": (own({"x": 0, "y": 0, "caption": "a"}), "Box 1 lacks w, h; expected x, y, w, h"),
-    "missing all": (own({"caption": "a"}), "Box 1 has a local description but no box. Give it x, y, w and h, or link boxes"),
+    "missing all": (
+        own({"caption": "a"}),
+        "Box 1 has a local description but no box. Give it x, y, w and h, or link boxes",
+    ),
     "words alone": ('["a sofa"]', "Box 1 has a local description but no box"),
-    "host box without height": ('[{"x": 1, "y": 1, "width": 1, "label": "a"}]', "Box 1 lacks height; expected x, y, width, height"),
-    "host box metadata text": (json.dumps([host_box(metadata="a sofa")]), "Box 1 must be an object|Box 1: metadata must be an object"),
-    "host box desc number": (json.dumps([host_box(metadata={"desc": 5})]), "Box 1: desc must be text, got a number"),
-    "host box outside": (json.dumps([host_box(x=900, label="a")]), "Box 1 lies outside the canvas: it spans 0.9..1.2 across"),
+    "host box without height": (
+        '[{"x": 1, "y": 1, "width": 1, "label": "a"}]',
+        "Box 1 lacks height; expected x, y, width, height",
+    ),
+    "host box metadata text": (
+        json.dumps([host_box(metadata="a sofa")]),
+        "Box 1 must be an object|Box 1: metadata must be an object",
+    ),
+    "host box desc number": (
+        json.dumps([host_box(metadata={"desc": 5})]),
+        "Box 1: desc must be text, got a number",
+    ),
+    "host box outside": (
+        json.dumps([host_box(x=900, label="a")]),
+        "Box 1 lies outside the canvas: it spans 0.9..1.2 across",
+    ),
     "release box of three": (
         '{"annotations": [{"box": [1, 2, 3], "caption": "a"}]}',
         r"Box 1: 'box' must be \[x, y, w, h\] in pixels, got a list",
     ),
-    "release box missing": ('{"annotations": [{"caption": "a"}]}', r"Box 1: 'box' must be \[x, y, w, h\] in pixels, got nothing"),
-    "release box of text": ('{"annotations": [{"box": ["1", 2, 3, 4], "caption": "a"}]}', r"Box 1: 'box' must be .* got text"),
-    "release canvas of zero": ('{"annotations": [], "width": 0}', "The layout's own canvas is 0 x 768 pixels"),
+    "release box missing": (
+        '{"annotations": [{"caption": "a"}]}',
+        r"Box 1: 'box' must be \[x, y, w, h\] in pixels, got nothing",
+    ),
+    "release box of text": (
+        '{"annotations": [{"box": ["1", 2, 3, 4], "caption": "a"}]}',
+        r"Box 1: 'box' must be .* got text",
+    ),
+    "release canvas of zero": (
+        '{"annotations": [], "width": 0}',
+        "The layout's own canvas is 0 x 768 pixels",
+    ),
     "release canvas text": ('{"annotations": [], "height": "768"}', "height must be a number, got text"),
-    "element of five": ('[{"bbox": [1, 2, 3, 4, 5], "desc": "a"}]', r"Box 1: 'bbox' must be \[ymin, xmin, ymax, xmax\] in thousandths"),
-    "future version": (own(own_box(), version=2), "The layout has format version 2; this pack reads version 1. Update ComfyUI-IFAdapter"),
-    "version text": (own(own_box(), version="next"), "The layout has format version 'next'; this pack reads version 1"),
+    "element of five": (
+        '[{"bbox": [1, 2, 3, 4, 5], "desc": "a"}]',
+        r"Box 1: 'bbox' must be \[ymin, xmin, ymax, xmax\] in thousandths",
+    ),
+    "future version": (
+        own(own_box(), version=2),
+        "The layout has format version 2; this pack reads version 1. Update ComfyUI-IFAdapter",
+    ),
+    "version text": (
+        own(own_box(), version="next"),
+        "The layout has format version 'next'; this pack reads version 1",
+    ),
 }
 
 
@@ -359,9 +471,21 @@ def test_bad_text_is_refused_with_a_reason(case: str) -> None:
 
 
 BAD_LINKS: dict[str, tuple[str, Any, str]] = {
-    "several frames": ("", [[host_box()], [host_box()]], "2 frames of boxes are linked; a layout is one picture"),
-    "fewer captions than boxes": ('["a"]', [host_box(), host_box()], "2 boxes are linked but the layout text describes 1 instances"),
-    "more captions than boxes": ('["a", "b", "c"]', [host_box()], "1 boxes are linked but the layout text describes 3 instances"),
+    "several frames": (
+        "",
+        [[host_box()], [host_box()]],
+        "2 frames of boxes are linked; a layout is one picture",
+    ),
+    "fewer captions than boxes": (
+        '["a"]',
+        [host_box(), host_box()],
+        "2 boxes are linked but the layout text describes 1 instances",
+    ),
+    "more captions than boxes": (
+        '["a", "b", "c"]',
+        [host_box()],
+        "1 boxes are linked but the layout text describes 3 instances",
+    ),
     "captions and no boxes": ('["a"]', [], "0 boxes are linked but the layout text describes 1 instances"),
     "boxes without words": ("", [host_box(label="a"), host_box()], "Box 2 has no local description"),
     "an empty caption among them": ('["a", ""]', [host_box(), host_box()], "Box 2 has no local description"),
@@ -384,7 +508,9 @@ def test_bad_links_are_refused_with_a_reason(case: str) -> None:
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 0), (-1, 10)])
 def test_a_canvas_has_a_size(size: tuple[int, int]) -> None:
-    with pytest.raises(LayoutError, match=r"The canvas is -?\d+ x \d+ pixels; give a width and a height of at least 1"):
+    with pytest.raises(
+        LayoutError, match=r"The canvas is -?\d+ x \d+ pixels; give a width and a height of at least 1"
+    ):
         from_json("", *size)
 
 
@@ -396,7 +522,8 @@ def test_the_layout_is_text(text: Any) -> None:
 
 @pytest.mark.parametrize("depth", [10, 100, 500, 900, 990, 1000, 2000, 10000, 100000])
 @pytest.mark.parametrize(
-    "opening,closing", [("[", "]"), ('{"boxes": [', "]}"), ('{"boxes": [{"x": ', "}]}"), ('{"annotations": [{"box": [', "]}]}")]
+    "opening,closing",
+    [("[", "]"), ('{"boxes": [', "]}"), ('{"boxes": [{"x": ', "}]}"), ('{"annotations": [{"box": [', "]}]}")],
 )
 def test_deep_nesting_is_refused(depth: int, opening: str, closing: str) -> None:
     with pytest.raises(LayoutError):
@@ -439,7 +566,23 @@ def test_boxes_are_named_by_their_number_in_the_text_when_others_are_hidden() ->
 
 # Anything at all
 
-KEYS = ["x", "y", "w", "h", "width", "height", "bbox", "box", "caption", "desc", "text", "label", "metadata", "strength", "hidden"]
+KEYS = [
+    "x",
+    "y",
+    "w",
+    "h",
+    "width",
+    "height",
+    "bbox",
+    "box",
+    "caption",
+    "desc",
+    "text",
+    "label",
+    "metadata",
+    "strength",
+    "hidden",
+]
 TOP_KEYS = ["boxes", "annotations", "caption", "version", "width", "height", "bbox"]
 SCALARS = st.one_of(
     st.none(),
@@ -452,17 +595,26 @@ SCALARS = st.one_of(
 )
 ANYTHING = st.recursive(
     SCALARS,
-    lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(st.sampled_from(KEYS + TOP_KEYS), inner, max_size=6)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=5), st.dictionaries(st.sampled_from(KEYS + TOP_KEYS), inner, max_size=6)
+    ),
     max_leaves=12,
 )
 NUMBERS = st.one_of(st.floats(-0.002, 1.002), st.sampled_from([0, 1, 0.5, -0.0009, 0.0005, 1.0004]), SCALARS)
 NEAR_BOXES = st.one_of(
-    st.fixed_dictionaries({"x": NUMBERS, "y": NUMBERS, "w": NUMBERS, "h": NUMBERS, "caption": st.one_of(st.just("a"), ANYTHING)}),
     st.fixed_dictionaries(
-        {"x": NUMBERS, "y": NUMBERS, "width": NUMBERS, "height": NUMBERS}, optional={"label": st.just("a"), "metadata": ANYTHING}
+        {"x": NUMBERS, "y": NUMBERS, "w": NUMBERS, "h": NUMBERS, "caption": st.one_of(st.just("a"), ANYTHING)}
     ),
-    st.fixed_dictionaries({"bbox": st.lists(st.integers(-2, 1002), min_size=4, max_size=4), "desc": st.just("a")}),
-    st.fixed_dictionaries({"box": st.lists(st.integers(-2, 770), min_size=4, max_size=4), "caption": st.just("a")}),
+    st.fixed_dictionaries(
+        {"x": NUMBERS, "y": NUMBERS, "width": NUMBERS, "height": NUMBERS},
+        optional={"label": st.just("a"), "metadata": ANYTHING},
+    ),
+    st.fixed_dictionaries(
+        {"bbox": st.lists(st.integers(-2, 1002), min_size=4, max_size=4), "desc": st.just("a")}
+    ),
+    st.fixed_dictionaries(
+        {"box": st.lists(st.integers(-2, 770), min_size=4, max_size=4), "caption": st.just("a")}
+    ),
     ANYTHING,
 )
 NEAR_LISTS = st.lists(NEAR_BOXES, max_size=3)
@@ -470,8 +622,12 @@ NEAR_LAYOUTS = st.one_of(
     ANYTHING,
     NEAR_LISTS,
     NEAR_BOXES,
-    st.fixed_dictionaries({"boxes": NEAR_LISTS}, optional={"version": st.one_of(st.just(1), SCALARS), "caption": SCALARS}),
-    st.fixed_dictionaries({"annotations": NEAR_LISTS}, optional={"width": SCALARS, "height": SCALARS, "caption": SCALARS}),
+    st.fixed_dictionaries(
+        {"boxes": NEAR_LISTS}, optional={"version": st.one_of(st.just(1), SCALARS), "caption": SCALARS}
+    ),
+    st.fixed_dictionaries(
+        {"annotations": NEAR_LISTS}, optional={"width": SCALARS, "height": SCALARS, "caption": SCALARS}
+    ),
 )
 
 

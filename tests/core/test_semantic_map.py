@@ -59,11 +59,17 @@ def test_a_mask_with_nothing_inside_its_box_is_named(value: float) -> None:
 
 
 @settings(max_examples=60)
-@given(boxes=box_lists(3), size=st.tuples(st.integers(1, 24), st.integers(1, 24)), grid=st.tuples(st.integers(1, 13), st.integers(1, 13)))
+@given(
+    boxes=box_lists(3),
+    size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    grid=st.tuples(st.integers(1, 13), st.integers(1, 13)),
+)
 def test_an_instance_whose_mask_was_accepted_covers_a_cell_of_every_grid(
     boxes: Tensor, size: tuple[int, int], grid: tuple[int, int]
 ) -> None:
-    masks = (torch.rand(len(boxes), *size, generator=torch.Generator().manual_seed(size[0] * 31 + size[1])) < 0.1).float()
+    masks = (
+        torch.rand(len(boxes), *size, generator=torch.Generator().manual_seed(size[0] * 31 + size[1])) < 0.1
+    ).float()
     try:
         check_masks(masks, boxes)
     except ValueError:
@@ -73,8 +79,16 @@ def test_an_instance_whose_mask_was_accepted_covers_a_cell_of_every_grid(
 
 
 @settings(max_examples=60)
-@given(boxes=box_lists(), height=st.integers(1, 9), width=st.integers(1, 9), masked=st.booleans(), hides=st.booleans())
-def test_the_owner_of_a_cell_has_the_largest_gate_there(boxes: Tensor, height: int, width: int, masked: bool, hides: bool) -> None:
+@given(
+    boxes=box_lists(),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    masked=st.booleans(),
+    hides=st.booleans(),
+)
+def test_the_owner_of_a_cell_has_the_largest_gate_there(
+    boxes: Tensor, height: int, width: int, masked: bool, hides: bool
+) -> None:
     generator = torch.Generator().manual_seed(height * 17 + width)
     masks = (torch.rand(len(boxes), height, width, generator=generator) < 0.6).float() if masked else None
     geometry = build_geometry(boxes, height, width, masks, hides)
@@ -86,10 +100,14 @@ def test_the_owner_of_a_cell_has_the_largest_gate_there(boxes: Tensor, height: i
             for index, coverage in enumerate(geometry.coverages):
                 cells = coverage.cells
                 inside = cells.y0 <= y < cells.y1 and cells.x0 <= x < cells.x1
-                if inside and (coverage.visible is None or bool(coverage.visible[y - cells.y0, x - cells.x0])):
+                if inside and (
+                    coverage.visible is None or bool(coverage.visible[y - cells.y0, x - cells.x0])
+                ):
                     gates[index] = round(geometry.area_gates[index], 6)
             best = max(gates.values(), default=0.0)
-            assert owners[y, x].item() == max((index for index, gate in gates.items() if gate == best), default=BACKGROUND)
+            assert owners[y, x].item() == max(
+                (index for index, gate in gates.items() if gate == best), default=BACKGROUND
+            )
 
 
 def test_of_equal_instances_the_later_owns_the_cells() -> None:

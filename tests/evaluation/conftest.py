@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
 from pathlib import Path
 
 import pytest
+from package_of_same_name import restore
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "training")]  # loopback, tiny_models
+sys.path.insert(0, str(Path(__file__).parent))  # loopback, scenes, ..
 
-# The matrices are small: threads would only wait for each other.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-# pytest names the modules of this folder evaluation.* and makes up a parent of that name; the package itself takes its place.
-sys.modules.pop("evaluation", None)
-importlib.import_module("evaluation")
+restore("evaluation")
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,12 @@ class FakeComfyUI(Loopback):
         self.asked: dict[str, int] = {}
         self.dead = False
         self.blocked = Event()
-        self._dies_at, self._block_at, self._tamper, self._ready_after = dies_at, block_at, tamper, ready_after
+        self._dies_at, self._block_at, self._tamper, self._ready_after = (
+            dies_at,
+            block_at,
+            tamper,
+            ready_after,
+        )
         self._lock = Lock()
         super().__init__()
 
@@ -158,7 +163,12 @@ class FakeComfyUI(Loopback):
         if path.startswith("/history/"):
             return self._history(path.removeprefix("/history/"))
         if path == "/queue":
-            return of_json({"queue_running": [[0, f"id{n}", {}] for n in range(1, len(self.prompts) + 1)], "queue_pending": []})
+            return of_json(
+                {
+                    "queue_running": [[0, f"id{n}", {}] for n in range(1, len(self.prompts) + 1)],
+                    "queue_pending": [],
+                }
+            )
         if path.startswith("/view"):
             return Answer(self._paint(self.prompts[int(path.split("filename=")[1].split("&")[0]) - 1]))
         return Answer(b"", 404)
@@ -168,9 +178,14 @@ class FakeComfyUI(Loopback):
         self.asked[prompt] = self.asked.get(prompt, 0) + 1
         if self.asked[prompt] < self._ready_after or number == self._block_at:
             return of_json({})
-        output = next(node for node, each in self.prompts[number - 1].items() if each["class_type"] == "SaveImage")
+        output = next(
+            node for node, each in self.prompts[number - 1].items() if each["class_type"] == "SaveImage"
+        )
         images = [{"filename": str(number), "subfolder": "", "type": "output"}]
-        entry: Any = {"status": {"status_str": "success", "completed": True, "messages": []}, "outputs": {output: {"images": images}}}
+        entry: Any = {
+            "status": {"status_str": "success", "completed": True, "messages": []},
+            "outputs": {output: {"images": images}},
+        }
         if self._tamper:
             entry = self._tamper(number, entry)
         return entry if isinstance(entry, Answer) else of_json({} if entry is None else {prompt: entry})

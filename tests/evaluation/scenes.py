@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evaluation.detector import Detection
-from evaluation.picture_score import InstanceScore, PictureScore
-from evaluation.verifier import Verdict
+from evaluation.judge.detector import Detection
+from evaluation.judge.picture_score import InstanceScore, PictureScore
+from evaluation.judge.verifier import Verdict
 from ifadapter_core.layout import Box, Instance, Layout
-from training.drawing import draw
-from training.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
-from training.world import World, scene
+from shapes.drawing import draw
+from shapes.sampler import World, scene
+from shapes.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
 
 WORLD = World(size=64, instances=(1, 2), sides=(0.35, 0.6))
 
@@ -31,7 +31,11 @@ class Told:
 
     def detect(self, picture: Image.Image, phrases: Sequence[str]) -> list[Detection]:
         self.asked.append(list(phrases))
-        return [Detection(box, score, phrases.index(words)) for box, score, words in self.found if words in phrases]
+        return [
+            Detection(box, score, phrases.index(words))
+            for box, score, words in self.found
+            if words in phrases
+        ]
 
 
 class Answers:
@@ -53,9 +57,13 @@ def layout(*instances: tuple[tuple[float, float, float, float], str], size: int 
     return Layout(size, size, parts, "a picture")
 
 
-def instance(verdict: bool | None = True, found: bool = True, verifier: str = "v", description: str = "a thing") -> InstanceScore:
+def instance(
+    verdict: bool | None = True, found: bool = True, verifier: str = "v", description: str = "a thing"
+) -> InstanceScore:
     verdicts = {verifier: verdict} if found else {}
-    return InstanceScore((10, 10, 50, 50), description, 0, 0 if found else None, 1.0 if found else 0.0, verdicts, {})
+    return InstanceScore(
+        (10, 10, 50, 50), description, 0, 0 if found else None, 1.0 if found else 0.0, verdicts, {}
+    )
 
 
 def picture_score(name: str, *instances: InstanceScore) -> PictureScore:
@@ -65,7 +73,9 @@ def picture_score(name: str, *instances: InstanceScore) -> PictureScore:
 
 def altered(drawn: Scene, part: float, rng: np.random.Generator) -> Scene:
     """This part of the figures has another shape, which is not found, or another colour, which is found and is wrong."""
-    figures = tuple(_other(figure, rng.random() < 0.5) if rng.random() < part else figure for figure in drawn.figures)
+    figures = tuple(
+        _other(figure, rng.random() < 0.5) if rng.random() < part else figure for figure in drawn.figures
+    )
     return replace(drawn, figures=figures)
 
 
@@ -81,8 +91,13 @@ def write_drawings(folder: Path, count: int, part: float, world: World = WORLD) 
 def _other(figure: Figure, in_shape: bool) -> Figure:
     old = figure.attributes
     if in_shape:
-        return replace(figure, attributes=replace(old, shape=SHAPES[(SHAPES.index(old.shape) + 1) % len(SHAPES)]))
+        return replace(
+            figure, attributes=replace(old, shape=SHAPES[(SHAPES.index(old.shape) + 1) % len(SHAPES)])
+        )
     colours = [next(colour for colour in COLOURS if colour not in old.colours), *old.colours[1:]]
     if old.pattern == "checkered":
         colours = list(palette_order(*colours))
-    return replace(figure, attributes=Attributes(old.shape, colours[0], old.pattern, colours[1] if len(colours) > 1 else None))
+    return replace(
+        figure,
+        attributes=Attributes(old.shape, colours[0], old.pattern, colours[1] if len(colours) > 1 else None),
+    )

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from evaluation import drawn_world
+from evaluation.judge import drawn_world
 from evaluation.__main__ import main
-from evaluation.detector import Detection
+from evaluation.judge.detector import Detection
 
 
 class Killed(drawn_world.ShapesDetector):

@@ -7,9 +7,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from evaluation import score_command
 from evaluation.__main__ import main
-from evaluation.fid import frechet_inception_distance
+from evaluation.commands import score as score_command
+from evaluation.judge.fid import frechet_inception_distance
 
 
 class RedGreen(nn.Module):

@@ -11,8 +11,15 @@ from evaluation.benchmark import BenchmarkError, read_benchmark, write_benchmark
 from ifadapter_core.layout import Box, Instance, Layout
 
 LAYOUTS = {
-    "b": Layout(640, 480, (Instance(Box(0.25, 0.5, 0.75, 1.0), "a green sofa with white stripes"),), "a room"),
-    "a": Layout(512, 512, (Instance(Box(0, 0, 0.5, 0.5), "ein Hund, braun-weiß"), Instance(Box(0.1, 0.1, 0.2, 0.9), "a lamp")), ""),
+    "b": Layout(
+        640, 480, (Instance(Box(0.25, 0.5, 0.75, 1.0), "a green sofa with white stripes"),), "a room"
+    ),
+    "a": Layout(
+        512,
+        512,
+        (Instance(Box(0, 0, 0.5, 0.5), "ein Hund, braun-weiß"), Instance(Box(0.1, 0.1, 0.2, 0.9), "a lamp")),
+        "",
+    ),
 }
 
 
@@ -31,12 +38,19 @@ def test_it_is_read_as_it_was_written(folder: Path) -> None:
 
 def test_its_layouts_have_the_releases_format(folder: Path) -> None:
     content = json.loads((folder / "layouts" / "b.json").read_text("utf-8"))
-    assert content["annotations"] == [{"box": [160.0, 240.0, 320.0, 240.0], "caption": "a green sofa with white stripes"}]
+    assert content["annotations"] == [
+        {"box": [160.0, 240.0, 320.0, 240.0], "caption": "a green sofa with white stripes"}
+    ]
 
 
-def test_the_digest_names_the_layouts_whatever_their_order(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_digest_names_the_layouts_whatever_their_order(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     digest = read_benchmark(folder).digest
-    assert write_benchmark(tmp_path_factory.mktemp("other"), dict(reversed(LAYOUTS.items())), {}).digest == digest
+    assert (
+        write_benchmark(tmp_path_factory.mktemp("other"), dict(reversed(LAYOUTS.items())), {}).digest
+        == digest
+    )
     assert write_benchmark(tmp_path_factory.mktemp("fewer"), {"a": LAYOUTS["a"]}, {}).digest != digest
 
 

@@ -17,14 +17,14 @@ from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import read_benchmark
-from evaluation.builder import CocoBuilder, cut
-from evaluation.coco import Draft, Selection, choose, read_annotations
+from evaluation.build.builder import CocoBuilder, cut
+from evaluation.build.coco import Draft, Selection, choose, read_annotations
 from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint, NothingSaidError
 from ifadapter_core.layout import Box
+from shapes.descriptions import read_description
+from shapes.drawing import draw
+from shapes.sampler import scene
 from training.config import load_config
-from training.drawing import draw
-from training.words import read_description
-from training.world import scene
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 4
@@ -55,11 +55,15 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.Generator(np.random.PCG64(0))
     images, annotations = [], []
     for number in range(COUNT):
-        Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(folder / "images" / f"{number:012d}.png")
+        Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(
+            folder / "images" / f"{number:012d}.png"
+        )
         images.append({"id": number, "file_name": f"{number:012d}.png", "width": 80, "height": 60})
         for place in range(3):
             box = [12 + 10 * place, 4 + 6 * number, 14 + place, 20]
-            annotations.append({"id": 10 * number + place, "image_id": number, "category_id": 7, "iscrowd": 0, "bbox": box})
+            annotations.append(
+                {"id": 10 * number + place, "image_id": number, "category_id": 7, "iscrowd": 0, "bbox": box}
+            )
     content = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "kite"}]}
     (folder / "instances.json").write_text(json.dumps(content))
     return folder
@@ -69,33 +73,51 @@ def drafts(coco: Path) -> list[Draft]:
     return choose(read_annotations(coco / "instances.json"), Selection(), COUNT, seed=0)
 
 
-def builder(coco: Path, folder: Path, server: VisionServer, waits: list[float] | None = None, **options: Any) -> CocoBuilder:
+def builder(
+    coco: Path, folder: Path, server: VisionServer, waits: list[float] | None = None, **options: Any
+) -> CocoBuilder:
     model = Endpoint(server.url, "tiny-vl", TIMEOUT_S, wait=[].append if waits is None else waits.append)
     return CocoBuilder(folder, coco / "images", SIZE, model, {"seed": 0}, **options)
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_every_crop_and_picture_gets_the_models_words(coco: Path, tmp_path: Path, serve: Serve) -> None:
     server = serve()
     benchmark = builder(coco, tmp_path, server).build(drafts(coco))
     assert len(server.requests) == COUNT * 4 and len(benchmark.entries) == COUNT
-    texts = [text for entry in benchmark.entries for text in (entry.layout.caption, *entry.layout.local_descriptions)]
+    texts = [
+        text
+        for entry in benchmark.entries
+        for text in (entry.layout.caption, *entry.layout.local_descriptions)
+    ]
     assert len(set(texts)) == COUNT * 4  # each of its own picture
-    assert all(text.startswith("a thing like ") and text[-1].isdigit() for text in texts)  # one line, no quotation marks
+    assert all(
+        text.startswith("a thing like ") and text[-1].isdigit() for text in texts
+    )  # one line, no quotation marks
     assert {(entry.layout.width, entry.layout.height) for entry in benchmark.entries} == {(SIZE, SIZE)}
     prompts = [content["messages"][0]["content"][1]["text"] for _, content in server.requests]
     assert sum("kite" in prompt for prompt in prompts) == COUNT * 3
-    assert all(content["model"] == "tiny-vl" and content["temperature"] == 0 for _, content in server.requests)
+    assert all(
+        content["model"] == "tiny-vl" and content["temperature"] == 0 for _, content in server.requests
+    )
     assert benchmark.source["model"] == "tiny-vl" and "prompts" in benchmark.source
 
 
 def test_the_real_pictures_lie_beside_the_layouts(coco: Path, tmp_path: Path, serve: Serve) -> None:
     for entry in builder(coco, tmp_path, serve()).build(drafts(coco)).entries:
         real = Image.open(tmp_path / "real" / f"{entry.name}.png")
-        square = Image.open(coco / "images" / f"{entry.name}.png").crop((10, 0, 70, 60)).resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        square = (
+            Image.open(coco / "images" / f"{entry.name}.png")
+            .crop((10, 0, 70, 60))
+            .resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        )
         assert (np.asarray(real) == np.asarray(square)).all()
 
 
@@ -105,7 +127,14 @@ def test_two_people_build_the_same_benchmark(coco: Path, tmp_path: Path, serve: 
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-FAULTS = ["hang", "break", Answer(b"<html>", 500), Answer(b"not json"), of_json({"choices": []}), of_json({"error": "busy"}, 429)]
+FAULTS = [
+    "hang",
+    "break",
+    Answer(b"<html>", 500),
+    Answer(b"not json"),
+    of_json({"choices": []}),
+    of_json({"error": "busy"}, 429),
+]
 PASSING = [*FAULTS[:5], of_json([]), *FAULTS[5:], completion(""), completion(None), TRICKLE]
 
 
@@ -126,10 +155,16 @@ def test_a_model_that_says_nothing_is_told_from_a_server_that_is_lost(serve: Ser
         Endpoint(server.url, "tiny-vl", wait=[].append).ask(Image.new("RGB", (4, 4)), "What is this?")
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, TRICKLE], ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"])
-def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(coco: Path, tmp_path: Path, serve: Serve, fault: Any) -> None:
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, TRICKLE], ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"]
+)
+def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(
+    coco: Path, tmp_path: Path, serve: Serve, fault: Any
+) -> None:
     first = serve(faults=[None] * 5 + [fault] * ATTEMPTS)
-    with pytest.raises(AnswerError, match=rf"gave no answer in {ATTEMPTS} attempts; the last time: .*goes on from here"):
+    with pytest.raises(
+        AnswerError, match=rf"gave no answer in {ATTEMPTS} attempts; the last time: .*goes on from here"
+    ):
         builder(coco, tmp_path, first).build(drafts(coco))
     kept = len(list((tmp_path / "layouts").iterdir()))
     assert 1 <= kept < COUNT and not (tmp_path / "manifest.json").exists()
@@ -140,16 +175,35 @@ def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(coco: Path, tmp
 
 def test_a_refusal_is_told_at_once(serve: Serve) -> None:
     server = serve(faults=[of_json({"error": "no model tiny-vl"}, 404)])
-    with pytest.raises(AnswerError, match=r"refused the request for the model tiny-vl \(404\).*no model tiny-vl"):
+    with pytest.raises(
+        AnswerError, match=r"refused the request for the model tiny-vl \(404\).*no model tiny-vl"
+    ):
         Endpoint(server.url, "tiny-vl").ask(Image.new("RGB", (4, 4)), "What is this?")
     assert len(server.requests) == 1
 
 
 def test_a_killed_builder_goes_on_to_the_same_files(coco: Path, tmp_path: Path, serve: Serve) -> None:
     def command(server: VisionServer, folder: str) -> list[str]:
-        given = ["--annotations", str(coco / "instances.json"), "--images", str(coco / "images"), "--model", "tiny-vl"]
+        given = [
+            "--annotations",
+            str(coco / "instances.json"),
+            "--images",
+            str(coco / "images"),
+            "--model",
+            "tiny-vl",
+        ]
         sizes = ["--count", str(COUNT), "--size", str(SIZE), "--requests", "1"]
-        return [sys.executable, "-m", "evaluation", "build", str(tmp_path / folder), *given, *sizes, "--endpoint", server.url]
+        return [
+            sys.executable,
+            "-m",
+            "evaluation",
+            "build",
+            str(tmp_path / folder),
+            *given,
+            *sizes,
+            "--endpoint",
+            server.url,
+        ]
 
     blocking = serve(block_at=10)  # in the third picture
     process = subprocess.Popen(command(blocking, "killed"), cwd=ROOT, stderr=subprocess.PIPE)
@@ -168,14 +222,18 @@ def test_what_does_not_belong_together_is_refused(coco: Path, tmp_path: Path, se
     server = serve()
     builder(coco, tmp_path / "a", server).build(drafts(coco))
     with pytest.raises(ValueError, match=r"layouts of other settings: .*seed was 0, is 1"):
-        CocoBuilder(tmp_path / "a", coco / "images", SIZE, Endpoint(server.url, "tiny-vl"), {"seed": 1}).build(drafts(coco))
+        CocoBuilder(
+            tmp_path / "a", coco / "images", SIZE, Endpoint(server.url, "tiny-vl"), {"seed": 1}
+        ).build(drafts(coco))
     with pytest.raises(ValueError, match=r"4 of 4 pictures are not in .*Give the folder of all"):
         CocoBuilder(tmp_path / "b", tmp_path, SIZE, Endpoint(server.url, "tiny-vl"), {}).build(drafts(coco))
     (tmp_path / "images").mkdir()
     for draft in drafts(coco):
         Image.new("RGB", (60, 80)).save(tmp_path / "images" / draft.file_name)
     with pytest.raises(ValueError, match=r"has \(60, 80\) pixels and its annotation says \(80, 60\)"):
-        CocoBuilder(tmp_path / "c", tmp_path / "images", SIZE, Endpoint(server.url, "tiny-vl"), {}).build(drafts(coco))
+        CocoBuilder(tmp_path / "c", tmp_path / "images", SIZE, Endpoint(server.url, "tiny-vl"), {}).build(
+            drafts(coco)
+        )
 
 
 def test_a_crop_has_all_pixels_that_its_box_touches() -> None:
@@ -191,7 +249,9 @@ def test_the_drawn_world_is_a_benchmark_too(tmp_path: Path) -> None:
     for index, entry in enumerate(benchmark.entries):
         drawn = scene(world, index)
         assert entry.name == f"{index:05d}" and entry.layout == drawn.layout
-        assert [read_description(text) for text in entry.layout.local_descriptions] == [figure.attributes for figure in drawn.figures]
+        assert [read_description(text) for text in entry.layout.local_descriptions] == [
+            figure.attributes for figure in drawn.figures
+        ]
         assert (np.asarray(Image.open(tmp_path / "real" / f"{entry.name}.png")) == draw(drawn)).all()
 
 
@@ -202,9 +262,14 @@ def test_the_drawn_world_is_a_benchmark_too(tmp_path: Path) -> None:
         (["--world", "shapes", "--images", "x"], "--images cannot be used with --world"),
         (["--world", "sdxl"], "sdxl has no drawn world"),
         (["--world", "shapes", "--count", "0"], "--count is 0"),
-        (["--annotations", "a", "--images", "b", "--model", "c", "--size", "1000"], "--size is 1000; expected a multiple of 64"),
+        (
+            ["--annotations", "a", "--images", "b", "--model", "c", "--size", "1000"],
+            "--size is 1000; expected a multiple of 64",
+        ),
     ],
 )
-def test_wrong_options_are_explained(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_explained(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["build", str(tmp_path), *arguments]) == 2
     assert message in capsys.readouterr().err

@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_clip import save_clip
 from transformers import CLIPModel, CLIPProcessor
 
-from evaluation.clip_score import ClipScore
+from evaluation.judge.clip_score import ClipScore
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pictures(count: int) -> list[Image.Image]:
     rng = np.random.Generator(np.random.PCG64(4))
-    return [Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)).resize((60, 40)) for _ in range(count)]
+    return [
+        Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)).resize((60, 40))
+        for _ in range(count)
+    ]
 
 
 def test_it_is_the_cosine_in_percent_and_never_negative(clip: Path, tmp_path: Path) -> None:

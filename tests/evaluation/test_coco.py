@@ -9,18 +9,25 @@ from typing import Any
 
 import pytest
 
-from evaluation.coco import Selection, candidates, choose, read_annotations
+from evaluation.build.coco import Selection, candidates, choose, read_annotations
 
 
 def coco(*pictures: list[dict[str, Any]], width: int = 200, height: int = 100) -> dict[str, Any]:
     """Each picture is a list of annotations, of which only what matters is given."""
-    images = [{"id": number, "file_name": f"p{number}.jpg", "width": width, "height": height} for number in range(len(pictures))]
+    images = [
+        {"id": number, "file_name": f"p{number}.jpg", "width": width, "height": height}
+        for number in range(len(pictures))
+    ]
     annotations = [
         {"id": 100 * number + place, "image_id": number, "category_id": 1, "iscrowd": 0, **each}
         for number, picture in enumerate(pictures)
         for place, each in enumerate(picture)
     ]
-    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
 
 
 def boxes(count: int, side: float = 20) -> list[dict[str, Any]]:
@@ -38,7 +45,10 @@ def test_small_objects_and_crowds_do_not_count() -> None:
     crowd = {**boxes(1)[0], "iscrowd": 1}
     small = {"bbox": [60, 10, 10, 20]}  # 2 % of the square of 100 x 100, and not more
     large = {"bbox": [60, 10, 10, 20.5]}
-    drafts = candidates(coco([*boxes(2), crowd], [*boxes(2), small], [*boxes(2), large], [*boxes(3), crowd, small]), Selection())
+    drafts = candidates(
+        coco([*boxes(2), crowd], [*boxes(2), small], [*boxes(2), large], [*boxes(3), crowd, small]),
+        Selection(),
+    )
     assert [(draft.name, len(draft.layout.instances)) for draft in drafts] == [("p2", 3), ("p3", 3)]
 
 
@@ -47,7 +57,10 @@ def test_boxes_are_those_of_the_square_in_the_middle() -> None:
     out = {"bbox": [0, 0, 60, 60]}  # most of it does
     (draft,) = candidates(coco([*boxes(2), cut, out]), Selection())
     assert draft.square == (50, 0, 100) and (draft.layout.width, draft.layout.height) == (100, 100)
-    assert draft.layout.boxes[0] == pytest.approx((0.0, 0.0, 0.2, 0.5)) and draft.layout.instances[0].local_description == "dog"
+    assert (
+        draft.layout.boxes[0] == pytest.approx((0.0, 0.0, 0.2, 0.5))
+        and draft.layout.instances[0].local_description == "dog"
+    )
     assert len(draft.layout.instances) == 3
 
 
@@ -70,7 +83,10 @@ def test_too_few_pictures_are_an_error_with_both_numbers() -> None:
         choose(coco(boxes(3), boxes(3), boxes(1)), Selection(), 5, seed=0)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", json.dumps({"images": [], "annotations": []}), json.dumps({**coco(), "images": {}})])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", json.dumps({"images": [], "annotations": []}), json.dumps({**coco(), "images": {}})],
+)
 def test_other_files_are_refused_by_name(tmp_path: Path, content: str) -> None:
     path = tmp_path / "captions.json"
     path.write_text(content)

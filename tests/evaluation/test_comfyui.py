@@ -18,10 +18,11 @@ from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import Benchmark, read_benchmark, write_benchmark
-from evaluation.comfyui import ATTEMPTS, ComfyUI
-from evaluation.generator import GENERATION, GenerationError, generate, seed_of
-from evaluation.workflow import WorkflowError, read_workflow
-from ifadapter_core.layout import Box, Instance, Layout, to_json
+from evaluation.generate.comfyui import ATTEMPTS, ComfyUI
+from evaluation.generate.generator import GENERATION, GenerationError, generate, seed_of
+from evaluation.generate.workflow import WorkflowError, read_workflow
+from ifadapter_core.layout import Box, Instance, Layout
+from ifadapter_core.layout_formats import to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / "workflows" / "basic_api.json"
@@ -46,13 +47,24 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Benchmark:
     layouts = {
-        f"p{number}": Layout(64 + 64 * (number % 2), 64, (Instance(Box(0.1, 0.1, 0.5, 0.5), f"cat {number}"),), f"room {number}")
+        f"p{number}": Layout(
+            64 + 64 * (number % 2),
+            64,
+            (Instance(Box(0.1, 0.1, 0.5, 0.5), f"cat {number}"),),
+            f"room {number}",
+        )
         for number in range(COUNT)
     }
     return write_benchmark(tmp_path / "benchmark", layouts, {})
 
 
-def run(benchmark: Benchmark, folder: Path, *servers: FakeComfyUI, waits: list[float] | None = None, timeout_s: float = 60) -> None:
+def run(
+    benchmark: Benchmark,
+    folder: Path,
+    *servers: FakeComfyUI,
+    waits: list[float] | None = None,
+    timeout_s: float = 60,
+) -> None:
     wait = ([] if waits is None else waits).append
     sources = [ComfyUI(server.address, read_workflow(WORKFLOW), timeout_s, wait) for server in servers]
     generate(benchmark, sources, folder, 3, {"workflow": "basic"})
@@ -67,7 +79,9 @@ def test_every_layout_becomes_its_picture(benchmark: Benchmark, tmp_path: Path, 
     run(benchmark, tmp_path / "out", server, waits=waits)
     assert set(files(tmp_path / "out")) == {GENERATION, *(f"p{number}.png" for number in range(COUNT))}
     for entry in benchmark.entries:
-        colour = tuple(hashlib.sha256(f"{to_json(entry.layout)} {seed_of(3, entry.name)}".encode()).digest()[:3])
+        colour = tuple(
+            hashlib.sha256(f"{to_json(entry.layout)} {seed_of(3, entry.name)}".encode()).digest()[:3]
+        )
         picture = np.asarray(Image.open(tmp_path / "out" / f"{entry.name}.png"))
         assert picture.shape == (entry.layout.height, entry.layout.width, 3) and (picture == colour).all()
     assert waits == [0.5] * COUNT  # each was asked for twice
@@ -75,7 +89,9 @@ def test_every_layout_becomes_its_picture(benchmark: Benchmark, tmp_path: Path, 
     assert json.loads((tmp_path / "out" / GENERATION).read_text())["benchmark"] == benchmark.digest
 
 
-def test_several_servers_share_the_work_and_make_the_same_files(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+def test_several_servers_share_the_work_and_make_the_same_files(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
     servers = [serve() for _ in range(3)]
     run(benchmark, tmp_path / "many", *servers)
     run(benchmark, tmp_path / "one", serve())
@@ -83,7 +99,9 @@ def test_several_servers_share_the_work_and_make_the_same_files(benchmark: Bench
     assert sum(len(server.prompts) for server in servers) == COUNT  # none twice
 
 
-def test_when_a_server_dies_the_others_take_over_what_it_was_at(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+def test_when_a_server_dies_the_others_take_over_what_it_was_at(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
     dying, living, waits = serve(dies_at=2), serve(), []  # type: ignore[var-annotated]
     run(benchmark, tmp_path / "out", dying, living, waits=waits)
     run(benchmark, tmp_path / "calm", serve())
@@ -92,8 +110,13 @@ def test_when_a_server_dies_the_others_take_over_what_it_was_at(benchmark: Bench
     assert [wait for wait in waits if wait != 0.5] == [2.0**number for number in range(ATTEMPTS - 1)]
 
 
-def test_when_all_servers_are_dead_the_rest_is_named_and_a_new_run_makes_it(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
-    with pytest.raises(GenerationError, match=r"[2-5] of 7 pictures are missing, as p\d: .*does not answer.*goes on from here"):
+def test_when_all_servers_are_dead_the_rest_is_named_and_a_new_run_makes_it(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
+    with pytest.raises(
+        GenerationError,
+        match=r"[2-5] of 7 pictures are missing, as p\d: .*does not answer.*goes on from here",
+    ):
         run(benchmark, tmp_path / "out", serve(dies_at=3), serve(dies_at=3))
     kept = len(list((tmp_path / "out").glob("*.png")))
     server = serve()
@@ -119,30 +142,46 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
-def test_a_picture_that_fails_is_tried_again(benchmark: Benchmark, tmp_path: Path, serve: Serve, history: dict[str, Any]) -> None:
+def test_a_picture_that_fails_is_tried_again(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve, history: dict[str, Any]
+) -> None:
     server = serve(tamper=lambda number, entry: history if number in (1, 4) else entry)
     respond = server.respond
-    server.respond = lambda m, path, c: Answer(b"404: Not Found", 404) if "filename=x" in path else respond(m, path, c)  # type: ignore[method-assign]
+    server.respond = (
+        lambda m, path, c: Answer(b"404: Not Found", 404) if "filename=x" in path else respond(m, path, c)
+    )  # type: ignore[method-assign]
     run(benchmark, tmp_path / "out", server)
     assert len(server.prompts) == COUNT + 2
     run(benchmark, tmp_path / "calm", serve())
     assert files(tmp_path / "out") == files(tmp_path / "calm")
 
 
-def test_a_picture_that_always_fails_is_named_and_the_others_are_made(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+def test_a_picture_that_always_fails_is_named_and_the_others_are_made(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
     server = serve()
     server._tamper = lambda number, entry: (
-        HISTORIES["out of memory"] if "cat 2" in server.prompts[number - 1]["4"]["inputs"]["layout"] else entry
+        HISTORIES["out of memory"]
+        if "cat 2" in server.prompts[number - 1]["4"]["inputs"]["layout"]
+        else entry
     )
-    with pytest.raises(GenerationError, match=r"1 of 7 pictures are missing, as p2: .*KSampler: Allocation failed"):
+    with pytest.raises(
+        GenerationError, match=r"1 of 7 pictures are missing, as p2: .*KSampler: Allocation failed"
+    ):
         run(benchmark, tmp_path / "out", server)
     assert len(list((tmp_path / "out").glob("*.png"))) == COUNT - 1 and len(server.prompts) == COUNT + 2
 
 
-def test_a_server_that_was_restarted_has_lost_the_picture(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+def test_a_server_that_was_restarted_has_lost_the_picture(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
     server = serve(tamper=lambda number, entry: None if number == 1 else entry)
     respond = server.respond
-    server.respond = lambda m, path, c: of_json({"queue_running": [], "queue_pending": []}) if path == "/queue" else respond(m, path, c)  # type: ignore[method-assign]
+    server.respond = (
+        lambda m, path, c: of_json({"queue_running": [], "queue_pending": []})
+        if path == "/queue"
+        else respond(m, path, c)
+    )  # type: ignore[method-assign]
     run(benchmark, tmp_path / "out", server)
     assert len(server.prompts) == COUNT + 1 and len(list((tmp_path / "out").glob("*.png"))) == COUNT
 
@@ -154,11 +193,23 @@ def test_a_server_that_hangs_is_left(benchmark: Benchmark, tmp_path: Path, serve
 
 
 @pytest.mark.parametrize("status", [400, 200], ids=["all of it", "a part of it"])
-def test_a_workflow_that_is_refused_stops_all_at_once(benchmark: Benchmark, tmp_path: Path, serve: Serve, status: int) -> None:
-    errors = {"3": {"class_type": "IFAdapterLoader", "errors": [{"message": "Value not in list", "details": "adapter_name: 'spd.bin'"}]}}
+def test_a_workflow_that_is_refused_stops_all_at_once(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve, status: int
+) -> None:
+    errors = {
+        "3": {
+            "class_type": "IFAdapterLoader",
+            "errors": [{"message": "Value not in list", "details": "adapter_name: 'spd.bin'"}],
+        }
+    }
     server, other = serve(), serve()
-    server.respond = lambda *_: of_json({"error": {"message": "m", "details": "d"}, "node_errors": errors}, status)  # type: ignore[method-assign]
-    with pytest.raises(WorkflowError, match=r"refuses .*workflow: IFAdapterLoader: Value not in list \(adapter_name: 'spd\.bin'\)"):
+    server.respond = lambda *_: of_json(
+        {"error": {"message": "m", "details": "d"}, "node_errors": errors}, status
+    )  # type: ignore[method-assign]
+    with pytest.raises(
+        WorkflowError,
+        match=r"refuses .*workflow: IFAdapterLoader: Value not in list \(adapter_name: 'spd\.bin'\)",
+    ):
         run(benchmark, tmp_path / "out", server, other)
     assert len(other.prompts) < COUNT
 
@@ -170,12 +221,16 @@ def test_what_is_no_comfyui_is_told(benchmark: Benchmark, tmp_path: Path, serve:
         run(benchmark, tmp_path / "out", server)
 
 
-def test_a_picture_of_other_proportions_is_an_error(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+def test_a_picture_of_other_proportions_is_an_error(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
     server = serve()
     server._paint = lambda graph: FakeComfyUI._paint(
         server, {**graph, "4": {**graph["4"], "inputs": {**graph["4"]["inputs"], "width": 80}}}
     )  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match=r"80 x 64 pixels and its layout 64 x 64\. Link the layout node's width and height"):
+    with pytest.raises(
+        ValueError, match=r"80 x 64 pixels and its layout 64 x 64\. Link the layout node's width and height"
+    ):
         run(benchmark, tmp_path / "out", server)
 
 
@@ -183,7 +238,15 @@ def test_pictures_of_other_settings_are_not_mixed(
     benchmark: Benchmark, tmp_path: Path, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = serve(ready_after=1).address
-    command = ["generate", str(tmp_path / "benchmark"), str(tmp_path / "out"), "--server", server, "--workflow", str(WORKFLOW)]
+    command = [
+        "generate",
+        str(tmp_path / "benchmark"),
+        str(tmp_path / "out"),
+        "--server",
+        server,
+        "--workflow",
+        str(WORKFLOW),
+    ]
     assert main(command) == 0
     assert main([*command, "--server", serve().address]) == 0  # who makes them changes nothing
     assert main([*command, "--seed", "1"]) == 2
@@ -192,9 +255,18 @@ def test_pictures_of_other_settings_are_not_mixed(
     assert "graph was" in capsys.readouterr().err
 
 
-def test_a_killed_generator_goes_on_to_the_same_files(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
+def test_a_killed_generator_goes_on_to_the_same_files(
+    benchmark: Benchmark, tmp_path: Path, serve: Serve
+) -> None:
     def command(server: FakeComfyUI, folder: str) -> list[str]:
-        given = [str(tmp_path / "benchmark"), str(tmp_path / folder), "--server", server.address, "--workflow", str(WORKFLOW)]
+        given = [
+            str(tmp_path / "benchmark"),
+            str(tmp_path / folder),
+            "--server",
+            server.address,
+            "--workflow",
+            str(WORKFLOW),
+        ]
         return [sys.executable, "-m", "evaluation", "generate", *given]
 
     blocking = serve(block_at=4, ready_after=1)
@@ -216,13 +288,20 @@ def test_a_killed_generator_goes_on_to_the_same_files(benchmark: Benchmark, tmp_
         ([], "Say what makes the pictures"),
         (["--server", "x", "--demo", "demo"], "Say what makes the pictures"),
         (["--server", "x"], "Name a workflow in API format with --workflow"),
-        (["--server", "x", "--workflow", str(WORKFLOW), "--strength", "0"], "--strength cannot be used: a ComfyUI makes the pictures"),
+        (
+            ["--server", "x", "--workflow", str(WORKFLOW), "--strength", "0"],
+            "--strength cannot be used: a ComfyUI makes the pictures",
+        ),
         (["--demo", "nowhere", "--set", "a.b=1"], "--set cannot be used: the core makes the pictures"),
         (["--models", "some/id"], "There is no adapter some/id/ifadapter.safetensors"),
     ],
 )
 def test_wrong_options_are_explained(
-    benchmark: Benchmark, tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    benchmark: Benchmark,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["generate", str(tmp_path / "benchmark"), str(tmp_path / "out"), *arguments]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()

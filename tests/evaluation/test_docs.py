@@ -11,21 +11,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from evaluation.sweep.config import read_sweep
 
 from evaluation.__main__ import COMMANDS, main
-from evaluation.sweep import read_sweep
-from evaluation.sweep_command import _Parser
-from evaluation.workflow import read_workflow
+from evaluation.commands.sweep import _Parser
+from evaluation.generate.workflow import read_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-LINES = [shlex.split(line) for _, block in BLOCKS for line in block.splitlines() if line.startswith("python -m evaluation ")]
+LINES = [
+    shlex.split(line)
+    for _, block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("python -m evaluation ")
+]
 SWEEPS = sorted((ROOT / "evaluation" / "sweeps").glob("*.yaml"))
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    command = importlib.import_module(f"evaluation.{words[0]}_command")
+    command = importlib.import_module(f"evaluation.commands.{words[0]}")
     parser = _Parser(words[0])
     command.add_arguments(parser)
     return parser.parse_args(words[1:])
@@ -64,11 +69,22 @@ def test_every_point_of_our_sweeps_is_a_command(path: Path) -> None:
     assert score.detector and score.verifier
 
 
-def test_the_small_worlds_drawings_are_scored_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_small_worlds_drawings_are_scored_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    build, score = (next(line[3:] for line in LINES if line[3] == name and "shapes" in " ".join(line[4:])) for name in ("build", "score"))
-    real = next(line[3:] for line in LINES if line[3] == "score" and any(word.endswith("shapes/real") for word in line))
-    assert main([*build, "--count", "2"]) == main(real) == 0 and main(score) == 2  # its pictures were not made
+    build, score = (
+        next(line[3:] for line in LINES if line[3] == name and "shapes" in " ".join(line[4:]))
+        for name in ("build", "score")
+    )
+    real = next(
+        line[3:]
+        for line in LINES
+        if line[3] == "score" and any(word.endswith("shapes/real") for word in line)
+    )
+    assert (
+        main([*build, "--count", "2"]) == main(real) == 0 and main(score) == 2
+    )  # its pictures were not made
     assert (tmp_path / "runs/evaluation/scores/shapes_real/table.md").exists()
 
 
@@ -78,7 +94,9 @@ def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: p
     small = [line[3:] for line in LINES if "shapes" in " ".join(line) and "sweep" not in " ".join(line)]
     assert len(small) == 10
     for words in small:
-        assert main([*words, *{"build": ["--count", "2"], "generate": ["--steps", "2"]}.get(words[0], [])]) == 0
+        assert (
+            main([*words, *{"build": ["--count", "2"], "generate": ["--steps", "2"]}.get(words[0], [])]) == 0
+        )
     for name in ("full", "eot", "caption"):
         assert len(list(tmp_path.glob(f"runs/evaluation/shapes_{name}/*.png"))) == 2
         assert (tmp_path / f"runs/evaluation/scores/shapes_{name}/table.md").exists()
@@ -88,10 +106,14 @@ def test_nothing_that_is_shipped_imports_it() -> None:
     folders = ("nodes", "ifadapter_core", "training", "demo")
     sources = [ROOT / "__init__.py", *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
     assert len(sources) > 50
-    assert not [path for path in sources if re.search(r"^\s*(from|import)\s+\.*evaluation\b", path.read_text("utf-8"), re.MULTILINE)]
+    assert not [
+        path
+        for path in sources
+        if re.search(r"^\s*(from|import)\s+\.*evaluation\b", path.read_text("utf-8"), re.MULTILINE)
+    ]
 
 
 def test_pictures_through_comfyui_need_no_torch() -> None:
     """So that the generator may stand on a machine without it."""
-    code = "import sys, evaluation.generate_command, evaluation.comfyui; sys.exit('torch' in sys.modules)"
+    code = "import sys, evaluation.commands.generate, evaluation.comfyui; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

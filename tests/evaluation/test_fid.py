@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-from evaluation.fid import frechet_inception_distance, real_pictures
+from evaluation.judge.fid import frechet_inception_distance, real_pictures
 
 
 class RedGreen(nn.Module):
@@ -45,10 +45,14 @@ def test_it_is_the_closed_form_with_covariance(tmp_path: Path) -> None:
     for name, scale in (("real", 20), ("made", 50)):
         (tmp_path / name).mkdir()
         for number, (x, y) in enumerate([(1, 1), (-1, -1), (1, 0), (-1, 0)]):
-            Image.new("RGB", (3, 3), (100 + scale * x, 100 + scale * y, 0)).save(tmp_path / name / f"{number}.png")
+            Image.new("RGB", (3, 3), (100 + scale * x, 100 + scale * y, 0)).save(
+                tmp_path / name / f"{number}.png"
+            )
         sets.append(real_pictures(tmp_path / name))
     variances = np.trace(np.cov(np.array([(1, 1), (-1, -1), (1, 0), (-1, 0)]).T))
-    assert frechet_inception_distance(sets[1], sets[0], RedGreen()) == pytest.approx((50 - 20) ** 2 * variances, rel=1e-5)
+    assert frechet_inception_distance(sets[1], sets[0], RedGreen()) == pytest.approx(
+        (50 - 20) ** 2 * variances, rel=1e-5
+    )
 
 
 def test_the_same_pictures_have_no_distance(tmp_path: Path) -> None:
@@ -56,13 +60,15 @@ def test_the_same_pictures_have_no_distance(tmp_path: Path) -> None:
     assert frechet_inception_distance(real, real, RedGreen()) == pytest.approx(0, abs=1e-3)
 
 
-def test_few_pictures_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_pictures_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
     with caplog.at_level(logging.WARNING):
         frechet_inception_distance(real[:3], real, RedGreen())
     assert "FID of 3 pictures to 4 real ones is not reliable; take at least 1000" in caplog.text
     caplog.clear()
-    monkeypatch.setattr("evaluation.fid.ENOUGH", 3)
+    monkeypatch.setattr("evaluation.judge.fid.ENOUGH", 3)
     frechet_inception_distance(real[:3], real, RedGreen())
     assert not caplog.text
 

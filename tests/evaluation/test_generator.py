@@ -15,9 +15,9 @@ from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import write_benchmark
-from evaluation.generator import GENERATION, seed_of
+from evaluation.generate.generator import GENERATION, seed_of
 from evaluation.worklist import Worklist
-from training.painter import Painter
+from ifadapter_diffusers.painter import Painter
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 4
@@ -55,32 +55,66 @@ def test_what_is_cleared_is_left_to_nobody() -> None:
 
 
 def test_seeds_belong_to_the_names() -> None:
-    assert seed_of(0, "a") == seed_of(0, "a") and len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b")}) == 3
+    assert (
+        seed_of(0, "a") == seed_of(0, "a") and len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b")}) == 3
+    )
     assert all(0 <= seed_of(seed, "x") < 2**32 for seed in range(20))
 
 
 def test_the_core_paints_each_layout_by_itself(models: Path, benchmark: Path, tmp_path: Path) -> None:
-    command = ["generate", str(benchmark), str(tmp_path), "--models", str(models), "--steps", "2", "--guidance", "3", "--seed", "5"]
+    command = [
+        "generate",
+        str(benchmark),
+        str(tmp_path),
+        "--models",
+        str(models),
+        "--steps",
+        "2",
+        "--guidance",
+        "3",
+        "--seed",
+        "5",
+    ]
     assert main(command) == 0
     painter = Painter(models, steps=2, guidance=3.0)
     for number in range(COUNT):
         expected = painter.paint("full", [tiny_models.layout(number)], first=seed_of(5, f"p{number}"))[0]
-        assert np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1  # the benchmark rounds boxes to 1/1000 pixel
+        assert (
+            np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1
+        )  # the benchmark rounds boxes to 1/1000 pixel
     settings = json.loads((tmp_path / GENERATION).read_text())
     assert settings["method"] == "full" and settings["steps"] == 2 and settings["strength"] == 1.0
 
 
 def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path) -> None:
     def paint(name: str, *options: str) -> np.ndarray:
-        command = ["generate", str(benchmark), str(tmp_path / name), "--models", str(models), "--steps", "3", "--guidance", "2"]
+        command = [
+            "generate",
+            str(benchmark),
+            str(tmp_path / name),
+            "--models",
+            str(models),
+            "--steps",
+            "3",
+            "--guidance",
+            "2",
+        ]
         assert main([*command, *options]) == 0
         return np.stack([pixels(tmp_path / name / f"p{number}.png") for number in range(COUNT)])
 
     full, caption = paint("full"), paint("caption", "--method", "caption")
     assert np.abs(paint("off", "--strength", "0") - caption).max() <= 1
-    assert (paint("full again", "--adapter", str(models / "ifadapter.safetensors"), "--end", "1") == full).all()
+    assert (
+        paint("full again", "--adapter", str(models / "ifadapter.safetensors"), "--end", "1") == full
+    ).all()
     number = str(Painter(models).adapter.config.layers[0].processor)
-    others = [("--method", "eot"), ("--method", "appearance"), ("--method", "regional"), ("--end", "0.4"), ("--layers", number)]
+    others = [
+        ("--method", "eot"),
+        ("--method", "appearance"),
+        ("--method", "regional"),
+        ("--end", "0.4"),
+        ("--layers", number),
+    ]
     for options in [*others, ("--front-hides-back",), ("--seed", "1"), ("--steps", "2"), ("--guidance", "1")]:
         assert (paint(" ".join(options), *options) != full).any(), options
 
@@ -93,7 +127,12 @@ def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path
     ],
 )
 def test_wrong_layers_are_explained(
-    models: Path, benchmark: Path, tmp_path: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    models: Path,
+    benchmark: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["generate", str(benchmark), str(tmp_path), "--models", str(models), *options]) == 2
     assert message in capsys.readouterr().err

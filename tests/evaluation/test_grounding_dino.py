@@ -15,9 +15,11 @@ from transformers import (
     GroundingDinoProcessor,
     SwinConfig,
 )
-from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
+from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
+    GroundingDinoImageProcessorPil,
+)
 
-from evaluation.grounding_dino import GroundingDino, asked
+from evaluation.judge.grounding_dino import GroundingDino, asked
 
 PICTURE = Image.effect_noise((96, 64), 90).convert("RGB")
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] . , ? a green sofa with white stripes lamp".split()
@@ -27,10 +29,24 @@ WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] . , ? a green sofa with white stripes la
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dino")
     (path / "vocab.txt").write_text("\n".join(WORDS))
-    words = BertTokenizerFast(vocab={word: number for number, word in enumerate(WORDS)}, vocab_file=str(path / "vocab.txt"))
-    vision = SwinConfig(image_size=32, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2, out_indices=[2, 3, 4])
+    words = BertTokenizerFast(
+        vocab={word: number for number, word in enumerate(WORDS)}, vocab_file=str(path / "vocab.txt")
+    )
+    vision = SwinConfig(
+        image_size=32,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 2, 2],
+        window_size=2,
+        out_indices=[2, 3, 4],
+    )
     text = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, max_position_embeddings=64
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
     )
     config = GroundingDinoConfig(
         backbone_config=vision,
@@ -58,17 +74,24 @@ def test_every_phrase_is_asked_for_by_itself(folder: Path) -> None:
     assert {detection.phrase for detection in found} == {0, 1}
     assert len(found) == 2 * 20
     alone = GroundingDino(str(folder), threshold=0.0).detect(PICTURE, phrases[1:])
-    assert [(detection.box, detection.score) for detection in found if detection.phrase == 1] == [(one.box, one.score) for one in alone]
+    assert [(detection.box, detection.score) for detection in found if detection.phrase == 1] == [
+        (one.box, one.score) for one in alone
+    ]
 
 
 def test_boxes_are_in_pixels_of_the_picture(folder: Path) -> None:
     small = GroundingDino(str(folder), threshold=0.0).detect(PICTURE, ["a lamp"])
     assert max(detection.box[2] - detection.box[0] for detection in small) > 2  # not in 0..1
-    assert all(-96 <= x0 < x1 <= 192 and -64 <= y0 < y1 <= 128 for x0, y0, x1, y1 in (detection.box for detection in small))
+    assert all(
+        -96 <= x0 < x1 <= 192 and -64 <= y0 < y1 <= 128
+        for x0, y0, x1, y1 in (detection.box for detection in small)
+    )
 
 
 def test_what_is_below_the_threshold_is_not_found(folder: Path) -> None:
-    every = sorted(detection.score for detection in GroundingDino(str(folder), threshold=0.0).detect(PICTURE, ["a lamp"]))
+    every = sorted(
+        detection.score for detection in GroundingDino(str(folder), threshold=0.0).detect(PICTURE, ["a lamp"])
+    )
     threshold = (every[9] + every[10]) / 2
     kept = GroundingDino(str(folder), threshold=threshold).detect(PICTURE, ["a lamp"])
     assert sorted(detection.score for detection in kept) == every[10:]

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOADED_BY_THE_HOST = [ROOT / "__init__.py", *sorted((ROOT / "nodes").rglob("*.py")), *sorted((ROOT / "ifadapter_core").rglob("*.py"))]
+LOADED_BY_THE_HOST = [
+    ROOT / "__init__.py",
+    *sorted((ROOT / "nodes").rglob("*.py")),
+    *sorted((ROOT / "ifadapter_core").rglob("*.py")),
+]
 
 
 def imports_evaluation(source: str) -> bool:
@@ -28,7 +32,12 @@ def test_nothing_that_the_host_loads_imports_it() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["import evaluation.fid", "from evaluation import fid", "from .. import evaluation", "def f():\n from ..evaluation.fid import x"],
+    [
+        "import evaluation.judge.fid",
+        "from evaluation import fid",
+        "from .. import evaluation",
+        "def f():\n from ..evaluation.fid import x",
+    ],
 )
 def test_an_import_would_be_seen(source: str) -> None:
     assert imports_evaluation(source)

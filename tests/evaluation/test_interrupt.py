@@ -16,7 +16,7 @@ from PIL import Image
 from scenes import WORLD, write_drawings
 
 from evaluation.benchmark import write_benchmark
-from evaluation.builder import build_drawn
+from evaluation.build.builder import build_drawn
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30  # less than the 120 s that a request may take
@@ -31,8 +31,12 @@ def server() -> Iterator[VisionServer]:
 
 
 def interrupt(words: list[object], when: Callable[[], bool]) -> None:
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background inherits that it is ignored
-    process = subprocess.Popen([sys.executable, "-m", "evaluation", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    handler = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # who is started in the background inherits that it is ignored
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evaluation", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     signal.signal(signal.SIGINT, handler)
     while not when():
         try:
@@ -44,13 +48,19 @@ def interrupt(words: list[object], when: Callable[[], bool]) -> None:
         _, error = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
-    assert error.splitlines()[-1] == "Stopped. What was made is kept; the same command goes on from there." and "Traceback" not in error
+    assert (
+        error.splitlines()[-1] == "Stopped. What was made is kept; the same command goes on from there."
+        and "Traceback" not in error
+    )
     assert process.returncode == 130
 
 
 def test_a_builder_that_waits_for_its_model(tmp_path: Path, server: VisionServer) -> None:
     Image.new("RGB", (80, 60)).save(tmp_path / "one.png")
-    boxes = [{"id": place, "image_id": 1, "category_id": 7, "iscrowd": 0, "bbox": [12 + 10 * place, 4, 14, 20]} for place in range(3)]
+    boxes = [
+        {"id": place, "image_id": 1, "category_id": 7, "iscrowd": 0, "bbox": [12 + 10 * place, 4, 14, 20]}
+        for place in range(3)
+    ]
     images = [{"id": 1, "file_name": "one.png", "width": 80, "height": 60}]
     annotations = {"images": images, "categories": [{"id": 7, "name": "kite"}], "annotations": boxes}
     (tmp_path / "instances.json").write_text(json.dumps(annotations))
@@ -60,7 +70,9 @@ def test_a_builder_that_waits_for_its_model(tmp_path: Path, server: VisionServer
 
 
 def test_a_generator_in_the_middle(models: Path, tmp_path: Path) -> None:
-    write_benchmark(tmp_path / "benchmark", {f"p{number}": tiny_models.layout(number) for number in range(4)}, {})
+    write_benchmark(
+        tmp_path / "benchmark", {f"p{number}": tiny_models.layout(number) for number in range(4)}, {}
+    )
     words = ["generate", tmp_path / "benchmark", tmp_path / "out", "--models", models, "--steps", 20]
     interrupt(words, lambda: bool(list((tmp_path / "out").glob("*.png"))))
 
@@ -69,7 +81,10 @@ def test_a_scorer_that_waits_for_its_model(tmp_path: Path, server: VisionServer)
     build_drawn(tmp_path / "shapes", WORLD, 4)
     write_drawings(tmp_path / "drawings", 4, 0.0)
     judges = ["--detector", "shapes", "--verifier", f"tiny@{server.url}"]
-    interrupt(["score", tmp_path / "shapes", tmp_path / "drawings", tmp_path / "out", *judges], server.blocked.is_set)
+    interrupt(
+        ["score", tmp_path / "shapes", tmp_path / "drawings", tmp_path / "out", *judges],
+        server.blocked.is_set,
+    )
 
 
 def test_a_sweep_in_the_middle(models: Path, tmp_path: Path) -> None:
@@ -79,4 +94,6 @@ def test_a_sweep_in_the_middle(models: Path, tmp_path: Path) -> None:
         "columns: {success: success}\nvariants:\n  IFAdapter:\n"
     )
     pictures = tmp_path / "out" / "pictures" / "ifadapter"
-    interrupt(["sweep", tmp_path / "sweep.yaml", tmp_path / "out"], lambda: bool(list(pictures.glob("*.png"))))
+    interrupt(
+        ["sweep", tmp_path / "sweep.yaml", tmp_path / "out"], lambda: bool(list(pictures.glob("*.png")))
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.detector import Detection, PixelBox
-from evaluation.matching import Match, Wanted, box_iou, match
+from evaluation.judge.detector import Detection, PixelBox
+from evaluation.judge.matching import Match, Wanted, box_iou, match
 
 BOX = (10.0, 20.0, 110.0, 70.0)
 
@@ -22,12 +22,19 @@ def test_iou_of_a_shifted_box(iou: float) -> None:
 
 
 def test_boxes_apart_or_without_area_share_nothing() -> None:
-    assert box_iou(BOX, (200, 0, 210, 10)) == box_iou((0, 0, 0, 0), (0, 0, 0, 0)) == box_iou(BOX, (30, 30, 30, 60)) == 0
+    assert (
+        box_iou(BOX, (200, 0, 210, 10))
+        == box_iou((0, 0, 0, 0), (0, 0, 0, 0))
+        == box_iou(BOX, (30, 30, 30, 60))
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("iou", "found"), [(0.49, False), (0.5, True), (0.51, True)])
 def test_a_detection_serves_what_it_overlaps_by_half(iou: float, found: bool) -> None:
-    assert match([Detection(shifted(BOX, iou), 0.9, 0)], [Wanted(BOX, 0)]) == [Match(0, pytest.approx(iou)) if found else None]
+    assert match([Detection(shifted(BOX, iou), 0.9, 0)], [Wanted(BOX, 0)]) == [
+        Match(0, pytest.approx(iou)) if found else None
+    ]
 
 
 def test_only_its_own_phrase_counts() -> None:
@@ -35,9 +42,10 @@ def test_only_its_own_phrase_counts() -> None:
 
 
 def test_duplicates_change_nothing() -> None:
-    assert match([Detection(shifted(BOX, 0.7), 0.3, 0), Detection(BOX, 0.9, 0), Detection(BOX, 0.5, 0)], [Wanted(BOX, 0)]) == [
-        Match(1, 1.0)
-    ]
+    assert match(
+        [Detection(shifted(BOX, 0.7), 0.3, 0), Detection(BOX, 0.9, 0), Detection(BOX, 0.5, 0)],
+        [Wanted(BOX, 0)],
+    ) == [Match(1, 1.0)]
 
 
 def test_one_detection_serves_one_box() -> None:

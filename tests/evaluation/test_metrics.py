@@ -11,14 +11,16 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scenes import instance, picture_score
 
-from evaluation.detector import Detection, PixelBox
-from evaluation.metrics import average_precision, feature_success, found_share, mean, share, unparsable
-from evaluation.picture_score import InstanceScore, PictureScore
+from evaluation.judge.detector import Detection, PixelBox
+from evaluation.judge.picture_score import InstanceScore, PictureScore
+from evaluation.report.metrics import average_precision, feature_success, found_share, mean, share, unparsable
 
 A, B = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0)
 
 
-def boxes(name: str, wanted: list[tuple[PixelBox, int]], found: list[tuple[PixelBox, float, int]]) -> PictureScore:
+def boxes(
+    name: str, wanted: list[tuple[PixelBox, int]], found: list[tuple[PixelBox, float, int]]
+) -> PictureScore:
     """Wanted boxes with their phrases; detections with scores and phrases."""
     instances = tuple(InstanceScore(box, str(phrase), phrase, None, 0.0, {}, {}) for box, phrase in wanted)
     return PictureScore(name, "", (400, 400), tuple(Detection(*each) for each in found), instances)
@@ -68,7 +70,9 @@ def test_all_detections_are_ranked_together() -> None:
     right = boxes("p", [(A, 0)], [(A, 0.5, 0)])
     assert ap(boxes("q", [], [(B, 0.9, 0)]), right) == pytest.approx((1 / 2, 1 / 2))
     wrong_first, wrong_last = (boxes("q", [(A, 0)], [(B, score, 0)]) for score in (0.9, 0.1))
-    assert ap(right, wrong_first)[1] == pytest.approx(51 / 2 / 101) and ap(right, wrong_last)[1] == pytest.approx(51 / 101)
+    assert ap(right, wrong_first)[1] == pytest.approx(51 / 2 / 101) and ap(right, wrong_last)[
+        1
+    ] == pytest.approx(51 / 101)
 
 
 def made_up(seed: int, pictures: int = 12) -> list[PictureScore]:
@@ -78,7 +82,10 @@ def made_up(seed: int, pictures: int = 12) -> list[PictureScore]:
     for number in range(pictures):
         corners = randomness.uniform(0, 400, (randomness.integers(0, 5), 2))
         sides = randomness.uniform(40, 200, corners.shape)
-        wanted = [((x, y, x + w, y + h), int(randomness.integers(2))) for (x, y), (w, h) in zip(corners, sides, strict=True)]
+        wanted = [
+            ((x, y, x + w, y + h), int(randomness.integers(2)))
+            for (x, y), (w, h) in zip(corners, sides, strict=True)
+        ]
         found: list[tuple[PixelBox, float, int]] = [((0, 0, 90, 90), round(randomness.random(), 1), 0)]
         for (x0, y0, x1, y1), phrase in wanted * 2:
             if randomness.random() < 0.6:
@@ -94,10 +101,20 @@ def by_pycocotools(scores: list[PictureScore]) -> tuple[float, float]:
     def entry(picture: int, one: InstanceScore | Detection) -> dict[str, Any]:
         x0, y0, x1, y1 = one.box
         size = (x1 - x0, y1 - y0)
-        return {"image_id": 2 * picture + one.phrase, "category_id": 1, "bbox": [x0, y0, *size], "area": size[0] * size[1], "iscrowd": 0}
+        return {
+            "image_id": 2 * picture + one.phrase,
+            "category_id": 1,
+            "bbox": [x0, y0, *size],
+            "area": size[0] * size[1],
+            "iscrowd": 0,
+        }
 
     truths = [entry(number, one) for number, score in enumerate(scores) for one in score.instances]
-    results = [{**entry(number, one), "score": one.score} for number, score in enumerate(scores) for one in score.detections]
+    results = [
+        {**entry(number, one), "score": one.score}
+        for number, score in enumerate(scores)
+        for one in score.detections
+    ]
     truth = COCO()
     truth.dataset = {
         "info": {},
@@ -137,12 +154,22 @@ def test_the_interval_covers_the_value_and_stays_the_same() -> None:
 
 
 def test_success_is_over_instances() -> None:
-    scores = [picture_score("p", instance(True), instance(False), instance(None), instance(found=False)), picture_score("q", instance())]
-    assert feature_success(scores, "v").value == 2 / 5 and found_share(scores).value == 4 / 5 and unparsable(scores, "v") == 1
+    scores = [
+        picture_score("p", instance(True), instance(False), instance(None), instance(found=False)),
+        picture_score("q", instance()),
+    ]
+    assert (
+        feature_success(scores, "v").value == 2 / 5
+        and found_share(scores).value == 4 / 5
+        and unparsable(scores, "v") == 1
+    )
 
 
 def test_a_verifier_that_was_not_asked_has_no_success() -> None:
-    assert feature_success([picture_score("p", instance())], "w").value == 0 and unparsable([picture_score("p", instance())], "w") == 0
+    assert (
+        feature_success([picture_score("p", instance())], "w").value == 0
+        and unparsable([picture_score("p", instance())], "w") == 0
+    )
 
 
 def test_intervals_are_those_of_pictures() -> None:

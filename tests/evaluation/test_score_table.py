@@ -10,17 +10,24 @@ import numpy as np
 from PIL import Image
 from scenes import instance, picture_score
 
-from evaluation.gallery import FOUND_COLOUR, MOST, TILE_PX, is_success, spread, write_gallery
-from evaluation.metrics import Estimate
-from evaluation.score_table import PUBLISHED, Whole, instances_csv, summarize, table
+from evaluation.report.gallery import FOUND_COLOUR, MOST, TILE_PX, is_success, spread, write_gallery
+from evaluation.report.metrics import Estimate
+from evaluation.report.score_table import PUBLISHED, Whole, instances_csv, summarize, table
 
 SETTINGS = {"benchmark": "abcdef0123456789", "detector": "dino", "verifiers": ["v", "w|x"]}
-SCORES = [picture_score("p", instance(True), instance(False)), picture_score("q", instance(None), instance(found=False))]
+SCORES = [
+    picture_score("p", instance(True), instance(False)),
+    picture_score("q", instance(None), instance(found=False)),
+]
 
 
 def rows(text: str) -> list[dict[str, str]]:
     """Of a Markdown table, by its titles."""
-    lines = [line.replace("\\|", "¦").strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    lines = [
+        line.replace("\\|", "¦").strip("| ").split(" | ")
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
     return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
 
 
@@ -30,9 +37,18 @@ def summary(whole: Whole | None = None) -> dict:
 
 def test_our_row_stands_above_the_published_ones() -> None:
     ours, *published = rows(table([summary()]))
-    assert ours["method"] == "ours" and ours["IFS v"].startswith("25.0 (") and ours["IFS w¦x"].startswith("0.0 (")
-    assert ours["found"].startswith("75.0 (") and ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
-    assert len(published) == len(PUBLISHED) and all(row["method"].endswith("(published)") for row in published)
+    assert (
+        ours["method"] == "ours"
+        and ours["IFS v"].startswith("25.0 (")
+        and ours["IFS w¦x"].startswith("0.0 (")
+    )
+    assert (
+        ours["found"].startswith("75.0 (")
+        and ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
+    )
+    assert len(published) == len(PUBLISHED) and all(
+        row["method"].endswith("(published)") for row in published
+    )
     adapter = next(row for row in published if row["method"] == "IFAdapter (published)")
     expected = {"QwenVL": "79.7", "InternVL": "68.6", "CogVL": "61.0"}
     assert {name: adapter[f"IFS {name} (published)"] for name in expected} == expected
@@ -43,7 +59,10 @@ def test_every_summary_has_a_row() -> None:
     other = {**summary(Whole(Estimate(20.0, (19.0, 21.0)), "some/clip")), "name": "other"}
     text = table([summary(), other])
     assert [row["method"] for row in rows(text)][:3] == ["ours", "other", "real images (published)"]
-    assert [row["CLIP"] for row in rows(text)][:2] == ["-", "20.0 (19.0 .. 21.0)"] and "- CLIP score by some/clip." in text
+    assert [row["CLIP"] for row in rows(text)][:2] == [
+        "-",
+        "20.0 (19.0 .. 21.0)",
+    ] and "- CLIP score by some/clip." in text
     assert "v: 2 answers were neither yes nor no" in text
 
 
@@ -55,15 +74,30 @@ def test_unparsable_answers_are_shown() -> None:
 
 def test_the_first_verifier_is_the_success() -> None:
     numbers = summary()
-    assert numbers["success"] == numbers["ifs"]["v"]["value"] == 0.25 and numbers["interval"] == numbers["ifs"]["v"]["interval"]
-    assert numbers["pictures"] == 2 and numbers["instances"] == 4 and "clip" not in numbers and "fid" not in numbers
+    assert (
+        numbers["success"] == numbers["ifs"]["v"]["value"] == 0.25
+        and numbers["interval"] == numbers["ifs"]["v"]["interval"]
+    )
+    assert (
+        numbers["pictures"] == 2
+        and numbers["instances"] == 4
+        and "clip" not in numbers
+        and "fid" not in numbers
+    )
 
 
 def test_what_concerns_all_pictures_is_there_when_it_was_asked_for() -> None:
     numbers = summary(Whole(Estimate(25.12, (24.0, 26.0)), "some/clip", 22.04, 5000))
     ours = rows(table([numbers]))[0]
-    assert ours["CLIP"] == "25.1 (24.0 .. 26.0)" and ours["FID"] == "22.0" and "FID to 5000 real pictures" in table([numbers])
-    assert numbers["clip"]["model"] == "some/clip" and numbers["fid"] == {"value": 22.04, "real_pictures": 5000}
+    assert (
+        ours["CLIP"] == "25.1 (24.0 .. 26.0)"
+        and ours["FID"] == "22.0"
+        and "FID to 5000 real pictures" in table([numbers])
+    )
+    assert numbers["clip"]["model"] == "some/clip" and numbers["fid"] == {
+        "value": 22.04,
+        "real_pictures": 5000,
+    }
 
 
 def test_every_instance_has_a_row() -> None:
@@ -80,7 +114,9 @@ def test_every_instance_has_a_row() -> None:
 
 def test_descriptions_with_commas_and_lines_stay_in_their_cells() -> None:
     words = 'a "red",\nlarge cat'
-    (row,) = csv.DictReader(io.StringIO(instances_csv([picture_score("p", instance(description=words))], ["v"])))
+    (row,) = csv.DictReader(
+        io.StringIO(instances_csv([picture_score("p", instance(description=words))], ["v"]))
+    )
     assert row["description"] == words
 
 
@@ -88,11 +124,15 @@ def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
     for number, name in enumerate("pq"):
         Image.new("RGB", (100, 50), (0, 0, 200 + number)).save(tmp_path / f"{name}.png")
     write_gallery(SCORES, tmp_path, tmp_path / "out")
-    right, wrong = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("successes", "failures"))
+    right, wrong = (
+        np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("successes", "failures")
+    )
     assert right.shape[1] == TILE_PX and wrong.shape[1] > 3 * TILE_PX  # one and three tiles
     white_line = (right[: TILE_PX // 2] == 255).all(-1)
     assert white_line[:, round(0.1 * TILE_PX)].sum() > 50  # the wanted box's left side, from 10 of 100 pixels
-    assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(-1).sum() > 100  # the detection, beside it though it is the same box
+    assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(
+        -1
+    ).sum() > 100  # the detection, beside it though it is the same box
     assert (right[TILE_PX:] < 128).all(-1).any()  # words
 
 

@@ -9,15 +9,24 @@ from PIL import Image
 from scenes import WORLD, Answers, Told, layout, write_drawings
 
 from evaluation.benchmark import Benchmark, write_benchmark
-from evaluation.builder import build_drawn
-from evaluation.drawn_world import ShapesDetector, ShapesVerifier
+from evaluation.build.builder import build_drawn
 from evaluation.files import json_bytes
-from evaluation.metrics import feature_success, found_share
-from evaluation.picture_score import from_json, to_json
-from evaluation.scorer import Scorer, check_pictures, crop_corners, lend_records, read_picture, read_scores, record_path, score_pictures
-from evaluation.verifier import Verdict
-from training.drawing import draw
-from training.scene import Attributes, Figure, Scene
+from evaluation.judge.drawn_world import ShapesDetector, ShapesVerifier
+from evaluation.judge.picture_score import from_json, to_json
+from evaluation.judge.scorer import (
+    Scorer,
+    check_pictures,
+    crop_corners,
+    lend_records,
+    read_picture,
+    read_scores,
+    record_path,
+    score_pictures,
+)
+from evaluation.judge.verifier import Verdict
+from evaluation.report.metrics import feature_success, found_share
+from shapes.drawing import draw
+from shapes.scene import Attributes, Figure, Scene
 
 PICTURE = Image.new("RGB", (100, 100))
 LEFT, RIGHT = (0.0, 0.0, 40.0, 100.0), (60.0, 0.0, 100.0, 100.0)
@@ -32,7 +41,9 @@ def test_every_description_is_asked_for_once() -> None:
 
 def test_what_is_missing_is_not_judged() -> None:
     verifier = Answers(cat=True, dog=True)
-    score = Scorer(Told((LEFT, 0.9, "cat")), [verifier]).score("p", PICTURE, layout((LEFT, "cat"), (RIGHT, "dog")))
+    score = Scorer(Told((LEFT, 0.9, "cat")), [verifier]).score(
+        "p", PICTURE, layout((LEFT, "cat"), (RIGHT, "dog"))
+    )
     assert [instance.found for instance in score.instances] == [True, False]
     assert score.instances[1].verdicts == {} and verifier.crops == [(40, 100)]
     assert feature_success([score], "answers").value == 0.5
@@ -66,7 +77,9 @@ def test_one_detection_for_two_boxes_is_one_success() -> None:
 
 def test_all_verifiers_are_asked_and_an_answer_that_tells_nothing_is_no_success() -> None:
     strict, unsure = Answers("strict", cat=False), Answers("unsure", cat=None)
-    score = Scorer(Told((LEFT, 0.9, "cat")), [strict, Answers("kind", cat=True), unsure]).score("p", PICTURE, layout((LEFT, "cat")))
+    score = Scorer(Told((LEFT, 0.9, "cat")), [strict, Answers("kind", cat=True), unsure]).score(
+        "p", PICTURE, layout((LEFT, "cat"))
+    )
     assert score.instances[0].verdicts == {"strict": False, "kind": True, "unsure": None}
     assert [feature_success([score], name).value for name in ("strict", "kind", "unsure")] == [0, 1, 0]
 
@@ -80,8 +93,14 @@ def test_verifiers_need_names(verifiers: list[Answers]) -> None:
 def test_boxes_are_scaled_to_the_picture() -> None:
     """A benchmark for 100 pixels, pictures of 50."""
     verifier = Answers(cat=True)
-    score = Scorer(Told(((0.0, 0.0, 20.0, 50.0), 0.9, "cat")), [verifier]).score("p", Image.new("RGB", (50, 50)), layout((LEFT, "cat")))
-    assert score.instances[0].box == (0, 0, 20, 50) and score.instances[0].iou == 1 and verifier.crops == [(20, 50)]
+    score = Scorer(Told(((0.0, 0.0, 20.0, 50.0), 0.9, "cat")), [verifier]).score(
+        "p", Image.new("RGB", (50, 50)), layout((LEFT, "cat"))
+    )
+    assert (
+        score.instances[0].box == (0, 0, 20, 50)
+        and score.instances[0].iou == 1
+        and verifier.crops == [(20, 50)]
+    )
 
 
 def test_crops_stay_in_the_picture_and_have_pixels() -> None:
@@ -96,7 +115,9 @@ def test_a_layout_without_instances_asks_nobody() -> None:
 
 def test_scores_go_through_their_files_unchanged() -> None:
     found = Told(((0.1, 0.0, 40.3, 100.0), 0.123456789, "cat"))
-    score = Scorer(found, [Answers(cat=None, dog=True)]).score("p", PICTURE, layout((LEFT, "cat"), (RIGHT, "dog")), "abc")
+    score = Scorer(found, [Answers(cat=None, dog=True)]).score(
+        "p", PICTURE, layout((LEFT, "cat"), (RIGHT, "dog")), "abc"
+    )
     assert from_json(json_bytes(to_json(score)).decode()) == score
 
 
@@ -110,23 +131,39 @@ def test_real_drawings_succeed_and_altered_ones_do_not(tmp_path: Path) -> None:
     success = {}
     for part in (0.0, 1.0):
         pictures = write_drawings(tmp_path / f"pictures{part}", count, part)
-        score_pictures(Scorer(ShapesDetector(), [ShapesVerifier()]), benchmark, pictures, tmp_path / f"scores{part}", bar=False)
+        score_pictures(
+            Scorer(ShapesDetector(), [ShapesVerifier()]),
+            benchmark,
+            pictures,
+            tmp_path / f"scores{part}",
+            bar=False,
+        )
         success[part] = feature_success(read_scores(benchmark, tmp_path / f"scores{part}"), "shapes").value
     assert success[0.0] > 0.9 and success[1.0] == 0
 
 
 @pytest.mark.parametrize(
     ("description", "verdict"),
-    [("a red circle", True), ("a red square", False), ("a blue circle", False), ("a red circle with white dots", False), ("a cat", None)],
+    [
+        ("a red circle", True),
+        ("a red square", False),
+        ("a blue circle", False),
+        ("a red circle with white dots", False),
+        ("a cat", None),
+    ],
 )
 def test_the_verifier_of_shapes_looks_at_everything(description: str, verdict: bool | None) -> None:
     drawn = Scene(64, "grey", (Figure(Attributes("circle", "red"), (10, 12, 50, 52)),))
-    assert ShapesVerifier().verify(Image.fromarray(draw(drawn)).crop((10, 12, 50, 52)), description) == Verdict(verdict)
+    assert ShapesVerifier().verify(
+        Image.fromarray(draw(drawn)).crop((10, 12, 50, 52)), description
+    ) == Verdict(verdict)
 
 
 def test_the_detector_of_shapes_answers_what_names_the_shape() -> None:
     drawn = Scene(64, "grey", (Figure(Attributes("circle", "red"), (10, 12, 50, 52)),))
-    found = ShapesDetector().detect(Image.fromarray(draw(drawn)), ["a blue circle", "a red circle", "a red square"])
+    found = ShapesDetector().detect(
+        Image.fromarray(draw(drawn)), ["a blue circle", "a red circle", "a red square"]
+    )
     scores = {detection.phrase: detection.score for detection in found}
     assert scores.keys() == {0, 1} and scores[1] > scores[0]
 
@@ -145,7 +182,9 @@ def cats(tmp_path: Path) -> Benchmark:
     (tmp_path / "pictures").mkdir()
     for number in range(5):
         Image.new("RGB", (100, 100), (number, 0, 0)).save(tmp_path / "pictures" / f"p{number}.png")
-    return write_benchmark(tmp_path / "benchmark", {f"p{number}": layout((LEFT, "cat")) for number in range(5)}, {})
+    return write_benchmark(
+        tmp_path / "benchmark", {f"p{number}": layout((LEFT, "cat")) for number in range(5)}, {}
+    )
 
 
 def test_parts_make_the_whole(cats: Benchmark, tmp_path: Path) -> None:
@@ -174,7 +213,10 @@ def test_what_is_lent_is_not_judged_again(cats: Benchmark, tmp_path: Path) -> No
     part = write_benchmark(tmp_path / "part", {entry.name: entry.layout for entry in cats.entries[1:3]}, {})
     lend_records(tmp_path / "out", tmp_path / "other", part.entries)
     score_pictures(scorer, part, tmp_path / "pictures", tmp_path / "other", bar=False)
-    assert len(detector.asked) == 5 and read_scores(part, tmp_path / "other") == read_scores(cats, tmp_path / "out")[1:3]
+    assert (
+        len(detector.asked) == 5
+        and read_scores(part, tmp_path / "other") == read_scores(cats, tmp_path / "out")[1:3]
+    )
 
 
 def test_a_broken_record_is_named(cats: Benchmark, tmp_path: Path) -> None:
@@ -188,7 +230,9 @@ def test_a_broken_record_is_named(cats: Benchmark, tmp_path: Path) -> None:
 def test_missing_pictures_are_counted_and_named(cats: Benchmark, tmp_path: Path) -> None:
     for number in (0, 1, 2, 4):
         (tmp_path / "pictures" / f"p{number}.png").unlink()
-    with pytest.raises(ValueError, match=r"4 of 5 pictures are not in .*: p0.png, p1.png, p2.png \.\.\. Make them"):
+    with pytest.raises(
+        ValueError, match=r"4 of 5 pictures are not in .*: p0.png, p1.png, p2.png \.\.\. Make them"
+    ):
         check_pictures(cats, tmp_path / "pictures")
 
 

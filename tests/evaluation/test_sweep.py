@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_models
+from evaluation.sweep.config import Part, overlap, read_sweep
 from PIL import Image
 from scenes import WORLD
 
 from evaluation.__main__ import main
 from evaluation.benchmark import Benchmark, read_benchmark, write_benchmark
-from evaluation.builder import build_drawn
-from evaluation.drawn_world import ShapesDetector
-from evaluation.sweep import Part, overlap, read_sweep
-from evaluation.sweep_command import run_sweep
+from evaluation.build.builder import build_drawn
+from evaluation.commands.sweep import run_sweep
+from evaluation.judge.drawn_world import ShapesDetector
 from ifadapter_core.layout import Box, Instance, Layout
 
 BACK, FRONT, ASIDE = Box(0.0, 0.0, 0.5, 0.5), Box(0.25, 0.0, 1.0, 0.5), Box(0.6, 0.6, 0.9, 0.9)
@@ -42,7 +42,10 @@ axes:
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
-    layouts = {name: Layout(32, 32, tuple(map(Instance, boxes, tiny_models.TEXTS)), name) for name, boxes in BOXES.items()}
+    layouts = {
+        name: Layout(32, 32, tuple(map(Instance, boxes, tiny_models.TEXTS)), name)
+        for name, boxes in BOXES.items()
+    }
     write_benchmark(folder, layouts, {"kind": "test"})
     return folder
 
@@ -52,7 +55,7 @@ def config(models: Path, benchmark: Path, tmp_path: Path, monkeypatch: pytest.Mo
     """In ``sweep.yaml``, scored by the brightness of the pictures."""
     path = tmp_path / "sweep.yaml"
     path.write_text(CONFIG.format(models=models, benchmark=benchmark))
-    monkeypatch.setattr("evaluation.sweep_command.score_command", Brightness)
+    monkeypatch.setattr("evaluation.commands.sweep.score_command", Brightness)
     return path
 
 
@@ -73,7 +76,9 @@ class Brightness:
     @staticmethod
     def score(options: argparse.Namespace) -> dict[str, Any]:
         names = [entry.name for entry in read_benchmark(options.benchmark).entries]
-        mean = float(np.mean([np.asarray(Image.open(options.pictures / f"{name}.png")).mean() for name in names]))
+        mean = float(
+            np.mean([np.asarray(Image.open(options.pictures / f"{name}.png")).mean() for name in names])
+        )
         return {"row": {"mean": mean, "count": len(names), "interval": [mean - 1, mean + 2]}}
 
 
@@ -91,24 +96,41 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
         "EoT token only, instances 2",
         "EoT token only, instances 3 and more",
     ]
-    assert [row.layouts for row in rows] == [4, 4, 4, 4, 1, 2, 1, 1, 2, 1] == [row.scores["layouts seen"] for row in rows]
+    assert (
+        [row.layouts for row in rows]
+        == [4, 4, 4, 4, 1, 2, 1, 1, 2, 1]
+        == [row.scores["layouts seen"] for row in rows]
+    )
     assert len({row.scores["brightness"] for row in rows}) == len(rows)
-    assert sum(row.scores["brightness"] * row.layouts for row in rows[4:7]) / 4 == pytest.approx(rows[0].scores["brightness"])
+    assert sum(row.scores["brightness"] * row.layouts for row in rows[4:7]) / 4 == pytest.approx(
+        rows[0].scores["brightness"]
+    )
     folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
-    assert folders == ["eot_token_only", "ifadapter", "ifadapter_strength_0", "ifadapter_strength_1.5"]  # parts share their variant's
+    assert folders == [
+        "eot_token_only",
+        "ifadapter",
+        "ifadapter_strength_0",
+        "ifadapter_strength_1.5",
+    ]  # parts share their variant's
     mean = rows[1].scores["brightness"]
     lines = (tmp_path / "out" / "sweep.md").read_text().splitlines()
     assert lines[0] == "|  | layouts | brightness | layouts seen |" and len(lines) == 2 + len(rows)
     assert lines[3] == f"| EoT token only | 4 | {mean:.3f} ({mean - 1:.3f} .. {mean + 2:.3f}) | 4 |"
     records = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert records[3]["value"] == 1.5 and records[3]["axis"] == "strength" and records[3]["options"][-2:] == ["--strength", "1.5"]
+    assert (
+        records[3]["value"] == 1.5
+        and records[3]["axis"] == "strength"
+        and records[3]["options"][-2:] == ["--strength", "1.5"]
+    )
     for name in ("variants.png", "strength.png", "instances.png"):
         assert np.asarray(Image.open(tmp_path / "out" / name).convert("L")).std() > 5
 
 
-def test_a_second_run_makes_no_picture_again(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_makes_no_picture_again(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run_sweep(read_sweep(config), tmp_path / "out")
-    monkeypatch.setattr("training.painter.Painter", None)
+    monkeypatch.setattr("ifadapter_diffusers.painter.Painter", None)
     assert run_sweep(read_sweep(config), tmp_path / "out") == first
 
 
@@ -125,14 +147,20 @@ def test_points_that_come_to_the_same_share_their_pictures(config: Path, tmp_pat
     ("find", "put", "message"),
     [
         ("--method eot", "--methd eot", r"EoT token only: generate: unrecognized arguments: --methd"),
-        ("--method eot", "--method eots", r"EoT token only: generate: argument --method: invalid choice: 'eots'"),
+        (
+            "--method eot",
+            "--method eots",
+            r"EoT token only: generate: argument --method: invalid choice: 'eots'",
+        ),
         ("--method eot", "--layers all", r"--layers is 'all'; expected whole numbers"),
         ("[1, 2, 3]", "[1, 2, 7]", r"No layout of the benchmark has instances in 7 and more"),
         ("--factor 2", "--fctor 2", r"score: unrecognized arguments: --fctor"),
         ("--factor 2", "--factor 3", r"--factor is 3; expected 2"),
     ],
 )
-def test_what_cannot_work_is_told_before_anything_is_made(config: Path, tmp_path: Path, find: str, put: str, message: str) -> None:
+def test_what_cannot_work_is_told_before_anything_is_made(
+    config: Path, tmp_path: Path, find: str, put: str, message: str
+) -> None:
     config.write_text(config.read_text().replace(find, put))
     with pytest.raises(ValueError, match=message):
         run_sweep(read_sweep(config), tmp_path / "out")
@@ -142,14 +170,30 @@ def test_what_cannot_work_is_told_before_anything_is_made(config: Path, tmp_path
 @pytest.mark.parametrize(
     ("find", "put", "message"),
     [
-        ("columns:", "colums:", r"sweep\.yaml: unknown: colums; missing: columns\. The keys are benchmark, generate"),
-        ("select: instances, ", "", r"axes: instances: give either options, with \{value\} in them, or select"),
+        (
+            "columns:",
+            "colums:",
+            r"sweep\.yaml: unknown: colums; missing: columns\. The keys are benchmark, generate",
+        ),
+        (
+            "select: instances, ",
+            "",
+            r"axes: instances: give either options, with \{value\} in them, or select",
+        ),
         ("select: instances", "select: size", r"select is 'size'; expected one of instances, overlap"),
         ("--strength {value}", "--strength", r"options is '--strength'; expected \{value\} in it"),
         ("[0, 1.5]", "[1.5, 0]", r"values is \[1\.5, 0\]; expected each larger than the one before"),
         ("[0, 1.5]", "[a]", r"values is \['a'\]; expected a list of numbers"),
-        ("variants: [IFAdapter, EoT token only]", "variants: [EoT]", r"variants is \['EoT'\]; expected some of IFAdapter, EoT token only"),
-        ("  EoT token only:", "  eot-token-only:\n  EoT token only:", r"names too alike for files: eot_token_only, eot_token_only"),
+        (
+            "variants: [IFAdapter, EoT token only]",
+            "variants: [EoT]",
+            r"variants is \['EoT'\]; expected some of IFAdapter, EoT token only",
+        ),
+        (
+            "  EoT token only:",
+            "  eot-token-only:\n  EoT token only:",
+            r"names too alike for files: eot_token_only, eot_token_only",
+        ),
         ("--factor 2", "[2]", r"sweep\.yaml: score is \[2\]; expected options as on the command line"),
         ("row.mean", '"row', r"sweep\.yaml is not YAML"),
     ],
@@ -164,18 +208,28 @@ def test_a_wrong_config_is_explained(config: Path, find: str, put: str, message:
 
 def test_a_column_that_the_scores_lack_is_named(config: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("row.mean", "row.median"))
-    with pytest.raises(ValueError, match=r"The scores have nothing at row\.median: in row there is mean, count, interval"):
+    with pytest.raises(
+        ValueError, match=r"The scores have nothing at row\.median: in row there is mean, count, interval"
+    ):
         run_sweep(read_sweep(config), tmp_path / "out")
 
 
 def test_overlap_is_the_largest_part_of_a_box_that_another_in_front_covers() -> None:
-    measured = {name: overlap(Layout(32, 32, tuple(Instance(box, "cat") for box in boxes))) for name, boxes in BOXES.items()}
+    measured = {
+        name: overlap(Layout(32, 32, tuple(Instance(box, "cat") for box in boxes)))
+        for name, boxes in BOXES.items()
+    }
     assert measured == {"none": 0, "half": 0.5, "three": 0.5, "alone": 0}
     assert overlap(Layout(32, 32, (Instance(FRONT, "cat"), Instance(BACK, "cat")))) == pytest.approx(1 / 3)
 
 
 def test_parts_are_named_by_what_is_in_them() -> None:
-    parts = [Part("instances", 2, 3), Part("instances", 2, 5), Part("instances", 5, math.inf), Part("overlap", 0, 1)]
+    parts = [
+        Part("instances", 2, 3),
+        Part("instances", 2, 5),
+        Part("instances", 5, math.inf),
+        Part("overlap", 0, 1),
+    ]
     assert list(map(str, parts)) == ["2", "2 to 4", "5 and more", "0 to below 1"]
 
 
@@ -191,7 +245,9 @@ def test_the_drawn_world_is_swept_end_to_end(
     """With the real scorer, which looks once at each picture; a model of random weights draws no figures."""
     looked: list[object] = []
     detect = ShapesDetector.detect
-    monkeypatch.setattr(ShapesDetector, "detect", lambda self, *given: looked.append(given) or detect(self, *given))
+    monkeypatch.setattr(
+        ShapesDetector, "detect", lambda self, *given: looked.append(given) or detect(self, *given)
+    )
     build_drawn(tmp_path / "shapes", WORLD, 2)
     config = tmp_path / "sweep.yaml"
     config.write_text(
@@ -200,10 +256,16 @@ def test_the_drawn_world_is_swept_end_to_end(
         "axes:\n  instances: {select: instances, values: [1]}\n"
     )
     assert main(["sweep", str(config), str(tmp_path / "out")]) == 0
-    assert "| EoT token only | 2 | 0.000 (0.000 .. 0.000) | 0.000 |" in (tmp_path / "out" / "sweep.md").read_text()
+    assert (
+        "| EoT token only | 2 | 0.000 (0.000 .. 0.000) | 0.000 |"
+        in (tmp_path / "out" / "sweep.md").read_text()
+    )
     assert (
         len(looked) == 4
-        and "| IFAdapter, instances 1 and more | 2 | 0.000 (0.000 .. 0.000) | 0.000 |" in (tmp_path / "out" / "sweep.md").read_text()
+        and "| IFAdapter, instances 1 and more | 2 | 0.000 (0.000 .. 0.000) | 0.000 |"
+        in (tmp_path / "out" / "sweep.md").read_text()
     )
     assert capsys.readouterr().out == (tmp_path / "out" / "sweep.md").read_text()
-    assert (tmp_path / "out" / "variants.png").exists() and (tmp_path / "out" / "scores" / "ifadapter" / "instances.csv").exists()
+    assert (tmp_path / "out" / "variants.png").exists() and (
+        tmp_path / "out" / "scores" / "ifadapter" / "instances.csv"
+    ).exists()

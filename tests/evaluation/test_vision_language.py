@@ -9,7 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
 
 from evaluation.vision_language import MOST_TOKENS, AnswerError, LocalModel
 
@@ -25,7 +31,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
     vocabulary = {word: number for number, word in enumerate([*MARKS, *WORDS])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    special = {"pad_token": "<pad>", "eos_token": "<end>", "unk_token": "?", "additional_special_tokens": MARKS[2:]}
+    special = {
+        "pad_token": "<pad>",
+        "eos_token": "<end>",
+        "unk_token": "?",
+        "additional_special_tokens": MARKS[2:],
+    }
     return PreTrainedTokenizerFast(tokenizer_object=words, padding_side="left", **special)
 
 
@@ -34,7 +45,13 @@ def save_llava(folder: Path) -> None:
 
     words = tokenizer()
     vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14, projection_dim=16
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+        projection_dim=16,
     )
     text = LlamaConfig(
         vocab_size=len(words),
@@ -51,7 +68,9 @@ def save_llava(folder: Path) -> None:
         LlavaConfig(vision_config=vision, text_config=text, image_token_index=image, vision_feature_layer=-1)
     ).save_pretrained(folder)
     LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}),
+        image_processor=CLIPImageProcessorPil(
+            size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}
+        ),
         tokenizer=words,
         patch_size=14,
         vision_feature_select_strategy="default",
@@ -75,7 +94,14 @@ def save_qwen(folder: Path) -> None:
         f"{name}_token_id": words.convert_tokens_to_ids(mark)
         for name, mark in zip(("vision_start", "vision_end", "image", "video"), MARKS[3:], strict=True)
     }
-    vision = {"depth": 2, "embed_dim": 16, "hidden_size": 16, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
+    vision = {
+        "depth": 2,
+        "embed_dim": 16,
+        "hidden_size": 16,
+        "num_heads": 2,
+        "mlp_ratio": 2,
+        "patch_size": 14,
+    }
     text = {
         "vocab_size": len(words),
         "hidden_size": 16,
@@ -89,7 +115,9 @@ def save_qwen(folder: Path) -> None:
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]},
     }
     torch.manual_seed(0)
-    Qwen2VLForConditionalGeneration(Qwen2VLConfig(text_config=text, vision_config=vision, **ids)).save_pretrained(folder)
+    Qwen2VLForConditionalGeneration(
+        Qwen2VLConfig(text_config=text, vision_config=vision, **ids)
+    ).save_pretrained(folder)
     size = {"shortest_edge": 56 * 56, "longest_edge": 112 * 112}
     Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessorPil(size=size),
@@ -99,10 +127,16 @@ def save_qwen(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-no_torchvision = pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="Qwen-VL's processors need torchvision")
+no_torchvision = pytest.mark.skipif(
+    importlib.util.find_spec("torchvision") is None, reason="Qwen-VL's processors need torchvision"
+)
 
 
-@pytest.fixture(scope="module", params=[save_llava, pytest.param(save_qwen, marks=no_torchvision)], ids=["LLaVA", "Qwen2-VL"])
+@pytest.fixture(
+    scope="module",
+    params=[save_llava, pytest.param(save_qwen, marks=no_torchvision)],
+    ids=["LLaVA", "Qwen2-VL"],
+)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     folder = tmp_path_factory.mktemp("vl")
     request.param(folder)
@@ -110,7 +144,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def picture(shade: int) -> Image.Image:
-    return Image.linear_gradient("L").resize((60, 40)).point(lambda value: (value * shade) % 256).convert("RGB")
+    return (
+        Image.linear_gradient("L").resize((60, 40)).point(lambda value: (value * shade) % 256).convert("RGB")
+    )
 
 
 def test_it_answers_with_words_and_the_same_each_time(model: LocalModel) -> None:
@@ -120,12 +156,18 @@ def test_it_answers_with_words_and_the_same_each_time(model: LocalModel) -> None
 
 
 def test_the_picture_and_the_question_both_count(model: LocalModel) -> None:
-    answers = {model.ask(picture(shade), question) for shade in (1, 3, 7) for question in ("what is this ?", "a red kite", "grass")}
+    answers = {
+        model.ask(picture(shade), question)
+        for shade in (1, 3, 7)
+        for question in ("what is this ?", "a red kite", "grass")
+    }
     assert len(answers) > 3
 
 
 def test_no_words_are_an_error(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model._model.generation_config, "max_new_tokens", 1)
-    monkeypatch.setattr(model._model, "generate", lambda input_ids, **_: torch.cat([input_ids, torch.tensor([[1]])], dim=1))
+    monkeypatch.setattr(
+        model._model, "generate", lambda input_ids, **_: torch.cat([input_ids, torch.tensor([[1]])], dim=1)
+    )
     with pytest.raises(AnswerError, match="answered nothing to 'what'"):
         model.ask(picture(1), "what")

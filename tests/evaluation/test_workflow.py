@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from evaluation.workflow import Slot, WorkflowError, find_slots, read_workflow
-from ifadapter_core.layout import Box, Instance, Layout, from_json
+from evaluation.generate.workflow import Slot, WorkflowError, find_slots, read_workflow
+from ifadapter_core.layout import Box, Instance, Layout
+from ifadapter_core.layout_formats import from_json
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 ONE_LAYOUT = sorted(path.name for path in WORKFLOWS.glob("*_api.json") if path.name != "batch_api.json")
@@ -46,7 +47,10 @@ def test_the_slots_of_our_workflows_are_found_and_filled(name: str) -> None:
     assert filled[workflow.slots["image"].node]["class_type"] == "SaveImage"
     assert workflow.graph == before  # for the next picture
     changed = [
-        (node, key) for node in filled for key in filled[node]["inputs"] if filled[node]["inputs"][key] != before[node]["inputs"][key]
+        (node, key)
+        for node in filled
+        for key in filled[node]["inputs"]
+        if filled[node]["inputs"][key] != before[node]["inputs"][key]
     ]
     assert {key for _, key in changed} <= {"layout", "width", "height", "seed"}
 
@@ -54,7 +58,10 @@ def test_the_slots_of_our_workflows_are_found_and_filled(name: str) -> None:
 def test_a_prompt_that_is_written_out_is_a_slot(tmp_path: Path) -> None:
     content = graph()
     content["10"]["inputs"]["text"] = "words of an old picture"
-    content["20"] = {"class_type": "ConditioningSetArea", "inputs": {"conditioning": ["10", 0], "strength": 1}}
+    content["20"] = {
+        "class_type": "ConditioningSetArea",
+        "inputs": {"conditioning": ["10", 0], "strength": 1},
+    }
     content["13"]["inputs"]["positive"] = ["20", 0]
     workflow = read_workflow(write(tmp_path, content))
     assert workflow.slots["prompt"] == Slot("10", "text")
@@ -76,13 +83,18 @@ def test_what_is_not_clear_must_be_named(tmp_path: Path) -> None:
     content["31"] = {"class_type": "RandomNoise", "inputs": {"noise_seed": 5}}
     path = write(tmp_path, content)
     with pytest.raises(
-        WorkflowError, match=r"2 places for it \(13\.seed, 31\.noise_seed\): the slot seed\. Name one with --slot seed=NODE\.INPUT"
+        WorkflowError,
+        match=r"2 places for it \(13\.seed, 31\.noise_seed\): the slot seed\. Name one with --slot seed=NODE\.INPUT",
     ):
         read_workflow(path)
     with pytest.raises(WorkflowError, match=r"2 places for it \(15, 30\): the slot image"):
         read_workflow(path, slots=["seed=RandomNoise.noise_seed"])
     slots = read_workflow(path, slots=["seed=RandomNoise.noise_seed", "image=30", "prompt=11.text"]).slots
-    assert (slots["seed"], slots["image"].node, slots["prompt"]) == (Slot("31", "noise_seed"), "30", Slot("11", "text"))
+    assert (slots["seed"], slots["image"].node, slots["prompt"]) == (
+        Slot("31", "noise_seed"),
+        "30",
+        Slot("11", "text"),
+    )
 
 
 def test_two_layouts_must_be_told_apart() -> None:
@@ -91,10 +103,18 @@ def test_two_layouts_must_be_told_apart() -> None:
 
 
 def test_settings_hold_for_all_pictures() -> None:
-    settings = ["KSampler.steps=4", "IFAdapterEncode.use_eot_token=false", "8.strength=0.25", "KSampler.sampler_name=dpmpp_2m"]
+    settings = [
+        "KSampler.steps=4",
+        "IFAdapterEncode.use_eot_token=false",
+        "8.strength=0.25",
+        "KSampler.sampler_name=dpmpp_2m",
+    ]
     filled = read_workflow(WORKFLOWS / "basic_api.json", settings=settings).fill(LAYOUT, 1)
     assert (only(filled, "KSampler")["steps"], only(filled, "KSampler")["sampler_name"]) == (4, "dpmpp_2m")
-    assert only(filled, "IFAdapterEncode")["use_eot_token"] is False and only(filled, "IFAdapterApply")["strength"] == 0.25
+    assert (
+        only(filled, "IFAdapterEncode")["use_eot_token"] is False
+        and only(filled, "IFAdapterApply")["strength"] == 0.25
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +134,9 @@ def test_wrong_names_are_explained(slots: list[str], settings: list[str], messag
 
 
 @pytest.mark.parametrize(
-    "content", [[], {"nodes": []}, json.loads((WORKFLOWS / "basic.json").read_text("utf-8"))], ids=["list", "other", "graph"]
+    "content",
+    [[], {"nodes": []}, json.loads((WORKFLOWS / "basic.json").read_text("utf-8"))],
+    ids=["list", "other", "graph"],
 )
 def test_other_files_are_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(WorkflowError, match=r"no workflow in API format.*Export \(API\)"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from evaluation.verifier import Verdict
+from evaluation.judge.verifier import Verdict
+from evaluation.judge.yes_no import YesNoVerifier, yes_or_no
 from evaluation.vision_language import AnswerError, NothingSaidError
-from evaluation.yes_no import YesNoVerifier, yes_or_no
 
 CROP = Image.new("RGB", (8, 8))
 
@@ -51,7 +51,11 @@ def test_only_one_of_the_two_words_is_a_verdict(answer: str, verdict: bool | Non
 def test_the_question_holds_the_description() -> None:
     model = Model("yes")
     assert YesNoVerifier(model).verify(CROP, "a {green} sofa") == Verdict(True, "yes")
-    assert "a {green} sofa" in model.prompt and "yes or no" in model.prompt and "{description}" not in model.prompt
+    assert (
+        "a {green} sofa" in model.prompt
+        and "yes or no" in model.prompt
+        and "{description}" not in model.prompt
+    )
 
 
 def test_no_words_are_no_verdict_but_a_lost_server_is_an_error() -> None:

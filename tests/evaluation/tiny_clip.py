@@ -14,7 +14,11 @@ SIZE = 32
 def save_clip(folder: Path) -> Path:
     words = tiny_models.tokenizer(folder / "words")
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    tokens = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    tokens = {
+        "bos_token_id": words.bos_token_id,
+        "eos_token_id": words.eos_token_id,
+        "pad_token_id": words.pad_token_id,
+    }
     torch.manual_seed(0)
     config = CLIPConfig(
         text_config={**layers, **tokens, "vocab_size": len(words), "max_position_embeddings": 77},

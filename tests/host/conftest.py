@@ -21,7 +21,9 @@ import pytest
 HERE = Path(__file__).resolve().parent
 PACK = HERE.parent.parent
 if "COMFYUI_PATH" not in os.environ:
-    raise pytest.UsageError("tests/host needs a ComfyUI: run python tests/run_host_tests.py, or set COMFYUI_PATH and use its Python.")
+    raise pytest.UsageError(
+        "tests/host needs a ComfyUI: run python tests/run_host_tests.py, or set COMFYUI_PATH and use its Python."
+    )
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
 BASE = Path(tempfile.mkdtemp(prefix="ifadapter-host-tests-"))
 atexit.register(shutil.rmtree, BASE, ignore_errors=True)
@@ -41,7 +43,9 @@ def start_host() -> None:
         comfy.options.enable_args_parsing()
         import comfy.utils
 
-        importlib.import_module("utils.extra_config")  # as main.py does before `nodes`, which puts comfy/utils.py on the path
+        importlib.import_module(
+            "utils.extra_config"
+        )  # as main.py does before `nodes`, which puts comfy/utils.py on the path
         import nodes
     finally:
         sys.argv = given
@@ -96,7 +100,9 @@ def load(node: Callable[..., tuple], base: Path) -> Callable[[str, Any], Any]:
 
     def run(name: str, checkpoint: Any) -> Any:
         torch.save(checkpoint, base / "models" / "ifadapter" / name)
-        folder_paths.filename_list_cache.pop("ifadapter", None)  # the clock of a folder is too coarse to notice every new file
+        folder_paths.filename_list_cache.pop(
+            "ifadapter", None
+        )  # the clock of a folder is too coarse to notice every new file
         return node("IFAdapterLoader", adapter_name=name)[0]
 
     return run
@@ -124,7 +130,13 @@ def apply(node: Callable[..., tuple], model: Any, ifadapter: Any) -> Callable[..
 
     Takes the apply node's inputs by name, and those of the semantic map node (strengths, depth_order, masks).
     """
-    defaults = {"model": model, "ifadapter": ifadapter, "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    defaults = {
+        "model": model,
+        "ifadapter": ifadapter,
+        "strength": 1.0,
+        "start_percent": 0.0,
+        "end_percent": 1.0,
+    }
 
     def run(tokens: Any, **inputs: Any) -> Any:
         of_map = {name: inputs.pop(name) for name in ("strengths", "depth_order", "masks") if name in inputs}

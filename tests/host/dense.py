@@ -33,8 +33,12 @@ Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
 
 ONE: Boxes = [(0.2, 0.25, 0.7, 0.8)]
 THREE: Boxes = [(0.05, 0.3, 0.5, 0.9), (0.55, 0.1, 0.95, 0.45), (0.4, 0.4, 0.8, 0.99)]
-TEN: Boxes = [(0.03 * i, 0.05 * (9 - i), 0.45 + 0.05 * i, 0.5 + 0.05 * (9 - i)) for i in range(10)]  # all overlap in the middle
-TWELVE: Boxes = [(0.25 * (i % 4), 0.3 * (i // 4), 0.25 * (i % 4) + 0.24, 0.3 * (i // 4) + 0.35) for i in range(12)]
+TEN: Boxes = [
+    (0.03 * i, 0.05 * (9 - i), 0.45 + 0.05 * i, 0.5 + 0.05 * (9 - i)) for i in range(10)
+]  # all overlap in the middle
+TWELVE: Boxes = [
+    (0.25 * (i % 4), 0.3 * (i // 4), 0.25 * (i % 4) + 0.24, 0.3 * (i // 4) + 0.35) for i in range(12)
+]
 
 
 def make_checkpoint(seed: int) -> reference.Checkpoint:
@@ -86,15 +90,29 @@ class Term:
         tokens = torch.stack([self.cond if positive else self.uncond for positive in rows])
         layer = reference.part(self.checkpoint["adapter_modules"], f"{processor}.")
         masks = None if self.masks is None else self.masks(height, width)
-        residual = reference.layer_residual(layer, q.double(), tokens, self.boxes, height, width, masks=masks, strengths=self.strengths)
+        residual = reference.layer_residual(
+            layer, q.double(), tokens, self.boxes, height, width, masks=masks, strengths=self.strengths
+        )
         return self.strength * residual
 
 
 def make_term(checkpoint: reference.Checkpoint, phrases: Phrases, boxes: Boxes, **options: Any) -> Term:
     checkpoint = reference.double(checkpoint)
     phrase_embeds, attention_mask, eot_embeds = phrases
-    given = (checkpoint, phrase_embeds.double(), attention_mask, eot_embeds.double(), torch.tensor(boxes, dtype=torch.float64))
-    return Term(checkpoint, reference.instance_tokens(*given), reference.null_tokens(*given), torch.tensor(boxes), **options)
+    given = (
+        checkpoint,
+        phrase_embeds.double(),
+        attention_mask,
+        eot_embeds.double(),
+        torch.tensor(boxes, dtype=torch.float64),
+    )
+    return Term(
+        checkpoint,
+        reference.instance_tokens(*given),
+        reference.null_tokens(*given),
+        torch.tensor(boxes),
+        **options,
+    )
 
 
 def text_attention(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
@@ -149,7 +167,11 @@ def predict(patcher: Any, inputs: Inputs, chunks: Sequence[int] = (1, 0), sigma:
     """The UNet's output with the patcher's patches; chunks is the host's cond_or_uncond."""
     unet = patcher.model.diffusion_model
     dtype = patcher.model.get_dtype_inference()
-    options = {**patcher.model_options["transformer_options"], "cond_or_uncond": list(chunks), "sigmas": torch.tensor([sigma])}
+    options = {
+        **patcher.model_options["transformer_options"],
+        "cond_or_uncond": list(chunks),
+        "sigmas": torch.tensor([sigma]),
+    }
     x, context, y = (value.to(dtype) for value in (inputs.x, inputs.context, inputs.y))
     with torch.no_grad():
         return unet(x, inputs.timestep, context=context, y=y, transformer_options=options).float()

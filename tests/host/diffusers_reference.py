@@ -17,14 +17,16 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ifadapter_core.checkpoint import build_adapter
-from ifadapter_core.convert import load_weights
-from ifadapter_core.layout import from_json
-from training.adapted_unet import AdaptedUNet, RowGroup
-from training.base_model import BaseModel
-from training.sampling import encode_layout, guided
+from ifadapter_core.layout_formats import from_json
+from ifadapter_core.storage import load_weights
+from ifadapter_diffusers.adapted_unet import AdaptedUNet, RowGroup
+from ifadapter_diffusers.base_model import BaseModel
+from ifadapter_diffusers.sampling import encode_layout, guided
 
 STEPS, GUIDANCE = 20, 2.0
-TERMINAL = 4.8973451890853435e-08  # what the host has for the last alpha, which is zero and by which it divides
+TERMINAL = (
+    4.8973451890853435e-08  # what the host has for the last alpha, which is zero and by which it divides
+)
 
 
 @torch.no_grad()
@@ -74,4 +76,10 @@ if __name__ == "__main__":
     folder, asked, given = map(Path, sys.argv[1:])
     with safe_open(asked, framework="pt") as file:
         layout = file.metadata()["layout"]
-    save_file({name: value.float().contiguous() for name, value in answer(folder, load_file(asked), layout).items()}, given)
+    save_file(
+        {
+            name: value.float().contiguous()
+            for name, value in answer(folder, load_file(asked), layout).items()
+        },
+        given,
+    )

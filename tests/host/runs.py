@@ -33,7 +33,9 @@ def sample(
     latent = options.pop("latent", torch.zeros(batch, 4, *size))
     noise = comfy.sample.prepare_noise(latent, 7) if noise is None else noise
     options = {"disable_pbar": True, "seed": 7, **options}
-    return comfy.sample.sample(model, noise, steps, cfg, sampler, scheduler, positive, negative, latent, **options)
+    return comfy.sample.sample(
+        model, noise, steps, cfg, sampler, scheduler, positive, negative, latent, **options
+    )
 
 
 def allowed(want: Tensor) -> float:

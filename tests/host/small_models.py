@@ -40,7 +40,11 @@ UNET = {
 
 
 def small_model(
-    dtype: torch.dtype = torch.float32, seed: int = 0, *, cast: torch.dtype | None = None, output_scale: float = 0.1
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+    *,
+    cast: torch.dtype | None = None,
+    output_scale: float = 0.1,
 ) -> comfy.model_patcher.ModelPatcher:
     """An SDXL-shaped MODEL of 64 x 64 cells at most, random weights of order 1/sqrt(width).
 
@@ -64,7 +68,10 @@ def small_clip(seed: int = 1, embeddings: str | None = None) -> comfy.sd.CLIP:
     class Tokenizer(comfy.sdxl_clip.SDXLTokenizer):
         def __init__(self, embedding_directory: Any = None, tokenizer_data: Any = None) -> None:
             super().__init__(embedding_directory, tokenizer_data or {})
-            self.clip_l.embedding_size, self.clip_g.embedding_size = TEXT_WIDTHS["clip_l"], TEXT_WIDTHS["clip_g"]
+            self.clip_l.embedding_size, self.clip_g.embedding_size = (
+                TEXT_WIDTHS["clip_l"],
+                TEXT_WIDTHS["clip_g"],
+            )
 
     class Target:
         clip = comfy.sdxl_clip.SDXLClipModel
@@ -72,7 +79,12 @@ def small_clip(seed: int = 1, embeddings: str | None = None) -> comfy.sd.CLIP:
         params: dict[str, Any] = {}
 
     sizes = {
-        f"{name}_model_config": {"hidden_size": width, "intermediate_size": 2 * width, "num_attention_heads": 2, "projection_dim": width}
+        f"{name}_model_config": {
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_attention_heads": 2,
+            "projection_dim": width,
+        }
         for name, width in TEXT_WIDTHS.items()
     }
     options = {**sizes, "load_device": CPU, "offload_device": CPU, "dtype": torch.float32}

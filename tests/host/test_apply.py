@@ -40,17 +40,23 @@ def inputs():
     return dense.make_inputs(2, 32, 32)
 
 
-def sample(model: Any, *, cfg: float = 7.5, steps: int = 3, batch: int = 1, size: tuple[int, int] = SIZE) -> Tensor:
+def sample(
+    model: Any, *, cfg: float = 7.5, steps: int = 3, batch: int = 1, size: tuple[int, int] = SIZE
+) -> Tensor:
     """The host's KSampler."""
     latent = {"samples": torch.zeros(batch, 4, *size)}
-    return nodes.common_ksampler(model, 7, steps, cfg, "euler", "normal", POSITIVE, NEGATIVE, latent)[0]["samples"]
+    return nodes.common_ksampler(model, 7, steps, cfg, "euler", "normal", POSITIVE, NEGATIVE, latent)[0][
+        "samples"
+    ]
 
 
 def sample_sigmas(guider: Any, sigmas: Sequence[float]) -> Tensor:
     """A guider of the host over these sigmas."""
     latent = torch.zeros(1, 4, *SIZE)
     noise = comfy.sample.prepare_noise(latent, 7)
-    return guider.sample(noise, latent, comfy.samplers.sampler_object("euler"), torch.tensor(sigmas), disable_pbar=True, seed=7)
+    return guider.sample(
+        noise, latent, comfy.samplers.sampler_object("euler"), torch.tensor(sigmas), disable_pbar=True, seed=7
+    )
 
 
 def sample_three(guider: Any) -> Tensor:
@@ -111,7 +117,11 @@ def replacements(model: Any) -> dict:
 
 def test_strength_zero_changes_no_bit(apply, tokens, model, inputs):
     off = apply(tokens, strength=0.0)
-    assert (off.model_options, off.wrappers, off.callbacks) == (model.model_options, model.wrappers, model.callbacks)  # and costs nothing
+    assert (off.model_options, off.wrappers, off.callbacks) == (
+        model.model_options,
+        model.wrappers,
+        model.callbacks,
+    )  # and costs nothing
     assert torch.equal(dense.predict(off, inputs), dense.predict(model, inputs))
     assert torch.equal(sample(off), sample(model))
 
@@ -133,7 +143,13 @@ def test_outside_the_window_no_bit_changes(apply, tokens, model, inputs, window)
 
 def test_input_model_never_changes(apply, tokens, model, inputs):
     def state() -> list:
-        return [copy.deepcopy(model.model_options), dict(model.object_patches), dict(model.patches), dict(model.callbacks), model.wrappers]
+        return [
+            copy.deepcopy(model.model_options),
+            dict(model.object_patches),
+            dict(model.patches),
+            dict(model.callbacks),
+            model.wrappers,
+        ]
 
     options, weights = state(), {key: value.clone() for key, value in model.model.state_dict().items()}
     before = dense.predict(model, inputs), sample(model)
@@ -163,7 +179,11 @@ def test_sampling_with_the_attention_of_a_device(apply, tokens, term, model, mon
     patched = apply(tokens)
     patcher = sys.modules[type(next(iter(replacements(patched).values()))).__module__]
     chosen, on_device = [], patcher._attention
-    monkeypatch.setattr(patcher, "_attention", lambda device, options: chosen.append(device) or on_device(torch.device("cuda"), options))
+    monkeypatch.setattr(
+        patcher,
+        "_attention",
+        lambda device, options: chosen.append(device) or on_device(torch.device("cuda"), options),
+    )
     assert_sampled_alike(sample(patched), sample(dense.place(model, term)), sample(model))
     assert {device.type for device in chosen} == {"cpu"}
 
@@ -190,7 +210,9 @@ def test_separate_calls_give_what_a_joint_one_gives(apply, tokens, model, monkey
 )
 def test_positive_rows_of_three_conditionings(apply, tokens, term, model, guider, positive):
     """Only the conditioning called positive gets the descriptions, wherever the guider puts it."""
-    expected = dense.place(model, replace(term, positive=lambda chunks: [chunk == positive for chunk in chunks]))
+    expected = dense.place(
+        model, replace(term, positive=lambda chunks: [chunk == positive for chunk in chunks])
+    )
     got, want, plain = (sample_three(guider(patcher)) for patcher in (apply(tokens), expected, model))
     assert_sampled_alike(got, want, plain)
 
@@ -202,7 +224,9 @@ def test_pass_that_runs_the_negative_alone(apply, tokens, term, model):
         guided = SelfAttentionGuidance.execute(patcher, 0.8, 2.0)
         return sample(guided.result[0])
 
-    expected = dense.place(model, replace(term, positive=lambda chunks: [len(chunks) > 1 and chunk == 0 for chunk in chunks]))
+    expected = dense.place(
+        model, replace(term, positive=lambda chunks: [len(chunks) > 1 and chunk == 0 for chunk in chunks])
+    )
     assert_sampled_alike(run(apply(tokens)), run(expected), run(model))
 
 
@@ -215,7 +239,9 @@ def test_guider_with_a_model_of_its_own_for_the_negative(apply, tokens, model):
     guider.set_conds(POSITIVE, NEGATIVE)
     guider.set_cfg(5.0)
     assert_sampled_alike(
-        sample_sigmas(guider, sigmas), sample_sigmas(cfg_guider(patched), sigmas), sample_sigmas(cfg_guider(model), sigmas)
+        sample_sigmas(guider, sigmas),
+        sample_sigmas(cfg_guider(patched), sigmas),
+        sample_sigmas(cfg_guider(model), sigmas),
     )
 
 
@@ -235,7 +261,9 @@ def test_window(apply, tokens, model, window):
 
 
 def test_window_includes_its_ends(apply, tokens, model, inputs):
-    start, end = (model.get_model_object("model_sampling").percent_to_sigma(percent) for percent in (0.2, 0.5))
+    start, end = (
+        model.get_model_object("model_sampling").percent_to_sigma(percent) for percent in (0.2, 0.5)
+    )
     windowed = apply(tokens, start_percent=0.2, end_percent=0.5)
     on, off = dense.predict(apply(tokens), inputs), dense.predict(model, inputs)
     for sigma, expected in ((start * 1.01, off), (start, on), (end, on), (end * 0.99, off)):
@@ -245,8 +273,18 @@ def test_window_includes_its_ends(apply, tokens, model, inputs):
 @pytest.mark.parametrize(
     ("change", "percent", "between"),
     [
-        pytest.param(lambda m: ModelSamplingContinuousEDM().patch(m, "v_prediction", 120.0, 0.002)[0], 0.1, 20.0, id="continuous"),
-        pytest.param(lambda m: ModelSamplingDiscrete().patch(m, "v_prediction", True)[0], 0.02, 30.0, id="zero terminal SNR"),
+        pytest.param(
+            lambda m: ModelSamplingContinuousEDM().patch(m, "v_prediction", 120.0, 0.002)[0],
+            0.1,
+            20.0,
+            id="continuous",
+        ),
+        pytest.param(
+            lambda m: ModelSamplingDiscrete().patch(m, "v_prediction", True)[0],
+            0.02,
+            30.0,
+            id="zero terminal SNR",
+        ),
     ],
 )
 def test_percent_follows_a_schedule_that_is_set_afterwards(apply, tokens, model, change, percent, between):
@@ -324,7 +362,11 @@ def second(load, make_tokens):
     """Another adapter: its ModelPatcher, its tokens for ten boxes, and its part in the oracle."""
     checkpoint = dense.make_checkpoint(seed=9)
     adapter = load("second.bin", checkpoint)
-    return adapter, make_tokens(dense.TEN, adapter), dense.make_term(checkpoint, dense.make_phrases(10), dense.TEN)
+    return (
+        adapter,
+        make_tokens(dense.TEN, adapter),
+        dense.make_term(checkpoint, dense.make_phrases(10), dense.TEN),
+    )
 
 
 def test_two_adapters_add_up(apply, tokens, term, second, model, inputs):
@@ -351,7 +393,10 @@ def test_two_adapters_agree_on_the_positive_rows(apply, tokens, term, second, mo
     both = apply(own_tokens, ifadapter=adapter, model=apply(tokens))
     third_is_positive = {"positive": lambda chunks: [chunk == 2 for chunk in chunks]}
     expected = dense.place(model, replace(term, **third_is_positive), replace(own_term, **third_is_positive))
-    got, want, plain = (sample_three(nodes_custom_sampler.Guider_DualCFG(patcher)) for patcher in (both, expected, apply(tokens)))
+    got, want, plain = (
+        sample_three(nodes_custom_sampler.Guider_DualCFG(patcher))
+        for patcher in (both, expected, apply(tokens))
+    )
     assert_sampled_alike(got, want, plain)
 
 
@@ -359,7 +404,9 @@ def test_layers_of_both_adapters_are_loaded(apply, tokens, second):
     adapter, own_tokens, _ = second
     first = apply(tokens)
     both = apply(own_tokens, ifadapter=adapter, model=first)
-    assert {id(loaded) for loaded in first.model_patches_models()} < {id(loaded) for loaded in both.model_patches_models()}
+    assert {id(loaded) for loaded in first.model_patches_models()} < {
+        id(loaded) for loaded in both.model_patches_models()
+    }
 
 
 # Clones
@@ -417,8 +464,15 @@ def test_deepcopy_of_the_options_of_a_run_copies_no_weights(apply, tokens):
 def test_strengths_of_instances(apply, tokens, term, model, inputs):
     expected = dense.place(model, replace(term, strengths=(1.0, 0.5, 0.0)))
     for text in ("1, 0.5, 0", "1 0.5 0"):
-        assert dense.difference(dense.predict(apply(tokens, strengths=text), inputs), dense.predict(expected, inputs)) <= TOLERANCE
-    assert torch.equal(dense.predict(apply(tokens, strengths="1,1,1"), inputs), dense.predict(apply(tokens), inputs))
+        assert (
+            dense.difference(
+                dense.predict(apply(tokens, strengths=text), inputs), dense.predict(expected, inputs)
+            )
+            <= TOLERANCE
+        )
+    assert torch.equal(
+        dense.predict(apply(tokens, strengths="1,1,1"), inputs), dense.predict(apply(tokens), inputs)
+    )
 
 
 def test_layout_order_hides_what_stands_behind(apply, tokens, term, model, inputs):
@@ -428,19 +482,30 @@ def test_layout_order_hides_what_stands_behind(apply, tokens, term, model, input
 
     expected = dense.predict(dense.place(model, replace(term, masks=visible)), inputs)
     assert dense.difference(dense.predict(apply(tokens), inputs), expected) > 100 * TOLERANCE
-    assert dense.difference(dense.predict(apply(tokens, depth_order="layout order"), inputs), expected) <= TOLERANCE
+    assert (
+        dense.difference(dense.predict(apply(tokens, depth_order="layout order"), inputs), expected)
+        <= TOLERANCE
+    )
 
 
 def test_masks_refine_the_boxes(apply, tokens, term, model, inputs):
     cells = torch.ones(3, 8, 8, dtype=torch.bool)  # the grid of a 32 x 32 latent
     cells[0, :5], cells[1, :, 6:], cells[2] = False, False, torch.eye(8, dtype=torch.bool)
     masks = cells.float().repeat_interleave(16, dim=1).repeat_interleave(16, dim=2)
-    expected = dense.place(model, replace(term, masks=lambda h, w: cells & reference.box_masks(torch.tensor(dense.THREE), h, w)))
-    assert dense.difference(dense.predict(apply(tokens, masks=masks), inputs), dense.predict(expected, inputs)) <= TOLERANCE
+    expected = dense.place(
+        model, replace(term, masks=lambda h, w: cells & reference.box_masks(torch.tensor(dense.THREE), h, w))
+    )
+    assert (
+        dense.difference(dense.predict(apply(tokens, masks=masks), inputs), dense.predict(expected, inputs))
+        <= TOLERANCE
+    )
 
 
 def test_masks_of_ones_change_no_bit(apply, tokens, inputs):
-    assert torch.equal(dense.predict(apply(tokens, masks=torch.ones(3, 60, 44)), inputs), dense.predict(apply(tokens), inputs))
+    assert torch.equal(
+        dense.predict(apply(tokens, masks=torch.ones(3, 60, 44)), inputs),
+        dense.predict(apply(tokens), inputs),
+    )
 
 
 def test_mask_that_is_empty_in_its_box_is_an_error(apply, tokens):
@@ -455,7 +520,10 @@ def test_wrong_number_of_masks_is_an_error(apply, tokens):
         apply(tokens, masks=torch.ones(2, 64, 64))
 
 
-@pytest.mark.parametrize(("text", "named"), [("1, 2", "has 2 numbers"), ("1, 2, x", "'x'"), ("1, 2, inf", "finite"), ("1,2,nan", "finite")])
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("1, 2", "has 2 numbers"), ("1, 2, x", "'x'"), ("1, 2, inf", "finite"), ("1,2,nan", "finite")],
+)
 def test_wrong_strengths_are_an_error(apply, tokens, text, named):
     with pytest.raises(ValueError, match=named):
         apply(tokens, strengths=text)
@@ -476,14 +544,18 @@ def test_wrong_strengths_are_an_error(apply, tokens, text, named):
 def test_precisions_of_the_model(apply, tokens, term, inputs, dtype, cast, tolerance):
     """The adapter computes in the precision of the queries; that of the stored weights does not matter."""
     base = small_models.small_model(dtype, cast=cast, output_scale=20.0)
-    patched, expected, plain = (dense.predict(m, inputs) for m in (apply(tokens, model=base), dense.place(base, term), base))
+    patched, expected, plain = (
+        dense.predict(m, inputs) for m in (apply(tokens, model=base), dense.place(base, term), base)
+    )
     assert dense.difference(expected, plain) > 3 * tolerance
     assert dense.difference(patched, expected) <= tolerance
     assert sample(apply(tokens, model=base), steps=2).isfinite().all()
 
 
 def test_half_precision_adapter_file(load, apply, make_tokens, checkpoint, model, inputs):
-    halves = {part: {key: value.half() for key, value in weights.items()} for part, weights in checkpoint.items()}
+    halves = {
+        part: {key: value.half() for key, value in weights.items()} for part, weights in checkpoint.items()
+    }
     adapter = load("half.bin", halves)
     assert {weight.dtype for weight in adapter.model.state_dict().values()} == {torch.float16}
     patched = apply(make_tokens(dense.THREE, adapter), ifadapter=adapter)
@@ -506,7 +578,10 @@ def test_only_the_sampling_layers_are_loaded_for_sampling(apply, tokens, checkpo
         for key, value in checkpoint["adapter_modules"].items()
         if key.split(".", 1)[1] not in ("to_k_ap.weight", "to_v_ap.weight", "k_norm.weight")
     )
-    assert sum(weight.numel() for entry in loaded.values() for weight in entry.model.state_dict().values()) == kept
+    assert (
+        sum(weight.numel() for entry in loaded.values() for weight in entry.model.state_dict().values())
+        == kept
+    )
 
     in_use: set[int] = set()
 

@@ -76,7 +76,9 @@ def adapted(node, demo, layout) -> Any:
     """The MODEL with the adapter."""
     tokens = node("IFAdapterEncode", ifadapter=demo.ifadapter, clip=demo.clip, layout=layout[0])[0]
     semantic_map = node("IFAdapterSemanticMap", tokens=tokens)[0]
-    return node("IFAdapterApply", model=demo.model, ifadapter=demo.ifadapter, semantic_map=semantic_map, **SCHEDULE)[0]
+    return node(
+        "IFAdapterApply", model=demo.model, ifadapter=demo.ifadapter, semantic_map=semantic_map, **SCHEDULE
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +110,23 @@ def expected(asked, tmp_path_factory) -> dict[str, Tensor]:
     """What diffusers_reference.py answers, run by the Python of the tests' own environment."""
     python = os.environ.get("IFADAPTER_TEST_PYTHON")
     if python is None:
-        pytest.skip("no Python with diffusers: IFADAPTER_TEST_PYTHON is not set (tests/run_host_tests.py sets it)")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # that is pytest's
-    if subprocess.run([python, "-c", "import diffusers"], env=environment, capture_output=True, check=False).returncode:
+        pytest.skip(
+            "no Python with diffusers: IFADAPTER_TEST_PYTHON is not set (tests/run_host_tests.py sets it)"
+        )
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+    }  # that is pytest's
+    if subprocess.run(
+        [python, "-c", "import diffusers"], env=environment, capture_output=True, check=False
+    ).returncode:
         pytest.skip(f"{python} has no diffusers")
     folder = tmp_path_factory.mktemp("diffusers")
     request, given = folder / "request.safetensors", folder / "answer.safetensors"
     save_file(asked, request, {"layout": LAYOUT})
     command = [python, str(HERE / "diffusers_reference.py"), str(DEMO), str(request), str(given)]
-    ran = subprocess.run(command, env={**environment, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        command, env={**environment, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr[-4000:]
     return load_file(given)
 
@@ -131,7 +141,9 @@ def denoised(model: Any, prompts: tuple[list, list], latents: Tensor) -> dict[st
             values.append(args[f"{row}_denoised"])
         return args["denoised"]
 
-    def visit(predict: Callable[..., Tensor], x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any) -> Tensor:
+    def visit(
+        predict: Callable[..., Tensor], x: Tensor, sigmas: Tensor, extra_args: dict[str, Any], **_: Any
+    ) -> Tensor:
         for latent, sigma in zip(latents, sigmas, strict=True):
             predict(latent[None] * (1 + sigma**2) ** 0.5, sigma[None], **extra_args)
         return x
@@ -182,7 +194,18 @@ def test_denoised_with_adapter(adapted, prompts, asked, expected):
 def test_sampled(adapted, prompts, asked, expected):
     """All steps: what the host calls Euler is DDIM, and its scheduler "simple" what diffusers calls trailing timesteps."""
     noise = asked["latents"][:1]
-    got = comfy.sample.sample(adapted, noise, 20, 2.0, "euler", "simple", *prompts, torch.zeros_like(noise), disable_pbar=True, seed=1)
+    got = comfy.sample.sample(
+        adapted,
+        noise,
+        20,
+        2.0,
+        "euler",
+        "simple",
+        *prompts,
+        torch.zeros_like(noise),
+        disable_pbar=True,
+        seed=1,
+    )
     assert dense.difference(adapted.model.process_latent_in(got), expected["sampled"]) <= SAMPLED
 
 
@@ -200,7 +223,9 @@ def test_encoded(demo, asked, expected):
 # In the host
 
 
-def sample(model: Any, prompts: tuple[list, list], latent: dict[str, Any], denoise: float = 1.0, steps: int = 4) -> dict[str, Any]:
+def sample(
+    model: Any, prompts: tuple[list, list], latent: dict[str, Any], denoise: float = 1.0, steps: int = 4
+) -> dict[str, Any]:
     return nodes.KSampler().sample(model, 3, steps, 2.0, "euler", "simple", *prompts, latent, denoise)[0]
 
 
@@ -248,7 +273,11 @@ def test_description_that_is_too_long(node, demo, caplog):
     layout = node("IFAdapterLayout", layout=layout, width=SIDE_PX, height=SIDE_PX)[0]
     with caplog.at_level(logging.WARNING):
         node("IFAdapterEncode", ifadapter=demo.ifadapter, clip=demo.clip, layout=layout)
-    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records if "IFAdapter" in record.getMessage()] == ["yellow star"]
+    assert [
+        record.getMessage().rpartition(": ")[2]
+        for record in caplog.records
+        if "IFAdapter" in record.getMessage()
+    ] == ["yellow star"]
 
 
 def test_loras(demo, prompts, asked):
@@ -267,7 +296,13 @@ def test_loras(demo, prompts, asked):
     model, clip = comfy.sd.load_lora_for_models(demo.model, demo.clip, lora, 1.0, 1.0)
     assert (len(model.patches), len(clip.patcher.patches)) == (2, 1)
     assert dense.difference(denoised(model, prompts, asked["latents"])["cond"], before) > 0.01
-    assert dense.difference(encode_text(Demo(model, clip, None, None), "a red star")[0][0], encode_text(demo, "a red star")[0][0]) > 0.01
+    assert (
+        dense.difference(
+            encode_text(Demo(model, clip, None, None), "a red star")[0][0],
+            encode_text(demo, "a red star")[0][0],
+        )
+        > 0.01
+    )
     assert torch.equal(denoised(demo.model, prompts, asked["latents"])["cond"], before)
 
 
@@ -279,7 +314,9 @@ def test_the_host_can_load_them_anew(demo):
         copied, given = patcher.clone(force_deepcopy=True).model.state_dict(), patcher.model.state_dict()
         assert list(copied) == list(given)
         assert all(torch.equal(copied[name], tensor) for name, tensor in given.items())
-        assert all(copied[name].data_ptr() != tensor.data_ptr() for name, tensor in given.items() if tensor.numel())
+        assert all(
+            copied[name].data_ptr() != tensor.data_ptr() for name, tensor in given.items() if tensor.numel()
+        )
 
 
 # Damage
@@ -290,7 +327,9 @@ def damaged(tmp_path, monkeypatch) -> Path:
     """A copy of the demo's folder in its place."""
     folder = tmp_path / "demo"
     shutil.copytree(DEMO, folder)
-    loading = nodes.NODE_CLASS_MAPPINGS["IFAdapterDemoModels"].__module__.replace(".demo_models", ".host.demo")
+    loading = nodes.NODE_CLASS_MAPPINGS["IFAdapterDemoModels"].__module__.replace(
+        ".demo_models", ".host.demo"
+    )
     monkeypatch.setattr(sys.modules[loading], "FOLDER", folder)
     return folder
 

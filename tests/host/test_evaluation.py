@@ -14,15 +14,20 @@ import pytest
 from PIL import Image
 
 from evaluation.benchmark import read_benchmark, write_benchmark
-from evaluation.generator import seed_of
-from evaluation.workflow import read_workflow
+from evaluation.generate.generator import seed_of
+from evaluation.generate.workflow import read_workflow
 from host.test_server import PACK, Server, server, workflow  # noqa: F401  (server: a fixture)
 from ifadapter_core.layout import Box, Instance, Layout
 
 PYTHON = os.environ.get("IFADAPTER_TEST_PYTHON", sys.executable)
 HAS_HTTPX = subprocess.run([PYTHON, "-c", "import httpx"], capture_output=True, check=False).returncode == 0
 LAYOUTS = {
-    "one": Layout(256, 256, (Instance(Box(0.1, 0.1, 0.6, 0.9), "a ginger cat"), Instance(Box(0.5, 0.4, 0.9, 0.9), "a teapot")), "a table"),
+    "one": Layout(
+        256,
+        256,
+        (Instance(Box(0.1, 0.1, 0.6, 0.9), "a ginger cat"), Instance(Box(0.5, 0.4, 0.9, 0.9), "a teapot")),
+        "a table",
+    ),
     "two": Layout(256, 192, (Instance(Box(0.3, 0.2, 0.8, 0.7), "a blue vase"),), "a shelf"),
     "none": Layout(192, 256, (), "an empty room"),
 }
@@ -46,7 +51,9 @@ def generate(server: Server, benchmark: Path, name: str, *options: str) -> subpr
         "--workflow",
         str(benchmark.parent / "workflow.json"),
     ]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # that is the host's pytest
+    environment = {
+        key: value for key, value in os.environ.items() if key != "PYTHONPATH"
+    }  # that is the host's pytest
     command = [PYTHON, "-m", "evaluation", "generate", *given, *options]
     return subprocess.run(command, cwd=PACK, env=environment, capture_output=True, text=True, check=False)
 
@@ -78,8 +85,20 @@ def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, b
 
 def test_what_the_server_says_reaches_the_user(server: Server, benchmark: Path) -> None:  # noqa: F811
     refused = generate(server, benchmark, "refused", "--set", "IFAdapterLoader.adapter_name=missing.bin")
-    assert refused.returncode == 2 and "workflow: IFAdapterLoader" in refused.stderr and "missing.bin" in refused.stderr
-    failed = generate(server, benchmark, "failed", "--set", "IFAdapterEncode.use_eot_token=false", "--set", "6.use_appearance_tokens=false")
+    assert (
+        refused.returncode == 2
+        and "workflow: IFAdapterLoader" in refused.stderr
+        and "missing.bin" in refused.stderr
+    )
+    failed = generate(
+        server,
+        benchmark,
+        "failed",
+        "--set",
+        "IFAdapterEncode.use_eot_token=false",
+        "--set",
+        "6.use_appearance_tokens=false",
+    )
     assert failed.returncode == 2 and "of 3 pictures are missing" in failed.stderr
     assert "IFAdapterEncode: Both the appearance tokens and the EoT token are switched off" in failed.stderr
     assert "Traceback" not in refused.stderr + failed.stderr

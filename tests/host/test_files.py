@@ -100,12 +100,24 @@ def test_new_files_appear_without_a_restart(ifadapter, write):
 
 
 def test_folders_of_the_yaml_are_searched_too(ifadapter, folder, restart, tmp_path, node):
-    for name, file in (("one", "one.bin"), ("two", "two.safetensors"), ("two/deep", "three.pt"), ("one", "notes.txt"), ("two", "x.ckpt")):
+    for name, file in (
+        ("one", "one.bin"),
+        ("two", "two.safetensors"),
+        ("two/deep", "three.pt"),
+        ("one", "notes.txt"),
+        ("two", "x.ckpt"),
+    ):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / file).write_bytes(b"")
     (tmp_path / "one" / "one.bin").write_bytes((folder / "small.bin").read_bytes())
-    restart(f"first:\n  base_path: {tmp_path}\n  ifadapter: one\nsecond:\n  ifadapter: |\n    {tmp_path / 'two'}\n")
-    assert folder_paths.get_folder_paths("ifadapter") == [str(tmp_path / "one"), str(tmp_path / "two"), str(folder)]
+    restart(
+        f"first:\n  base_path: {tmp_path}\n  ifadapter: one\nsecond:\n  ifadapter: |\n    {tmp_path / 'two'}\n"
+    )
+    assert folder_paths.get_folder_paths("ifadapter") == [
+        str(tmp_path / "one"),
+        str(tmp_path / "two"),
+        str(folder),
+    ]
     offered = choices()
     assert {"one.bin", "two.safetensors", os.path.join("deep", "three.pt"), "small.bin"} <= set(offered)
     assert not {"notes.txt", "x.ckpt"} & set(offered)
@@ -128,7 +140,12 @@ def test_no_file_at_all(restart, monkeypatch, tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         loader().execute(shown)
     for message in (told, str(raised.value)):
-        for part in (*SOURCE, str(tmp_path / "empty"), str(tmp_path / "models" / "ifadapter"), "extra_model_paths.yaml"):
+        for part in (
+            *SOURCE,
+            str(tmp_path / "empty"),
+            str(tmp_path / "models" / "ifadapter"),
+            "extra_model_paths.yaml",
+        ):
             assert part in message
 
 
@@ -148,7 +165,10 @@ def test_file_that_vanished_after_it_was_listed(write, folder):
         loader().execute(name)
 
 
-@pytest.mark.parametrize("name", ["../outside.bin", "../ifadapter/small.bin", "{folder}/small.bin", "/outside.bin", "..\\outside.bin", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["../outside.bin", "../ifadapter/small.bin", "{folder}/small.bin", "/outside.bin", "..\\outside.bin", ""],
+)
 def test_names_that_lead_elsewhere_are_refused(ifadapter, folder, checkpoint, name):
     outside = folder.parent / "outside.bin"
     torch.save(checkpoint, outside)
@@ -197,7 +217,9 @@ def test_file_of_the_old_torch_format(write, checkpoint, node):
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer, _use_new_zipfile_serialization=False)
     write("old.bin", buffer.getvalue())
-    latents = node("IFAdapterLoader", adapter_name="old.bin")[0].model.state_dict()["resampler.appearance_queries"]
+    latents = node("IFAdapterLoader", adapter_name="old.bin")[0].model.state_dict()[
+        "resampler.appearance_queries"
+    ]
     assert torch.equal(latents, checkpoint["text_proj_model"]["latents"])
 
 
@@ -211,7 +233,9 @@ class Marker:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("pack_it", [saved, partial(pickle.dumps, protocol=2)], ids=["torch file", "plain pickle"])
+@pytest.mark.parametrize(
+    "pack_it", [saved, partial(pickle.dumps, protocol=2)], ids=["torch file", "plain pickle"]
+)
 def test_code_in_a_file_is_not_run(write, checkpoint, tmp_path, pack_it):
     marker = tmp_path / "was_here"
     name = write("code.bin", pack_it({**checkpoint, "pos_net": Marker(marker)}))
@@ -257,15 +281,23 @@ def test_other_kinds_of_files_are_named(write, folder):
     kinds = {
         "a LoRA": ["lora_unet_down_blocks_1.lora_up.weight", "lora_unet_down_blocks_1.lora_down.weight"],
         "an IP-Adapter for SDXL": ["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"],
-        "a full checkpoint": ["model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.weight"],
+        "a full checkpoint": [
+            "model.diffusion_model.input_blocks.0.0.weight",
+            "first_stage_model.decoder.conv_in.weight",
+        ],
         "a ControlNet": ["control_model.input_hint_block.0.weight"],
     }
     for kind, keys in kinds.items():
         write("other.safetensors", b"")
         save_file({key: torch.ones(2, 2048) for key in keys}, folder / "other.safetensors")
-        with pytest.raises(ValueError, match=f"other.safetensors: This is not an IFAdapter: it seems to be {kind}"):
+        with pytest.raises(
+            ValueError, match=f"other.safetensors: This is not an IFAdapter: it seems to be {kind}"
+        ):
             loader().execute("other.safetensors")
-    nested = {"image_proj": {"proj.weight": torch.ones(2, 2)}, "ip_adapter": {"1.to_k_ip.weight": torch.ones(640, 768)}}
+    nested = {
+        "image_proj": {"proj.weight": torch.ones(2, 2)},
+        "ip_adapter": {"1.to_k_ip.weight": torch.ones(640, 768)},
+    }
     write("other.bin", saved(nested))
     with pytest.raises(ValueError, match=r"it seems to be an IP-Adapter for SD 1\.5"):
         loader().execute("other.bin")
@@ -279,9 +311,16 @@ def test_things_that_are_no_state_dict(write, data):
 
 
 def test_incomplete_adapter_lists_what_is_missing(write, checkpoint):
-    layers = {key: value for key, value in checkpoint["adapter_modules"].items() if key not in ("17.alpha", "31.conv.bias")}
+    layers = {
+        key: value
+        for key, value in checkpoint["adapter_modules"].items()
+        if key not in ("17.alpha", "31.conv.bias")
+    }
     write("part.bin", saved({**checkpoint, "adapter_modules": layers}))
-    with pytest.raises(ValueError, match=r"part.bin: .*2 missing: adapter_modules\.17\.alpha, adapter_modules\.31\.conv\.bias"):
+    with pytest.raises(
+        ValueError,
+        match=r"part.bin: .*2 missing: adapter_modules\.17\.alpha, adapter_modules\.31\.conv\.bias",
+    ):
         loader().execute("part.bin")
 
 
@@ -316,7 +355,9 @@ def test_tokens_of_another_adapter(load, apply, make_tokens):
 
 
 def test_model_without_a_unet(apply, make_tokens):
-    model = SimpleNamespace(model=SimpleNamespace(diffusion_model=torch.nn.Linear(2, 2), model_config=SimpleNamespace()))
+    model = SimpleNamespace(
+        model=SimpleNamespace(diffusion_model=torch.nn.Linear(2, 2), model_config=SimpleNamespace())
+    )
     with pytest.raises(ValueError, match="has no UNet") as error:
         apply(make_tokens(dense.ONE), model=model)
     assert "8 layers" in str(error.value)

@@ -49,7 +49,9 @@ class ShrunkTerm(dense.Term):
 
 def test_deep_shrink(apply, tokens, term, model):
     shrunk = ShrunkTerm(**vars(term))
-    assert_alike(run_deep_shrink(apply(tokens)), run_deep_shrink(dense.place(model, shrunk)), run_deep_shrink(model))
+    assert_alike(
+        run_deep_shrink(apply(tokens)), run_deep_shrink(dense.place(model, shrunk)), run_deep_shrink(model)
+    )
 
 
 def latent_of(size: tuple[int, int], seed: int = 3) -> Tensor:
@@ -137,7 +139,12 @@ def test_guidance_by_perturbed_attention(apply, tokens, term, model):
 
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "steps", "cfg"),
-    [("lcm", "sgm_uniform", 4, 1.0), ("euler", "simple", 1, 1.0), ("heun", "karras", 3, 5.0), ("dpmpp_2s_ancestral", "normal", 3, 5.0)],
+    [
+        ("lcm", "sgm_uniform", 4, 1.0),
+        ("euler", "simple", 1, 1.0),
+        ("heun", "karras", 3, 5.0),
+        ("dpmpp_2s_ancestral", "normal", 3, 5.0),
+    ],
 )
 @pytest.mark.parametrize("window", [(0.0, 1.0), (0.0, 0.35)], ids=["all", "the first part"])
 def test_samplers(apply, tokens, term, model, sampler, scheduler, steps, cfg, window):
@@ -156,7 +163,9 @@ def test_samplers(apply, tokens, term, model, sampler, scheduler, steps, cfg, wi
 
 def test_sigmas_of_ones_own(apply, tokens, term, model):
     sigmas = torch.tensor([14.0, 9.5, 3.2, 1.1, 0.0])
-    assert_alike(*(sample(patcher, sigmas=sigmas) for patcher in (apply(tokens), dense.place(model, term), model)))
+    assert_alike(
+        *(sample(patcher, sigmas=sigmas) for patcher in (apply(tokens), dense.place(model, term), model))
+    )
 
 
 # Changes of the weights
@@ -167,14 +176,18 @@ def lora_of(model: Any, strength: float) -> Any:
     clone = model.clone()
     key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
     weight = model.model.state_dict()[key]
-    difference = torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)) / weight.shape[1] ** 0.5
+    difference = (
+        torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)) / weight.shape[1] ** 0.5
+    )
     assert clone.add_patches({key: ("diff", (difference,))}, strength)
     return clone
 
 
 @pytest.mark.parametrize("order", ["before", "behind"])
 def test_lora(apply, tokens, term, model, order):
-    got = sample(lora_of(apply(tokens), 1.0) if order == "behind" else apply(tokens, model=lora_of(model, 1.0)))
+    got = sample(
+        lora_of(apply(tokens), 1.0) if order == "behind" else apply(tokens, model=lora_of(model, 1.0))
+    )
     assert_alike(got, sample(dense.place(lora_of(model, 1.0), term)), sample(dense.place(model, term)))
 
 
@@ -185,7 +198,9 @@ def test_merged_models(apply, tokens, term, model):
     def merged(patcher: Any) -> Any:
         return ModelMergeSimple().merge(patcher, second, 0.4)[0]
 
-    got, want, plain = (sample(merged(patcher)) for patcher in (apply(tokens), dense.place(model, term), model))
+    got, want, plain = (
+        sample(merged(patcher)) for patcher in (apply(tokens), dense.place(model, term), model)
+    )
     assert_alike(got, want, plain)
 
 
@@ -199,7 +214,9 @@ class Control(comfy.controlnet.ControlBase):
         super().__init__()
         self.size = size
 
-    def get_control(self, x_noisy: Tensor, t: Tensor, cond: dict, batched_number: int, *_: Any, **__: Any) -> dict[str, list]:
+    def get_control(
+        self, x_noisy: Tensor, t: Tensor, cond: dict, batched_number: int, *_: Any, **__: Any
+    ) -> dict[str, list]:
         height, width = dense.grid_of(self.size)
         hint = torch.randn(1, 64, height, width, generator=torch.Generator().manual_seed(6))
         return {"middle": [hint.expand(len(x_noisy), -1, -1, -1)], "output": [], "input": []}
@@ -217,13 +234,19 @@ class Control(comfy.controlnet.ControlBase):
 
 
 def controlled(conditioning: list, control: Control) -> list:
-    return [[text, {**options, "control": control, "control_apply_to_uncond": False}] for text, options in conditioning]
+    return [
+        [text, {**options, "control": control, "control_apply_to_uncond": False}]
+        for text, options in conditioning
+    ]
 
 
 def test_control(apply, tokens, term, model):
     control = Control(SIZE)
     positive, negative = controlled(POSITIVE, control), controlled(NEGATIVE, control)
-    got, want = (sample(patcher, positive=positive, negative=negative) for patcher in (apply(tokens), dense.place(model, term)))
+    got, want = (
+        sample(patcher, positive=positive, negative=negative)
+        for patcher in (apply(tokens), dense.place(model, term))
+    )
     assert_alike(got, want, sample(dense.place(model, term)))
 
 
@@ -231,7 +254,9 @@ def test_weight_hooks_on_a_conditioning(apply, tokens, term, model):
     """A LoRA that acts on the positive conditioning only: the host calls the UNet for each set of weights."""
     key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
     weight = model.model.state_dict()[key]
-    difference = torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)) / weight.shape[1] ** 0.5
+    difference = (
+        torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)) / weight.shape[1] ** 0.5
+    )
     group = comfy.hooks.HookGroup()
     hook = comfy.hooks.WeightHook(strength_model=1.0, strength_clip=0.0)
     hook.weights = {key: ("diff", (difference,))}
@@ -244,7 +269,10 @@ def test_weight_hooks_on_a_conditioning(apply, tokens, term, model):
 
 # Errors and interruptions
 
-ERRORS = {"error": RuntimeError("a neighbour's"), "interrupt": comfy.model_management.InterruptProcessingException()}
+ERRORS = {
+    "error": RuntimeError("a neighbour's"),
+    "interrupt": comfy.model_management.InterruptProcessingException(),
+}
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
@@ -305,10 +333,14 @@ def test_a_clone_that_is_collected_while_another_runs(apply, tokens):
 class NoFloat64(TorchDispatchMode):
     """Refuses what Apple's GPUs do not have."""
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         out = function(*args, **(kwargs or {}))
         for value in out if isinstance(out, (tuple, list)) else (out,):
-            assert not isinstance(value, Tensor) or value.dtype not in (torch.float64, torch.complex128), function
+            assert not isinstance(value, Tensor) or value.dtype not in (torch.float64, torch.complex128), (
+                function
+            )
         return out
 
 
@@ -319,7 +351,13 @@ def test_nothing_is_computed_in_float64(node, ifadapter, clip, model):
         tokens = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout)[0]
         semantic_map = node("IFAdapterSemanticMap", tokens=tokens, masks=torch.ones(1, 20, 20))[0]
         patched = node(
-            "IFAdapterApply", model=model, ifadapter=ifadapter, semantic_map=semantic_map, strength=0.8, start_percent=0.0, end_percent=1.0
+            "IFAdapterApply",
+            model=model,
+            ifadapter=ifadapter,
+            semantic_map=semantic_map,
+            strength=0.8,
+            start_percent=0.0,
+            end_percent=1.0,
         )[0]
         dense.predict(patched, dense.make_inputs(2))
 
@@ -330,7 +368,9 @@ class Quantised(torch.nn.Module):
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
         self.scale = linear.weight.detach().abs().max().item() / 127
-        self.weight = torch.nn.Parameter((linear.weight.detach() / self.scale).round().to(torch.int8), requires_grad=False)
+        self.weight = torch.nn.Parameter(
+            (linear.weight.detach() / self.scale).round().to(torch.int8), requires_grad=False
+        )
         self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
@@ -343,7 +383,9 @@ def test_quantised_layers(apply, tokens, term):
         for name, child in list(module.named_children()):
             if isinstance(child, torch.nn.Linear) and name in ("to_q", "to_k", "to_v"):
                 setattr(module, name, Quantised(child))
-    got, want, plain = (sample(patcher) for patcher in (apply(tokens, model=base), dense.place(base, term), base))
+    got, want, plain = (
+        sample(patcher) for patcher in (apply(tokens, model=base), dense.place(base, term), base)
+    )
     assert_alike(got, want, plain)
 
 
@@ -364,4 +406,6 @@ def test_a_masked_region_beside_the_whole_picture(apply, tokens, term, model):
     mask = torch.zeros(1, *SIZE)
     mask[:, 4:12] = 1
     positive = POSITIVE + nodes.ConditioningSetMask().append(OTHER, mask, "default", 0.6)[0]
-    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, term), model)))
+    assert_alike(
+        *(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, term), model))
+    )

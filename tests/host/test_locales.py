@@ -32,7 +32,9 @@ def schema_words(node_id: str) -> dict[str, Any]:
 
 
 def shape(value: Any) -> Any:
-    return {key: shape(part) for key, part in value.items()} if isinstance(value, dict) else bool(value.strip())
+    return (
+        {key: shape(part) for key, part in value.items()} if isinstance(value, dict) else bool(value.strip())
+    )
 
 
 def test_english_chinese_and_japanese_are_there() -> None:

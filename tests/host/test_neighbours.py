@@ -26,7 +26,9 @@ ALWAYS = {"sigma_start": 999999999.9, "sigma_end": 0.0}
 # Packs that add themselves to what sits in the slot, as ComfyUI_IPAdapter_plus does
 
 
-def share_of_queries(out: Tensor, q: Tensor, k: Tensor, v: Tensor, extra_options: dict, share: float, **_: Any) -> Tensor:
+def share_of_queries(
+    out: Tensor, q: Tensor, k: Tensor, v: Tensor, extra_options: dict, share: float, **_: Any
+) -> Tensor:
     return share * q
 
 
@@ -150,10 +152,15 @@ def coupled(model: Any, tell: Callable[[dict, list[int]], None], copies: int = 2
     def multiply(n: Tensor, context: Tensor, value: Tensor, options: dict) -> tuple[Tensor, ...]:
         options["told"] = list(options["cond_or_uncond"])
         counts = times(options)
-        tell(options, [chunk for chunk, count in zip(options["told"], counts, strict=True) for _ in range(count)])
+        tell(
+            options,
+            [chunk for chunk, count in zip(options["told"], counts, strict=True) for _ in range(count)],
+        )
 
         def more(x: Tensor) -> Tensor:
-            parts = [part.repeat(count, 1, 1) for part, count in zip(x.chunk(len(counts)), counts, strict=True)]
+            parts = [
+                part.repeat(count, 1, 1) for part, count in zip(x.chunk(len(counts)), counts, strict=True)
+            ]
             return torch.cat([*parts, *[parts[-1][:1]] * spare])
 
         return more(n), more(context), more(value)
@@ -164,7 +171,9 @@ def coupled(model: Any, tell: Callable[[dict, list[int]], None], copies: int = 2
         rows = out.shape[0] // sum(counts)
         parts = out.split([rows * count for count in counts])
         options["cond_or_uncond"][:] = options["told"]
-        return torch.cat([part.unflatten(0, (count, rows)).mean(dim=0) for part, count in zip(parts, counts, strict=True)])
+        return torch.cat(
+            [part.unflatten(0, (count, rows)).mean(dim=0) for part, count in zip(parts, counts, strict=True)]
+        )
 
     clone.set_model_attn2_patch(multiply)
     clone.set_model_attn2_output_patch(join)
@@ -237,7 +246,11 @@ def test_an_adapter_that_no_block_calls_says_so_once(apply, tokens, model, caplo
     patched = apply(tokens)
 
     def hide(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
-        options = args[-1] if isinstance(args[-1], dict) and "patches_replace" in args[-1] else kwargs["transformer_options"]
+        options = (
+            args[-1]
+            if isinstance(args[-1], dict) and "patches_replace" in args[-1]
+            else kwargs["transformer_options"]
+        )
         slots = options["patches_replace"].pop("attn2")
         try:
             return executor(*args, **kwargs)

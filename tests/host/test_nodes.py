@@ -58,12 +58,22 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         [("semantic_map", "IFADAPTER_MAP"), ("picture", "IMAGE")],
     ),
     "IFAdapterApply": (
-        {"model": ("MODEL", None), "ifadapter": ("IFADAPTER", None), "semantic_map": ("IFADAPTER_MAP", None), **SCHEDULE},
+        {
+            "model": ("MODEL", None),
+            "ifadapter": ("IFADAPTER", None),
+            "semantic_map": ("IFADAPTER_MAP", None),
+            **SCHEDULE,
+        },
         {},
         [("model", "MODEL")],
     ),
     "IFAdapterSimple": (
-        {"model": ("MODEL", None), "clip": ("CLIP", None), "ifadapter": ("IFADAPTER", None), "layout": ("IFADAPTER_LAYOUT", None)}
+        {
+            "model": ("MODEL", None),
+            "clip": ("CLIP", None),
+            "ifadapter": ("IFADAPTER", None),
+            "layout": ("IFADAPTER_LAYOUT", None),
+        }
         | SCHEDULE,
         {},
         [("model", "MODEL")],
@@ -73,7 +83,11 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         {"more_maps": ("IFADAPTER_MAP", None)},
         [("semantic_map", "IFADAPTER_MAP")],
     ),
-    "IFAdapterDemoModels": ({}, {}, [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")]),
+    "IFAdapterDemoModels": (
+        {},
+        {},
+        [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")],
+    ),
 }
 OWN_FORMAT = {
     "caption": "a room",
@@ -92,7 +106,9 @@ def info(node_id: str) -> dict[str, Any]:
     return json.loads(json.dumps(nodes.NODE_CLASS_MAPPINGS[node_id].GET_NODE_INFO_V1()))
 
 
-def layout_of(node: Any, boxes: dense.Boxes, width: int = 256, height: int = 256, words: str = "a thing") -> tuple:
+def layout_of(
+    node: Any, boxes: dense.Boxes, width: int = 256, height: int = 256, words: str = "a thing"
+) -> tuple:
     """The layout node's outputs for these boxes."""
     entries = [{"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "caption": words} for x0, y0, x1, y1 in boxes]
     return node("IFAdapterLayout", layout=json.dumps({"boxes": entries}), width=width, height=height)
@@ -124,8 +140,13 @@ def test_contract(node_id):
 
 
 def test_no_node_is_without_a_contract():
-    assert {node_id for node_id in nodes.NODE_CLASS_MAPPINGS if node_id.startswith("IFAdapter")} == set(CONTRACT)
-    assert info("IFAdapterSemanticMap")["input"]["optional"]["depth_order"][1]["options"][:2] == ["learned gate", "layout order"]
+    assert {node_id for node_id in nodes.NODE_CLASS_MAPPINGS if node_id.startswith("IFAdapter")} == set(
+        CONTRACT
+    )
+    assert info("IFAdapterSemanticMap")["input"]["optional"]["depth_order"][1]["options"][:2] == [
+        "learned gate",
+        "layout order",
+    ]
 
 
 @pytest.mark.parametrize("node_id", CONTRACT)
@@ -142,9 +163,13 @@ def test_everything_is_explained(node_id):
 
 
 def test_pack_exports_its_entry_point_and_its_scripts_only():
-    module = sys.modules[nodes.NODE_CLASS_MAPPINGS["IFAdapterLoader"].__module__.removesuffix(".nodes.loader")]
+    module = sys.modules[
+        nodes.NODE_CLASS_MAPPINGS["IFAdapterLoader"].__module__.removesuffix(".nodes.loader")
+    ]
     assert module.__all__ == ["WEB_DIRECTORY", "comfy_entrypoint"]
-    assert sorted(path.name for path in (Path(module.__file__).parent / module.WEB_DIRECTORY).glob("*.js")) == [
+    assert sorted(
+        path.name for path in (Path(module.__file__).parent / module.WEB_DIRECTORY).glob("*.js")
+    ) == [
         "layout_model.js",
         "layout_view.js",
         "layout_widget.js",
@@ -166,13 +191,22 @@ def release_format() -> dict:
     """Pixels of a 768 x 768 canvas, and captions as text or as a list of one."""
     boxes = [[round(v * 768) for v in (x0, y0, x1 - x0, y1 - y0)] for x0, y0, x1, y1 in BOXES]
     captions = [[WORDS[0]], WORDS[1]]
-    return {"caption": "a room", "annotations": [{"box": b, "caption": c} for b, c in zip(boxes, captions, strict=True)]}
+    return {
+        "caption": "a room",
+        "annotations": [{"box": b, "caption": c} for b, c in zip(boxes, captions, strict=True)],
+    }
 
 
 def bounding_boxes(described: bool = True) -> list[dict]:
     w, h = CANVAS["width"], CANVAS["height"]
-    boxes = [{"x": x0 * w, "y": y0 * h, "width": (x1 - x0) * w, "height": (y1 - y0) * h} for x0, y0, x1, y1 in BOXES]
-    return [{**box, "metadata": {"desc": words}} if described else box for box, words in zip(boxes, WORDS, strict=True)]
+    boxes = [
+        {"x": x0 * w, "y": y0 * h, "width": (x1 - x0) * w, "height": (y1 - y0) * h}
+        for x0, y0, x1, y1 in BOXES
+    ]
+    return [
+        {**box, "metadata": {"desc": words}} if described else box
+        for box, words in zip(boxes, WORDS, strict=True)
+    ]
 
 
 def elements() -> list[dict]:
@@ -188,9 +222,15 @@ def assert_is_the_layout(layout: Any) -> None:
     assert layout.local_descriptions == WORDS
 
 
-@pytest.mark.parametrize("data", [OWN_FORMAT, release_format(), bounding_boxes(), elements()], ids=["own", "release", "pixels", "elements"])
+@pytest.mark.parametrize(
+    "data",
+    [OWN_FORMAT, release_format(), bounding_boxes(), elements()],
+    ids=["own", "release", "pixels", "elements"],
+)
 def test_layout_formats(node, data):
-    layout, picture, prompt, width, height, caption = node("IFAdapterLayout", layout=json.dumps(data), **CANVAS)
+    layout, picture, prompt, width, height, caption = node(
+        "IFAdapterLayout", layout=json.dumps(data), **CANVAS
+    )
     assert_is_the_layout(layout)
     assert (width, height) == (640, 384)
     assert prompt == ("a room, a red chair, a blue lamp" if "caption" in data else "a red chair, a blue lamp")
@@ -208,7 +248,14 @@ def test_layout_formats(node, data):
         ("", elements()),
         (["other", "words"], elements()),
     ],
-    ids=["over other boxes", "for words alone", "as one frame", "with words", "as elements", "with words of their own"],
+    ids=[
+        "over other boxes",
+        "for words alone",
+        "as one frame",
+        "with words",
+        "as elements",
+        "with words of their own",
+    ],
 )
 def test_linked_boxes(node, text, boxes):
     text = json.dumps(text) if text else ""
@@ -216,7 +263,9 @@ def test_linked_boxes(node, text, boxes):
 
 
 def test_single_linked_box(node):
-    layout = node("IFAdapterLayout", layout='["a red chair"]', boxes=bounding_boxes(described=False)[0], **CANVAS)[0]
+    layout = node(
+        "IFAdapterLayout", layout='["a red chair"]', boxes=bounding_boxes(described=False)[0], **CANVAS
+    )[0]
     assert layout.local_descriptions == ["a red chair"]
     assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES[:1]))
 
@@ -232,8 +281,14 @@ def bare_numbers(bbox_format: str, kind: type) -> list:
 def test_linked_boxes_of_bare_numbers(node, bbox_format, kind):
     boxes = bare_numbers(bbox_format, kind)
     for linked in (boxes, [boxes]):
-        assert_is_the_layout(node("IFAdapterLayout", layout=json.dumps(WORDS), boxes=linked, bbox_format=bbox_format, **CANVAS)[0])
-    single = node("IFAdapterLayout", layout=json.dumps(WORDS[:1]), boxes=boxes[0], bbox_format=bbox_format, **CANVAS)[0]
+        assert_is_the_layout(
+            node(
+                "IFAdapterLayout", layout=json.dumps(WORDS), boxes=linked, bbox_format=bbox_format, **CANVAS
+            )[0]
+        )
+    single = node(
+        "IFAdapterLayout", layout=json.dumps(WORDS[:1]), boxes=boxes[0], bbox_format=bbox_format, **CANVAS
+    )[0]
     assert torch.allclose(torch.tensor(single.boxes), torch.tensor(BOXES[:1]))
 
 
@@ -254,14 +309,21 @@ def test_masks_give_their_boxes(node):
     assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES), atol=1 / 96)
     assert len(node("IFAdapterLayout", layout='["a chair"]', masks=masks[0], **CANVAS)[0].instances) == 1
     with pytest.raises(ValueError, match="Mask 2 is empty"):
-        node("IFAdapterLayout", layout=json.dumps(WORDS), masks=masks * torch.tensor([1.0, 0.4])[:, None, None], **CANVAS)
+        node(
+            "IFAdapterLayout",
+            layout=json.dumps(WORDS),
+            masks=masks * torch.tensor([1.0, 0.4])[:, None, None],
+            **CANVAS,
+        )
     with pytest.raises(ValueError, match="Both boxes and masks"):
         node("IFAdapterLayout", layout="", masks=masks, boxes=bounding_boxes(), **CANVAS)
 
 
 def test_boxes_of_the_hosts_own_editor(node):
     editor = pytest.importorskip("comfy_extras.nodes_bounding_boxes", reason="this host has no box editor")
-    drawn = [{key: round(v) if key != "metadata" else v for key, v in box.items()} for box in bounding_boxes()]
+    drawn = [
+        {key: round(v) if key != "metadata" else v for key, v in box.items()} for box in bounding_boxes()
+    ]
     _, boxes, made = editor.CreateBoundingBoxes.execute(editor_state=drawn, **CANVAS).result
     assert_is_the_layout(node("IFAdapterLayout", layout=json.dumps(WORDS), boxes=boxes, **CANVAS)[0])
     assert_is_the_layout(node("IFAdapterLayout", layout="", boxes=made, **CANVAS)[0])
@@ -274,7 +336,9 @@ def test_default_layout_is_an_example_that_works(node):
     assert prompt == ", ".join([layout.caption, *layout.local_descriptions])
 
 
-@pytest.mark.parametrize("text", ["{", '{"boxes": 3}', '{"boxes": [{"x": 2, "y": 0, "w": 1, "h": 1, "caption": "a"}]}', "3"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"boxes": 3}', '{"boxes": [{"x": 2, "y": 0, "w": 1, "h": 1, "caption": "a"}]}', "3"]
+)
 def test_what_is_no_layout_is_an_error(node, text):
     with pytest.raises(ValueError, match=r"(?i)layout|box"):
         node("IFAdapterLayout", layout=text, **CANVAS)
@@ -312,23 +376,35 @@ def test_pictures_of_large_canvases_are_smaller(node):
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 16384), (16384, 64), (64, 64), (16384, 16384)])
-@pytest.mark.parametrize("words", ["word " * 400, "x" * 3000, "\u65e5\u672c\u8a9e \U0001f600"], ids=["long text", "long word", "unicode"])
+@pytest.mark.parametrize(
+    "words",
+    ["word " * 400, "x" * 3000, "\u65e5\u672c\u8a9e \U0001f600"],
+    ids=["long text", "long word", "unicode"],
+)
 def test_pictures_of_extremes(node, make_tokens, width, height, words):
-    layout, picture, *_ = layout_of(node, [(0.0, 0.0, 0.001, 1.0), (0.999, 0.999, 1.0, 1.0), *dense.TEN], width, height, words)
-    assert_is_an_image(picture, *(max(1, round(side * min(1.0, 1024 / max(width, height)))) for side in (height, width)))
+    layout, picture, *_ = layout_of(
+        node, [(0.0, 0.0, 0.001, 1.0), (0.999, 0.999, 1.0, 1.0), *dense.TEN], width, height, words
+    )
+    assert_is_an_image(
+        picture, *(max(1, round(side * min(1.0, 1024 / max(width, height)))) for side in (height, width))
+    )
     tokens = replace(make_tokens(layout.boxes), canvas=(width, height))
     assert_is_an_image(node("IFAdapterSemanticMap", tokens=tokens)[1], *picture.shape[1:3])
 
 
 def test_pictures_of_a_hundred_instances(node, make_tokens):
-    boxes = [(0.1 * (i % 10), 0.1 * (i // 10), 0.1 * (i % 10) + 0.1, 0.1 * (i // 10) + 0.1) for i in range(100)]
+    boxes = [
+        (0.1 * (i % 10), 0.1 * (i // 10), 0.1 * (i % 10) + 0.1, 0.1 * (i // 10) + 0.1) for i in range(100)
+    ]
     layout, picture, *_ = layout_of(node, boxes, 512, 512)
     assert len(layout.instances) == 100
     assert_is_an_image(picture, 512, 512)
     assert_is_an_image(node("IFAdapterSemanticMap", tokens=make_tokens(boxes[:20]))[1], 1024, 1024)
 
 
-def owners(node: Any, make_tokens: Any, boxes: dense.Boxes, size: tuple[int, int], **inputs: Any) -> list[list[int]]:
+def owners(
+    node: Any, make_tokens: Any, boxes: dense.Boxes, size: tuple[int, int], **inputs: Any
+) -> list[list[int]]:
     """Which instance, or -1, the semantic map's picture shows in each cell of 32 pixels."""
     width, height = size
 
@@ -337,24 +413,42 @@ def owners(node: Any, make_tokens: Any, boxes: dense.Boxes, size: tuple[int, int
         assert picture.shape == (1, height, width, 3)
         return picture[0, 26::32, 24::32]  # clear of outlines and of the numbers in the corners
 
-    key = colours([(i / len(boxes), 0.0, (i + 1) / len(boxes), 0.5) for i in range(len(boxes))])  # beside each other, ground below
+    key = colours(
+        [(i / len(boxes), 0.0, (i + 1) / len(boxes), 0.5) for i in range(len(boxes))]
+    )  # beside each other, ground below
     known = [key[0, int((i + 0.5) / len(boxes) * key.shape[1])] for i in range(len(boxes))] + [key[-1, 0]]
     assert len({tuple(colour.tolist()) for colour in known}) == len(known)
     numbers = [*range(len(boxes)), -1]
     cells = colours(boxes, **inputs)
-    return [[next(n for n, colour in zip(numbers, known, strict=True) if torch.equal(cell, colour)) for cell in row] for row in cells]
+    return [
+        [
+            next(n for n, colour in zip(numbers, known, strict=True) if torch.equal(cell, colour))
+            for cell in row
+        ]
+        for row in cells
+    ]
 
 
-LARGE, SMALL = (0.0, 0.0, 0.75, 1.0), (0.25, 0.25, 1.0, 0.5)  # of 8 x 4 cells: 24 cells and 6, 4 of them in both
+LARGE, SMALL = (
+    (0.0, 0.0, 0.75, 1.0),
+    (0.25, 0.25, 1.0, 0.5),
+)  # of 8 x 4 cells: 24 cells and 6, 4 of them in both
 
 
 @pytest.mark.parametrize("order", ["learned gate", "layout order"])
-@pytest.mark.parametrize("boxes", [[LARGE, SMALL], [SMALL, LARGE]], ids=["small one in front", "large one in front"])
+@pytest.mark.parametrize(
+    "boxes", [[LARGE, SMALL], [SMALL, LARGE]], ids=["small one in front", "large one in front"]
+)
 def test_map_picture_shows_who_owns_each_cell(node, make_tokens, boxes, order):
     """With the learned gate the smaller box has the larger gate; by layout order the later one stands in front."""
     large, small = boxes.index(LARGE), boxes.index(SMALL)
     both = small if order == "learned gate" else 1
-    expected = [[large] * 6 + [-1] * 2, [large] * 2 + [both] * 4 + [small] * 2, [large] * 6 + [-1] * 2, [large] * 6 + [-1] * 2]
+    expected = [
+        [large] * 6 + [-1] * 2,
+        [large] * 2 + [both] * 4 + [small] * 2,
+        [large] * 6 + [-1] * 2,
+        [large] * 6 + [-1] * 2,
+    ]
     assert owners(node, make_tokens, boxes, (256, 128), depth_order=order) == expected
 
 
@@ -383,18 +477,28 @@ def test_tokens_carry_the_layout(node, ifadapter, clip, layout):
 def test_strengths_of_the_layout_act_like_those_of_the_node(node, apply, ifadapter, clip, layout):
     tokens = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout)[0]
     inputs = dense.make_inputs(2)
-    own, written, even = (dense.predict(apply(tokens, strengths=text), inputs) for text in ("", "1, 0.5", "1, 1"))
+    own, written, even = (
+        dense.predict(apply(tokens, strengths=text), inputs) for text in ("", "1, 0.5", "1, 1")
+    )
     assert torch.equal(own, written)
     assert dense.difference(own, even) > 0.01
 
 
 @pytest.mark.parametrize(
-    ("appearance", "eot", "kept"), [(True, True, slice(0, 13)), (True, False, slice(0, 12)), (False, True, slice(12, 13))]
+    ("appearance", "eot", "kept"),
+    [(True, True, slice(0, 13)), (True, False, slice(0, 12)), (False, True, slice(12, 13))],
 )
 def test_encode_switches(node, apply, model, checkpoint, ifadapter, clip, layout, appearance, eot, kept):
     """Which of the 13 tokens are left; what is left acts as the reference has it."""
     every = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout)[0]
-    tokens = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout, use_appearance_tokens=appearance, use_eot_token=eot)[0]
+    tokens = node(
+        "IFAdapterEncode",
+        ifadapter=ifadapter,
+        clip=clip,
+        layout=layout,
+        use_appearance_tokens=appearance,
+        use_eot_token=eot,
+    )[0]
     assert torch.equal(tokens.cond, every.cond[:, kept])
     assert torch.equal(tokens.uncond, every.uncond[:, kept])
     term = dense.make_term(checkpoint, dense.make_phrases(2), BOXES, strengths=(1.0, 0.5))
@@ -405,7 +509,14 @@ def test_encode_switches(node, apply, model, checkpoint, ifadapter, clip, layout
 
 def test_both_switches_off_is_an_error(node, ifadapter, clip, layout):
     with pytest.raises(ValueError, match="Switch one of them on"):
-        node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout, use_appearance_tokens=False, use_eot_token=False)
+        node(
+            "IFAdapterEncode",
+            ifadapter=ifadapter,
+            clip=clip,
+            layout=layout,
+            use_appearance_tokens=False,
+            use_eot_token=False,
+        )
 
 
 def test_no_instances(node, apply, model, ifadapter, clip, caplog):
@@ -424,8 +535,13 @@ def test_no_instances(node, apply, model, ifadapter, clip, caplog):
 def test_all_in_one_equals_the_three_nodes(node, apply, model, ifadapter, clip, layout):
     tokens = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout)[0]
     schedule = {"strength": 0.8, "start_percent": 0.1, "end_percent": 0.7}
-    simple = node("IFAdapterSimple", model=model, clip=clip, ifadapter=ifadapter, layout=layout, **schedule)[0]
+    simple = node("IFAdapterSimple", model=model, clip=clip, ifadapter=ifadapter, layout=layout, **schedule)[
+        0
+    ]
     inputs = dense.make_inputs(2)
     for sigma in (14.0, 5.0, 0.1):  # before, inside and after the window
-        assert torch.equal(dense.predict(simple, inputs, sigma=sigma), dense.predict(apply(tokens, **schedule), inputs, sigma=sigma))
+        assert torch.equal(
+            dense.predict(simple, inputs, sigma=sigma),
+            dense.predict(apply(tokens, **schedule), inputs, sigma=sigma),
+        )
     assert not torch.equal(dense.predict(simple, inputs), dense.predict(model, inputs))

@@ -35,11 +35,18 @@ def is_crop(options: dict) -> bool:
 
 def test_an_area_gets_the_boxes_as_they_lie_in_it(apply, tokens, term, model):
     """The crop is sampled as a picture of its own, so the boxes must move with it."""
-    region = nodes.ConditioningSetArea().append(OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
+    region = nodes.ConditioningSetArea().append(
+        OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0
+    )[0]
     whole = replace(term, active=lambda options: not is_crop(options))
     part = replace(term, boxes=in_crop(term.boxes), active=is_crop)
     positive = POSITIVE + region
-    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, whole, part), model)))
+    assert_alike(
+        *(
+            sample(patcher, positive=positive)
+            for patcher in (apply(tokens), dense.place(model, whole, part), model)
+        )
+    )
     wrong = sample(dense.place(model, whole, replace(term, active=is_crop)), positive=positive)
     assert dense.difference(wrong, sample(apply(tokens), positive=positive)) > 1e-3
 
@@ -47,11 +54,18 @@ def test_an_area_gets_the_boxes_as_they_lie_in_it(apply, tokens, term, model):
 def test_an_area_beside_all_boxes_is_left_alone(apply, make_tokens, model, checkpoint):
     """Boxes outside of a crop cover none of its cells."""
     boxes = [(0.0, 0.0, 0.3, 0.1)]
-    region = nodes.ConditioningSetArea().append(OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0)[0]
+    region = nodes.ConditioningSetArea().append(
+        OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0
+    )[0]
     term = dense.make_term(checkpoint, dense.make_phrases(1), boxes)
     whole = replace(term, active=lambda options: not is_crop(options))
     positive = POSITIVE + region
-    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(make_tokens(boxes)), dense.place(model, whole), model)))
+    assert_alike(
+        *(
+            sample(patcher, positive=positive)
+            for patcher in (apply(make_tokens(boxes)), dense.place(model, whole), model)
+        )
+    )
 
 
 def test_masked_conditionings_are_both_positive(apply, tokens, term, model):
@@ -62,7 +76,9 @@ def test_masked_conditionings_are_both_positive(apply, tokens, term, model):
         for conditioning, mask in ((POSITIVE, left), (OTHER, right))
         for entry in nodes.ConditioningSetMask().append(conditioning, mask[None], "default", 1.0)[0]
     ]
-    assert_alike(*(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, term), model)))
+    assert_alike(
+        *(sample(patcher, positive=positive) for patcher in (apply(tokens), dense.place(model, term), model))
+    )
 
 
 @pytest.mark.parametrize("size", [(104, 152), (24, 13), (67, 45)], ids=str)
@@ -81,7 +97,8 @@ def tiled(model: Any, height: int) -> Any:
 
     def wrap(apply_model: Callable[..., Tensor], call: dict) -> Tensor:
         parts = [
-            apply_model(part, call["timestep"], **call["c"]) for part in (call["input"][..., :height, :], call["input"][..., height:, :])
+            apply_model(part, call["timestep"], **call["c"])
+            for part in (call["input"][..., :height, :], call["input"][..., height:, :])
         ]
         return torch.cat(parts, dim=-2)
 
@@ -133,7 +150,9 @@ def test_each_image_of_a_batch_has_its_own_layout(apply_all, apply, layouts, mod
         assert dense.difference(together[image : image + 1], alone) <= allowed(together)
     plain = sample(model, batch=4)
     assert dense.difference(together[1], plain[1]) <= allowed(together)
-    assert all(dense.difference(together[image], plain[image]) > 100 * allowed(together) for image in (0, 2, 3))
+    assert all(
+        dense.difference(together[image], plain[image]) > 100 * allowed(together) for image in (0, 2, 3)
+    )
 
 
 def test_a_batch_of_one_is_that_map(apply_all, apply, layouts):
@@ -141,7 +160,9 @@ def test_a_batch_of_one_is_that_map(apply_all, apply, layouts):
 
 
 def test_maps_of_different_encoders_are_an_error(node, layouts):
-    maps = [node("IFAdapterSemanticMap", tokens=part)[0] for part in (layouts[0], layouts[2].select(True, False))]
+    maps = [
+        node("IFAdapterSemanticMap", tokens=part)[0] for part in (layouts[0], layouts[2].select(True, False))
+    ]
     with pytest.raises(ValueError, match="12 and 13 tokens for each instance"):
         node("IFAdapterBatchMaps", semantic_maps=maps)
 

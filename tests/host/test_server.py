@@ -25,9 +25,10 @@ from PIL import Image
 
 import reference
 from host.small_shapes import ADAPTED_PROCESSORS, ADAPTED_WIDTH, HEAD_DIM, TEXT_WIDTH
-from ifadapter_core.layout import Layout, from_json
-from training.scene import Attributes, Figure
-from training.verifier import verify
+from ifadapter_core.layout import Layout
+from ifadapter_core.layout_formats import from_json
+from shapes.recognition.verifier import verify
+from shapes.scene import Attributes, Figure
 
 PACK = Path(__file__).resolve().parent.parent.parent
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
@@ -77,11 +78,20 @@ class Server:
         }
         # A picture's bytes depend on its pixels alone without metadata; what runs again is certain with the classic cache.
         flags = ["--cpu", "--disable-metadata", "--disable-api-nodes", "--cache-classic"]
-        command = [sys.executable, "main.py", *flags, *(word for option in options.items() for word in option)]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # that is pytest's
+        command = [
+            sys.executable,
+            "main.py",
+            *flags,
+            *(word for option in options.items() for word in option),
+        ]
+        environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        }  # that is pytest's
         environment["OMP_NUM_THREADS"] = "1"  # the tensors are tiny
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=HOST, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                command, cwd=HOST, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def wait_until_ready(self) -> None:
         for _ in range(START_S):
@@ -115,7 +125,9 @@ class Server:
     def refusal(self, graph: Graph) -> dict[str, Any]:
         """The answer to a prompt that the server does not take."""
         body = json.dumps({"prompt": graph}).encode()
-        request = urllib.request.Request(f"http://{self.address}/prompt", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{self.address}/prompt", body, {"Content-Type": "application/json"}
+        )
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(request, timeout=RUN_S).close()
         assert caught.value.code == 400
@@ -128,7 +140,10 @@ class Server:
     async def _run(self, graph: Graph, interrupt_at: int | None) -> dict[str, Any]:
         client = uuid.uuid4().hex
         url = f"http://{self.address}"
-        async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws?clientId={client}") as events:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{url}/ws?clientId={client}") as events,
+        ):
             async with session.post(f"{url}/prompt", json={"prompt": graph, "client_id": client}) as answer:
                 queued = await answer.json()
                 assert answer.status == 200, queued
@@ -159,7 +174,9 @@ class Server:
         entry = self.run(graph)
         assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
         assert "Traceback" not in self.log[before:], self.log[before:]
-        assert only(graph, "KSampler") not in messages(entry, "execution_cached")[0]["nodes"], "nothing was sampled"
+        assert only(graph, "KSampler") not in messages(entry, "execution_cached")[0]["nodes"], (
+            "nothing was sampled"
+        )
         saved = entry["outputs"][only(graph, "SaveImage")]["images"]
         return [(self.base / "output" / one["subfolder"] / one["filename"]).read_bytes() for one in saved]
 
@@ -170,9 +187,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for folder in ("custom_nodes", "models/ifadapter", "input", "output"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / "ComfyUI-IFAdapter").symlink_to(PACK, target_is_directory=True)
-    (base / "custom_nodes" / "small_models_pack").symlink_to(PACK / "tests" / "host" / "small_models_pack", target_is_directory=True)
+    (base / "custom_nodes" / "small_models_pack").symlink_to(
+        PACK / "tests" / "host" / "small_models_pack", target_is_directory=True
+    )
     layers = [(processor, ADAPTED_WIDTH, HEAD_DIM) for processor in ADAPTED_PROCESSORS]
-    torch.save(reference.make_release_checkpoint(text_width=TEXT_WIDTH, layers=layers), base / "models" / "ifadapter" / ADAPTER)
+    torch.save(
+        reference.make_release_checkpoint(text_width=TEXT_WIDTH, layers=layers),
+        base / "models" / "ifadapter" / ADAPTER,
+    )
     running = Server(base)
     try:
         running.wait_until_ready()
@@ -215,7 +237,11 @@ def without_adapter(graph: Graph) -> Graph:
     (apply,) = all_of(graph, "IFAdapterApply", "IFAdapterSimple")
     model = graph[apply]["inputs"]["model"]
     relink(graph, apply, lambda _slot: model)
-    relink(graph, only(graph, "IFAdapterLayout"), lambda slot: [None, None, prompt, given["width"], given["height"]][slot])
+    relink(
+        graph,
+        only(graph, "IFAdapterLayout"),
+        lambda slot: [None, None, prompt, given["width"], given["height"]][slot],
+    )
     for node in all_of(graph, *NODES, "PreviewImage"):
         del graph[node]
     return graph
@@ -288,7 +314,9 @@ def test_object_info_describes_all_nodes(server: Server) -> None:
 
 
 def test_object_info_lists_the_adapter_file(server: Server) -> None:
-    kind, options = server.get("/object_info/IFAdapterLoader")["IFAdapterLoader"]["input"]["required"]["adapter_name"]
+    kind, options = server.get("/object_info/IFAdapterLoader")["IFAdapterLoader"]["input"]["required"][
+        "adapter_name"
+    ]
     assert ADAPTER in (options["options"] if kind == "COMBO" else kind)
 
 
@@ -297,7 +325,9 @@ def test_object_info_lists_the_adapter_file(server: Server) -> None:
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_workflow_changes_the_picture_and_strength_zero_does_not(server: Server, name: str) -> None:
-    without = server.picture(without_adapter(workflow(name)))  # first, so that a model that stays patched shows
+    without = server.picture(
+        without_adapter(workflow(name))
+    )  # first, so that a model that stays patched shows
     adapted = pixels(server.picture(workflow(name)))
     off = server.picture(strength(workflow(name), 0.0))
     assert adapted.shape == (SIDE_PX, SIDE_PX, 3)
@@ -314,7 +344,10 @@ def test_each_image_of_a_batch_has_its_own_layout(server: Server) -> None:
     node = swapped[only(swapped, "IFAdapterBatchMaps")]["inputs"]
     node["more_maps"], node["semantic_maps"] = node["semantic_maps"], node["more_maps"]
     other_first, other_second = map(pixels, server.pictures(swapped))
-    assert np.abs(first.astype(int) - other_first).mean() > 1 and np.abs(second.astype(int) - other_second).mean() > 1
+    assert (
+        np.abs(first.astype(int) - other_first).mean() > 1
+        and np.abs(second.astype(int) - other_second).mean() > 1
+    )
 
 
 def test_same_prompt_gives_same_file_after_another_one(server: Server) -> None:
@@ -350,7 +383,11 @@ def figures_of(layout: Layout) -> list[Figure]:
     """The demo's instances as the verifier wants them, with their boxes in pixels."""
     sides = (layout.width, layout.height) * 2
     return [
-        Figure(attributes, tuple(round(value * side) for value, side in zip(instance.box, sides, strict=True)), instance.local_description)
+        Figure(
+            attributes,
+            tuple(round(value * side) for value, side in zip(instance.box, sides, strict=True)),
+            instance.local_description,
+        )
         for attributes, instance in zip(DEMO_FIGURES, layout.instances, strict=True)
     ]
 
@@ -360,7 +397,9 @@ def figures_of(layout: Layout) -> list[Figure]:
 
 def ask_for_tokens(server: Server, body: Any) -> Any:
     url = f"http://{server.address}/ifadapter/tokens"
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=RUN_S) as answer:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, json.dumps(body).encode()), timeout=RUN_S
+    ) as answer:
         return json.load(answer)
 
 
@@ -386,7 +425,9 @@ def test_missing_adapter_file(server: Server, name: str, empty: bool) -> None:
     file = server.base / "models" / "ifadapter" / ADAPTER
     aside = server.base / ADAPTER
     graph = change(workflow("basic_api.json"), "IFAdapterLoader", adapter_name=name)
-    for node in all_of(graph, "PreviewImage"):  # with one output that can be made, the server would make that one
+    for node in all_of(
+        graph, "PreviewImage"
+    ):  # with one output that can be made, the server would make that one
         del graph[node]
     if empty:
         file.rename(aside)
@@ -403,7 +444,11 @@ def test_missing_adapter_file(server: Server, name: str, empty: bool) -> None:
 
 
 def test_broken_layout(server: Server) -> None:
-    error = error_of(server.run(change(workflow("basic_api.json"), "IFAdapterLayout", layout='{"caption": "a cat", "boxes": [')))
+    error = error_of(
+        server.run(
+            change(workflow("basic_api.json"), "IFAdapterLayout", layout='{"caption": "a cat", "boxes": [')
+        )
+    )
     assert error["node_type"] == "IFAdapterLayout"
     assert "The layout is not JSON" in error["exception_message"]
     assert error["exception_type"].endswith("LayoutError")

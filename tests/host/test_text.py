@@ -72,7 +72,10 @@ class Encoders:
 def embedding(base) -> dict[str, Tensor]:
     """Two vectors for each encoder, in a file of the embeddings folder."""
     generator = torch.Generator().manual_seed(21)
-    vectors = {name: torch.randn(len(EMBEDDING_IDS), width, generator=generator) for name, width in small_models.TEXT_WIDTHS.items()}
+    vectors = {
+        name: torch.randn(len(EMBEDDING_IDS), width, generator=generator)
+        for name, width in small_models.TEXT_WIDTHS.items()
+    }
     save_file(vectors, base / "models" / "embeddings" / f"{EMBEDDING}.safetensors")
     return vectors
 
@@ -97,7 +100,9 @@ def encoders(host: Path, clip: Any, embedding: dict[str, Tensor]) -> Encoders:
         given.pop("text_projection.weight")
         words = "text_model.embeddings.token_embedding.weight"
         given[words] = torch.cat([given[words], embedding[name]])
-        wanted = {key if key.startswith("text_model.") else f"text_model.{key}": key for key in model.state_dict()}
+        wanted = {
+            key if key.startswith("text_model.") else f"text_model.{key}": key for key in model.state_dict()
+        }
         model.load_state_dict({wanted[key]: value for key, value in given.items()})
         models[name] = model.double()
     return Encoders(models, CLIPTokenizer.from_pretrained(host / "comfy" / "sd1_tokenizer"))
@@ -108,8 +113,13 @@ def encode(node, ifadapter, clip) -> Callable[..., Any]:
     """encode(descriptions) -> the instance tokens that the nodes make of them, in BOXES."""
 
     def run(descriptions: Sequence[str], used_clip: Any = clip, **switches: bool) -> Any:
-        boxes = [{"bbox": [1000 * y0, 1000 * x0, 1000 * y1, 1000 * x1]} for x0, y0, x1, y1 in BOXES[: len(descriptions)]]
-        layout = node("IFAdapterLayout", layout=json.dumps(list(descriptions)), width=640, height=480, boxes=boxes)[0]
+        boxes = [
+            {"bbox": [1000 * y0, 1000 * x0, 1000 * y1, 1000 * x1]}
+            for x0, y0, x1, y1 in BOXES[: len(descriptions)]
+        ]
+        layout = node(
+            "IFAdapterLayout", layout=json.dumps(list(descriptions)), width=640, height=480, boxes=boxes
+        )[0]
         return node("IFAdapterEncode", ifadapter=ifadapter, clip=used_clip, layout=layout, **switches)[0]
 
     return run
@@ -125,7 +135,10 @@ def check(encode, encoders, checkpoint) -> Callable[[Sequence[str], Sequence[Wor
         boxes = torch.tensor(BOXES[: len(descriptions)], dtype=torch.float64)
         with torch.no_grad():
             phrases = encoders.phrases(texts)
-        cond, uncond = reference.instance_tokens(weights, *phrases, boxes), reference.null_tokens(weights, *phrases, boxes)
+        cond, uncond = (
+            reference.instance_tokens(weights, *phrases, boxes),
+            reference.null_tokens(weights, *phrases, boxes),
+        )
         assert got.cond.dtype == got.uncond.dtype == torch.float32
         assert 0.5 < cond.std() < 3
         assert dense.difference(got.cond, cond) <= TOLERANCE
@@ -137,7 +150,10 @@ def check(encode, encoders, checkpoint) -> Callable[[Sequence[str], Sequence[Wor
 def test_the_text_encoders_run_once_for_all_depths_and_stay_as_they_are(encode, clip):
     stacks = [getattr(clip.cond_stage_model, name).transformer.text_model.encoder for name in LAYERS]
     calls: list[int] = []
-    hooks = [layers.layers[-1].register_forward_hook(lambda _module, _given, out: calls.append(len(out))) for layers in stacks]
+    hooks = [
+        layers.layers[-1].register_forward_hook(lambda _module, _given, out: calls.append(len(out)))
+        for layers in stacks
+    ]
     first = encode(["a red cube", "a blue (ball:1.3)"])
     for hook in hooks:
         hook.remove()
@@ -200,12 +216,19 @@ def test_group_that_crosses_the_end_is_dropped_as_a_whole(check, encoders, caplo
 
 
 def test_weights(check, encoders):
-    words = [*encoders.words("a"), *encoders.words("red", 1.3), *encoders.words("cat and a dog", 0.6), *encoders.words("outside")]
+    words = [
+        *encoders.words("a"),
+        *encoders.words("red", 1.3),
+        *encoders.words("cat and a dog", 0.6),
+        *encoders.words("outside"),
+    ]
     check(["a (red:1.3) (cat and a dog:0.6) outside"], [words])
 
 
 def test_brackets_without_a_number(check, encoders):
-    check(["a ((red)) cat"], [[*encoders.words("a"), *encoders.words("red", 1.1 * 1.1), *encoders.words("cat")]])
+    check(
+        ["a ((red)) cat"], [[*encoders.words("a"), *encoders.words("red", 1.1 * 1.1), *encoders.words("cat")]]
+    )
 
 
 def test_escaped_brackets_are_words(check, encoders):
@@ -215,13 +238,20 @@ def test_escaped_brackets_are_words(check, encoders):
 @pytest.mark.parametrize("weight", [1.0, 1.4])
 def test_embeddings(check, encoders, weight):
     text = f"embedding:{EMBEDDING}" if weight == 1.0 else f"(embedding:{EMBEDDING}:{weight})"
-    words = [*encoders.words("a cat in"), *((token, weight) for token in EMBEDDING_IDS), *encoders.words("trousers")]
+    words = [
+        *encoders.words("a cat in"),
+        *((token, weight) for token in EMBEDDING_IDS),
+        *encoders.words("trousers"),
+    ]
     check([f"a cat in {text} trousers"], [words])
 
 
 def test_missing_embedding_is_left_out(check, encoders, caplog):
     with caplog.at_level(logging.WARNING):
-        check(["a cat in embedding:nowhere trousers"], [[*encoders.words("a cat in"), *encoders.words("trousers")]])
+        check(
+            ["a cat in embedding:nowhere trousers"],
+            [[*encoders.words("a cat in"), *encoders.words("trousers")]],
+        )
     assert any("nowhere" in record.getMessage() for record in caplog.records)
 
 
@@ -264,7 +294,13 @@ def test_descriptions_do_not_see_each_other(encode):
 
 
 def state_of(clip: Any) -> tuple:
-    return clip.layer_idx, clip.use_clip_schedule, dict(clip.tokenizer_options), dict(clip.patcher.patches), clip.patcher.patches_uuid
+    return (
+        clip.layer_idx,
+        clip.use_clip_schedule,
+        dict(clip.tokenizer_options),
+        dict(clip.patcher.patches),
+        clip.patcher.patches_uuid,
+    )
 
 
 @pytest.mark.parametrize("skip", [None, -1, -3])
@@ -316,7 +352,12 @@ def other_clip(clip_class: Any, tokenizer: Any, name: str, width: int) -> comfy.
         params: dict[str, Any] = {}
 
     Target.clip, Target.tokenizer = clip_class, tokenizer
-    sizes = {"hidden_size": width, "intermediate_size": 2 * width, "num_attention_heads": 2, "projection_dim": width}
+    sizes = {
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_attention_heads": 2,
+        "projection_dim": width,
+    }
     return comfy.sd.CLIP(Target, parameters=1, model_options={f"{name}_model_config": sizes})
 
 
@@ -331,10 +372,16 @@ class ThreeEncoders:
     ("make", "named"),
     [
         pytest.param(
-            lambda: other_clip(comfy.sd1_clip.SD1ClipModel, comfy.sd1_clip.SD1Tokenizer, "clip_l", 32), ["32", "encoders l)"], id="SD 1.5"
+            lambda: other_clip(comfy.sd1_clip.SD1ClipModel, comfy.sd1_clip.SD1Tokenizer, "clip_l", 32),
+            ["32", "encoders l)"],
+            id="SD 1.5",
         ),
         pytest.param(
-            lambda: other_clip(comfy.sdxl_clip.SDXLRefinerClipModel, comfy.sdxl_clip.SDXLTokenizer, "clip_g", 64), ["64"], id="refiner"
+            lambda: other_clip(
+                comfy.sdxl_clip.SDXLRefinerClipModel, comfy.sdxl_clip.SDXLTokenizer, "clip_g", 64
+            ),
+            ["64"],
+            id="refiner",
         ),
         pytest.param(ThreeEncoders, ["g, l, t5xxl"], id="with T5"),
     ],

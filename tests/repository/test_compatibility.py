@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CELLS = [line.rsplit("|", 2)[1] for line in (ROOT / "docs" / "compatibility.md").read_text("utf-8").splitlines() if line.startswith("|")]
+CELLS = [
+    line.rsplit("|", 2)[1]
+    for line in (ROOT / "docs" / "compatibility.md").read_text("utf-8").splitlines()
+    if line.startswith("|")
+]
 
 
 @pytest.mark.parametrize("cell", [cell.strip() for cell in CELLS if "`" in cell])

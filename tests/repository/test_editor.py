@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ifadapter_core.layout import MAX_INSTANCES, RELEASE_CANVAS_PX
-from ifadapter_core.pictures import COLOURS
+from ifadapter_core.layout import MAX_INSTANCES
+from ifadapter_core.layout_formats import RELEASE_CANVAS_PX
+from ifadapter_core.previews import COLOURS
 
 MODEL = (Path(__file__).parents[2] / "web" / "layout_model.js").read_text()
 

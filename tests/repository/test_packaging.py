@@ -15,7 +15,9 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SOURCES = [path for folder in ("ifadapter_core", "nodes") for path in (ROOT / folder).rglob("*.py")] + [ROOT / "__init__.py"]
+SOURCES = [path for folder in ("ifadapter_core", "nodes") for path in (ROOT / folder).rglob("*.py")] + [
+    ROOT / "__init__.py"
+]
 
 
 def requirements() -> list[str]:
@@ -25,13 +27,17 @@ def requirements() -> list[str]:
 
 def test_both_dependency_lists_agree_and_leave_the_hosts_packages_alone() -> None:
     assert PROJECT["project"]["dependencies"] == requirements()
-    shipped_by_the_host = r"(torch|torchvision|torchaudio|xformers|numpy|einops|safetensors|pillow|transformers)\b"
+    shipped_by_the_host = (
+        r"(torch|torchvision|torchaudio|xformers|numpy|einops|safetensors|pillow|transformers)\b"
+    )
     assert not [line for line in requirements() if re.match(shipped_by_the_host, line, re.IGNORECASE)]
 
 
 def test_the_registry_gets_a_name_a_version_a_licence_and_a_repository() -> None:
     project = PROJECT["project"]
-    assert re.fullmatch(r"[a-z][a-z0-9_.-]{1,99}", project["name"]) and "comfyui" not in project["name"].lower()
+    assert (
+        re.fullmatch(r"[a-z][a-z0-9_.-]{1,99}", project["name"]) and "comfyui" not in project["name"].lower()
+    )
     assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
     assert "Apache License" in (ROOT / project["license"]["file"]).read_text()
     assert project["urls"]["Repository"].startswith("https://")
@@ -47,9 +53,7 @@ def test_the_changelog_knows_the_version() -> None:
 def test_what_is_shipped_trips_no_scanner(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.isascii()
-    forbidden = (
-        r"import (subprocess|socket|requests|urllib|huggingface_hub)|(?<![\w.])(exec|eval|print)\(|os\.system|\.cuda\(|torch\.autocast"
-    )
+    forbidden = r"import (subprocess|socket|requests|urllib|huggingface_hub)|(?<![\w.])(exec|eval|print)\(|os\.system|\.cuda\(|torch\.autocast"
     assert not re.search(forbidden, text)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import reference
-from ifadapter_core.layout import from_json
+from ifadapter_core.layout_formats import from_json
 from reference import make_release_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,12 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102
     weights = reference.double(checkpoint)["adapter_modules"]
     wanted = reference.layer_residual(
-        reference.part(weights, f"{names['processor']}."), names["q"].double(), names["tokens"].cond.double(), names["tokens"].boxes, 32, 32
+        reference.part(weights, f"{names['processor']}."),
+        names["q"].double(),
+        names["tokens"].cond.double(),
+        names["tokens"].boxes,
+        32,
+        32,
     )
     residual = names["residual"]
     assert residual.shape == (1, 1024, 128)
@@ -47,7 +52,12 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_release_format_shown_is_read() -> None:
     annotations = [{"box": [0, 0, 384, 768], "caption": "a cat"}]
-    assert from_json(json.dumps({"caption": "", "annotations": annotations}), 1024, 1024).boxes[0] == (0, 0, 0.5, 1)
+    assert from_json(json.dumps({"caption": "", "annotations": annotations}), 1024, 1024).boxes[0] == (
+        0,
+        0,
+        0.5,
+        1,
+    )
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\[[^\]]*\]\((?!https?:)([^)#]+)\)", PROSE))))

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [ROOT / "__init__.py", *sorted((ROOT / "nodes").rglob("*.py")), *sorted((ROOT / "ifadapter_core").rglob("*.py"))]
+SOURCES = [
+    ROOT / "__init__.py",
+    *sorted((ROOT / "nodes").rglob("*.py")),
+    *sorted((ROOT / "ifadapter_core").rglob("*.py")),
+]
 MODULES = {
     "subprocess",
     "socket",
@@ -26,7 +30,16 @@ MODULES = {
     "webbrowser",
 }
 FUNCTIONS = {"eval", "exec", "compile", "__import__", "urlopen", "hf_hub_download"}
-METHODS = {"system", "popen", "spawnv", "fork", "urlopen", "hf_hub_download", "load_state_dict_from_url", "import_module"}
+METHODS = {
+    "system",
+    "popen",
+    "spawnv",
+    "fork",
+    "urlopen",
+    "hf_hub_download",
+    "load_state_dict_from_url",
+    "import_module",
+}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -57,11 +70,25 @@ def test_the_editor_makes_no_page_from_text() -> None:
     for path in (ROOT / "web").glob("*.js"):
         text = path.read_text("utf-8")
         found = [
-            word for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function") if word in text
+            word
+            for word in (
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
+            )
+            if word in text
         ]
         assert not found, path.name
 
 
 def test_the_check_finds_what_it_looks_for() -> None:
-    tree = ast.parse("import subprocess\nfrom urllib.request import urlopen\nos.system('x'); eval('1'); model.eval()")
-    assert MODULES & set(imported(tree)) == {"subprocess", "urllib"} and set(forbidden_calls(tree)) == {"system", "eval"}
+    tree = ast.parse(
+        "import subprocess\nfrom urllib.request import urlopen\nos.system('x'); eval('1'); model.eval()"
+    )
+    assert MODULES & set(imported(tree)) == {"subprocess", "urllib"} and set(forbidden_calls(tree)) == {
+        "system",
+        "eval",
+    }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ifadapter_core.layout import from_json
+from ifadapter_core.layout_formats import from_json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,7 +38,8 @@ def node_ids() -> list[str]:
         ast.literal_eval(keyword.value)
         for path in sorted((ROOT / "nodes").rglob("*.py"))
         for node_class in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node_class, ast.ClassDef) and any(ast.unparse(base) in ("ComfyNode", "io.ComfyNode") for base in node_class.bases)
+        if isinstance(node_class, ast.ClassDef)
+        and any(ast.unparse(base) in ("ComfyNode", "io.ComfyNode") for base in node_class.bases)
         for method in node_class.body
         if isinstance(method, ast.FunctionDef) and method.name == "define_schema"
         for call in ast.walk(method)
@@ -71,7 +72,9 @@ def as_prompt(graph: Graph) -> Graph:
     prompt = {}
     for number, node in runnable(graph).items():
         inputs = {name: value for name, value in widget_values(node).items() if name != FRONTEND_ONLY}
-        inputs |= {slot["name"]: links[slot["link"]] for slot in node.get("inputs", []) if slot["link"] is not None}
+        inputs |= {
+            slot["name"]: links[slot["link"]] for slot in node.get("inputs", []) if slot["link"] is not None
+        }
         prompt[str(number)] = {"class_type": node["type"], "inputs": inputs}
     return prompt
 
@@ -89,7 +92,11 @@ def test_every_node_is_used_in_a_workflow() -> None:
 def test_the_managers_scan_finds_all_nodes() -> None:
     """As many as the pack registers, each by the name of its class."""
     source = ast.parse((ROOT / "nodes" / "__init__.py").read_text(encoding="utf-8"))
-    (returned,) = [node.value for node in ast.walk(source) if isinstance(node, ast.Return) and isinstance(node.value, ast.List)]
+    (returned,) = [
+        node.value
+        for node in ast.walk(source)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.List)
+    ]
     assert sorted(node_ids()) == sorted(ast.unparse(name) for name in returned.elts)
     assert len(set(node_ids())) == 8
 
@@ -97,7 +104,9 @@ def test_the_managers_scan_finds_all_nodes() -> None:
 @pytest.mark.parametrize("stem", FOR_THE_EDITOR)
 def test_the_api_twin_is_the_same_graph(stem: str) -> None:
     api = read(f"{stem}_api")
-    assert as_prompt(read(stem)) == {number: {key: node[key] for key in ("class_type", "inputs")} for number, node in api.items()}
+    assert as_prompt(read(stem)) == {
+        number: {key: node[key] for key in ("class_type", "inputs")} for number, node in api.items()
+    }
 
 
 @pytest.mark.parametrize("stem", FOR_THE_EDITOR)
@@ -122,8 +131,12 @@ def test_links_are_whole(stem: str) -> None:
         assert nodes[source]["outputs"][output]["type"] == kind
         assert nodes[target]["inputs"][entry]["link"] == number
         assert nodes[target]["inputs"][entry]["type"] == kind
-    used = [slot["link"] for node in nodes.values() for slot in node.get("inputs", []) if slot["link"] is not None]
-    given = [link for node in nodes.values() for slot in node.get("outputs", []) for link in slot["links"] or []]
+    used = [
+        slot["link"] for node in nodes.values() for slot in node.get("inputs", []) if slot["link"] is not None
+    ]
+    given = [
+        link for node in nodes.values() for slot in node.get("outputs", []) for link in slot["links"] or []
+    ]
     assert sorted(used) == sorted(given) == sorted(links)
 
 
@@ -158,7 +171,9 @@ def test_files_can_be_found(stem: str) -> None:
         assert name in note
         for model in node["properties"].get("models", []):
             assert model["name"] == name
-            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/resolve/main/{name}")
+            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(
+                f"/resolve/main/{name}"
+            )
             assert f"`models/{model['directory']}`" in note
     assert ("`models/ifadapter`" in note) == bool(loaders)
 
@@ -177,15 +192,26 @@ def test_layouts_are_layouts(stem: str) -> None:
 def test_nodes_do_not_cover_each_other(stem: str) -> None:
     nodes = read(stem)["nodes"]
     frames = {
-        node["id"]: (node["pos"][0], node["pos"][1] - TITLE_PX, node["pos"][0] + node["size"][0], node["pos"][1] + node["size"][1])
+        node["id"]: (
+            node["pos"][0],
+            node["pos"][1] - TITLE_PX,
+            node["pos"][0] + node["size"][0],
+            node["pos"][1] + node["size"][1],
+        )
         for node in nodes
     }
     for one, (left, top, right, bottom) in frames.items():
         for other, (left_2, top_2, right_2, bottom_2) in frames.items():
-            assert one >= other or right <= left_2 or right_2 <= left or bottom <= top_2 or bottom_2 <= top, (one, other)
+            assert one >= other or right <= left_2 or right_2 <= left or bottom <= top_2 or bottom_2 <= top, (
+                one,
+                other,
+            )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_nothing_of_the_machine_is_left_in(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert not any(word in text for word in ("/home/", "/root/", "/tmp/", "127.0.0.1", "localhost", "Users\\\\", "IFAdapterTest"))
+    assert not any(
+        word in text
+        for word in ("/home/", "/root/", "/tmp/", "127.0.0.1", "localhost", "Users\\\\", "IFAdapterTest")
+    )

@@ -12,13 +12,15 @@ from typing import Any
 
 from tiny_models import Batches, adapter_stage
 
-import training.adapter
+import training.adapter_stage
 from training.loop import LoopConfig, train
 
 
 def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
-    config = LoopConfig(steps=3, learning_rate=1e-3, accumulation=accumulation, ema_decay=0.9, save_every=2, sample_every=1000)
-    training.adapter.STEPS = 2
+    config = LoopConfig(
+        steps=3, learning_rate=1e-3, accumulation=accumulation, ema_decay=0.9, save_every=2, sample_every=1000
+    )
+    training.adapter_stage.STEPS = 2
     stage = adapter_stage(tokenizer)
     stage.batches = Batches(empty=(3,))  # for one of two processes only
     for name in ("save", "sheet"):

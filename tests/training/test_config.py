@@ -16,7 +16,7 @@ import training.__main__ as command
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import release_name
 from ifadapter_core.config import LayerConfig
-from training.adapter import AdapterLoss, adapter_config
+from training.adapter_stage import AdapterLoss, adapter_config
 from training.config import CONFIGS, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,11 @@ def release_shapes() -> dict[str, tuple[int, ...]]:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {f"{part}.{name}": shape for part, shapes in module.release_shapes().items() for name, shape in shapes.items()}
+    return {
+        f"{part}.{name}": shape
+        for part, shapes in module.release_shapes().items()
+        for name, shape in shapes.items()
+    }
 
 
 def test_there_is_a_config_for_each_base() -> None:
@@ -60,7 +64,9 @@ def test_there_is_a_config_for_each_base() -> None:
 def test_shipped_configs_load_by_name_and_by_path(name: str) -> None:
     config = load_config(name)
     assert config == load_config(str(CONFIGS / f"{name}.yaml"))
-    assert (config.shapes is not None) == (name == "shapes") == (config.base is None) == (config.folder is None)
+    assert (
+        (config.shapes is not None) == (name == "shapes") == (config.base is None) == (config.folder is None)
+    )
     assert config.output == f"runs/{name}"
 
 
@@ -70,17 +76,22 @@ def test_sdxl_has_the_shapes_of_the_release() -> None:
         *(48 + 20 * attention + 2 * block + 1 for attention in range(3) for block in range(4)),
         *(120 + 2 * block + 1 for block in range(4)),
     ]
-    assert {(layer.heads, layer.head_dim, layer.token_width, layer.gate_width, layer.gate_kernel) for layer in config.layers} == {
-        (20, 64, 2048, 80, 7)
-    }
+    assert {
+        (layer.heads, layer.head_dim, layer.token_width, layer.gate_width, layer.gate_kernel)
+        for layer in config.layers
+    } == {(20, 64, 2048, 80, 7)}
     adapter = IFAdapter(config, device=torch.device("meta"))
-    assert {release_name(name): tuple(tensor.shape) for name, tensor in adapter.state_dict().items()} == release_shapes()
+    assert {
+        release_name(name): tuple(tensor.shape) for name, tensor in adapter.state_dict().items()
+    } == release_shapes()
     assert config.tokens_per_instance == 13 and config.settings.slots == 10
 
 
 def test_sd15_adapts_the_coarsest_layers() -> None:
     config = adapter_config(unet(SD15), 768, load_config("sd15").adapter.shape)
-    assert config.layers == tuple(LayerConfig(processor, 8, 160, 768, 80, 7) for processor in (13, 15, 17, 31))
+    assert config.layers == tuple(
+        LayerConfig(processor, 8, 160, 768, 80, 7) for processor in (13, 15, 17, 31)
+    )
     assert config.resampler.heads * config.resampler.head_dim == config.resampler.width == 1280
 
 
@@ -95,7 +106,13 @@ def test_the_papers_settings(name: str) -> None:
 
 def test_settings_of_the_command_line_win() -> None:
     config = load_config(
-        "sdxl", ["adapter.loop.steps=7", "adapter.loop.learning_rate=5e-5", "base=here", "adapter.shape.blocks=[mid_block]"]
+        "sdxl",
+        [
+            "adapter.loop.steps=7",
+            "adapter.loop.learning_rate=5e-5",
+            "base=here",
+            "adapter.shape.blocks=[mid_block]",
+        ],
     )
     assert (config.adapter.loop.steps, config.adapter.loop.learning_rate, config.base) == (7, 5e-5, "here")
     assert config.adapter.shape.blocks == ("mid_block",)
@@ -105,7 +122,10 @@ def test_settings_of_the_command_line_win() -> None:
     ("setting", "message"),
     [
         ("adapter.loop.step=7", "sdxl.yaml: adapter: loop: unknown: step. The keys are steps, "),
-        ("adapter.loop.steps=many", "sdxl.yaml: adapter: loop: steps is 'many'; expected a value of type int"),
+        (
+            "adapter.loop.steps=many",
+            "sdxl.yaml: adapter: loop: steps is 'many'; expected a value of type int",
+        ),
         ("adapter.loop.steps=1.5", "steps is 1.5; expected a value of type int"),
         ("adapter.loop.steps=true", "steps is True; expected a value of type int"),
         ("adapter.loop.learning_rate=fast", "learning_rate is 'fast'; expected a value of type float"),
@@ -132,7 +152,8 @@ def test_the_world_has_two_numbers_of_instances() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "is None; expected a section"), ("a: [", "is not YAML"), ("output: x", "missing: adapter")]
+    ("text", "message"),
+    [("", "is None; expected a section"), ("a: [", "is not YAML"), ("output: x", "missing: adapter")],
 )
 def test_files_that_are_no_configs(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "own.yaml").write_text(text)
@@ -158,7 +179,9 @@ def test_a_name_that_is_no_config() -> None:
         (["adapter", "output=nowhere"], "Run `python -m training vae` first"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_is_wrong(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         command.main(arguments)
     assert stopped.value.code == 2
@@ -166,11 +189,20 @@ def test_the_command_says_what_is_wrong(arguments: list[str], message: str, caps
 
 
 @pytest.mark.usefixtures("fresh_accelerate")
-def test_the_command_trains_on_a_folder_and_gives_the_same_adapter_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.adapter.STEPS", 2)
+def test_the_command_trains_on_a_folder_and_gives_the_same_adapter_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.adapter_stage.STEPS", 2)
     make_picture(tmp_path / "pictures")
     sd(tmp_path / "words").save_pretrained(tmp_path / "base")
-    shape = {"blocks": ["mid_block"], "transformer_blocks": 1, "width": 16, "heads": 2, "resampler_layers": 1, "queries": 2}
+    shape = {
+        "blocks": ["mid_block"],
+        "transformer_blocks": 1,
+        "width": 16,
+        "heads": 2,
+        "resampler_layers": 1,
+        "queries": 2,
+    }
     config = {
         "base": str(tmp_path / "base"),
         "folder": {"path": str(tmp_path / "pictures"), "size": 64},
@@ -182,18 +214,22 @@ def test_the_command_trains_on_a_folder_and_gives_the_same_adapter_twice(tmp_pat
         },
     }
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
-    from ifadapter_core.convert import load_weights
+    from ifadapter_core.storage import load_weights
 
     results = []
     for name in ("one", "two"):
         torch.manual_seed(len(results))  # what came before must not matter
         command.main(["adapter", "--config", str(tmp_path / "own.yaml"), f"output={tmp_path / name}"])
-        results.append(load_weights(tmp_path / name / "adapter" / "weights" / "ifadapter.safetensors").tensors)
+        results.append(
+            load_weights(tmp_path / name / "adapter" / "weights" / "ifadapter.safetensors").tensors
+        )
         assert (tmp_path / name / "adapter" / "samples" / "step_000002.png").exists()
     assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stop(stage: str, config: Any) -> None:
         raise KeyboardInterrupt
 
@@ -209,4 +245,6 @@ def make_picture(folder: Path) -> None:
 
     folder.mkdir(exist_ok=True)
     Image.new("RGB", (80, 70), (200, 30, 40)).save(folder / "a.png")
-    (folder / "a.json").write_text('{"caption": "a circle", "annotations": [{"box": [10, 10, 50, 40], "caption": "a red circle"}]}')
+    (folder / "a.json").write_text(
+        '{"caption": "a circle", "annotations": [{"box": [10, 10, 50, 40], "caption": "a red circle"}]}'
+    )

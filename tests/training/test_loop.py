@@ -18,11 +18,14 @@ from tiny_models import Toy
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.loop import LoopConfig, generator, learning_rate, train
+from ifadapter_diffusers.randomness import seeded_generator
+from training.loop import LoopConfig, learning_rate, train
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
-CONFIG = LoopConfig(steps=27, learning_rate=0.05, warmup=5, schedule="cosine", ema_decay=0.5, save_every=9, sample_every=1000)
+CONFIG = LoopConfig(
+    steps=27, learning_rate=0.05, warmup=5, schedule="cosine", ema_decay=0.5, save_every=9, sample_every=1000
+)
 
 
 class Stopping(Toy):
@@ -45,7 +48,11 @@ def result(folder: Path) -> dict[str, Any]:
         **load_file(folder / "state" / "trained.safetensors"),
         "line": torch.load(folder / "weights" / "line.pt"),
         **{f"average {number}": tensor for number, tensor in enumerate(average["shadow_params"])},
-        **{f"optimizer {number} {key}": value for number, entry in optimizer["state"].items() for key, value in entry.items()},
+        **{
+            f"optimizer {number} {key}": value
+            for number, entry in optimizer["state"].items()
+            for key, value in entry.items()
+        },
         "losses": (folder / "losses.csv").read_bytes(),
         "progress": torch.load(folder / "state" / "custom_checkpoint_0.pkl"),
     }
@@ -104,7 +111,9 @@ def test_a_run_can_go_on_with_another_accumulation(tmp_path: Path) -> None:
     train(stage, replace(CONFIG, accumulation=2), tmp_path)
     assert stage.objective.calls == list(range(26, 54))
     pairs = list(zip(stage.objective.seen[::2], stage.objective.seen[1::2], strict=True))
-    assert all(torch.equal(first, second) for first, second in pairs)  # the batches of a step see the same weights
+    assert all(
+        torch.equal(first, second) for first, second in pairs
+    )  # the batches of a step see the same weights
     assert not torch.equal(pairs[0][1], pairs[1][0])
 
 
@@ -123,7 +132,13 @@ def test_a_run_that_died_while_it_saved_goes_on(tmp_path: Path, left: str) -> No
     train(stage, CONFIG, stopped)
     assert stage.objective.calls == list(range(9, 27))
     assert_same(result(tmp_path / "whole"), result(stopped))
-    assert {path.name for path in stopped.iterdir()} == {"state", "weights", "samples", "losses.csv", "loss.png"}
+    assert {path.name for path in stopped.iterdir()} == {
+        "state",
+        "weights",
+        "samples",
+        "losses.csv",
+        "loss.png",
+    }
 
 
 def test_states_without_losses_are_read(tmp_path: Path) -> None:
@@ -188,7 +203,10 @@ def test_only_what_asks_for_it_is_trained_and_stored(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in stage.objective.state_dict().items()}
     train(stage, CONFIG, tmp_path)
     after = stage.objective.state_dict()
-    assert {name for name in before if not torch.equal(before[name], after[name])} == {"line.weight", "line.bias"}
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        "line.weight",
+        "line.bias",
+    }
     assert load_file(tmp_path / "state" / "trained.safetensors").keys() == {"line.weight", "line.bias"}
 
 
@@ -217,21 +235,28 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(tmp_path: Path) ->
     stage = Toy()
     train(stage, replace(CONFIG, steps=1, warmup=0, accumulation=3, max_gradient_norm=1e9), tmp_path)
     reference = Toy().objective
-    sum(reference(stage.batches[number], generator(0, number)) / 3 for number in range(3)).backward()
+    sum(reference(stage.batches[number], seeded_generator(0, number)) / 3 for number in range(3)).backward()
     stored = torch.load(tmp_path / "state" / "optimizer.bin")["state"][0]["exp_avg"]
-    assert torch.allclose(stored / 0.1, reference.line.weight.grad, rtol=1e-5)  # AdamW's first moment starts with a tenth
+    assert torch.allclose(
+        stored / 0.1, reference.line.weight.grad, rtol=1e-5
+    )  # AdamW's first moment starts with a tenth
 
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
     stage = Toy()
     train(stage, replace(CONFIG, steps=1, max_gradient_norm=0.01), tmp_path)
-    moments = [entry["exp_avg"] for entry in torch.load(tmp_path / "state" / "optimizer.bin")["state"].values()]
+    moments = [
+        entry["exp_avg"] for entry in torch.load(tmp_path / "state" / "optimizer.bin")["state"].values()
+    ]
     assert math.isclose(torch.cat([moment.flatten() for moment in moments]).norm() / 0.1, 0.01, rel_tol=1e-3)
 
 
 @pytest.mark.parametrize(
     ("schedule", "rates"),
-    [("constant", {0: 0.25, 1: 0.5, 3: 1.0, 4: 1.0, 23: 1.0}), ("cosine", {0: 0.25, 3: 1.0, 4: 1.0, 14: 0.5, 24: 0.0})],
+    [
+        ("constant", {0: 0.25, 1: 0.5, 3: 1.0, 4: 1.0, 23: 1.0}),
+        ("cosine", {0: 0.25, 3: 1.0, 4: 1.0, 14: 0.5, 24: 0.0}),
+    ],
 )
 def test_the_learning_rate_rises_and_stays_or_falls(schedule: Any, rates: dict[int, float]) -> None:
     config = LoopConfig(steps=24, learning_rate=2e-4, warmup=4, schedule=schedule)
@@ -255,7 +280,11 @@ def test_losses_are_told_every_ten_steps(tmp_path: Path) -> None:
         (10, pytest.approx(sum(losses[:10]) / 10, abs=1e-6)),
         (20, pytest.approx(sum(losses[10:20]) / 10, abs=1e-6)),
     ]
-    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["step_000010.png", "step_000020.png", "step_000027.png"]
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
+        "step_000010.png",
+        "step_000020.png",
+        "step_000027.png",
+    ]
 
 
 def test_half_precision_needs_what_can_do_it(tmp_path: Path) -> None:
@@ -265,9 +294,11 @@ def test_half_precision_needs_what_can_do_it(tmp_path: Path) -> None:
 
 def test_streams_of_random_numbers_differ() -> None:
     streams = [(0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0), (0, 0, 1), (0, 1, 0)]
-    first = {tuple(torch.rand(4, generator=generator(*numbers)).tolist()) for numbers in streams}
+    first = {tuple(torch.rand(4, generator=seeded_generator(*numbers)).tolist()) for numbers in streams}
     assert len(first) == len(streams)
-    assert torch.equal(torch.rand(4, generator=generator(3, 4)), torch.rand(4, generator=generator(3, 4)))
+    assert torch.equal(
+        torch.rand(4, generator=seeded_generator(3, 4)), torch.rand(4, generator=seeded_generator(3, 4))
+    )
 
 
 def step_of(folder: Path) -> int:

@@ -8,7 +8,9 @@ from PIL import Image
 class SendPreview(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema("IFAdapterTestPreview", inputs=[io.Int.Input("side", default=96)], is_output_node=True)
+        return io.Schema(
+            "IFAdapterTestPreview", inputs=[io.Int.Input("side", default=96)], is_output_node=True
+        )
 
     @classmethod
     def execute(cls, side: int) -> io.NodeOutput:

@@ -30,7 +30,9 @@ class IFAdapterTestModels(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(small_models.small_model(output_scale=5.0), small_models.small_clip(), small_models.small_vae())
+        return io.NodeOutput(
+            small_models.small_model(output_scale=5.0), small_models.small_clip(), small_models.small_vae()
+        )
 
 
 class IFAdapterTestOtherClip(io.ComfyNode):
@@ -53,8 +55,15 @@ class IFAdapterTestOtherClip(io.ComfyNode):
             params: dict[str, Any] = {}
 
         width = small_models.TEXT_WIDTHS["clip_l"]
-        config = {"hidden_size": width, "intermediate_size": 2 * width, "num_attention_heads": 2, "projection_dim": width}
-        return io.NodeOutput(comfy.sd.CLIP(Target, parameters=1, model_options={"clip_l_model_config": config}))
+        config = {
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_attention_heads": 2,
+            "projection_dim": width,
+        }
+        return io.NodeOutput(
+            comfy.sd.CLIP(Target, parameters=1, model_options={"clip_l_model_config": config})
+        )
 
 
 class TestExtension(ComfyExtension):

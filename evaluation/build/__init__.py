@@ -1,0 +1,1 @@
+"""Benchmarks from COCO or from the drawn world."""

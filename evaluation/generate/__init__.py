@@ -1,0 +1,1 @@
+"""Pictures of a benchmark, by ComfyUI or by diffusers."""

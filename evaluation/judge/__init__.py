@@ -1,0 +1,1 @@
+"""Scores of single pictures: detection, matching, verification, CLIP score, FID."""

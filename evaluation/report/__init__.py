@@ -1,0 +1,1 @@
+"""Scores of many pictures as numbers, tables and galleries."""

@@ -1,0 +1,1 @@
+"""The method on diffusers: base models, adapted UNets, sampling. Knows no ComfyUI."""

@@ -1,0 +1,169 @@
+"""A frozen base model: the parts of a diffusers pipeline, asked for what training and sampling need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ifadapter_core.tokens import PhraseEmbeddings
+
+from .latents import decode, encode
+
+SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # in the files of SDXL only
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the UNet sees of B captions: the states for its cross attention (B, T, D), and SDXL's pooled text and sizes."""
+
+    text_states: Tensor
+    added: dict[str, Tensor] = field(default_factory=dict)
+
+    def join(self, other: Conditioning) -> Conditioning:
+        """The rows of both, these first."""
+        return Conditioning(
+            torch.cat([self.text_states, other.text_states]),
+            {key: torch.cat([value, other.added[key]]) for key, value in self.added.items()},
+        )
+
+    def repeat(self, copies: int) -> Conditioning:
+        """Every row this many times, the copies together."""
+        return Conditioning(
+            self.text_states.repeat_interleave(copies, dim=0),
+            {key: value.repeat_interleave(copies, dim=0) for key, value in self.added.items()},
+        )
+
+
+class BaseModel(nn.Module):
+    """Stable Diffusion 1.x or SDXL, or a model of their architectures. No weight of it is ever trained."""
+
+    def __init__(self, pipeline: DiffusionPipeline) -> None:
+        super().__init__()
+        if not isinstance(pipeline, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
+            raise ValueError(
+                f"The base model is a {type(pipeline).__name__}; expected Stable Diffusion 1.x or SDXL."
+            )
+        self.vae, self.unet = pipeline.vae, pipeline.unet
+        self.scheduler = DDPMScheduler.from_config(
+            pipeline.scheduler.config
+        )  # a pipeline's sampler may add noise in units of its own
+        if self.scheduler.config["prediction_type"] not in ("epsilon", "v_prediction"):
+            raise ValueError(
+                f"The base model predicts {self.scheduler.config['prediction_type']}; expected epsilon or v_prediction."
+            )
+        self.is_sdxl = isinstance(pipeline, StableDiffusionXLPipeline)
+        self.tokenizers = [pipeline.tokenizer, pipeline.tokenizer_2] if self.is_sdxl else [pipeline.tokenizer]
+        encoders = (
+            [pipeline.text_encoder, pipeline.text_encoder_2] if self.is_sdxl else [pipeline.text_encoder]
+        )
+        self.text_encoders = nn.ModuleList(encoders)
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def from_pretrained(cls, path: str, dtype: torch.dtype = torch.float32) -> BaseModel:
+        """From a folder in diffusers' format, a repository of the Hugging Face hub, or one .safetensors file.
+
+        dtype: of the UNet and the text encoders. The autoencoder stays float32: that of SDXL overflows in float16.
+        """
+        if Path(path).is_file():
+            with safe_open(path, framework="pt") as file:
+                is_sdxl = any(key.startswith(SECOND_TEXT_ENCODER) for key in file.keys())
+            kind = StableDiffusionXLPipeline if is_sdxl else StableDiffusionPipeline
+            pipeline = kind.from_single_file(path, dtype=torch.float32)
+        else:
+            pipeline = DiffusionPipeline.from_pretrained(path, dtype={"vae": torch.float32, "default": dtype})
+        base = cls(pipeline)
+        base.unet.to(dtype)
+        base.text_encoders.to(dtype)
+        base.vae.enable_slicing()
+        return base
+
+    @property
+    def device(self) -> torch.device:
+        return self.unet.device
+
+    def train(self, mode: bool = True) -> BaseModel:
+        """Stays as it is: a frozen model has no dropout."""
+        return super().train(False)
+
+    @property
+    def text_width(self) -> int:
+        return sum(encoder.config.hidden_size for encoder in self.text_encoders)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32."""
+        return encode(self.vae, images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents (B, C, h, w) -> pictures (B, 3, H, W), about -1..1, float32."""
+        return decode(self.vae, latents)
+
+    @torch.no_grad()
+    def condition(self, captions: Sequence[str], size: tuple[int, int]) -> Conditioning:
+        """What the UNet sees of captions, for pictures of (height, width) pixels."""
+        if not self.is_sdxl:
+            return Conditioning(self.text_encoders[0](self._tokens(captions)[0]).last_hidden_state)
+        outputs = [
+            encoder(ids, output_hidden_states=True)
+            for encoder, ids in zip(self.text_encoders, self._tokens(captions), strict=True)
+        ]
+        sizes = torch.tensor([[*size, 0, 0, *size]], device=self.device, dtype=torch.float32).expand(
+            len(captions), -1
+        )
+        states = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
+        return Conditioning(states, {"text_embeds": outputs[1].text_embeds, "time_ids": sizes})
+
+    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The UNet's prediction for latents (B, C, h, w) at timesteps (B,)."""
+        added = conditioning.added or None
+        return self.unet(
+            latents.to(self.unet.dtype), timesteps, conditioning.text_states, added_cond_kwargs=added
+        ).sample
+
+    @torch.no_grad()
+    def embed_phrases(self, local_descriptions: Sequence[str], depths: Sequence[int]) -> PhraseEmbeddings:
+        """Hidden states of local descriptions, float32, cut behind the longest: what comes after the end is not looked at.
+
+        As ComfyUI reads them: those of Stable Diffusion 1.x through the final layer norm, those of SDXL without it.
+        """
+        ids = self._tokens(local_descriptions)
+        lengths = (ids[0] == self.tokenizers[0].eos_token_id).int().argmax(dim=1) + 1
+        longest = int(lengths.max())
+        parts = []
+        for encoder, tokens in zip(self.text_encoders, ids, strict=True):
+            states = encoder(tokens[:, :longest], output_hidden_states=True).hidden_states
+            chosen = torch.stack([states[depth] for depth in depths], dim=1)
+            parts.append(chosen if self.is_sdxl else _final_layer_norm(encoder)(chosen))
+        phrase_embeds = torch.cat(parts, dim=-1).float()
+        mask = (torch.arange(longest, device=lengths.device) < lengths[:, None]).long()
+        return PhraseEmbeddings(
+            phrase_embeds,
+            mask,
+            phrase_embeds[torch.arange(len(lengths), device=lengths.device), 0, lengths - 1],
+        )
+
+    def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
+        """(len(texts), 77) for each text encoder."""
+        return [token_ids(tokenizer, texts).to(self.device) for tokenizer in self.tokenizers]
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> Tensor:
+    """Tokens of each text, padded and cut to as many as the tokenizer's model takes: (len(texts), 77 with CLIP)."""
+    options = {
+        "padding": "max_length",
+        "truncation": True,
+        "max_length": tokenizer.model_max_length,
+        "return_tensors": "pt",
+    }
+    return tokenizer(list(texts), **options)["input_ids"]
+
+
+def _final_layer_norm(encoder: Any) -> Any:
+    return getattr(encoder, "text_model", encoder).final_layer_norm

@@ -1,0 +1,179 @@
+"""Noise onto latents, and off them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from ifadapter_core.layout import Layout
+from ifadapter_core.tokens import InstanceTokens
+
+from .adapted_unet import AdaptedUNet, RowGroup
+from .base_model import BaseModel, Conditioning
+from .latents import latent_shape
+
+STEPS, GUIDANCE = 20, 4.0  # enough for the small models
+
+Denoise = Callable[
+    [Tensor, Tensor], Tensor
+]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
+
+
+@dataclass(frozen=True)
+class Control:
+    """How the adapter acts while a picture is sampled, as the inputs of the nodes say it; the defaults are the release's.
+
+    strength: a factor for all instances. start_percent, end_percent: the part of the noise schedule, 0 = pure noise.
+    front_hides_back: where instances overlap, the later one alone (see SemanticMap).
+    """
+
+    strength: float = 1.0
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    front_hides_back: bool = False
+
+    @property
+    def acts_always(self) -> bool:
+        return self.start_percent <= 0 and self.end_percent >= 1
+
+    def acts_at(self, timestep: float, timesteps: int) -> bool:
+        """timestep: 0 = no noise, timesteps - 1 = pure noise; the bounds are those of ComfyUI's percent_to_sigma."""
+        last = timesteps - 1
+        before_end = self.end_percent >= 1 or timestep >= (1 - self.end_percent) * last
+        return before_end and (self.start_percent <= 0 or timestep <= (1 - self.start_percent) * last)
+
+
+AS_TRAINED = Control()
+
+
+def add_noise(
+    scheduler: Any, latents: Tensor, generator: torch.Generator, middle: float | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise of random strength -> (noisy latents, timesteps (B,), what is to be predicted).
+
+    All timesteps are as likely, or, with ``middle``, those in the middle most: they are the sigmoids of normal numbers with
+    this mean (Esser et al. 2024, section 3.1).
+    """
+    noise, count = (
+        torch.randn(latents.shape, generator=generator).to(latents),
+        scheduler.config["num_train_timesteps"],
+    )
+    if middle is None:
+        timesteps = torch.randint(count, (len(latents),), generator=generator).to(latents.device)
+    else:
+        part = (torch.randn(len(latents), generator=generator) + middle).sigmoid()
+        timesteps = (part * count).long().clamp(max=count - 1).to(latents.device)
+    noisy = scheduler.add_noise(latents, noise, timesteps)
+    velocity = scheduler.config["prediction_type"] == "v_prediction"
+    return noisy, timesteps, scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
+
+
+def guided(denoise: Denoise, scheduler: Any, latents: Tensor, steps: int, guidance: float) -> Tensor:
+    """Latents of pictures from unit noise (B, C, h, w): DDIM with classifier-free guidance.
+
+    denoise gets all latents twice, the unconditional rows first.
+    """
+    sampler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing", clip_sample=False)
+    sampler.set_timesteps(steps)
+    for timestep in sampler.timesteps.tolist():
+        timesteps = torch.full((2 * len(latents),), timestep, device=latents.device)
+        uncond, cond = denoise(torch.cat([latents, latents]), timesteps).float().chunk(2)
+        latents = sampler.step(uncond + guidance * (cond - uncond), timestep, latents).prev_sample
+    return latents
+
+
+@torch.no_grad()
+def sample_layouts(
+    adapted: AdaptedUNet,
+    base: BaseModel,
+    layouts: Sequence[Layout],
+    generator: torch.Generator,
+    steps: int,
+    guidance: float,
+    instances: Sequence[InstanceTokens] | None = None,
+    control: Control = AS_TRAINED,
+) -> Tensor:
+    """Pictures of layouts of one canvas, (B, 3, H, W), about -1..1, to the prompts of the layouts.
+
+    instances: the adapter's tokens of each layout, unless given.
+    """
+    instances = (
+        [encode_layout(adapted, base, layout) for layout in layouts] if instances is None else instances
+    )
+    conditioning = guidance_rows(base, layouts)
+    groups = [
+        RowGroup(
+            rows=(row, len(layouts) + row),
+            tokens=torch.stack([tokens.uncond, tokens.cond]),
+            boxes=tokens.boxes,
+            strengths=tuple(control.strength * own for own in tokens.strengths),
+            front_hides_back=control.front_hides_back,
+        )
+        for row, tokens in enumerate(instances)
+    ]
+    noise, dtype, timesteps = (
+        unit_noise(base, layouts, generator),
+        base.unet.dtype,
+        base.scheduler.config["num_train_timesteps"],
+    )
+
+    def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
+        acting = groups if control.acts_always or control.acts_at(timestep[0].item(), timesteps) else ()
+        return adapted(latents.to(dtype), timestep, conditioning, acting)
+
+    with torch.autocast(base.device.type, dtype, enabled=dtype != torch.float32):
+        latents = guided(denoise, base.scheduler, noise, steps, guidance)
+    return base.decode(latents)
+
+
+@torch.no_grad()
+def sample_plain(
+    base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator, steps: int, guidance: float
+) -> Tensor:
+    """What the base model makes of the prompts alone, without an adapter: (B, 3, H, W), about -1..1."""
+    conditioning, noise = guidance_rows(base, layouts), unit_noise(base, layouts, generator)
+    return base.decode(
+        guided(lambda x, t: base.predict(x, t, conditioning), base.scheduler, noise, steps, guidance)
+    )
+
+
+def guidance_rows(base: BaseModel, layouts: Sequence[Layout]) -> Conditioning:
+    """The empty prompt for each layout, then the prompt of each."""
+    size = canvas_of(layouts)
+    return base.condition([""] * len(layouts), size).join(
+        base.condition([layout.prompt for layout in layouts], size)
+    )
+
+
+def unit_noise(base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator) -> Tensor:
+    """What sampling starts from: (B, C, h, w)."""
+    height, width = canvas_of(layouts)
+    return torch.randn(len(layouts), *latent_shape(base.vae, height, width), generator=generator).to(
+        base.device
+    )
+
+
+@torch.no_grad()
+def encode_layout(adapted: AdaptedUNet, base: BaseModel, layout: Layout) -> InstanceTokens:
+    """The adapter's tokens of one layout."""
+    adapter = adapted.adapter
+    if not layout.instances:
+        return adapter.no_instances()
+    phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)
+    tokens = adapter.encode_instances(
+        phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, torch.tensor(layout.boxes)
+    )
+    return replace(tokens, strengths=tuple(instance.strength for instance in layout.instances))
+
+
+def canvas_of(layouts: Sequence[Layout]) -> tuple[int, int]:
+    """Height and width in pixels, which all layouts of a batch share."""
+    sizes = {(layout.height, layout.width) for layout in layouts}
+    if len(sizes) != 1:
+        raise ValueError(f"The layouts of one batch have different sizes: {sorted(sizes)}.")
+    return sizes.pop()

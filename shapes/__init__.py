@@ -1,0 +1,1 @@
+"""The drawn world: scenes of coloured shapes, their descriptions and their pictures."""

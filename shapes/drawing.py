@@ -1,0 +1,136 @@
+"""How figures are drawn. Every shape fills the unit box (u to the right, v down, 0..1) and is its own mirror image, so it is
+known by the part of each row that it covers. Patterns are given in the same unit box and stretch with it.
+
+Coverage is counted in sixteenths of a pixel and blended in integers: the same scene gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scene import BACKGROUNDS, COLOURS, Attributes, Scene
+
+Floats = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
+Spans = tuple[
+    Floats | float, Floats | float
+]  # inner and outer edge of each row, as distance |2u - 1| from the middle
+
+SUPERSAMPLING = 4
+STRIPES = 3  # bands of both colours together; the first and the last have the main colour
+CHECKS = 4  # squares along each side
+
+# Half of a five-pointed star, from its outline: v falls from the top along the outer edge, and the notch between the legs.
+_STAR_OUTER = ((0.0, 0.34, 0.382, 0.69, 1.0), (0.0, 0.33, 1.0, 0.53, 0.64))
+_STAR_NOTCH = ((0.81, 1.0), (0.0, 0.60))
+
+_DOT_RADIUS = 0.14
+_DOTS: dict[
+    str, tuple[tuple[float, float], ...]
+] = {  # centres (u, v): few, inside the shape, apart from each other
+    "circle": ((0.5, 0.22), (0.22, 0.5), (0.78, 0.5), (0.5, 0.78)),
+    "square": ((0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)),
+    "triangle": ((0.5, 0.44), (0.3, 0.8), (0.7, 0.8)),
+    "diamond": ((0.5, 0.24), (0.24, 0.5), (0.76, 0.5), (0.5, 0.76)),
+    "star": ((0.5, 0.3), (0.34, 0.62), (0.66, 0.62)),
+    "heart": ((0.26, 0.3), (0.74, 0.3), (0.5, 0.66)),
+}
+_INNER: dict[
+    str, tuple[float, float]
+] = {  # a border leaves the shape scaled by the second number, about v = the first
+    "circle": (0.5, 0.6),
+    "square": (0.5, 0.58),
+    "triangle": (0.667, 0.5),
+    "diamond": (0.5, 0.58),
+    "star": (0.54, 0.54),
+    "heart": (0.44, 0.62),
+}
+
+
+def _heart_spans(v: Floats) -> Spans:
+    """Two half ellipses above, two curves that meet in the tip below."""
+    lobe = np.sqrt(np.clip(1 - np.square((v - 0.3) / 0.3), 0, 1))
+    fall = np.clip((v - 0.3) / 0.7, 0, 1)
+    above = v < 0.3
+    return np.where(above, (1 - lobe) / 2, 0), np.where(above, (1 + lobe) / 2, 1 - fall * np.sqrt(fall))
+
+
+_SPANS: dict[str, Callable[[Floats], Spans]] = {
+    "circle": lambda v: (0, np.sqrt(np.clip(1 - np.square(2 * v - 1), 0, 1))),
+    "square": lambda v: (0, 1),
+    "triangle": lambda v: (0, v),
+    "diamond": lambda v: (0, 1 - abs(2 * v - 1)),
+    "star": lambda v: (np.interp(v, *_STAR_NOTCH), np.interp(v, *_STAR_OUTER)),
+    "heart": _heart_spans,
+}
+
+
+def silhouette(shape: str, u: Floats, v: Floats) -> Mask:
+    """Which points of the grid u (W) x v (H) lie inside the shape: boolean (H, W). Points may lie outside 0..1."""
+    inner, outer = (np.broadcast_to(edge, v.shape)[:, None] for edge in _SPANS[shape](v))
+    away = abs(2 * u - 1)
+    return (away >= inner) & (away <= outer) & ((v >= 0) & (v <= 1))[:, None]
+
+
+def pattern_mask(shape: str, pattern: str, u: Floats, v: Floats) -> Mask:
+    """Which points of the grid u (W) x v (H) have the pattern colour, if they lie inside the shape: boolean (H, W)."""
+    if pattern == "striped":
+        return np.broadcast_to((np.floor(v * STRIPES) % 2 == 1)[:, None], (len(v), len(u)))
+    if pattern == "checkered":
+        return np.floor(v * CHECKS)[:, None] % 2 != np.floor(u * CHECKS) % 2
+    if pattern == "dotted":
+        mask = np.zeros((len(v), len(u)), bool)
+        for dot_u, dot_v in _DOTS[shape]:
+            mask |= np.square(v - dot_v)[:, None] + np.square(u - dot_u) <= _DOT_RADIUS**2
+        return mask
+    if pattern == "bordered":
+        middle, scale = _INNER[shape]
+        return ~silhouette(shape, 0.5 + (u - 0.5) / scale, middle + (v - middle) / scale)
+    return np.zeros((len(v), len(u)), bool)
+
+
+def pixel_centres(count: int) -> Floats:
+    """Centres of ``count`` equal parts of 0..1."""
+    return (np.arange(count) + 0.5) / count
+
+
+def coverage(attributes: Attributes, width: int, height: int) -> tuple[Pixels, Pixels]:
+    """Sixteenths of each pixel of a width x height box that the main and the pattern colour cover: two (height, width)."""
+    u, v = pixel_centres(width * SUPERSAMPLING), pixel_centres(height * SUPERSAMPLING)
+    inside = silhouette(attributes.shape, u, v)
+    patterned = inside & pattern_mask(attributes.shape, attributes.pattern, u, v)
+    return _count(inside & ~patterned), _count(patterned)
+
+
+def draw(scene: Scene) -> Pixels:
+    """The picture of a scene: sRGB (size, size, 3)."""
+    picture = np.empty((scene.size, scene.size, 3), np.uint8)
+    picture[:] = BACKGROUNDS[scene.background]
+    for figure in scene.figures:
+        x0, y0, x1, y1 = figure.box_px
+        main, patterned = coverage(figure.attributes, x1 - x0, y1 - y0)
+        patch = picture[y0:y1, x0:x1]
+        patch[:] = _blend(patch, main, patterned, figure.attributes)
+    return picture
+
+
+def _count(mask: Mask) -> Pixels:
+    """Samples inside, for each pixel: (4H, 4W) -> (H, W)."""
+    counts = mask.view(np.uint8)
+    rows = counts[0::4] + counts[1::4] + counts[2::4] + counts[3::4]
+    return rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]
+
+
+def _blend(patch: Pixels, main: Pixels, patterned: Pixels, attributes: Attributes) -> NDArray[np.uint16]:
+    colour, pattern_colour = (
+        np.array(COLOURS[name], np.uint16) for name in (attributes.colours[0], attributes.colours[-1])
+    )
+    full = SUPERSAMPLING**2
+    rest = (full - main - patterned).astype(np.uint16)[..., None]
+    return (
+        patch * rest + main[..., None] * colour + patterned[..., None] * pattern_colour + full // 2
+    ) // full

@@ -1,0 +1,1 @@
+"""The small base model of the drawn world and its training stages."""

@@ -1,0 +1,29 @@
+"""The demo's CLIP text encoder, which is trained together with the UNet that reads it."""
+
+from __future__ import annotations
+
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .vocabulary import LENGTH
+
+WIDTH = 96
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """0.8 M weights. Six layers, so that there are hidden states -2, -4 and -6."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        projection_dim=WIDTH,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        hidden_act="quick_gelu",
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel._from_config(
+        config, attn_implementation="eager"
+    )  # as the UNet's: see plain_attention.py

@@ -1,0 +1,125 @@
+"""Instances of a batch, packed: every covered cell once, in one order, whatever stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import reference
+from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
+from ifadapter_core.geometry import build_geometry
+from ifadapter_core.packing import CHUNK, PADDING, Placement, place
+
+HEIGHT, WIDTH = 5, 7
+BOXES = [
+    (0.0, 0.0, 1.0, 1.0),
+    (0.1, 0.1, 0.3, 0.3),
+    (0.2, 0.0, 0.9, 0.6),
+    (0.1, 0.1, 0.3, 0.3),
+    (0.5, 0.5, 0.8, 1.0),
+]
+
+
+def placed(rows: Sequence[Sequence[int]], front_hides_back: bool = False) -> Placement:
+    """Rows with these of BOXES."""
+    boxes = [torch.tensor([BOXES[number] for number in row]).reshape(-1, 4) for row in rows]
+    return place(
+        [build_geometry(part, HEIGHT, WIDTH, None, front_hides_back) for part in boxes],
+        [[1.0] * len(row) for row in rows],
+    )
+
+
+def covered(placement: Placement) -> Tensor:
+    """How often each instance is said to cover each cell: (instances, cells)."""
+    counts = torch.zeros(len(placement.row), HEIGHT * WIDTH, dtype=torch.long)
+    for band in placement.bands:
+        owners = band.sources[:, None].expand_as(band.inside).flatten()
+        members, places = (torch.cat(part) for part in zip(*band.members, strict=True))
+        assert places.equal(placement.covered[band.queries[members]])
+        assert (places // (HEIGHT * WIDTH)).equal(placement.row[owners[members]])
+        counts.index_put_((owners[members], places % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
+    return counts
+
+
+def test_a_cpu_gets_its_cells_in_chunks() -> None:
+    """So that what is computed of a chunk stays in its caches; one instance is never split."""
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.5, 0.5]] * 5)])
+    placement = place([build_geometry(boxes, 32, 32)], [[1.0] * 6])
+    assert sorted(tuple(band.inside.shape) for band in placement.bands) == [
+        (1, 256),
+        (1, 1024),
+        (2, 256),
+        (2, 256),
+    ]
+    assert CHUNK == 2 * 256
+
+
+rows_of_instances = st.lists(st.lists(st.sampled_from(range(len(BOXES))), max_size=6), min_size=1, max_size=4)
+
+
+@given(rows=rows_of_instances, hides=st.booleans())
+def test_every_covered_cell_is_there_once(rows: list[list[int]], hides: bool) -> None:
+    placement = placed(rows, hides)
+    wanted = []
+    for row in filter(None, rows):
+        masks = reference.box_masks(torch.tensor([BOXES[number] for number in row]), HEIGHT, WIDTH)
+        for place_in_row in range(len(row)):
+            hidden = (
+                masks[place_in_row + 1 :].any(dim=0)
+                if hides
+                else torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+            )
+            wanted.append((masks[place_in_row] & ~hidden).flatten().long())
+    assert covered(placement).equal(
+        torch.stack(wanted) if wanted else torch.zeros(0, HEIGHT * WIDTH, dtype=torch.long)
+    )
+    assert placement.row.tolist() == [row for row, part in enumerate(rows) for _ in part]
+    assert placement.slot.tolist() == [slot for part in rows for slot in range(len(part))]
+
+
+@given(rows=rows_of_instances)
+def test_padding_is_little_and_no_part_has_a_cell_of_a_row_twice(rows: list[list[int]]) -> None:
+    placement = placed(rows)
+    for band in placement.bands:
+        assert band.inside.numel() <= PADDING * int(band.inside.sum())
+        assert (
+            torch.cat([numbers for numbers, _ in band.members])
+            .sort()
+            .values.equal(band.inside.flatten().nonzero()[:, 0])
+        )
+        for _, places in band.members:
+            assert len(places.unique()) == len(places)
+
+
+def residual(rows: Sequence[Sequence[int]], slots: int, q: Tensor, tokens: Sequence[Tensor]) -> Tensor:
+    weights = read_checkpoint(reference.make_release_checkpoint(0))
+    settings = {**vars(weights.config.settings), "slots": slots}
+    config = type(weights.config)(
+        **{**vars(weights.config), "settings": type(weights.config.settings)(**settings)}
+    )
+    net = build_adapter(AdapterWeights(config, weights.tensors))
+    name, layer = next(iter(net.layers.items()))
+    both = net.keys_values(name, torch.cat(list(tokens)))
+    return layer(q, both, placed(rows))
+
+
+@pytest.mark.parametrize("slots", [2, 3, 10])
+def test_rows_with_different_instances_do_not_see_each_other(slots: int) -> None:
+    """One with more instances than slots, one with none, some with fewer."""
+    rows = [[0, 1, 2, 3], [], [4], [1, 4]]
+    weights = read_checkpoint(reference.make_release_checkpoint(0))
+    generator = torch.Generator().manual_seed(1)
+    q = torch.randn(len(rows), HEIGHT * WIDTH, weights.config.layers[0].width, generator=generator)
+    tokens = [
+        torch.randn(len(row), 13, weights.config.layers[0].token_width, generator=generator) for row in rows
+    ]
+    together = residual(rows, slots, q, tokens)
+    for number, row in enumerate(rows):
+        alone = residual([row], slots, q[number : number + 1], tokens[number : number + 1])
+        assert torch.allclose(together[number], alone[0], atol=1e-5)
+    assert together[1].abs().max() == 0 < together[2].abs().max()

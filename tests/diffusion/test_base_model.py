@@ -1,0 +1,174 @@
+"""The frozen base model answers as diffusers' own pipelines do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from safetensors.torch import save_file
+from tiny_models import SCHEDULE, TEXTS, sd, sdxl
+
+from ifadapter_diffusers.base_model import BaseModel
+from ifadapter_diffusers.sampling import add_noise, guided
+
+LONG = ", ".join(TEXTS * 4)  # more than 77 tokens
+PIPELINES = {"sd": sd, "sdxl": sdxl}
+
+
+@pytest.fixture(scope="module", params=["sd", "sdxl"])
+def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return PIPELINES[request.param](tmp_path_factory.getbasetemp() / "tokenizer")
+
+
+def test_captions_are_read_as_the_pipeline_reads_them(pipeline: Any) -> None:
+    prompts = ["a red circle", "", LONG]
+    got = BaseModel(pipeline).condition(prompts, (40, 24))
+    expected = pipeline.encode_prompt(
+        prompts, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+    )
+    assert torch.equal(got.text_states, expected[0])
+    if isinstance(pipeline, StableDiffusionXLPipeline):
+        assert torch.equal(got.added["text_embeds"], expected[2])
+        sizes = pipeline._get_add_time_ids(
+            (40, 24), (0, 0), (40, 24), dtype=torch.float32, text_encoder_projection_dim=32
+        )
+        assert torch.equal(got.added["time_ids"], sizes.expand(3, -1))
+    else:
+        assert not got.added
+
+
+def test_rows_of_conditions_are_joined_and_repeated(pipeline: Any) -> None:
+    base = BaseModel(pipeline)
+    first, second = base.condition(["a", "b"], (8, 8)), base.condition(["c"], (8, 8))
+    joined, repeated = first.join(second), first.repeat(2)
+    assert torch.equal(joined.text_states, torch.cat([first.text_states, second.text_states]))
+    assert torch.equal(repeated.text_states, first.text_states[[0, 0, 1, 1]])
+    for key, value in first.added.items():
+        assert torch.equal(joined.added[key], torch.cat([value, second.added[key]]))
+        assert torch.equal(repeated.added[key], value[[0, 0, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    "texts", [["a blue square"], [*TEXTS, "", "square"], [LONG, "a star"]], ids=["one", "some", "long"]
+)
+def test_phrases_are_those_of_the_whole_77_tokens(pipeline: Any, texts: list[str]) -> None:
+    base, depths = BaseModel(pipeline), (-2, -4, -6)
+    got = base.embed_phrases(texts, depths)
+    parts = []
+    for tokenizer, encoder in zip(base.tokenizers, base.text_encoders, strict=True):
+        ids = tokenizer(
+            texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+        ).input_ids
+        states = encoder(ids, output_hidden_states=True).hidden_states
+        norm = (
+            torch.nn.Identity() if base.is_sdxl else getattr(encoder, "text_model", encoder).final_layer_norm
+        )
+        parts.append(torch.stack([norm(states[depth]) for depth in depths], dim=1))
+    whole = torch.cat(parts, dim=-1)
+    words = base.tokenizers[0](texts, truncation=True, max_length=77).input_ids
+    lengths = [len(row) for row in words]
+    longest = max(lengths)
+    assert got.phrase_embeds.shape == (len(texts), 3, longest, base.text_width)
+    assert torch.allclose(got.phrase_embeds, whole[:, :, :longest], atol=1e-5)
+    assert got.attention_mask.tolist() == [[1] * length + [0] * (longest - length) for length in lengths]
+    for number, length in enumerate(lengths):
+        assert torch.equal(got.eot_embeds[number], got.phrase_embeds[number, 0, length - 1])
+
+
+def test_nothing_of_it_can_be_trained(pipeline: Any) -> None:
+    base = BaseModel(pipeline)
+    assert not [name for name, parameter in base.named_parameters() if parameter.requires_grad]
+    modules = base.train().modules()
+    assert not [module for module in modules if module.training]
+    parts = [base.unet, base.vae, *base.text_encoders]
+    assert sum(p.numel() for part in parts for p in part.parameters()) == sum(
+        p.numel() for p in base.parameters()
+    )  # so it moves as one
+
+
+def test_noise_is_added_as_in_training_whatever_the_pipelines_sampler(pipeline: Any) -> None:
+    base = BaseModel(pipeline)
+    latents = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    noisy, timesteps, target = add_noise(base.scheduler, latents, torch.Generator().manual_seed(2))
+    betas = torch.linspace(SCHEDULE["beta_start"] ** 0.5, SCHEDULE["beta_end"] ** 0.5, 1000) ** 2
+    kept = (1 - betas).cumprod(dim=0)[timesteps][:, None, None, None]
+    assert torch.allclose(noisy, kept.sqrt() * latents + (1 - kept).sqrt() * target, atol=1e-5)
+    assert torch.equal(target, torch.randn(latents.shape, generator=torch.Generator().manual_seed(2)))
+
+
+def test_velocity_is_predicted_where_the_base_does(tmp_path: Path) -> None:
+    pipeline = sd(tmp_path)
+    pipeline.scheduler = DDPMScheduler(**SCHEDULE, prediction_type="v_prediction")
+    scheduler = BaseModel(pipeline).scheduler
+    latents = torch.randn(6, 4, 8, 8)
+    noisy, timesteps, target = add_noise(scheduler, latents, torch.Generator().manual_seed(2))
+    kept = scheduler.alphas_cumprod[timesteps][:, None, None, None]
+    assert torch.allclose(kept.sqrt() * noisy - (1 - kept).sqrt() * target, latents, atol=1e-5)
+    pipeline.scheduler = DDPMScheduler(**SCHEDULE, prediction_type="sample")
+    with pytest.raises(ValueError, match="predicts sample; expected epsilon"):
+        BaseModel(pipeline)
+
+
+def test_guidance_finds_the_way_back(tmp_path: Path) -> None:
+    """With a model that knows the picture, every unit noise becomes that picture."""
+    scheduler, picture = BaseModel(sd(tmp_path)).scheduler, torch.randn(2, 4, 8, 8)
+
+    def denoise(latents: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        assert latents.shape[0] == timesteps.shape[0] == 4
+        kept = scheduler.alphas_cumprod[timesteps][:, None, None, None]
+        return (latents - kept.sqrt() * picture.repeat(2, 1, 1, 1)) / (1 - kept).sqrt()
+
+    assert torch.allclose(guided(denoise, scheduler, torch.randn(2, 4, 8, 8), 10, 3.0), picture, atol=1e-3)
+
+
+def test_pictures_and_latents(pipeline: Any) -> None:
+    base = BaseModel(pipeline)
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    latents = base.encode(images)
+    assert torch.allclose(latents, base.vae.encode(images).latent_dist.mean * base.vae.config.scaling_factor)
+    assert base.decode(latents).shape == images.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_folder_is_loaded_in_half_but_for_the_autoencoder(
+    pipeline: Any, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    pipeline.save_pretrained(tmp_path)
+    base = BaseModel.from_pretrained(str(tmp_path), dtype)
+    assert base.is_sdxl == isinstance(pipeline, StableDiffusionXLPipeline)
+    assert {
+        parameter.dtype for part in (base.unet, base.text_encoders) for parameter in part.parameters()
+    } == {dtype}
+    assert {parameter.dtype for parameter in base.vae.parameters()} == {torch.float32}
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = base.encode(images)
+    assert torch.allclose(latents, BaseModel(pipeline).encode(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("conditioner.embedders.1.model.ln_final.weight", StableDiffusionXLPipeline),
+        ("cond_stage_model.transformer.x", StableDiffusionPipeline),
+    ],
+)
+def test_a_checkpoint_file_tells_what_it_is(
+    key: str, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({key: torch.zeros(1)}, tmp_path / "model.safetensors")
+    loaded = []
+    for each in (StableDiffusionPipeline, StableDiffusionXLPipeline):
+        monkeypatch.setattr(
+            each, "from_single_file", classmethod(lambda cls, path, **_: loaded.append(cls) or sd(tmp_path))
+        )
+    BaseModel.from_pretrained(str(tmp_path / "model.safetensors"))
+    assert loaded == [kind]
+
+
+def test_other_pipelines_are_refused() -> None:
+    with pytest.raises(ValueError, match="is a object; expected Stable Diffusion"):
+        BaseModel(object())

@@ -1,0 +1,77 @@
+"""The methods and the adapter's switches, on a tiny model with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_models
+
+from ifadapter_core.layout import Box, Instance, Layout
+from ifadapter_diffusers.painter import Painter
+from ifadapter_diffusers.sampling import Control
+
+LAYOUT = tiny_models.layout(2)  # three instances
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.save_models(tmp_path_factory.mktemp("models"))
+
+
+def paint(
+    models: Path, method: str = "full", layout: Any = LAYOUT, steps: int = 4, **options: Any
+) -> np.ndarray:
+    return Painter(models, 3, steps, 2.0, **options).paint(method, [layout])[0].astype(int)
+
+
+def test_strength_zero_is_the_base_model_and_one_the_default(models: Path) -> None:
+    full, caption = paint(models), paint(models, "caption")
+    assert np.abs(full - caption).mean() > 1
+    assert np.abs(paint(models, control=Control(strength=0.0)) - caption).max() <= 1
+    assert (paint(models, control=Control(strength=1.0)) == full).all()
+
+
+def test_the_adapter_acts_in_its_part_of_the_schedule_only(models: Path) -> None:
+    full, caption = paint(models), paint(models, "caption")
+    first, second = (
+        paint(models, control=Control(start_percent=low, end_percent=high))
+        for low, high in ((0.0, 0.6), (0.6, 1.0))
+    )
+    for one in (first, second):
+        assert (one != full).any() and (one != caption).any()
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize(
+    ("control", "acting"),
+    [
+        (Control(), (0, 500, 999)),
+        (Control(end_percent=0.5), (500, 999)),
+        (Control(start_percent=0.5), (0,)),
+        (Control(start_percent=0.2, end_percent=0.8), (500,)),
+    ],
+)
+def test_percents_count_from_pure_noise(control: Control, acting: tuple[int, ...]) -> None:
+    assert tuple(t for t in (0, 500, 999) if control.acts_at(t, 1000)) == acting
+
+
+def test_depth_order_is_seen_where_boxes_overlap_and_nowhere_else(models: Path) -> None:
+    left, right, over = Box(0.0, 0.1, 0.5, 0.9), Box(0.5, 0.1, 1.0, 0.9), Box(0.25, 0.1, 0.75, 0.9)
+    ordered = Control(front_hides_back=True)
+    for boxes, differs in (((left, right), False), ((left, over), True)):
+        layout = Layout(32, 32, tuple(map(Instance, boxes, tiny_models.TEXTS)), "two figures")
+        change = np.abs(paint(models, layout=layout, control=ordered) - paint(models, layout=layout)).max()
+        assert change > 0 if differs else change == 0
+
+
+def test_only_the_layers_asked_for_act(models: Path) -> None:
+    painter = Painter(models, 3, 4, 2.0)
+    numbers = [layer.processor for layer in painter.adapter.config.layers]
+    full = paint(models)
+    assert (paint(models, layers=numbers) == full).all()
+    assert (paint(models, layers=numbers[:1]) != full).any()
+    with pytest.raises(ValueError, match=r"layers asked for are \[99\].*" + str(numbers[0])):
+        Painter(models, layers=[99])

@@ -1,0 +1,115 @@
+"""The numbers of the table are what they say they are."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ifadapter_diffusers.painter import METHODS
+from shapes.comparison import (
+    CHUNK,
+    Judged,
+    Results,
+    count_table,
+    interval,
+    judge_picture,
+    page,
+    rate,
+    summarize,
+    table,
+    weights_name,
+)
+from shapes.drawing import draw
+from shapes.recognition.frechet import features
+from shapes.recognition.verifier import ATTRIBUTES, Verdict
+from shapes.sampler import World, scene
+
+RIGHT = Verdict(True, True, True, True, True)
+WRONG_COLOUR = Verdict(True, True, False, True, True)
+MISSING = Verdict(False, False, False, False, False)
+WORLD = World(sides=(0.3, 0.6))
+
+
+def judged(*verdicts: Verdict) -> Judged:
+    return Judged(list(verdicts), [], np.zeros(4))
+
+
+def test_a_rate_counts_instances_not_pictures() -> None:
+    ones = [judged(RIGHT, RIGHT, WRONG_COLOUR), judged(MISSING)]
+    assert rate(ones, "success") == pytest.approx(2 / 4)
+    assert rate(ones, "colour") == pytest.approx(2 / 4)
+    assert rate(ones, "found") == pytest.approx(3 / 4)
+
+
+def test_the_interval_holds_the_rate_and_narrows_with_more_pictures() -> None:
+    few = [judged(RIGHT, MISSING), judged(RIGHT), judged(MISSING)] * 5
+    many = few * 16
+    (low, high), (lower, higher) = interval(many), interval(few)
+    assert lower < low < rate(few, "success") < high < higher
+    assert higher - lower == pytest.approx(4 * (high - low), rel=0.25)  # the root of 16
+
+
+def test_pictures_that_all_come_out_right_leave_no_doubt() -> None:
+    assert interval([judged(RIGHT, RIGHT)] * 10) == (1.0, 1.0)
+
+
+def test_real_drawings_are_right_and_near_other_real_drawings() -> None:
+    scenes = [scene(WORLD, index) for index in range(24)]
+    other = np.stack([features(draw(scene(WORLD, index))) for index in range(100, 148)])
+    real = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
+    grey = summarize(
+        [judge_picture(np.full((128, 128, 3), 128, np.uint8), drawn) for drawn in scenes], scenes, other
+    )
+    assert real["success"] >= 0.95 and real["ap50"] >= 0.9
+    assert grey["success"] == grey["found"] == grey["ap50"] == 0
+    assert real["frechet"] < grey["frechet"] / 2
+    assert set(real["by_instances"]) == {str(len(drawn.figures)) for drawn in scenes}
+
+
+def test_the_tables_show_every_row_and_number() -> None:
+    scenes = [scene(WORLD, index) for index in range(8)]
+    other = np.stack([features(draw(drawn)) for drawn in scenes])
+    row = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
+    lines = table({"real": row, "full": row}).splitlines()
+    assert len(lines) == 4 and all(
+        line.count("|") == lines[0].count("|") == 3 + len(ATTRIBUTES) + 4 - 1 for line in lines
+    )
+    assert METHODS["full"] in lines[3] and f"**{100 * row['success']:.1f}**" in lines[3]
+    assert len(count_table({"real": row}).splitlines()[0].split("|")) == len(row["by_instances"]) + 3
+    report = {
+        "steps": 20,
+        "guidance": 2.0,
+        "seed": 0,
+        "weights": "0123",
+        "sets": {"held_out": {"real": row}, "heavy": {"real": row}},
+    }
+    assert page(report).count(table({"real": row})) == 2 and "weights 0123" in page(report)
+
+
+class CountingPainter:
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def paint(self, method: str, layouts: list, first: int) -> np.ndarray:
+        self.asked.append(first)
+        return np.full((len(layouts), 128, 128, 3), first % 256, np.uint8)
+
+
+def test_what_was_painted_is_not_painted_again(tmp_path: Path) -> None:
+    scenes = [scene(WORLD, index) for index in range(CHUNK + 3)]
+    painter = CountingPainter()
+    pictures = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
+    assert painter.asked == [0, CHUNK] and len(pictures) == CHUNK + 3
+    again = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
+    assert painter.asked == [0, CHUNK] and (again == pictures).all()
+
+
+def test_other_weights_have_another_name(tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "a.safetensors").write_bytes(b"1")
+    before = weights_name(tmp_path)
+    (tmp_path / "unet" / "a.safetensors").write_bytes(b"2")
+    assert weights_name(tmp_path) != before

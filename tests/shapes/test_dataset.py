@@ -1,0 +1,44 @@
+"""What a trainer gets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from shapes.dataset import Pictures, batch, collate
+from shapes.drawing import draw
+from shapes.sampler import HELD_OUT, TRAINING, World, scene
+
+
+def test_an_image_is_its_scene_between_minus_one_and_one() -> None:
+    image, drawn = Pictures(World(), HELD_OUT)[5]
+    assert drawn == scene(World(), HELD_OUT[5])
+    assert image.shape == (3, 128, 128) and image.dtype == torch.float32
+    back = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    assert (back == draw(drawn)).all()
+
+
+def test_a_batch() -> None:
+    images, scenes, captions = batch(Pictures(World()), range(4, 7))
+    assert images.shape == (3, 3, 128, 128) and images.min() >= -1 and images.max() <= 1
+    assert scenes == [scene(World(), TRAINING[number]) for number in (4, 5, 6)]
+    assert captions == [drawn.caption for drawn in scenes]
+
+
+def test_a_run_goes_on_where_it_stopped() -> None:
+    pictures = Pictures(World())
+    assert torch.equal(batch(pictures, range(2, 6)).images[2:], batch(pictures, range(4, 6)).images)
+
+
+def test_a_small_range_begins_again() -> None:
+    pictures = Pictures(World(), range(100, 103))
+    assert len(pictures) == 3
+    assert batch(pictures, range(2, 5)).scenes == [scene(World(), index) for index in (102, 100, 101)]
+    with pytest.raises(IndexError):
+        pictures[3]
+
+
+def test_torchs_loader_takes_it() -> None:
+    loader = DataLoader(Pictures(World(), HELD_OUT[:6]), batch_size=4, collate_fn=collate)
+    assert [len(loaded.scenes) for loaded in loader] == [4, 2]

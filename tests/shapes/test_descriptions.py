@@ -1,0 +1,164 @@
+"""Local descriptions tell all, captions tell no details, and both are good English."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+
+from ifadapter_core.layout import Box, Instance, Layout
+from shapes.descriptions import (
+    LOCAL_DESCRIPTIONS,
+    NUMBERS,
+    caption,
+    local_description,
+    placed_caption,
+    read_description,
+)
+from shapes.sampler import World, scene
+from shapes.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
+
+PATTERN_WORDS = {  # any of these tells the pattern; plain needs none
+    "plain": r"",
+    "striped": r"\bstrip(es?|ed)\b",
+    "dotted": r"\b(dot(s|ted)|spot(s|ted))\b",
+    "checkered": r"\bcheck(s|ered|erboard)\b",
+    "bordered": r"\b(border(ed)?|outline(d)?|edges?|rim)\b",
+}
+LOOKS = [
+    Attributes(shape, colour, pattern, other)
+    for shape, pattern, (colour, other) in product(
+        SHAPES, PATTERNS[1:], [("red", "orange"), ("orange", "blue"), ("yellow", "white")]
+    )
+] + [Attributes(shape, colour) for shape, colour in product(SHAPES, COLOURS)]
+
+
+def descriptions(looks: Attributes, count: int = 60) -> set[str]:
+    rng = np.random.default_rng(0)
+    return {local_description(looks, rng) for _ in range(count)}
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=str)
+def test_a_local_description_tells_every_attribute_and_nothing_else(looks: Attributes) -> None:
+    for text in descriptions(looks):
+        words = re.findall("[a-z]+", text)
+        assert looks.shape in words
+        assert Counter(word for word in words if word in COLOURS) == Counter(looks.colours)
+        assert not {word for word in words if word in SHAPES} - {looks.shape}
+        assert re.search(PATTERN_WORDS[looks.pattern], text)
+        assert not any(
+            re.search(PATTERN_WORDS[other], text) for other in PATTERNS[1:] if other != looks.pattern
+        )
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=str)
+def test_articles_fit(looks: Attributes) -> None:
+    for text in descriptions(looks):
+        assert not re.search(r"\ba [aeiou]|\ban [^aeiou]|\ba a|  ", text)
+
+
+def test_wording_varies() -> None:
+    assert set(LOCAL_DESCRIPTIONS) == set(PATTERNS)
+    for pattern, templates in LOCAL_DESCRIPTIONS.items():
+        assert len(set(templates)) >= 6
+        assert (
+            len(descriptions(Attributes("star", "red", pattern, None if pattern == "plain" else "blue")))
+            >= 10
+        )
+
+
+def test_which_colour_is_the_main_one_stays_told() -> None:
+    """Red before blue, but for a checkerboard, whose colours are equals."""
+    for pattern in ("striped", "dotted", "bordered"):
+        assert all(
+            text.index("red") < text.index("blue")
+            for text in descriptions(Attributes("star", "red", pattern, "blue"))
+        )
+    assert (
+        len(
+            {
+                text.index("red") < text.index("blue")
+                for text in descriptions(Attributes("star", "red", "checkered", "blue"))
+            }
+        )
+        == 2
+    )
+
+
+def test_captions_tell_kinds_counts_and_background_but_no_details() -> None:
+    for index in range(100):
+        drawn = scene(World(), index)
+        text = drawn.caption
+        words = re.findall("[a-z]+", text)
+        assert not set(words) & set(COLOURS)
+        assert not any(re.search(PATTERN_WORDS[pattern], text) for pattern in PATTERNS[1:])
+        assert [word for word in words if word in BACKGROUNDS] == [drawn.background]
+        for shape, count in Counter(figure.attributes.shape for figure in drawn.figures).items():
+            counted = f"{NUMBERS[count]} {shape}s" if count > 1 else f"(a|one) {shape}"
+            assert re.search(rf"\b{counted}\b", text), text
+        assert sum(any(word in (shape, f"{shape}s") for shape in SHAPES) for word in words) == len(
+            {figure.attributes.shape for figure in drawn.figures}
+        )
+        assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text)
+
+
+def test_captions_vary() -> None:
+    rng = np.random.default_rng(0)
+    assert len({caption(["circle", "circle", "star"], "grey", rng) for _ in range(60)}) >= 12
+    assert "nothing" in caption([], "grey", rng)
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=str)
+def test_a_description_can_be_read_back(looks: Attributes) -> None:
+    if looks.pattern == "checkered" and looks.colours != tuple(
+        sorted(looks.colours, key=list(COLOURS).index)
+    ):
+        pytest.skip("the main colour of a checkerboard is the first of the palette")
+    assert {read_description(text) for text in descriptions(looks)} == {looks}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a ginger cat with white paws",
+        "a circle",
+        "a red circle and a blue square",
+        "a red circle with dots",
+        "a red circle with blue dots and blue stripes",
+        "a red circle with red dots",
+        "a red and blue circle",
+    ],
+)
+def test_what_does_not_speak_of_this_world_is_not_read(text: str) -> None:
+    assert read_description(text) is None
+
+
+def placed(*boxes: tuple[float, float, float, float]) -> Layout:
+    things = tuple(Instance(Box(*box), f"thing {number}") for number, box in enumerate(boxes))
+    return Layout(128, 128, things, f"{len(boxes)} things on a grey background")
+
+
+def test_a_placed_caption_tells_looks_places_and_sizes_from_back_to_front() -> None:
+    layout = placed((0.0, 0.0, 0.3, 0.3), (0.2, 0.2, 0.8, 0.8), (0.6, 0.3, 0.9, 1.0), (0.2, 0.7, 0.9, 0.95))
+    assert placed_caption(layout) == (
+        "grey background; thing 0, small top far left; thing 1, big middle centre; "
+        "thing 2, tall lower far right; thing 3, wide bottom centre"
+    )
+
+
+def test_a_placed_caption_of_nothing() -> None:
+    assert placed_caption(placed()) == "grey background; nothing"
+
+
+def test_a_placed_caption_needs_a_background() -> None:
+    with pytest.raises(ValueError, match="'a cat' names no background; expected one of grey"):
+        placed_caption(Layout(128, 128, (), "a cat"))
+
+
+def test_mirrored_places_have_mirrored_words() -> None:
+    low, high = placed_caption(placed((0.1, 0.4, 0.6, 0.6))), placed_caption(placed((0.4, 0.4, 0.9, 0.6)))
+    assert low.replace("left", "right") == high and "left" in low

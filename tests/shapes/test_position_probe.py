@@ -1,0 +1,84 @@
+"""What the queries of cross attention tell of their place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from shapes.models.position_probe import Places, waves
+
+
+class Layer(nn.Module):
+    """A cross-attention layer whose queries are given."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attn2 = nn.Module()
+        self.attn2.to_q = nn.Linear(width, width)
+        nn.init.eye_(self.attn2.to_q.weight)
+        nn.init.zeros_(self.attn2.to_q.bias)
+
+    def forward(self, queries: Tensor) -> None:
+        self.attn2.to_q(queries)
+
+
+def fitted(queries: Tensor) -> float:
+    """The loss once the reading has been fitted by least squares."""
+    layer = Layer(queries.shape[-1])
+    places = Places(layer)
+    given = torch.cat([queries, torch.ones(*queries.shape[:2], 1)], dim=-1).flatten(0, 1)
+    side = int(queries.shape[1] ** 0.5)
+    solution = torch.linalg.lstsq(given, waves(side).repeat(len(queries), 1)).solution
+    with torch.no_grad():
+        places.readings[0].weight.copy_(solution[:-1].T)
+        places.readings[0].bias.copy_(solution[-1])
+        with places:
+            layer(queries)
+        return float(places.loss())
+
+
+def test_queries_that_hold_the_place_are_read_without_error() -> None:
+    turned = waves(8) @ torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
+    assert fitted(turned.expand(2, -1, -1) + 3) < 1e-6
+
+
+def test_queries_that_are_alike_tell_nothing() -> None:
+    assert fitted(torch.ones(2, 256, 8)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_each_wave_differs_in_one_direction_only() -> None:
+    grid = waves(16).reshape(16, 16, 8)
+    assert torch.equal(grid[0, :, :4], grid[9, :, :4]) and torch.equal(grid[:, 0, 4:], grid[:, 9, 4:])
+    assert (grid[0, :-1, 0] > grid[0, 1:, 0]).all() and (grid[:-1, 0, 4] > grid[1:, 0, 4]).all()
+
+
+def test_a_unet_learns_it_and_its_hooks_are_gone_afterwards() -> None:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=2,
+        out_channels=2,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=8,
+        attention_head_dim=2,
+    )
+    places = Places(unet)
+    optimizer = torch.optim.Adam([*unet.parameters(), *places.parameters()], lr=3e-3)
+    losses = []
+    for _ in range(60):
+        with places:
+            unet(torch.randn(4, 2, 8, 8), torch.tensor([500]), torch.randn(4, 3, 8))
+        loss = places.loss()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert len(places.readings) == 4
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(not layer._forward_hooks for layer in unet.modules())

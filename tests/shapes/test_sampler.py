@@ -1,0 +1,184 @@
+"""Scenes: the same everywhere, inside their limits, and drawn as they say."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ifadapter_core.layout_formats import from_json, to_json
+from shapes.drawing import coverage, draw
+from shapes.sampler import HELD_OUT, TRAINING, World, scene
+from shapes.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes, Figure, Scene
+
+SCENES = [scene(World(), index) for index in range(60)]
+CROWDED = [scene(World(crowding=8, instances=(4, 6)), index) for index in range(20)]
+
+
+def attributes(shape: str, pattern: str, colour: str = "red", other: str = "blue") -> Attributes:
+    return Attributes(shape, colour, pattern, None if pattern == "plain" else other)
+
+
+def masks(drawn: Scene) -> list[NDArray[np.bool_]]:
+    """The pixels of each figure, as if it stood alone: those that it covers to at least a half."""
+    found = []
+    for figure in drawn.figures:
+        x0, y0, x1, y1 = figure.box_px
+        mask = np.zeros((drawn.size, drawn.size), bool)
+        mask[y0:y1, x0:x1] = sum(coverage(figure.attributes, x1 - x0, y1 - y0)) >= 8
+        found.append(mask)
+    return found
+
+
+def hidden_parts(drawn: Scene) -> list[float]:
+    alone = masks(drawn)
+    return [
+        float((mask & np.any([np.zeros_like(mask), *alone[number + 1 :]], axis=0)).sum() / mask.sum())
+        for number, mask in enumerate(alone)
+    ]
+
+
+def overlap(a: Figure, b: Figure) -> bool:
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.box_px, b.box_px
+    return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1
+
+
+# The same, everywhere
+
+
+def test_scenes_are_the_same_on_every_machine() -> None:
+    digest = hashlib.sha256()
+    for index in (0, 1, 2, HELD_OUT.stop, TRAINING.stop - 1):
+        drawn = scene(World(), index)
+        digest.update(to_json(drawn.layout).encode() + drawn.background.encode() + draw(drawn).tobytes())
+    assert digest.hexdigest() == "07f572bf1f34266d00bdddfdd6486b8a47822c270e78ecb210aeabdf22f3d5c3"
+
+
+def test_seeds_and_indices_give_scenes_of_their_own() -> None:
+    assert scene(World(), 3) == SCENES[3]
+    assert len({scene(World(seed=seed), index) for seed in (0, 1) for index in range(20)}) == 40
+
+
+def test_what_training_sees_is_not_held_out() -> None:
+    assert not set(HELD_OUT) & set(TRAINING[: len(HELD_OUT)]) and HELD_OUT.stop == TRAINING.start
+    assert len(HELD_OUT) >= 500
+
+
+# Inside their limits
+
+
+def test_counts_sizes_and_aspects_are_as_asked_for() -> None:
+    assert {len(drawn.figures) for drawn in SCENES} == {1, 2, 3, 4, 5, 6}
+    for drawn in SCENES + CROWDED:
+        for figure in drawn.figures:
+            x0, y0, x1, y1 = figure.box_px
+            assert 0 <= x0 and 0 <= y0 and x1 <= 128 and y1 <= 128
+            assert 28 <= min(x1 - x0, y1 - y0) and max(x1 - x0, y1 - y0) <= 88
+            assert max(x1 - x0, y1 - y0) / min(x1 - x0, y1 - y0) < 1.65  # rounded to pixels
+
+
+def test_all_shapes_patterns_colours_and_backgrounds_occur() -> None:
+    seen = [figure.attributes for drawn in SCENES for figure in drawn.figures]
+    assert {looks.shape for looks in seen} == set(SHAPES) and {looks.pattern for looks in seen} == set(
+        PATTERNS
+    )
+    assert {colour for looks in seen for colour in looks.colours} == set(COLOURS)
+    assert {drawn.background for drawn in SCENES} == set(BACKGROUNDS)
+
+
+def test_every_figure_stays_visible() -> None:
+    assert max(part for drawn in SCENES + CROWDED for part in hidden_parts(drawn)) < 0.42
+
+
+def test_crowding_hides_more() -> None:
+    plain = [scene(World(instances=(4, 6)), index) for index in range(20)]
+    by_lot, crowded = (
+        np.mean([np.mean(hidden_parts(drawn)) for drawn in scenes]) for scenes in (plain, CROWDED)
+    )
+    assert by_lot > 0.01  # real occlusion there too
+    assert crowded > 2 * by_lot
+
+
+def test_figures_that_overlap_share_no_colour() -> None:
+    for drawn in SCENES + CROWDED:
+        for a, b in combinations(drawn.figures, 2):
+            assert not (overlap(a, b) and set(a.attributes.colours) & set(b.attributes.colours))
+
+
+def test_smaller_worlds() -> None:
+    world = World(
+        size=64,
+        instances=(2, 3),
+        shapes=("square",),
+        colours=("red", "green", "blue", "white"),
+        patterns=("plain", "dotted"),
+    )
+    for index in range(10):
+        drawn = scene(world, index)
+        assert draw(drawn).shape == (64, 64, 3) and len(drawn.figures) in (2, 3)
+        assert {figure.attributes.shape for figure in drawn.figures} == {"square"}
+
+
+def test_a_world_without_room_says_so() -> None:
+    with pytest.raises(ValueError, match="No room for 6 figures"):
+        scene(World(instances=(6, 6), colours=("red",), sides=(0.6, 0.8), patterns=("plain",)), 0)
+
+
+def test_attributes_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match="have a pattern colour"):
+        Attributes("circle", "red", "striped")
+    with pytest.raises(ValueError, match="must differ"):
+        Attributes("circle", "red", "striped", "red")
+    with pytest.raises(ValueError, match="comes first"):
+        Attributes("circle", "blue", "checkered", "red")
+
+
+# Drawn as they say
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_figure_fills_its_box(shape: str) -> None:
+    for (width, height), pattern in product(((28, 28), (28, 44), (53, 34), (88, 87)), PATTERNS):
+        box = (9, 17, 9 + width, 17 + height)
+        picture = draw(Scene(128, "grey", (Figure(attributes(shape, pattern), box),)))
+        rows, columns = np.nonzero((picture != BACKGROUNDS["grey"]).any(-1))
+        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == box
+
+
+@pytest.mark.parametrize("shape, pattern", product(SHAPES, PATTERNS[1:]))
+def test_both_colours_of_a_small_figure_are_seen(shape: str, pattern: str) -> None:
+    main, patterned = coverage(attributes(shape, pattern), 28, 28)
+    assert 0.15 < patterned.sum() / (main.sum() + patterned.sum(dtype=float)) < 0.8
+
+
+def test_the_last_figure_stands_in_front() -> None:
+    back, front = (
+        Figure(attributes("square", "plain", "red"), (0, 0, 64, 64)),
+        Figure(attributes("circle", "plain", "blue"), (16, 16, 48, 48)),
+    )
+    drawn = Scene(64, "grey", (back, front))
+    assert tuple(draw(drawn)[32, 32]) == COLOURS["blue"]
+    assert tuple(draw(replace(drawn, figures=(front, back)))[32, 32]) == COLOURS["red"]
+
+
+def test_the_background_shows_its_colour() -> None:
+    for name, colour in BACKGROUNDS.items():
+        assert (draw(Scene(16, name, ())) == colour).all()
+
+
+# As a layout
+
+
+def test_a_scene_is_a_layout() -> None:
+    drawn = SCENES[1]
+    layout = drawn.layout
+    assert (layout.width, layout.height, layout.caption) == (128, 128, drawn.caption)
+    assert layout.local_descriptions == [figure.local_description for figure in drawn.figures]
+    assert [tuple(edge * 128 for edge in box) for box in layout.boxes] == [
+        figure.box_px for figure in drawn.figures
+    ]
+    assert from_json(to_json(layout), 128, 128) == layout

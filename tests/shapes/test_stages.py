@@ -1,0 +1,59 @@
+"""The demo's stages, one after the other, each with what the ones before it left: a step or two of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState
+from safetensors.torch import load_file
+
+import training.__main__ as command
+from ifadapter_core.storage import load_weights
+from ifadapter_diffusers.base_model import BaseModel
+from shapes.models.export import export
+from shapes.models.stages import DemoRun
+from training.config import load_config
+
+STAGES = ("vae", "unet", "adapter")
+
+
+def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in (
+        ("shapes.models.stages.SENTENCES", 20),
+        ("shapes.models.unet.STEPS", 1),
+        ("training.adapter_stage.STEPS", 1),
+    ):
+        monkeypatch.setattr(name, number)
+    settings = [
+        f"output={tmp_path}",
+        "shapes.cached=4",
+        "adapter.batch_size=2",
+        "adapter.samples=1",
+        "adapter.loop.steps=2",
+    ]
+    for stage in STAGES[:-1]:
+        settings += [f"shapes.{stage}.batch_size=2", f"shapes.{stage}.loop.steps=1"]
+    for stage in STAGES:
+        command.main([stage, *settings])
+        assert list((tmp_path / stage / "samples").iterdir()) and (tmp_path / stage / "state").is_dir()
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+    config = load_config("shapes", settings)
+    assert config.shapes
+    pipeline = DemoRun(tmp_path, config.shapes).pipeline()
+    weights = load_weights(tmp_path / "adapter" / "weights" / "ifadapter.safetensors").config
+    assert weights.resampler.text_width == BaseModel(pipeline).text_width
+    assert len(weights.layers) == 7
+    exported = tmp_path / "exported"
+    assert export(DemoRun(tmp_path, config.shapes), exported) == sum(
+        path.stat().st_size for path in exported.rglob("*.safetensors")
+    )
+    names = load_file(exported / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in names)  # as in CLIP's own files
+    read = BaseModel.from_pretrained(str(exported))
+    own, back = (
+        base.condition(["a red circle"], (128, 128)).text_states for base in (BaseModel(pipeline), read)
+    )
+    assert torch.allclose(own, back, atol=0.02)  # in half precision

@@ -1,0 +1,66 @@
+"""The demo's base model: what it is trained on, and that all of it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import tokenizer
+
+from ifadapter_diffusers.randomness import seeded_generator
+from shapes.dataset import Pictures
+from shapes.models.text_encoder import new_text_encoder
+from shapes.models.unet import (
+    CAPTION_PARTS,
+    Denoising,
+    LatentBatches,
+    caption_kinds,
+    caption_of,
+    new_scheduler,
+    new_unet,
+)
+from shapes.models.vae import thumbnails
+from shapes.sampler import HELD_OUT, World, scene
+
+WORLD = World(shapes=("circle",), instances=(1, 2))
+
+
+def test_batches_follow_each_other_and_begin_again() -> None:
+    batches = LatentBatches(WORLD, count=5, size=2)
+    drawn = [Pictures(WORLD)[number] for number in range(5)]
+    for number, expected in enumerate([(0, 1), (2, 3), (4, 0), (1, 2)]):
+        latents, scenes = batches[number]
+        assert scenes == [drawn[index][1] for index in expected]
+        assert torch.equal(latents, torch.stack([thumbnails(drawn[index][0]) for index in expected]))
+
+
+def test_captions_are_of_each_kind_as_often_as_told() -> None:
+    kinds = caption_kinds(4000, seeded_generator(0))
+    assert {kind: kinds.count(kind) / 4000 for kind in CAPTION_PARTS} == pytest.approx(
+        CAPTION_PARTS, abs=0.03
+    )
+
+
+def test_what_the_kinds_of_captions_tell() -> None:
+    drawn = next(found for found in (scene(World(), index) for index in HELD_OUT) if len(found.figures) == 3)
+    texts = {kind: caption_of(drawn, kind) for kind in CAPTION_PARTS}
+    assert texts["none"] == "" and texts["global"] == drawn.caption
+    for kind in ("full", "placed"):
+        assert all(figure.local_description in texts[kind] for figure in drawn.figures)
+    assert not any(figure.local_description in texts["global"] for figure in drawn.figures)
+
+
+def test_unet_and_text_encoder_are_trained_together(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    words = tokenizer(tmp_path)
+    objective = Denoising(new_unet(), new_scheduler(), new_text_encoder(words), words)
+    loss = objective(LatentBatches(WORLD, 2, 2)[0], seeded_generator(0))
+    loss.backward()
+    for part in (objective.unet, objective.text_encoder):
+        missing = [
+            name
+            for name, parameter in part.named_parameters()
+            if parameter.grad is None or not parameter.grad.any()
+        ]
+        assert not missing

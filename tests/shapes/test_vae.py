@@ -1,0 +1,68 @@
+"""The demo's autoencoder: latents that are the picture, eight times smaller."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL
+
+from ifadapter_diffusers.latents import decode, encode, latent_shape
+from ifadapter_diffusers.randomness import seeded_generator
+from shapes.dataset import Batch
+from shapes.models.vae import SCALE, Reconstruction, inexactness, new_vae, thumbnails
+
+
+def test_a_thumbnail_holds_the_mean_colour_of_every_cell() -> None:
+    image = torch.full((1, 3, 16, 24), -1.0)
+    image[0, 0, :8, 8:16] = 1.0  # one cell all red
+    image[0, 2, 8:, :4] = 1.0  # half a cell blue
+    latents = thumbnails(image)
+    assert latents.shape == (1, 3, 2, 3)
+    assert latents[0, :, 0, 1].tolist() == [SCALE, -SCALE, -SCALE]
+    assert latents[0, :, 1, 0].tolist() == [-SCALE, -SCALE, 0.0]
+
+
+def test_its_latents_have_the_thumbnails_shape_and_scale() -> None:
+    vae = new_vae()
+    assert vae.config["scaling_factor"] == SCALE
+    assert (
+        encode(vae, torch.zeros(2, 3, 64, 32)).shape
+        == (2, *latent_shape(vae, 64, 32))
+        == thumbnails(torch.zeros(2, 3, 64, 32)).shape
+    )
+    assert decode(vae, torch.zeros(1, 3, 4, 4)).shape == (1, 3, 32, 32)
+
+
+class Exact(AutoencoderKL):
+    """Gives the means of cells, and the pictures again that it was told."""
+
+    def encode(self, images):  # type: ignore[no-untyped-def]
+        means = thumbnails(images) / SCALE
+        self.seen = images
+        return type("Encoded", (), {"latent_dist": type("Normal", (), {"mode": lambda _: means})()})
+
+    def decode(self, latents):  # type: ignore[no-untyped-def]
+        return type("Decoded", (), {"sample": self.seen})
+
+
+def test_exact_latents_and_pictures_have_no_loss() -> None:
+    vae = Exact.from_config(new_vae().config)
+    assert (
+        Reconstruction(vae)(Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], []), seeded_generator(0)).item() == 0
+    )
+
+
+def test_every_weight_that_pictures_need_is_trained() -> None:
+    torch.manual_seed(0)
+    vae = new_vae()
+    Reconstruction(vae)(Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], []), seeded_generator(0)).backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in vae.parameters()
+    )
+
+
+def test_inexact_latents_have_noise_and_a_tint_of_many_strengths() -> None:
+    noise = inexactness(torch.Size((200, 3, 16, 16)), seeded_generator(0))
+    tints, cells = noise.mean(dim=(2, 3)), noise.std(dim=(2, 3))
+    assert 0 < cells.min() < 0.02 and 0.27 < cells.max() < 0.33
+    assert 0.1 < tints.std() < 0.25
+    assert noise.equal(inexactness(torch.Size((200, 3, 16, 16)), seeded_generator(0)))

@@ -1,0 +1,103 @@
+"""The demo's vocabulary is one of CLIP's kind: whatever reads CLIP's reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import CLIPTokenizer
+
+from ifadapter_diffusers.base_model import token_ids
+from shapes.models.vocabulary import END, LENGTH, START, train_vocabulary
+from shapes.sampler import TRAINING, World, scene
+
+SENTENCES = [scene(World(), index).layout.prompt for index in TRAINING[:200]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("vocabulary")
+    train_vocabulary(SENTENCES, place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(str(folder))
+
+
+def test_it_is_numbered_as_clips(folder: Path) -> None:
+    vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
+    merges = (folder / "merges.txt").read_text("utf-8").splitlines()[1:]
+    assert (
+        sorted(vocabulary.values()) == list(range(len(vocabulary)))
+        and len(vocabulary) == 512 + len(merges) + 2
+    )
+    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+    assert [token + "</w>" for token in tokens[:256]] == tokens[256:512]
+    assert tokens[512:-2] == ["".join(merge.split()) for merge in merges]
+    assert tokens[-2:] == [START, END]
+
+
+def test_learning_it_again_gives_the_same(folder: Path, tmp_path: Path) -> None:
+    train_vocabulary(SENTENCES, tmp_path)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_texts_begin_end_and_are_padded_and_cut_as_clips(tokenizer: CLIPTokenizer) -> None:
+    ids = token_ids(tokenizer, ["a red circle", "", "star " * 200])
+    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    assert ids.shape == (3, LENGTH) == (3, 77)
+    assert ids[:, 0].tolist() == [start] * 3 and ids[:, -1].tolist() == [end] * 3
+    assert ids[1].tolist() == [start] + [end] * 76
+    assert int((ids[2] == end).sum()) == 1
+
+
+def test_the_words_of_the_world_are_few_tokens(tokenizer: CLIPTokenizer) -> None:
+    for word in ("circle", "red", "striped", "background"):
+        assert len(tokenizer(word).input_ids) == 3, word
+    longest = max(len(tokenizer(sentence).input_ids) for sentence in SENTENCES)
+    assert longest <= LENGTH + 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a red circle, striped",
+        "Naive cafe 42!",
+        "two    spaces",
+        "it's zzyzx",
+        "\u00e9t\u00e9 \u4e2d \U0001f600",
+    ],
+)
+def test_any_text_has_tokens_and_comes_back(tokenizer: CLIPTokenizer, text: str) -> None:
+    ids = tokenizer(text).input_ids[1:-1]
+    assert tokenizer.eos_token_id not in ids
+    back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    assert back.replace(" ", "") == text.lower().replace(" ", "")
+
+
+def test_merges_apply_in_their_order_and_not_across_words(folder: Path, tokenizer: CLIPTokenizer) -> None:
+    """Byte pairs by hand: the earliest merge of the list first, as CLIP's own tokenizer does."""
+    vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
+    ranks = {
+        tuple(line.split()): rank
+        for rank, line in enumerate((folder / "merges.txt").read_text("utf-8").splitlines()[1:])
+    }
+    for word in ("circles", "striped", "unknowable", "greenish"):
+        parts = [*word[:-1], word[-1] + "</w>"]
+        while pairs := [pair for pair in zip(parts, parts[1:], strict=False) if pair in ranks]:
+            best = min(pairs, key=ranks.__getitem__)
+            place = next(
+                place for place, pair in enumerate(zip(parts, parts[1:], strict=False)) if pair == best
+            )
+            parts[place : place + 2] = ["".join(best)]
+        assert tokenizer(word).input_ids[1:-1] == [vocabulary[part] for part in parts]
+
+
+def test_no_merge_makes_what_another_made(folder: Path) -> None:
+    vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
+    lines = (folder / "merges.txt").read_text("utf-8").splitlines()[1:]
+    assert len({"".join(line.split()) for line in lines}) == len(lines) == len(vocabulary) - 514

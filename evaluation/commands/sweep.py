@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from ..benchmark import read_benchmark, write_benchmark
 from ..judge.scorer import lend_records
-from ..sweep.report import Row, make_row, table, write_plots, write_table
 from ..sweep.config import Point, Sweep, read_sweep, slug
+from ..sweep.report import Row, make_row, table, write_plots, write_table
 from . import generate as generate_command
 from . import score as score_command
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from tiny_models import SHAPE, sd, sdxl, set_alpha
 from torch import Tensor
 
 import reference
@@ -16,6 +15,7 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import release_name
 from ifadapter_diffusers.adapted_unet import AdaptedUNet, RowGroup, grid_of
 from ifadapter_diffusers.base_model import BaseModel, Conditioning
+from tiny_models import SHAPE, sd, sdxl, set_alpha
 from training.adapter_stage import adapter_config
 
 BOXES = (

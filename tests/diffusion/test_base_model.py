@@ -9,10 +9,10 @@ import pytest
 import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import save_file
-from tiny_models import SCHEDULE, TEXTS, sd, sdxl
 
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.sampling import add_noise, guided
+from tiny_models import SCHEDULE, TEXTS, sd, sdxl
 
 LONG = ", ".join(TEXTS * 4)  # more than 77 tokens
 PIPELINES = {"sd": sd, "sdxl": sdxl}

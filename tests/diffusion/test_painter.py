@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_models
 
+import tiny_models
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_diffusers.painter import Painter
 from ifadapter_diffusers.sampling import Control

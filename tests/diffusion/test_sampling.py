@@ -6,7 +6,6 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor2_0
-from tiny_models import sd
 from torch import Tensor
 
 from ifadapter_core.layout import Box, Instance, Layout
@@ -15,6 +14,7 @@ from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.regional import RegionalUNet, sample_regional
 from ifadapter_diffusers.sampling import add_noise, canvas_of, guided, sample_plain
 from shapes.models.unet import new_scheduler
+from tiny_models import sd
 
 SCHEDULERS = {
     "velocity": new_scheduler(),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from package_of_same_name import restore
 
 sys.path.insert(0, str(Path(__file__).parent))  # loopback, scenes, ..

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from evaluation.judge import drawn_world
 from evaluation.__main__ import main
+from evaluation.judge import drawn_world
 from evaluation.judge.detector import Detection
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
 import torch
 from PIL import Image
 from tiny_clip import save_clip
 from transformers import CLIPModel, CLIPProcessor
 
+import tiny_models
 from evaluation.judge.clip_score import ClipScore
 
 

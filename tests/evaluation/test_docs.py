@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from evaluation.sweep.config import read_sweep
 
 from evaluation.__main__ import COMMANDS, main
 from evaluation.commands.sweep import _Parser
 from evaluation.generate.workflow import read_workflow
+from evaluation.sweep.config import read_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "evaluation.md").read_text("utf-8")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
 from PIL import Image
 
+import tiny_models
 from evaluation.__main__ import main
 from evaluation.benchmark import write_benchmark
 from evaluation.generate.generator import GENERATION, seed_of

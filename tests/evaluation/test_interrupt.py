@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import tiny_models
 from loopback import VisionServer
 from PIL import Image
 from scenes import WORLD, write_drawings
 
+import tiny_models
 from evaluation.benchmark import write_benchmark
 from evaluation.build.builder import build_drawn
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_models
-from evaluation.sweep.config import Part, overlap, read_sweep
 from PIL import Image
 from scenes import WORLD
 
+import tiny_models
 from evaluation.__main__ import main
 from evaluation.benchmark import Benchmark, read_benchmark, write_benchmark
 from evaluation.build.builder import build_drawn
 from evaluation.commands.sweep import run_sweep
 from evaluation.judge.drawn_world import ShapesDetector
+from evaluation.sweep.config import Part, overlap, read_sweep
 from ifadapter_core.layout import Box, Instance, Layout
 
 BACK, FRONT, ASIDE = Box(0.0, 0.0, 0.5, 0.5), Box(0.25, 0.0, 1.0, 0.5), Box(0.6, 0.6, 0.9, 0.9)

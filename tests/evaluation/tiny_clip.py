@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tiny_models
 import torch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+import tiny_models
 
 SIZE = 32
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import tokenizer
 
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Pictures
@@ -22,6 +21,7 @@ from shapes.models.unet import (
 )
 from shapes.models.vae import thumbnails
 from shapes.sampler import HELD_OUT, World, scene
+from tiny_models import tokenizer
 
 WORLD = World(shapes=("circle",), instances=(1, 2))
 

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tiny_models import Batches, adapter_stage
-
 import training.adapter_stage
+from tiny_models import Batches, adapter_stage
 from training.loop import LoopConfig, train
 
 

@@ -16,7 +16,6 @@ import launched
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import SHAPE, SIZE, TEXTS, Batches, adapter_stage, layout, sd, sdxl, set_alpha
 from torch import Tensor, nn
 
 import training.adapter_stage
@@ -29,6 +28,7 @@ from ifadapter_diffusers.adapted_unet import RowGroup
 from ifadapter_diffusers.base_model import BaseModel, Conditioning
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import sample_layouts
+from tiny_models import SHAPE, SIZE, TEXTS, Batches, adapter_stage, layout, sd, sdxl, set_alpha
 from training.adapter_stage import (
     AdapterLoss,
     AdapterStage,

@@ -10,12 +10,12 @@ import pytest
 import torch
 import yaml
 from diffusers import UNet2DConditionModel
-from tiny_models import sd
 
 import training.__main__ as command
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import release_name
 from ifadapter_core.config import LayerConfig
+from tiny_models import sd
 from training.adapter_stage import AdapterLoss, adapter_config
 from training.config import CONFIGS, load_config
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import Toy
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ifadapter_diffusers.randomness import seeded_generator
+from tiny_models import Toy
 from training.loop import LoopConfig, learning_rate, train
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")

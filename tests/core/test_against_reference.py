@@ -139,7 +139,8 @@ def test_the_mask_quirk_matters_from_the_second_layer_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "depth,queries,heads,head_dim,mlp_ratio", [(1, 1, 1, 8, 1), (2, 3, 3, 16, 2), (6, 8, 2, 16, 4)]
+    ("depth", "queries", "heads", "head_dim", "mlp_ratio"),
+    [(1, 1, 1, 8, 1), (2, 3, 3, 16, 2), (6, 8, 2, 16, 4)],
 )
 def test_resamplers_of_other_sizes(
     depth: int, queries: int, heads: int, head_dim: int, mlp_ratio: int
@@ -203,7 +204,8 @@ def test_select_keeps_slices_of_the_tokens() -> None:
         assert getattr(tokens.select(appearance=True, eot=False), name).equal(whole[:, :12])
         assert getattr(tokens.select(appearance=False, eot=True), name).equal(whole[:, 12:])
     ablated = tokens.select(appearance=False, eot=True)
-    assert ablated.boxes.equal(tokens.boxes) and ablated.strengths == tokens.strengths
+    assert ablated.boxes.equal(tokens.boxes)
+    assert ablated.strengths == tokens.strengths
     with pytest.raises(ValueError, match="switched off"):
         tokens.select(appearance=False, eot=False)
 
@@ -578,7 +580,9 @@ def test_a_mask_never_reaches_beyond_its_box() -> None:
 # Ablation
 
 
-@pytest.mark.parametrize("appearance,eot,kept", [(True, False, slice(0, 12)), (False, True, slice(12, 13))])
+@pytest.mark.parametrize(
+    ("appearance", "eot", "kept"), [(True, False, slice(0, 12)), (False, True, slice(12, 13))]
+)
 def test_a_layer_runs_on_selected_tokens(appearance: bool, eot: bool, kept: slice) -> None:
     scene = replace(OVERLAPPING, rows=1)
     phrases = make_phrases(9, [5, 11, 3, 8, 6], 11, scene.boxes)
@@ -590,7 +594,7 @@ def test_a_layer_runs_on_selected_tokens(appearance: bool, eot: bool, kept: slic
 # Low precision
 
 
-@pytest.mark.parametrize("dtype,tolerance", [(torch.float16, 4e-3), (torch.bfloat16, 3e-2)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 4e-3), (torch.bfloat16, 3e-2)])
 def test_low_precision_is_finite_and_near_float32(dtype: torch.dtype, tolerance: float) -> None:
     """Against float32 arithmetic on the same rounded weights and inputs, as a part of the root mean square."""
     weights = read_checkpoint(checkpoint())

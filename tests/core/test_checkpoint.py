@@ -53,7 +53,7 @@ def test_every_tensor_of_the_release_lands_once_and_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    "name,expected",
+    ("name", "expected"),
     [
         ("resampler.appearance_queries", "text_proj_model.latents"),
         ("resampler.proj_in.bias", "text_proj_model.proj_in.bias"),
@@ -147,7 +147,9 @@ def test_sizes_are_derived_from_the_file() -> None:
     assert config.tokens_per_instance == 22
 
 
-@pytest.mark.parametrize("width,base", [(768, "SD 1.5"), (1024, "SD 2"), (2048, "SDXL"), (640, "640-wide")])
+@pytest.mark.parametrize(
+    ("width", "base"), [(768, "SD 1.5"), (1024, "SD 2"), (2048, "SDXL"), (640, "640-wide")]
+)
 def test_the_base_model_is_recognised_by_the_width_of_its_text(width: int, base: str) -> None:
     assert base in read_checkpoint(release(text_width=width, token_width=16)).config.base_model
 
@@ -182,7 +184,9 @@ def test_metadata_is_text_that_names_format_version_and_settings() -> None:
 def test_a_newer_format_is_refused_with_what_to_do() -> None:
     weights = read_checkpoint(release())
     message = message_of(weights.tensors, {**metadata_for(weights.config), "format_version": "2"})
-    assert "format version 2" in message and "reads 1" in message and "Update ComfyUI-IFAdapter" in message
+    assert "format version 2" in message
+    assert "reads 1" in message
+    assert "Update ComfyUI-IFAdapter" in message
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}])
@@ -290,11 +294,9 @@ def test_a_long_list_of_keys_is_cut_and_counted() -> None:
     for i in range(20):
         data["pos_net"][f"extra_{i:02}"] = torch.zeros(1)
     message = message_of(data)
-    assert (
-        "20 unexpected: pos_net.extra_00" in message
-        and "and 12 more" in message
-        and "extra_19" not in message
-    )
+    assert "20 unexpected: pos_net.extra_00" in message
+    assert "and 12 more" in message
+    assert "extra_19" not in message
 
 
 @pytest.mark.parametrize("part", ["text_proj_model", "adapter_modules", "pos_net"])
@@ -304,7 +306,8 @@ def test_a_lost_part_is_named(part: str, content: Any) -> None:
     if not isinstance(content, str):
         data[part] = content
     message = message_of(data)
-    assert "does not fit together" in message and part in message
+    assert "does not fit together" in message
+    assert part in message
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
@@ -360,10 +363,8 @@ def test_a_gap_in_the_resamplers_layers_is_named() -> None:
     for key in [key for key in text if key.startswith("layers.3.")]:
         text[key.replace("layers.3.", "layers.900000000.")] = text.pop(key)
     message = message_of(data)
-    assert (
-        "missing: text_proj_model.layers.3.0." in message
-        and "unexpected: text_proj_model.layers.900000000.0." in message
-    )
+    assert "missing: text_proj_model.layers.3.0." in message
+    assert "unexpected: text_proj_model.layers.900000000.0." in message
 
 
 def test_a_layer_that_lost_most_of_its_keys_is_named() -> None:
@@ -374,7 +375,8 @@ def test_a_layer_that_lost_most_of_its_keys_is_named() -> None:
         if not key.startswith("49.") or key == "49.alpha"
     }
     message = message_of(data)
-    assert "adapter_modules.49.to_k_ap.weight" in message and "adapter_modules.121" not in message
+    assert "adapter_modules.49.to_k_ap.weight" in message
+    assert "adapter_modules.121" not in message
 
 
 # Files that are something else
@@ -478,7 +480,8 @@ def test_another_kind_of_file_is_named(case: str) -> None:
     assert guess_kind(data).startswith(kind)
     message = message_of(data)
     assert f"This is not an IFAdapter: it seems to be {kind}" in message
-    assert "spd_adapter.bin" in message and "WuYW/IFAdapter" in message
+    assert "spd_adapter.bin" in message
+    assert "WuYW/IFAdapter" in message
 
 
 @pytest.mark.parametrize("data", [[torch.zeros(1)], torch.zeros(1), None, 5, "text"])

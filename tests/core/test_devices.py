@@ -26,7 +26,8 @@ def test_tokens_and_layers_stay_on_the_device_of_their_inputs(
     boxes = torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.0, 0.0, 1.0, 1.0], [0.3, 0.3, 0.9, 0.9]])
     phrases = torch.zeros(3, 3, 77, width, device=META, dtype=dtype)
     tokens = adapter.encode_instances(phrases, torch.zeros(3, 77, device=META), phrases[:, 0, 0], boxes)
-    assert tokens.cond.device == META and tokens.boxes.device.type == "cpu"  # geometry is counted on the CPU
+    assert tokens.cond.device == META
+    assert tokens.boxes.device.type == "cpu"
     geometry = build_geometry(
         tokens.boxes, 16, 12, torch.rand(3, 20, 20) if masked else None, front_hides_back
     )

@@ -130,13 +130,16 @@ def check(text: str) -> bool:
     try:
         layout = from_json(text, 640, 384)
     except LayoutError as error:
-        assert len(str(error)) > 20 and str(error).endswith(".")
+        assert len(str(error)) > 20
+        assert str(error).endswith(".")
         return False
     assert len(layout.instances) <= MAX_INSTANCES
     for instance in layout.instances:
         x0, y0, x1, y1 = instance.box
-        assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
-        assert instance.local_description.strip() and math.isfinite(instance.strength)
+        assert 0 <= x0 < x1 <= 1
+        assert 0 <= y0 < y1 <= 1
+        assert instance.local_description.strip()
+        assert math.isfinite(instance.strength)
     data = json.loads(text) if text.strip() else []
     if isinstance(data, dict) and "boxes" in data and "annotations" not in data:
         assert_nothing_changed(layout, data)
@@ -146,12 +149,14 @@ def check(text: str) -> bool:
 def assert_nothing_changed(layout: Layout, data: dict) -> None:
     """What our own format says is what the layout holds, box for box."""
     shown = [entry for entry in data["boxes"] if not entry.get("hidden", False)]
-    assert len(shown) == len(layout.instances) and layout.caption == data.get("caption", "").strip()
+    assert len(shown) == len(layout.instances)
+    assert layout.caption == data.get("caption", "").strip()
     for entry, instance in zip(shown, layout.instances, strict=True):
         told = (entry["x"], entry["y"], entry["x"] + entry["w"], entry["y"] + entry["h"])
         assert all(abs(a - b) <= 1.001e-3 for a, b in zip(told, instance.box, strict=True))
         words = entry["caption"] if isinstance(entry["caption"], str) else entry["caption"][0]
-        assert instance.local_description == words.strip() and instance.strength == entry.get("strength", 1.0)
+        assert instance.local_description == words.strip()
+        assert instance.strength == entry.get("strength", 1.0)
 
 
 def test_a_hundred_thousand_layouts() -> None:

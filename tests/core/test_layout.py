@@ -522,7 +522,7 @@ def test_the_layout_is_text(text: Any) -> None:
 
 @pytest.mark.parametrize("depth", [10, 100, 500, 900, 990, 1000, 2000, 10000, 100000])
 @pytest.mark.parametrize(
-    "opening,closing",
+    ("opening", "closing"),
     [("[", "]"), ('{"boxes": [', "]}"), ('{"boxes": [{"x": ', "}]}"), ('{"annotations": [{"box": [', "]}]}")],
 )
 def test_deep_nesting_is_refused(depth: int, opening: str, closing: str) -> None:
@@ -634,7 +634,8 @@ NEAR_LAYOUTS = st.one_of(
 def check_sound(layout: Layout) -> None:
     for instance in layout.instances:
         x0, y0, x1, y1 = instance.box
-        assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
+        assert 0 <= x0 < x1 <= 1
+        assert 0 <= y0 < y1 <= 1
         assert instance.local_description == instance.local_description.strip() != ""
         assert math.isfinite(instance.strength)
     assert len(layout.instances) <= MAX_INSTANCES

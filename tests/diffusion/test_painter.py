@@ -41,7 +41,8 @@ def test_the_adapter_acts_in_its_part_of_the_schedule_only(models: Path) -> None
         for low, high in ((0.0, 0.6), (0.6, 1.0))
     )
     for one in (first, second):
-        assert (one != full).any() and (one != caption).any()
+        assert (one != full).any()
+        assert (one != caption).any()
     assert (first != second).any()
 
 

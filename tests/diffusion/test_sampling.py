@@ -42,7 +42,9 @@ def test_noisy_latents_and_targets_are_those_of_the_papers(kind: str) -> None:
     assert (noise.double() - torch.randn(latents.shape, generator=seeded_generator(1))).abs().max() < 1e-4
     expected = {"noise": noise, "velocity": signal * noise - spread * latents}[kind]
     assert (target - expected).abs().max() < 1e-4
-    assert len(set(timesteps.tolist())) > 1 and 0 <= timesteps.min() and timesteps.max() < 1000
+    assert len(set(timesteps.tolist())) > 1
+    assert timesteps.min() >= 0
+    assert timesteps.max() < 1000
 
 
 def test_timesteps_can_be_drawn_from_the_middle() -> None:
@@ -50,9 +52,8 @@ def test_timesteps_can_be_drawn_from_the_middle() -> None:
     uniform, middle = (
         add_noise(new_scheduler(), latents, seeded_generator(2), at)[1].double() / 1000 for at in (None, -0.3)
     )
-    assert uniform.mean().item() == pytest.approx(0.5, abs=0.02) and uniform.std().item() == pytest.approx(
-        12**-0.5, abs=0.02
-    )
+    assert uniform.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert uniform.std().item() == pytest.approx(12**-0.5, abs=0.02)
     logits = (middle / (1 - middle)).clamp(1e-3, 1e3).log()
     assert logits.median().item() == pytest.approx(-0.3, abs=0.06)
     assert (logits < 0.7).double().mean().item() == pytest.approx(
@@ -158,5 +159,6 @@ def test_cells_outside_all_boxes_keep_the_prompt(base: BaseModel) -> None:
             for row in (1, 2)
         )
     right, left = answer[1].reshape(16, 16, -1)[:, 8:], answer[1].reshape(16, 16, -1)[:, :8]
-    assert torch.allclose(right, prompt[:, 8:], atol=1e-5) and torch.allclose(left, words[:, :8], atol=1e-5)
+    assert torch.allclose(right, prompt[:, 8:], atol=1e-5)
+    assert torch.allclose(left, words[:, :8], atol=1e-5)
     assert not torch.allclose(prompt, words, atol=1e-3)

@@ -91,7 +91,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_every_crop_and_picture_gets_the_models_words(coco: Path, tmp_path: Path, serve: Serve) -> None:
     server = serve()
     benchmark = builder(coco, tmp_path, server).build(drafts(coco))
-    assert len(server.requests) == COUNT * 4 and len(benchmark.entries) == COUNT
+    assert len(server.requests) == COUNT * 4
+    assert len(benchmark.entries) == COUNT
     texts = [
         text
         for entry in benchmark.entries
@@ -107,7 +108,8 @@ def test_every_crop_and_picture_gets_the_models_words(coco: Path, tmp_path: Path
     assert all(
         content["model"] == "tiny-vl" and content["temperature"] == 0 for _, content in server.requests
     )
-    assert benchmark.source["model"] == "tiny-vl" and "prompts" in benchmark.source
+    assert benchmark.source["model"] == "tiny-vl"
+    assert "prompts" in benchmark.source
 
 
 def test_the_real_pictures_lie_beside_the_layouts(coco: Path, tmp_path: Path, serve: Serve) -> None:
@@ -167,7 +169,8 @@ def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(
     ):
         builder(coco, tmp_path, first).build(drafts(coco))
     kept = len(list((tmp_path / "layouts").iterdir()))
-    assert 1 <= kept < COUNT and not (tmp_path / "manifest.json").exists()
+    assert 1 <= kept < COUNT
+    assert not (tmp_path / "manifest.json").exists()
     second = serve()
     builder(coco, tmp_path, second).build(drafts(coco))
     assert len(second.requests) == (COUNT - kept) * 4
@@ -248,7 +251,8 @@ def test_the_drawn_world_is_a_benchmark_too(tmp_path: Path) -> None:
     world = load_config("shapes").shapes.world  # type: ignore[union-attr]
     for index, entry in enumerate(benchmark.entries):
         drawn = scene(world, index)
-        assert entry.name == f"{index:05d}" and entry.layout == drawn.layout
+        assert entry.name == f"{index:05d}"
+        assert entry.layout == drawn.layout
         assert [read_description(text) for text in entry.layout.local_descriptions] == [
             figure.attributes for figure in drawn.figures
         ]

@@ -27,7 +27,8 @@ def test_drawings_of_which_more_is_altered_rank_lower_by_both(tmp_path: Path) ->
     methods = {f"{part:.0%}": write_drawings(tmp_path / f"{part}", COUNT, part) for part in (0.3, 0.0, 0.6)}
     found = calibrate(Scorer(ShapesDetector(), [ShapesVerifier()]), benchmark, methods)
     assert found.exact["0%"] > found.exact["30%"] > found.exact["60%"]
-    assert found.protocol["0%"] > found.protocol["30%"] > found.protocol["60%"] and found.agrees
+    assert found.protocol["0%"] > found.protocol["30%"] > found.protocol["60%"]
+    assert found.agrees
     assert found.protocol == pytest.approx(found.exact, abs=0.1)
 
 
@@ -54,16 +55,17 @@ def test_the_command_tells_the_success_by_both_and_who_is_better(
         == 0
     )
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "|  | protocol | exact verifier |" and lines[-1] == "The two rank all folders alike."
+    assert lines[0] == "|  | protocol | exact verifier |"
+    assert lines[-1] == "The two rank all folders alike."
     count = sum(len(entry.layout.instances) for entry in benchmark.entries)
     rows = {
         name: (float(protocol), float(exact))
         for name, protocol, exact in (line.strip("| ").split(" | ") for line in lines[2:5])
     }
-    assert list(rows) == ["half", "real", "none"] and rows["none"] == (0, 0)
-    assert rows["real"][1] == 100 > rows["half"][1] > 0 and rows["half"][1] * count / 100 == pytest.approx(
-        round(rows["half"][1] * count / 100), abs=0.01
-    )
+    assert list(rows) == ["half", "real", "none"]
+    assert rows["none"] == (0, 0)
+    assert rows["real"][1] == 100 > rows["half"][1] > 0
+    assert rows["half"][1] * count / 100 == pytest.approx(round(rows["half"][1] * count / 100), abs=0.01)
 
 
 def test_pairs_that_are_ranked_otherwise_are_named() -> None:
@@ -135,4 +137,5 @@ def test_it_ranks_the_small_models_as_the_exact_verifier_does(tmp_path: Path) ->
             Image.fromarray(pixels).save(picture_path(methods[method], entry))
     found = calibrate(Scorer(ShapesDetector(), [ShapesVerifier()]), benchmark, methods)
     assert found.exact["full"] > found.exact["eot"] >= found.exact["caption"]
-    assert found.protocol["full"] > found.protocol["eot"] >= found.protocol["caption"] and found.agrees
+    assert found.protocol["full"] > found.protocol["eot"] >= found.protocol["caption"]
+    assert found.agrees

@@ -56,11 +56,10 @@ def test_boxes_are_those_of_the_square_in_the_middle() -> None:
     cut = {"bbox": [40, 0, 30, 50], "category_id": 2}  # a third of it lies outside
     out = {"bbox": [0, 0, 60, 60]}  # most of it does
     (draft,) = candidates(coco([*boxes(2), cut, out]), Selection())
-    assert draft.square == (50, 0, 100) and (draft.layout.width, draft.layout.height) == (100, 100)
-    assert (
-        draft.layout.boxes[0] == pytest.approx((0.0, 0.0, 0.2, 0.5))
-        and draft.layout.instances[0].local_description == "dog"
-    )
+    assert draft.square == (50, 0, 100)
+    assert (draft.layout.width, draft.layout.height) == (100, 100)
+    assert draft.layout.boxes[0] == pytest.approx((0.0, 0.0, 0.2, 0.5))
+    assert draft.layout.instances[0].local_description == "dog"
     assert len(draft.layout.instances) == 3
 
 

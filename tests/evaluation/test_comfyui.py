@@ -83,7 +83,8 @@ def test_every_layout_becomes_its_picture(benchmark: Benchmark, tmp_path: Path, 
             hashlib.sha256(f"{to_json(entry.layout)} {seed_of(3, entry.name)}".encode()).digest()[:3]
         )
         picture = np.asarray(Image.open(tmp_path / "out" / f"{entry.name}.png"))
-        assert picture.shape == (entry.layout.height, entry.layout.width, 3) and (picture == colour).all()
+        assert picture.shape == (entry.layout.height, entry.layout.width, 3)
+        assert (picture == colour).all()
     assert waits == [0.5] * COUNT  # each was asked for twice
     assert len({seed_of(3, entry.name) for entry in benchmark.entries}) == COUNT
     assert json.loads((tmp_path / "out" / GENERATION).read_text())["benchmark"] == benchmark.digest
@@ -106,7 +107,9 @@ def test_when_a_server_dies_the_others_take_over_what_it_was_at(
     run(benchmark, tmp_path / "out", dying, living, waits=waits)
     run(benchmark, tmp_path / "calm", serve())
     assert files(tmp_path / "out") == files(tmp_path / "calm")
-    assert dying.dead and len(dying.prompts) == 2 and len(living.prompts) >= COUNT - 2
+    assert dying.dead
+    assert len(dying.prompts) == 2
+    assert len(living.prompts) >= COUNT - 2
     assert [wait for wait in waits if wait != 0.5] == [2.0**number for number in range(ATTEMPTS - 1)]
 
 
@@ -169,7 +172,8 @@ def test_a_picture_that_always_fails_is_named_and_the_others_are_made(
         GenerationError, match=r"1 of 7 pictures are missing, as p2: .*KSampler: Allocation failed"
     ):
         run(benchmark, tmp_path / "out", server)
-    assert len(list((tmp_path / "out").glob("*.png"))) == COUNT - 1 and len(server.prompts) == COUNT + 2
+    assert len(list((tmp_path / "out").glob("*.png"))) == COUNT - 1
+    assert len(server.prompts) == COUNT + 2
 
 
 def test_a_server_that_was_restarted_has_lost_the_picture(
@@ -183,13 +187,15 @@ def test_a_server_that_was_restarted_has_lost_the_picture(
         else respond(m, path, c)
     )  # type: ignore[method-assign]
     run(benchmark, tmp_path / "out", server)
-    assert len(server.prompts) == COUNT + 1 and len(list((tmp_path / "out").glob("*.png"))) == COUNT
+    assert len(server.prompts) == COUNT + 1
+    assert len(list((tmp_path / "out").glob("*.png"))) == COUNT
 
 
 def test_a_server_that_hangs_is_left(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
     hanging, living = serve(block_at=1), serve()
     run(benchmark, tmp_path / "out", hanging, living, timeout_s=0.05)
-    assert len(hanging.prompts) == 1 and len(list((tmp_path / "out").glob("*.png"))) == COUNT
+    assert len(hanging.prompts) == 1
+    assert len(list((tmp_path / "out").glob("*.png"))) == COUNT
 
 
 @pytest.mark.parametrize("status", [400, 200], ids=["all of it", "a part of it"])
@@ -304,5 +310,6 @@ def test_wrong_options_are_explained(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["generate", str(tmp_path / "benchmark"), str(tmp_path / "out"), *arguments]) == 2
-    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
     assert read_benchmark(tmp_path / "benchmark").digest == benchmark.digest

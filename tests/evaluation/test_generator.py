@@ -49,15 +49,15 @@ def test_whoever_finds_nothing_waits_for_what_may_come_back() -> None:
 
 def test_what_is_cleared_is_left_to_nobody() -> None:
     work = Worklist("abc")
-    assert work.take() == "a" and work.clear() == ["b", "c"]
+    assert work.take() == "a"
+    assert work.clear() == ["b", "c"]
     work.done()
     assert work.take() is None
 
 
 def test_seeds_belong_to_the_names() -> None:
-    assert (
-        seed_of(0, "a") == seed_of(0, "a") and len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b")}) == 3
-    )
+    assert seed_of(0, "a") == seed_of(0, "a")
+    assert len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b")}) == 3
     assert all(0 <= seed_of(seed, "x") < 2**32 for seed in range(20))
 
 
@@ -83,7 +83,9 @@ def test_the_core_paints_each_layout_by_itself(models: Path, benchmark: Path, tm
             np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1
         )  # the benchmark rounds boxes to 1/1000 pixel
     settings = json.loads((tmp_path / GENERATION).read_text())
-    assert settings["method"] == "full" and settings["steps"] == 2 and settings["strength"] == 1.0
+    assert settings["method"] == "full"
+    assert settings["steps"] == 2
+    assert settings["strength"] == 1.0
 
 
 def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path) -> None:
@@ -153,6 +155,7 @@ def test_a_killed_core_goes_on_to_the_same_files(models: Path, benchmark: Path, 
     process.wait()
     kept = len(list((tmp_path / "killed").glob("*.png")))
     assert 0 < kept < COUNT
-    assert main(command("killed")[3:]) == 0 and main(command("whole")[3:]) == 0
+    assert main(command("killed")[3:]) == 0
+    assert main(command("whole")[3:]) == 0
     whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
     assert {name: (tmp_path / "killed" / name).read_bytes() for name in whole} == whole

@@ -22,7 +22,23 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 from evaluation.judge.grounding_dino import GroundingDino, asked
 
 PICTURE = Image.effect_noise((96, 64), 90).convert("RGB")
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] . , ? a green sofa with white stripes lamp".split()
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    ".",
+    ",",
+    "?",
+    "a",
+    "green",
+    "sofa",
+    "with",
+    "white",
+    "stripes",
+    "lamp",
+]
 
 
 @pytest.fixture(scope="module")

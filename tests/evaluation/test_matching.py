@@ -62,4 +62,5 @@ def test_the_higher_score_chooses_first() -> None:
 
 
 def test_nothing_found_and_nothing_wanted() -> None:
-    assert match([], [Wanted(BOX, 0)]) == [None] and match([Detection(BOX, 1.0, 0)], []) == []
+    assert match([], [Wanted(BOX, 0)]) == [None]
+    assert match([Detection(BOX, 1.0, 0)], []) == []

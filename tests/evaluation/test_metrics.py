@@ -70,9 +70,8 @@ def test_all_detections_are_ranked_together() -> None:
     right = boxes("p", [(A, 0)], [(A, 0.5, 0)])
     assert ap(boxes("q", [], [(B, 0.9, 0)]), right) == pytest.approx((1 / 2, 1 / 2))
     wrong_first, wrong_last = (boxes("q", [(A, 0)], [(B, score, 0)]) for score in (0.9, 0.1))
-    assert ap(right, wrong_first)[1] == pytest.approx(51 / 2 / 101) and ap(right, wrong_last)[
-        1
-    ] == pytest.approx(51 / 101)
+    assert ap(right, wrong_first)[1] == pytest.approx(51 / 2 / 101)
+    assert ap(right, wrong_last)[1] == pytest.approx(51 / 101)
 
 
 def made_up(seed: int, pictures: int = 12) -> list[PictureScore]:
@@ -146,7 +145,8 @@ def test_the_interval_covers_the_value_and_stays_the_same() -> None:
     scores = [boxes(str(number), [(A, 0)], [(A, 0.9, 0)] if number % 2 else []) for number in range(20)]
     first = average_precision(scores)
     low, high = first.ap50.interval
-    assert 0 < low < first.ap50.value < high < 1 and first == average_precision(scores)
+    assert 0 < low < first.ap50.value < high < 1
+    assert first == average_precision(scores)
     assert first.ap50.value == pytest.approx(51 / 101)
 
 
@@ -158,18 +158,14 @@ def test_success_is_over_instances() -> None:
         picture_score("p", instance(True), instance(False), instance(None), instance(found=False)),
         picture_score("q", instance()),
     ]
-    assert (
-        feature_success(scores, "v").value == 2 / 5
-        and found_share(scores).value == 4 / 5
-        and unparsable(scores, "v") == 1
-    )
+    assert feature_success(scores, "v").value == 2 / 5
+    assert found_share(scores).value == 4 / 5
+    assert unparsable(scores, "v") == 1
 
 
 def test_a_verifier_that_was_not_asked_has_no_success() -> None:
-    assert (
-        feature_success([picture_score("p", instance())], "w").value == 0
-        and unparsable([picture_score("p", instance())], "w") == 0
-    )
+    assert feature_success([picture_score("p", instance())], "w").value == 0
+    assert unparsable([picture_score("p", instance())], "w") == 0
 
 
 def test_intervals_are_those_of_pictures() -> None:
@@ -192,4 +188,5 @@ def test_pictures_without_instances_are_no_harm_but_none_at_all_are() -> None:
 
 
 def test_means() -> None:
-    assert mean([1.0, 2.0, 6.0]).value == 3 and mean([2.0, 2.0]).interval == (2, 2)
+    assert mean([1.0, 2.0, 6.0]).value == 3
+    assert mean([2.0, 2.0]).interval == (2, 2)

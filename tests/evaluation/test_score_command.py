@@ -107,20 +107,19 @@ def test_it_writes_all_that_it_promises(whole: Path) -> None:
     scores = json.loads((whole / "scores.json").read_text())
     instances = (whole / "instances.csv").read_text().splitlines()[1:]
     yes = sum(line.endswith(",yes") for line in instances)
-    assert (
-        scores["instances"] == len(instances)
-        and scores["success"] == pytest.approx(yes / len(instances))
-        and 0 < yes < len(instances)
-    )
-    assert (
-        scores["name"] == "altered" and scores["detector"] == "shapes" and scores["verifiers"] == ["shapes"]
-    )
+    assert scores["instances"] == len(instances)
+    assert scores["success"] == pytest.approx(yes / len(instances))
+    assert 0 < yes < len(instances)
+    assert scores["name"] == "altered"
+    assert scores["detector"] == "shapes"
+    assert scores["verifiers"] == ["shapes"]
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(shapes: Path, whole: Path, tmp_path: Path) -> None:
     words = command(shapes, tmp_path)
     done = run([sys.executable, scored.__file__, "3", *words])
-    assert done.returncode == -signal.SIGKILL and len(list((tmp_path / "pictures").iterdir())) == 3
+    assert done.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
     assert not (tmp_path / "table.md").exists()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "pictures").iterdir()}
     done = run(
@@ -135,9 +134,8 @@ def test_two_processes_make_the_same_files_as_one(shapes: Path, whole: Path, tmp
     done = run([*LAUNCH, "-m", "evaluation", *command(shapes, tmp_path)])
     assert done.returncode == 0, done.stderr[-3000:]
     assert files(tmp_path) == files(whole)
-    assert (
-        done.stdout.count("IFAdapter (published)") == 1 and f"{COUNT // 2}/{COUNT // 2}" in done.stderr
-    )  # half of the pictures, one bar
+    assert done.stdout.count("IFAdapter (published)") == 1
+    assert f"{COUNT // 2}/{COUNT // 2}" in done.stderr
 
 
 def test_two_processes_measure_clip_and_fid_as_one_does(shapes: Path, tmp_path: Path) -> None:
@@ -156,10 +154,8 @@ def test_two_processes_measure_clip_and_fid_as_one_does(shapes: Path, tmp_path: 
     one, two = (json.loads(outputs[name].pop("scores.json")) for name in ("one", "two"))
     assert outputs["two"] == outputs["one"]  # the table too, which rounds
     for measure in ("fid", "clip"):  # the last digits depend on the threads of a process
-        assert (
-            two[measure]["value"] == pytest.approx(one[measure]["value"], rel=1e-5)
-            and two[measure]["value"] > 0
-        )
+        assert two[measure]["value"] == pytest.approx(one[measure]["value"], rel=1e-5)
+        assert two[measure]["value"] > 0
 
 
 def test_what_is_known_needs_no_model(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +168,8 @@ def test_what_is_known_needs_no_model(shapes: Path, tmp_path: Path, monkeypatch:
         "judge.clip_score.ClipScore",
     ):
         monkeypatch.setattr(f"evaluation.{name}", None)
-    assert main(words) == 0 and files(tmp_path / "out") == first
+    assert main(words) == 0
+    assert files(tmp_path / "out") == first
 
 
 def test_only_captions_of_new_pictures_are_scored(
@@ -188,13 +185,17 @@ def test_only_captions_of_new_pictures_are_scored(
         "score",
         lambda self, picture, caption: scored.append(caption) or score(self, picture, caption),
     )
-    assert main(words) == 0 and len(scored) == COUNT
+    assert main(words) == 0
+    assert len(scored) == COUNT
     whole = files(tmp_path / "out")
     for number in (1, 4):
         (tmp_path / "out" / "clip" / f"{number:05d}.json").unlink()
-    assert main(words) == 0 and len(scored) == COUNT + 2 and files(tmp_path / "out") == whole
+    assert main(words) == 0
+    assert len(scored) == COUNT + 2
+    assert files(tmp_path / "out") == whole
     Image.new("RGB", (WORLD.size, WORLD.size)).save(pictures / "00003.png")
-    assert main(words) == 0 and len(scored) == COUNT + 3
+    assert main(words) == 0
+    assert len(scored) == COUNT + 3
 
 
 def test_several_folders_make_one_table(
@@ -228,7 +229,8 @@ def test_what_was_scored_otherwise_is_no_row(
 def test_real_drawings_beat_altered_ones(shapes: Path, whole: Path, tmp_path: Path) -> None:
     assert main(command(shapes, tmp_path, "real")) == 0
     real, altered = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))
-    assert real["success"] > 0.9 > altered["success"] and real["ap50"]["value"] > altered["ap50"]["value"]
+    assert real["success"] > 0.9 > altered["success"]
+    assert real["ap50"]["value"] > altered["ap50"]["value"]
     assert real["benchmark"] == altered["benchmark"]
 
 
@@ -258,7 +260,8 @@ def test_changed_pictures_are_judged_again(shapes: Path, tmp_path: Path) -> None
     before = json.loads((tmp_path / "out" / "scores.json").read_text())["success"]
     write_drawings(pictures, COUNT, 0.0)
     assert main(words) == 0
-    assert before == 0 and json.loads((tmp_path / "out" / "scores.json").read_text())["success"] > 0.9
+    assert before == 0
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["success"] > 0.9
 
 
 def test_the_fid_is_to_the_real_pictures(
@@ -274,17 +277,18 @@ def test_the_fid_is_to_the_real_pictures(
     monkeypatch.setitem(score_command.PACKAGES, "real", [])  # Inception is not asked
     assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 0
     ((made, real),) = asked
-    assert [path.name for path in made] == [path.name for path in real] and real == fid.real_pictures(
-        shapes / "real"
-    )
-    assert digest_of(*made) != digest_of(*real) and " 12.3 |" in capsys.readouterr().out
+    assert [path.name for path in made] == [path.name for path in real]
+    assert real == fid.real_pictures(shapes / "real")
+    assert digest_of(*made) != digest_of(*real)
+    assert " 12.3 |" in capsys.readouterr().out
 
 
 def test_a_folder_without_real_pictures_is_told_before_anything_is_judged(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command(shapes, tmp_path / "out"), "--real", str(tmp_path)]) == 2
-    assert "has 0 pictures" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "has 0 pictures" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_server_judges_beside_a_program(
@@ -308,25 +312,27 @@ def test_a_server_judges_beside_a_program(
     try:
         assert main(words) == 0
         asked = len(judge.requests)
-        assert main(words) == 0 and len(judge.requests) == asked  # all is kept
+        assert main(words) == 0
+        assert len(judge.requests) == asked
     finally:
         judge.stop()
     scores = json.loads((tmp_path / "scores.json").read_text())
     rows = list(csv.DictReader(io.StringIO((tmp_path / "instances.csv").read_text())))
     counts = Counter(row["judge"] for row in rows)
-    assert counts["yes"] and counts["no"] and counts["unparsable"] == scores["ifs"]["judge"]["unparsable"] > 0
-    assert scores["ifs"]["judge"]["value"] == pytest.approx(counts["yes"] / len(rows)) and scores[
-        "verifiers"
-    ] == ["shapes", "judge"]
+    assert counts["yes"]
+    assert counts["no"]
+    assert counts["unparsable"] == scores["ifs"]["judge"]["unparsable"] > 0
+    assert scores["ifs"]["judge"]["value"] == pytest.approx(counts["yes"] / len(rows))
+    assert scores["verifiers"] == ["shapes", "judge"]
     records = [json.loads(path.read_text()) for path in (tmp_path / "pictures").iterdir()]
     answers = Counter(instance["answers"]["judge"] for record in records for instance in record["instances"])
-    assert answers["Yes, it is a circle"] == counts["unparsable"] and answers["Yes."] == counts["yes"]
-    assert (
-        asked == len(rows) + 1
-        and f"judge: {counts['unparsable']} answers" in (tmp_path / "table.md").read_text()
-    )
+    assert answers["Yes, it is a circle"] == counts["unparsable"]
+    assert answers["Yes."] == counts["yes"]
+    assert asked == len(rows) + 1
+    assert f"judge: {counts['unparsable']} answers" in (tmp_path / "table.md").read_text()
     question = judge.requests[0][1]["messages"][0]["content"][1]["text"]
-    assert rows[0]["description"] in question and "{" not in question
+    assert rows[0]["description"] in question
+    assert "{" not in question
 
 
 def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) -> None:
@@ -337,10 +343,8 @@ def test_the_clip_score_is_that_of_the_captions(shapes: Path, tmp_path: Path) ->
     pairs = [
         (Image.open(shapes / "altered" / f"{entry.name}.png"), entry.layout.caption) for entry in entries
     ]
-    assert (
-        numbers["value"] == pytest.approx(np.mean([ClipScore(clip).score(*pair) for pair in pairs]))
-        and numbers["model"] == clip
-    )
+    assert numbers["value"] == pytest.approx(np.mean([ClipScore(clip).score(*pair) for pair in pairs]))
+    assert numbers["model"] == clip
     assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
 
 

@@ -37,18 +37,13 @@ def summary(whole: Whole | None = None) -> dict:
 
 def test_our_row_stands_above_the_published_ones() -> None:
     ours, *published = rows(table([summary()]))
-    assert (
-        ours["method"] == "ours"
-        and ours["IFS v"].startswith("25.0 (")
-        and ours["IFS w¦x"].startswith("0.0 (")
-    )
-    assert (
-        ours["found"].startswith("75.0 (")
-        and ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
-    )
-    assert len(published) == len(PUBLISHED) and all(
-        row["method"].endswith("(published)") for row in published
-    )
+    assert ours["method"] == "ours"
+    assert ours["IFS v"].startswith("25.0 (")
+    assert ours["IFS w¦x"].startswith("0.0 (")
+    assert ours["found"].startswith("75.0 (")
+    assert ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
+    assert len(published) == len(PUBLISHED)
+    assert all(row["method"].endswith("(published)") for row in published)
     adapter = next(row for row in published if row["method"] == "IFAdapter (published)")
     expected = {"QwenVL": "79.7", "InternVL": "68.6", "CogVL": "61.0"}
     assert {name: adapter[f"IFS {name} (published)"] for name in expected} == expected
@@ -62,39 +57,36 @@ def test_every_summary_has_a_row() -> None:
     assert [row["CLIP"] for row in rows(text)][:2] == [
         "-",
         "20.0 (19.0 .. 21.0)",
-    ] and "- CLIP score by some/clip." in text
+    ]
+    assert "- CLIP score by some/clip." in text
     assert "v: 2 answers were neither yes nor no" in text
 
 
 def test_unparsable_answers_are_shown() -> None:
     text = table([summary()])
-    assert "v: 1 answers were neither yes nor no" in text and "w|x: 0 answers" in text
+    assert "v: 1 answers were neither yes nor no" in text
+    assert "w|x: 0 answers" in text
     assert summary()["ifs"]["v"]["unparsable"] == 1
 
 
 def test_the_first_verifier_is_the_success() -> None:
     numbers = summary()
-    assert (
-        numbers["success"] == numbers["ifs"]["v"]["value"] == 0.25
-        and numbers["interval"] == numbers["ifs"]["v"]["interval"]
-    )
-    assert (
-        numbers["pictures"] == 2
-        and numbers["instances"] == 4
-        and "clip" not in numbers
-        and "fid" not in numbers
-    )
+    assert numbers["success"] == numbers["ifs"]["v"]["value"] == 0.25
+    assert numbers["interval"] == numbers["ifs"]["v"]["interval"]
+    assert numbers["pictures"] == 2
+    assert numbers["instances"] == 4
+    assert "clip" not in numbers
+    assert "fid" not in numbers
 
 
 def test_what_concerns_all_pictures_is_there_when_it_was_asked_for() -> None:
     numbers = summary(Whole(Estimate(25.12, (24.0, 26.0)), "some/clip", 22.04, 5000))
     ours = rows(table([numbers]))[0]
-    assert (
-        ours["CLIP"] == "25.1 (24.0 .. 26.0)"
-        and ours["FID"] == "22.0"
-        and "FID to 5000 real pictures" in table([numbers])
-    )
-    assert numbers["clip"]["model"] == "some/clip" and numbers["fid"] == {
+    assert ours["CLIP"] == "25.1 (24.0 .. 26.0)"
+    assert ours["FID"] == "22.0"
+    assert "FID to 5000 real pictures" in table([numbers])
+    assert numbers["clip"]["model"] == "some/clip"
+    assert numbers["fid"] == {
         "value": 22.04,
         "real_pictures": 5000,
     }
@@ -108,7 +100,8 @@ def test_every_instance_has_a_row() -> None:
         ("q", "1", "yes", "unparsable", ""),
         ("q", "2", "no", "", ""),
     ]
-    assert found[0]["box"] == found[0]["detection"] == "10.0 10.0 50.0 50.0" and found[0]["iou"] == "1.0000"
+    assert found[0]["box"] == found[0]["detection"] == "10.0 10.0 50.0 50.0"
+    assert found[0]["iou"] == "1.0000"
     assert found[3]["detection"] == found[3]["iou"] == found[3]["score"] == ""
 
 
@@ -127,7 +120,8 @@ def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
     right, wrong = (
         np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("successes", "failures")
     )
-    assert right.shape[1] == TILE_PX and wrong.shape[1] > 3 * TILE_PX  # one and three tiles
+    assert right.shape[1] == TILE_PX
+    assert wrong.shape[1] > 3 * TILE_PX
     white_line = (right[: TILE_PX // 2] == 255).all(-1)
     assert white_line[:, round(0.1 * TILE_PX)].sum() > 50  # the wanted box's left side, from 10 of 100 pixels
     assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(
@@ -139,19 +133,26 @@ def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
 def test_a_sheet_without_instances_is_removed(tmp_path: Path) -> None:
     Image.new("RGB", (100, 100)).save(tmp_path / "p.png")
     write_gallery([picture_score("p", instance(False))], tmp_path, tmp_path)
-    assert (tmp_path / "failures.png").exists() and not (tmp_path / "successes.png").exists()
+    assert (tmp_path / "failures.png").exists()
+    assert not (tmp_path / "successes.png").exists()
     write_gallery([picture_score("p", instance(True))], tmp_path, tmp_path)
-    assert (tmp_path / "successes.png").exists() and not (tmp_path / "failures.png").exists()
+    assert (tmp_path / "successes.png").exists()
+    assert not (tmp_path / "failures.png").exists()
 
 
 def test_a_sheet_is_spread_over_all_pictures() -> None:
     scores = [picture_score(str(number), instance(description=str(number))) for number in range(100)]
     shown = spread([(score, score.instances[0]) for score in scores])
     numbers = [int(one.description) for _, one in shown]
-    assert len(numbers) == MOST and numbers[0] == 0 and numbers[-1] > 90 and numbers == sorted(set(numbers))
+    assert len(numbers) == MOST
+    assert numbers[0] == 0
+    assert numbers[-1] > 90
+    assert numbers == sorted(set(numbers))
 
 
 def test_all_verifiers_must_agree_on_a_success() -> None:
     both = instance()
     both.verdicts["w"] = None
-    assert is_success(instance()) and not is_success(both) and not is_success(instance(found=False))
+    assert is_success(instance())
+    assert not is_success(both)
+    assert not is_success(instance(found=False))

@@ -45,7 +45,8 @@ def test_what_is_missing_is_not_judged() -> None:
         "p", PICTURE, layout((LEFT, "cat"), (RIGHT, "dog"))
     )
     assert [instance.found for instance in score.instances] == [True, False]
-    assert score.instances[1].verdicts == {} and verifier.crops == [(40, 100)]
+    assert score.instances[1].verdicts == {}
+    assert verifier.crops == [(40, 100)]
     assert feature_success([score], "answers").value == 0.5
 
 
@@ -60,13 +61,15 @@ def test_an_instance_beside_its_box_fails(shift: float, success: float) -> None:
 def test_swapped_descriptions_fail_both() -> None:
     found = Told((LEFT, 0.9, "dog"), (RIGHT, 0.9, "cat"))
     score = Scorer(found, [YES]).score("p", PICTURE, layout((LEFT, "cat"), (RIGHT, "dog")))
-    assert feature_success([score], "answers").value == 0 and found_share([score]).value == 0
+    assert feature_success([score], "answers").value == 0
+    assert found_share([score]).value == 0
 
 
 def test_duplicates_do_not_hurt() -> None:
     found = Told((LEFT, 0.9, "cat"), (LEFT, 0.8, "cat"), ((1.0, 0.0, 41.0, 100.0), 0.7, "cat"))
     score = Scorer(found, [YES]).score("p", PICTURE, layout((LEFT, "cat")))
-    assert feature_success([score], "answers").value == 1 and len(score.detections) == 3
+    assert feature_success([score], "answers").value == 1
+    assert len(score.detections) == 3
 
 
 def test_one_detection_for_two_boxes_is_one_success() -> None:
@@ -96,11 +99,9 @@ def test_boxes_are_scaled_to_the_picture() -> None:
     score = Scorer(Told(((0.0, 0.0, 20.0, 50.0), 0.9, "cat")), [verifier]).score(
         "p", Image.new("RGB", (50, 50)), layout((LEFT, "cat"))
     )
-    assert (
-        score.instances[0].box == (0, 0, 20, 50)
-        and score.instances[0].iou == 1
-        and verifier.crops == [(20, 50)]
-    )
+    assert score.instances[0].box == (0, 0, 20, 50)
+    assert score.instances[0].iou == 1
+    assert verifier.crops == [(20, 50)]
 
 
 def test_crops_stay_in_the_picture_and_have_pixels() -> None:
@@ -110,7 +111,8 @@ def test_crops_stay_in_the_picture_and_have_pixels() -> None:
 
 def test_a_layout_without_instances_asks_nobody() -> None:
     detector = Told()
-    assert Scorer(detector, [YES]).score("p", PICTURE, layout()).instances == () and not detector.asked
+    assert Scorer(detector, [YES]).score("p", PICTURE, layout()).instances == ()
+    assert not detector.asked
 
 
 def test_scores_go_through_their_files_unchanged() -> None:
@@ -139,7 +141,8 @@ def test_real_drawings_succeed_and_altered_ones_do_not(tmp_path: Path) -> None:
             bar=False,
         )
         success[part] = feature_success(read_scores(benchmark, tmp_path / f"scores{part}"), "shapes").value
-    assert success[0.0] > 0.9 and success[1.0] == 0
+    assert success[0.0] > 0.9
+    assert success[1.0] == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,8 @@ def test_the_detector_of_shapes_answers_what_names_the_shape() -> None:
         Image.fromarray(draw(drawn)), ["a blue circle", "a red circle", "a red square"]
     )
     scores = {detection.phrase: detection.score for detection in found}
-    assert scores.keys() == {0, 1} and scores[1] > scores[0]
+    assert scores.keys() == {0, 1}
+    assert scores[1] > scores[0]
 
 
 def test_the_detector_of_shapes_refuses_other_worlds() -> None:
@@ -213,10 +217,8 @@ def test_what_is_lent_is_not_judged_again(cats: Benchmark, tmp_path: Path) -> No
     part = write_benchmark(tmp_path / "part", {entry.name: entry.layout for entry in cats.entries[1:3]}, {})
     lend_records(tmp_path / "out", tmp_path / "other", part.entries)
     score_pictures(scorer, part, tmp_path / "pictures", tmp_path / "other", bar=False)
-    assert (
-        len(detector.asked) == 5
-        and read_scores(part, tmp_path / "other") == read_scores(cats, tmp_path / "out")[1:3]
-    )
+    assert len(detector.asked) == 5
+    assert read_scores(part, tmp_path / "other") == read_scores(cats, tmp_path / "out")[1:3]
 
 
 def test_a_broken_record_is_named(cats: Benchmark, tmp_path: Path) -> None:

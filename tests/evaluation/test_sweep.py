@@ -114,14 +114,13 @@ def test_every_point_is_generated_scored_and_shown(config: Path, tmp_path: Path)
     ]  # parts share their variant's
     mean = rows[1].scores["brightness"]
     lines = (tmp_path / "out" / "sweep.md").read_text().splitlines()
-    assert lines[0] == "|  | layouts | brightness | layouts seen |" and len(lines) == 2 + len(rows)
+    assert lines[0] == "|  | layouts | brightness | layouts seen |"
+    assert len(lines) == 2 + len(rows)
     assert lines[3] == f"| EoT token only | 4 | {mean:.3f} ({mean - 1:.3f} .. {mean + 2:.3f}) | 4 |"
     records = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert (
-        records[3]["value"] == 1.5
-        and records[3]["axis"] == "strength"
-        and records[3]["options"][-2:] == ["--strength", "1.5"]
-    )
+    assert records[3]["value"] == 1.5
+    assert records[3]["axis"] == "strength"
+    assert records[3]["options"][-2:] == ["--strength", "1.5"]
     for name in ("variants.png", "strength.png", "instances.png"):
         assert np.asarray(Image.open(tmp_path / "out" / name).convert("L")).std() > 5
 
@@ -138,7 +137,8 @@ def test_points_that_come_to_the_same_share_their_pictures(config: Path, tmp_pat
     """As an axis's value that is the default."""
     config.write_text(config.read_text().replace("[0, 1.5]", "[0, 1]"))
     rows = run_sweep(read_sweep(config), tmp_path / "out")
-    assert rows[3].point.name == "IFAdapter, strength 1" and rows[3].scores == rows[0].scores
+    assert rows[3].point.name == "IFAdapter, strength 1"
+    assert rows[3].scores == rows[0].scores
     folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
     assert folders == ["eot_token_only", "ifadapter", "ifadapter_strength_0"]
 
@@ -260,12 +260,11 @@ def test_the_drawn_world_is_swept_end_to_end(
         "| EoT token only | 2 | 0.000 (0.000 .. 0.000) | 0.000 |"
         in (tmp_path / "out" / "sweep.md").read_text()
     )
+    assert len(looked) == 4
     assert (
-        len(looked) == 4
-        and "| IFAdapter, instances 1 and more | 2 | 0.000 (0.000 .. 0.000) | 0.000 |"
+        "| IFAdapter, instances 1 and more | 2 | 0.000 (0.000 .. 0.000) | 0.000 |"
         in (tmp_path / "out" / "sweep.md").read_text()
     )
     assert capsys.readouterr().out == (tmp_path / "out" / "sweep.md").read_text()
-    assert (tmp_path / "out" / "variants.png").exists() and (
-        tmp_path / "out" / "scores" / "ifadapter" / "instances.csv"
-    ).exists()
+    assert (tmp_path / "out" / "variants.png").exists()
+    assert (tmp_path / "out" / "scores" / "ifadapter" / "instances.csv").exists()

@@ -111,10 +111,8 @@ def test_settings_hold_for_all_pictures() -> None:
     ]
     filled = read_workflow(WORKFLOWS / "basic_api.json", settings=settings).fill(LAYOUT, 1)
     assert (only(filled, "KSampler")["steps"], only(filled, "KSampler")["sampler_name"]) == (4, "dpmpp_2m")
-    assert (
-        only(filled, "IFAdapterEncode")["use_eot_token"] is False
-        and only(filled, "IFAdapterApply")["strength"] == 0.25
-    )
+    assert only(filled, "IFAdapterEncode")["use_eot_token"] is False
+    assert only(filled, "IFAdapterApply")["strength"] == 0.25
 
 
 @pytest.mark.parametrize(

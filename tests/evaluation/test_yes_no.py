@@ -51,11 +51,9 @@ def test_only_one_of_the_two_words_is_a_verdict(answer: str, verdict: bool | Non
 def test_the_question_holds_the_description() -> None:
     model = Model("yes")
     assert YesNoVerifier(model).verify(CROP, "a {green} sofa") == Verdict(True, "yes")
-    assert (
-        "a {green} sofa" in model.prompt
-        and "yes or no" in model.prompt
-        and "{description}" not in model.prompt
-    )
+    assert "a {green} sofa" in model.prompt
+    assert "yes or no" in model.prompt
+    assert "{description}" not in model.prompt
 
 
 def test_no_words_are_no_verdict_but_a_lost_server_is_an_error() -> None:

@@ -56,10 +56,10 @@ def start_host() -> None:
 
 start_host()
 
-import torch  # noqa: E402
+import torch
 
-import dense  # noqa: E402
-import small_models  # noqa: E402
+import dense
+import small_models
 
 torch.set_num_threads(1)  # the tensors are tiny
 

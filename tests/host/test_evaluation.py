@@ -16,7 +16,7 @@ from PIL import Image
 from evaluation.benchmark import read_benchmark, write_benchmark
 from evaluation.generate.generator import seed_of
 from evaluation.generate.workflow import read_workflow
-from host.test_server import PACK, Server, server, workflow  # noqa: F401  (server: a fixture)
+from host.test_server import PACK, Server, server, workflow
 from ifadapter_core.layout import Box, Instance, Layout
 
 PYTHON = os.environ.get("IFADAPTER_TEST_PYTHON", sys.executable)
@@ -42,7 +42,7 @@ def benchmark(tmp_path: Path) -> Path:
     return tmp_path / "benchmark"
 
 
-def generate(server: Server, benchmark: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
+def generate(server: Server, benchmark: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
     given = [
         str(benchmark),
         str(benchmark.parent / name),
@@ -62,7 +62,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
-def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, benchmark: Path) -> None:  # noqa: F811
+def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, benchmark: Path) -> None:
     done = generate(server, benchmark, "out", "--seed", "4")
     assert done.returncode == 0, done.stderr
     made = files(benchmark.parent / "out")
@@ -74,22 +74,22 @@ def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, b
         history = server.run(filled.fill(entry.layout, seed_of(4, entry.name)))
         (saved,) = history["outputs"][filled.slots["image"].node]["images"]
         expected = Image.open(server.base / "output" / saved["subfolder"] / saved["filename"])
-        assert (np.asarray(picture) == np.asarray(expected)).all() and np.asarray(picture).std() > 1
+        assert (np.asarray(picture) == np.asarray(expected)).all()
+        assert np.asarray(picture).std() > 1
     again = generate(server, benchmark, "again", "--seed", "4")  # the server has kept all of it
-    assert again.returncode == 0 and files(benchmark.parent / "again") == made
+    assert again.returncode == 0
+    assert files(benchmark.parent / "again") == made
     other = generate(server, benchmark, "other", "--seed", "4", "--set", "IFAdapterApply.strength=0")
     assert other.returncode == 0, other.stderr
     changed = {name for name, content in files(benchmark.parent / "other").items() if content != made[name]}
     assert changed == {"one.png", "two.png"}  # where there is an instance
 
 
-def test_what_the_server_says_reaches_the_user(server: Server, benchmark: Path) -> None:  # noqa: F811
+def test_what_the_server_says_reaches_the_user(server: Server, benchmark: Path) -> None:
     refused = generate(server, benchmark, "refused", "--set", "IFAdapterLoader.adapter_name=missing.bin")
-    assert (
-        refused.returncode == 2
-        and "workflow: IFAdapterLoader" in refused.stderr
-        and "missing.bin" in refused.stderr
-    )
+    assert refused.returncode == 2
+    assert "workflow: IFAdapterLoader" in refused.stderr
+    assert "missing.bin" in refused.stderr
     failed = generate(
         server,
         benchmark,
@@ -99,6 +99,7 @@ def test_what_the_server_says_reaches_the_user(server: Server, benchmark: Path) 
         "--set",
         "6.use_appearance_tokens=false",
     )
-    assert failed.returncode == 2 and "of 3 pictures are missing" in failed.stderr
+    assert failed.returncode == 2
+    assert "of 3 pictures are missing" in failed.stderr
     assert "IFAdapterEncode: Both the appearance tokens and the EoT token are switched off" in failed.stderr
     assert "Traceback" not in refused.stderr + failed.stderr

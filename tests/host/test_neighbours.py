@@ -88,7 +88,7 @@ class Remembering:
 
     def override(self, func: Callable, *args: Any, **kwargs: Any) -> Tensor:
         options = kwargs["transformer_options"]
-        make = lambda: func(*args, **kwargs)  # noqa: E731
+        make = lambda: func(*args, **kwargs)
         return self.remember(options, make) if args[1].shape[1] == 77 else make()  # cross attention only
 
     def remember(self, options: dict, make: Callable[[], Tensor]) -> Tensor:
@@ -117,7 +117,8 @@ def test_what_is_added_to_a_clone_does_not_reach_the_original(apply, tokens, mod
     patched = apply(tokens)
     before = sample(patched)
     once = sample(with_neighbour(patched))
-    assert sample(patched).equal(before) and not once.equal(before)
+    assert sample(patched).equal(before)
+    assert not once.equal(before)
     assert sample(with_neighbour(patched)).equal(once)  # a second run adds nothing to the first one's
     twice = with_neighbour(with_neighbour(patched))
     assert dense.difference(sample(twice), sample(with_neighbour(patched, 2 * SHARE))) <= allowed(once)
@@ -136,7 +137,8 @@ def test_an_added_callback_keeps_its_part_of_the_schedule(apply, tokens, model):
     never = with_neighbour(patched, schedule={"sigma_start": 1e-6, "sigma_end": 0.0})
     assert sample(never).equal(sample(patched))
     late = sample(with_neighbour(patched, schedule={"sigma_start": 5.0, "sigma_end": 0.0}))
-    assert not late.equal(sample(patched)) and not late.equal(sample(with_neighbour(patched)))
+    assert not late.equal(sample(patched))
+    assert not late.equal(sample(with_neighbour(patched)))
 
 
 # Packs for regional prompts, which multiply the positive rows and take a mean afterwards
@@ -203,7 +205,8 @@ def test_rows_that_cannot_be_told_leave_the_adapter_out_with_one_warning(apply, 
     neighbour = coupled(model, CONVENTIONS["nothing is told"], copies=1, spare=1)
     got, plain = sample(apply(tokens, model=neighbour), batch=2), sample(neighbour, batch=2)
     assert got.equal(plain)
-    assert len(warnings_of(caplog)) == 1 and "cannot tell which rows are positive" in caplog.text
+    assert len(warnings_of(caplog)) == 1
+    assert "cannot tell which rows are positive" in caplog.text
 
 
 # Nodes of the host that change attention or features elsewhere
@@ -289,6 +292,7 @@ def test_compiled_with_a_filter_of_guards_it_acts_or_says_that_it_does_not(apply
     got, want = sample(compiled(patched, **options)), sample(patched)
     if dense.difference(got, want) > allowed(want):
         assert dense.difference(got, plain) <= allowed(plain)
-        assert len(warnings_of(caplog)) == 1 and "If the model is compiled" in caplog.text
+        assert len(warnings_of(caplog)) == 1
+        assert "If the model is compiled" in caplog.text
     else:
         assert not warnings_of(caplog)

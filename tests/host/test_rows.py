@@ -109,7 +109,8 @@ def tiled(model: Any, height: int) -> Any:
 def test_tiles_of_unknown_place_are_left_alone_with_one_warning(apply, tokens, model, caplog):
     got = sample(tiled(apply(tokens), 8))
     assert got.equal(sample(tiled(model, 8)))
-    assert len(warnings_of(caplog)) == 1 and "does not say where they lie" in caplog.text
+    assert len(warnings_of(caplog)) == 1
+    assert "does not say where they lie" in caplog.text
 
 
 def test_the_next_run_after_tiles_acts_and_another_one_with_tiles_warns_again(apply, tokens, model, caplog):

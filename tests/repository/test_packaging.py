@@ -35,9 +35,8 @@ def test_both_dependency_lists_agree_and_leave_the_hosts_packages_alone() -> Non
 
 def test_the_registry_gets_a_name_a_version_a_licence_and_a_repository() -> None:
     project = PROJECT["project"]
-    assert (
-        re.fullmatch(r"[a-z][a-z0-9_.-]{1,99}", project["name"]) and "comfyui" not in project["name"].lower()
-    )
+    assert re.fullmatch(r"[a-z][a-z0-9_.-]{1,99}", project["name"])
+    assert "comfyui" not in project["name"].lower()
     assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
     assert "Apache License" in (ROOT / project["license"]["file"]).read_text()
     assert project["urls"]["Repository"].startswith("https://")

@@ -88,7 +88,8 @@ def test_the_check_finds_what_it_looks_for() -> None:
     tree = ast.parse(
         "import subprocess\nfrom urllib.request import urlopen\nos.system('x'); eval('1'); model.eval()"
     )
-    assert MODULES & set(imported(tree)) == {"subprocess", "urllib"} and set(forbidden_calls(tree)) == {
+    assert MODULES & set(imported(tree)) == {"subprocess", "urllib"}
+    assert set(forbidden_calls(tree)) == {
         "system",
         "eval",
     }

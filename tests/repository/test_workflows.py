@@ -171,9 +171,8 @@ def test_files_can_be_found(stem: str) -> None:
         assert name in note
         for model in node["properties"].get("models", []):
             assert model["name"] == name
-            assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(
-                f"/resolve/main/{name}"
-            )
+            assert model["url"].startswith("https://huggingface.co/")
+            assert model["url"].endswith(f"/resolve/main/{name}")
             assert f"`models/{model['directory']}`" in note
     assert ("`models/ifadapter`" in note) == bool(loaders)
 

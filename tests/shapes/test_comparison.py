@@ -63,7 +63,8 @@ def test_real_drawings_are_right_and_near_other_real_drawings() -> None:
     grey = summarize(
         [judge_picture(np.full((128, 128, 3), 128, np.uint8), drawn) for drawn in scenes], scenes, other
     )
-    assert real["success"] >= 0.95 and real["ap50"] >= 0.9
+    assert real["success"] >= 0.95
+    assert real["ap50"] >= 0.9
     assert grey["success"] == grey["found"] == grey["ap50"] == 0
     assert real["frechet"] < grey["frechet"] / 2
     assert set(real["by_instances"]) == {str(len(drawn.figures)) for drawn in scenes}
@@ -74,10 +75,10 @@ def test_the_tables_show_every_row_and_number() -> None:
     other = np.stack([features(draw(drawn)) for drawn in scenes])
     row = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
     lines = table({"real": row, "full": row}).splitlines()
-    assert len(lines) == 4 and all(
-        line.count("|") == lines[0].count("|") == 3 + len(ATTRIBUTES) + 4 - 1 for line in lines
-    )
-    assert METHODS["full"] in lines[3] and f"**{100 * row['success']:.1f}**" in lines[3]
+    assert len(lines) == 4
+    assert all(line.count("|") == lines[0].count("|") == 3 + len(ATTRIBUTES) + 4 - 1 for line in lines)
+    assert METHODS["full"] in lines[3]
+    assert f"**{100 * row['success']:.1f}**" in lines[3]
     assert len(count_table({"real": row}).splitlines()[0].split("|")) == len(row["by_instances"]) + 3
     report = {
         "steps": 20,
@@ -86,7 +87,8 @@ def test_the_tables_show_every_row_and_number() -> None:
         "weights": "0123",
         "sets": {"held_out": {"real": row}, "heavy": {"real": row}},
     }
-    assert page(report).count(table({"real": row})) == 2 and "weights 0123" in page(report)
+    assert page(report).count(table({"real": row})) == 2
+    assert "weights 0123" in page(report)
 
 
 class CountingPainter:
@@ -102,9 +104,11 @@ def test_what_was_painted_is_not_painted_again(tmp_path: Path) -> None:
     scenes = [scene(WORLD, index) for index in range(CHUNK + 3)]
     painter = CountingPainter()
     pictures = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
-    assert painter.asked == [0, CHUNK] and len(pictures) == CHUNK + 3
+    assert painter.asked == [0, CHUNK]
+    assert len(pictures) == CHUNK + 3
     again = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
-    assert painter.asked == [0, CHUNK] and (again == pictures).all()
+    assert painter.asked == [0, CHUNK]
+    assert (again == pictures).all()
 
 
 def test_other_weights_have_another_name(tmp_path: Path) -> None:

@@ -14,14 +14,17 @@ from shapes.sampler import HELD_OUT, TRAINING, World, scene
 def test_an_image_is_its_scene_between_minus_one_and_one() -> None:
     image, drawn = Pictures(World(), HELD_OUT)[5]
     assert drawn == scene(World(), HELD_OUT[5])
-    assert image.shape == (3, 128, 128) and image.dtype == torch.float32
+    assert image.shape == (3, 128, 128)
+    assert image.dtype == torch.float32
     back = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
     assert (back == draw(drawn)).all()
 
 
 def test_a_batch() -> None:
     images, scenes, captions = batch(Pictures(World()), range(4, 7))
-    assert images.shape == (3, 3, 128, 128) and images.min() >= -1 and images.max() <= 1
+    assert images.shape == (3, 3, 128, 128)
+    assert images.min() >= -1
+    assert images.max() <= 1
     assert scenes == [scene(World(), TRAINING[number]) for number in (4, 5, 6)]
     assert captions == [drawn.caption for drawn in scenes]
 

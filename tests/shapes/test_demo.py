@@ -39,9 +39,11 @@ def test_a_layout_of_ones_own_gives_pictures_and_a_table(tmp_path: Path) -> None
     }
     assert Image.open(tmp_path / "out" / "full_0.png").size == (128, 128)
     lines = [line for line in done.stdout.splitlines() if line]
-    assert "success" in lines[0] and "pattern_colour" in lines[0]
+    assert "success" in lines[0]
+    assert "pattern_colour" in lines[0]
     assert [line.split("/")[1].split()[0] for line in lines[1:4]] == ["1"] * 3  # the cat cannot be judged
-    assert "SDXL" in lines[-1] and "workflows/basic.json" in lines[-1]
+    assert "SDXL" in lines[-1]
+    assert "workflows/basic.json" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -52,14 +54,14 @@ def test_what_is_no_layout_is_refused_by_name(tmp_path: Path, content: str, mess
     layout = tmp_path / "mine.json"
     layout.write_text(content)
     done = run("--layout", str(layout), "--output", str(tmp_path / "out"))
-    assert (
-        done.returncode == 2
-        and str(layout) in done.stderr
-        and message in done.stderr
-        and "Traceback" not in done.stderr
-    )
+    assert done.returncode == 2
+    assert str(layout) in done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_layout_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = run("--layout", str(tmp_path / "none.json"))
-    assert done.returncode == 2 and "none.json" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert "none.json" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -161,4 +161,5 @@ def test_a_placed_caption_needs_a_background() -> None:
 
 def test_mirrored_places_have_mirrored_words() -> None:
     low, high = placed_caption(placed((0.1, 0.4, 0.6, 0.6))), placed_caption(placed((0.4, 0.4, 0.9, 0.6)))
-    assert low.replace("left", "right") == high and "left" in low
+    assert low.replace("left", "right") == high
+    assert "left" in low

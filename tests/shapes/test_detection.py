@@ -25,7 +25,8 @@ def test_one_figure_is_one_detection() -> None:
     for pattern in ("plain", "striped", "dotted", "checkered", "bordered"):
         looks = Attributes("square", "green", pattern, None if pattern == "plain" else "white")
         (found,) = detect(draw(Scene(128, "slate", (Figure(looks, (20, 30, 80, 100)),))))
-        assert found.attributes == looks and np.allclose(found.box, (20, 30, 80, 100), atol=2)
+        assert found.attributes == looks
+        assert np.allclose(found.box, (20, 30, 80, 100), atol=2)
 
 
 def test_nothing_is_found_in_an_empty_picture() -> None:
@@ -37,7 +38,7 @@ def fit(looks: Attributes, box: tuple[int, int, int, int], score: float) -> Fit:
 
 
 @pytest.mark.parametrize(
-    "detections, truths, expected",
+    ("detections", "truths", "expected"),
     [
         ([[fit(RED, BOX, 0.9)]], [[Figure(RED, BOX)]], 1.0),
         ([[fit(RED, BESIDE, 0.9)]], [[Figure(RED, BOX)]], 1.0),  # IoU 25 / 35

@@ -36,7 +36,7 @@ def test_the_closed_form_of_correlated_gaussians() -> None:
 def test_flat_sets_and_itself() -> None:
     flat = np.ones((5, 3))
     assert frechet_distance(flat, flat) == 0
-    assert frechet_distance(flat, flat + [1, 2, 2]) == pytest.approx(9)
+    assert frechet_distance(flat, [*flat, 1, 2, 2]) == pytest.approx(9)
     assert frechet_distance(gaussian([0, 1], [1, 2]), gaussian([0, 1], [1, 2])) == pytest.approx(0, abs=1e-9)
 
 
@@ -47,7 +47,8 @@ def test_sets_that_do_not_fit() -> None:
 
 def test_features_are_always_the_same() -> None:
     found = features(draw(scene(World(), 0)))
-    assert found.shape == (32,) and found.dtype == np.float64
+    assert found.shape == (32,)
+    assert found.dtype == np.float64
     assert np.array_equal(found, features(draw(scene(World(), 0))))
     assert found[:3] == pytest.approx([0.756, -0.050, -0.631], abs=2e-3)
 

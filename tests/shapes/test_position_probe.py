@@ -50,8 +50,10 @@ def test_queries_that_are_alike_tell_nothing() -> None:
 
 def test_each_wave_differs_in_one_direction_only() -> None:
     grid = waves(16).reshape(16, 16, 8)
-    assert torch.equal(grid[0, :, :4], grid[9, :, :4]) and torch.equal(grid[:, 0, 4:], grid[:, 9, 4:])
-    assert (grid[0, :-1, 0] > grid[0, 1:, 0]).all() and (grid[:-1, 0, 4] > grid[1:, 0, 4]).all()
+    assert torch.equal(grid[0, :, :4], grid[9, :, :4])
+    assert torch.equal(grid[:, 0, 4:], grid[:, 9, 4:])
+    assert (grid[0, :-1, 0] > grid[0, 1:, 0]).all()
+    assert (grid[:-1, 0, 4] > grid[1:, 0, 4]).all()
 
 
 def test_a_unet_learns_it_and_its_hooks_are_gone_afterwards() -> None:

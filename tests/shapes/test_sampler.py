@@ -64,7 +64,8 @@ def test_seeds_and_indices_give_scenes_of_their_own() -> None:
 
 
 def test_what_training_sees_is_not_held_out() -> None:
-    assert not set(HELD_OUT) & set(TRAINING[: len(HELD_OUT)]) and HELD_OUT.stop == TRAINING.start
+    assert not set(HELD_OUT) & set(TRAINING[: len(HELD_OUT)])
+    assert HELD_OUT.stop == TRAINING.start
     assert len(HELD_OUT) >= 500
 
 
@@ -76,16 +77,19 @@ def test_counts_sizes_and_aspects_are_as_asked_for() -> None:
     for drawn in SCENES + CROWDED:
         for figure in drawn.figures:
             x0, y0, x1, y1 = figure.box_px
-            assert 0 <= x0 and 0 <= y0 and x1 <= 128 and y1 <= 128
-            assert 28 <= min(x1 - x0, y1 - y0) and max(x1 - x0, y1 - y0) <= 88
+            assert x0 >= 0
+            assert y0 >= 0
+            assert x1 <= 128
+            assert y1 <= 128
+            assert min(x1 - x0, y1 - y0) >= 28
+            assert max(x1 - x0, y1 - y0) <= 88
             assert max(x1 - x0, y1 - y0) / min(x1 - x0, y1 - y0) < 1.65  # rounded to pixels
 
 
 def test_all_shapes_patterns_colours_and_backgrounds_occur() -> None:
     seen = [figure.attributes for drawn in SCENES for figure in drawn.figures]
-    assert {looks.shape for looks in seen} == set(SHAPES) and {looks.pattern for looks in seen} == set(
-        PATTERNS
-    )
+    assert {looks.shape for looks in seen} == set(SHAPES)
+    assert {looks.pattern for looks in seen} == set(PATTERNS)
     assert {colour for looks in seen for colour in looks.colours} == set(COLOURS)
     assert {drawn.background for drawn in SCENES} == set(BACKGROUNDS)
 
@@ -119,7 +123,8 @@ def test_smaller_worlds() -> None:
     )
     for index in range(10):
         drawn = scene(world, index)
-        assert draw(drawn).shape == (64, 64, 3) and len(drawn.figures) in (2, 3)
+        assert draw(drawn).shape == (64, 64, 3)
+        assert len(drawn.figures) in (2, 3)
         assert {figure.attributes.shape for figure in drawn.figures} == {"square"}
 
 
@@ -149,7 +154,7 @@ def test_a_figure_fills_its_box(shape: str) -> None:
         assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == box
 
 
-@pytest.mark.parametrize("shape, pattern", product(SHAPES, PATTERNS[1:]))
+@pytest.mark.parametrize(("shape", "pattern"), product(SHAPES, PATTERNS[1:]))
 def test_both_colours_of_a_small_figure_are_seen(shape: str, pattern: str) -> None:
     main, patterned = coverage(attributes(shape, pattern), 28, 28)
     assert 0.15 < patterned.sum() / (main.sum() + patterned.sum(dtype=float)) < 0.8

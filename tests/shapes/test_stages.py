@@ -37,7 +37,8 @@ def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch:
         settings += [f"shapes.{stage}.batch_size=2", f"shapes.{stage}.loop.steps=1"]
     for stage in STAGES:
         command.main([stage, *settings])
-        assert list((tmp_path / stage / "samples").iterdir()) and (tmp_path / stage / "state").is_dir()
+        assert list((tmp_path / stage / "samples").iterdir())
+        assert (tmp_path / stage / "state").is_dir()
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
     config = load_config("shapes", settings)

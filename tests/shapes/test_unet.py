@@ -45,7 +45,8 @@ def test_captions_are_of_each_kind_as_often_as_told() -> None:
 def test_what_the_kinds_of_captions_tell() -> None:
     drawn = next(found for found in (scene(World(), index) for index in HELD_OUT) if len(found.figures) == 3)
     texts = {kind: caption_of(drawn, kind) for kind in CAPTION_PARTS}
-    assert texts["none"] == "" and texts["global"] == drawn.caption
+    assert texts["none"] == ""
+    assert texts["global"] == drawn.caption
     for kind in ("full", "placed"):
         assert all(figure.local_description in texts[kind] for figure in drawn.figures)
     assert not any(figure.local_description in texts["global"] for figure in drawn.figures)

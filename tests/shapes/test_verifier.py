@@ -14,6 +14,7 @@ from shapes.recognition.fitting import box_iou
 from shapes.recognition.verifier import Verdict, classify, judge, verify
 from shapes.sampler import HELD_OUT, World, scene
 from shapes.scene import Attributes, Figure, Scene
+import itertools
 
 SCENES = [scene(World(), HELD_OUT[-1 - index]) for index in range(100)]
 SEVERAL = [drawn for drawn in SCENES if len(drawn.figures) > 1][:25]
@@ -110,7 +111,8 @@ def test_one_wrong_attribute_is_told(attribute: str) -> None:
     )
     box = (30, 40, 80, 90)
     (verdict,) = verify(draw(Scene(128, "rose", (Figure(drawn, box),))), [Figure(wanted, box)])
-    assert verdict.found and not verdict.success
+    assert verdict.found
+    assert not verdict.success
     assert [
         name for name in ("shape", "colour", "pattern", "pattern_colour") if not getattr(verdict, name)
     ] == [attribute]
@@ -124,9 +126,7 @@ def test_an_empty_background_and_noise_show_nothing() -> None:
 
 
 def test_another_scene_does_not_pass() -> None:
-    verdicts = [
-        verdict for a, b in zip(SEVERAL, SEVERAL[1:], strict=False) for verdict in verify(draw(a), b.figures)
-    ]
+    verdicts = [verdict for a, b in itertools.pairwise(SEVERAL) for verdict in verify(draw(a), b.figures)]
     assert success(verdicts) < 0.02
 
 
@@ -140,7 +140,7 @@ def at(iou: float, box: tuple[int, int, int, int]) -> tuple[float, float, float,
     return x0 + way, y0, x1 + way, y1
 
 
-@pytest.mark.parametrize("iou, found", [(0.3, False), (0.45, False), (0.55, True), (0.8, True)])
+@pytest.mark.parametrize(("iou", "found"), [(0.3, False), (0.45, False), (0.55, True), (0.8, True)])
 def test_a_figure_beside_its_box_counts_if_it_overlaps_by_half(iou: float, found: bool) -> None:
     alone = [
         figure for drawn in SCENES for figure in drawn.figures if figure.box_px[2] - figure.box_px[0] < 50
@@ -155,7 +155,7 @@ def test_a_figure_beside_its_box_counts_if_it_overlaps_by_half(iou: float, found
     assert np.mean(results) > 0.9 if found else np.mean(results) < 0.1
 
 
-@pytest.mark.parametrize("iou, found", [(0.49, False), (0.51, True)])
+@pytest.mark.parametrize(("iou", "found"), [(0.49, False), (0.51, True)])
 def test_the_line_is_drawn_at_a_half(iou: float, found: bool) -> None:
     figure = Figure(Attributes("square", "red"), (0, 0, 100, 100))
     (fit,) = classify(draw(Scene(128, "grey", (figure,))), [figure.box_px])

@@ -11,6 +11,7 @@ from transformers import CLIPTokenizer
 from ifadapter_diffusers.base_model import token_ids
 from shapes.models.vocabulary import END, LENGTH, START, train_vocabulary
 from shapes.sampler import TRAINING, World, scene
+import itertools
 
 SENTENCES = [scene(World(), index).layout.prompt for index in TRAINING[:200]]
 
@@ -30,10 +31,8 @@ def tokenizer(folder: Path) -> CLIPTokenizer:
 def test_it_is_numbered_as_clips(folder: Path) -> None:
     vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
     merges = (folder / "merges.txt").read_text("utf-8").splitlines()[1:]
-    assert (
-        sorted(vocabulary.values()) == list(range(len(vocabulary)))
-        and len(vocabulary) == 512 + len(merges) + 2
-    )
+    assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
+    assert len(vocabulary) == 512 + len(merges) + 2
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)
     assert [token + "</w>" for token in tokens[:256]] == tokens[256:512]
     assert tokens[512:-2] == ["".join(merge.split()) for merge in merges]
@@ -50,7 +49,8 @@ def test_texts_begin_end_and_are_padded_and_cut_as_clips(tokenizer: CLIPTokenize
     ids = token_ids(tokenizer, ["a red circle", "", "star " * 200])
     start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     assert ids.shape == (3, LENGTH) == (3, 77)
-    assert ids[:, 0].tolist() == [start] * 3 and ids[:, -1].tolist() == [end] * 3
+    assert ids[:, 0].tolist() == [start] * 3
+    assert ids[:, -1].tolist() == [end] * 3
     assert ids[1].tolist() == [start] + [end] * 76
     assert int((ids[2] == end).sum()) == 1
 
@@ -88,11 +88,9 @@ def test_merges_apply_in_their_order_and_not_across_words(folder: Path, tokenize
     }
     for word in ("circles", "striped", "unknowable", "greenish"):
         parts = [*word[:-1], word[-1] + "</w>"]
-        while pairs := [pair for pair in zip(parts, parts[1:], strict=False) if pair in ranks]:
+        while pairs := [pair for pair in itertools.pairwise(parts) if pair in ranks]:
             best = min(pairs, key=ranks.__getitem__)
-            place = next(
-                place for place, pair in enumerate(zip(parts, parts[1:], strict=False)) if pair == best
-            )
+            place = next(place for place, pair in enumerate(itertools.pairwise(parts)) if pair == best)
             parts[place : place + 2] = ["".join(best)]
         assert tokenizer(word).input_ids[1:-1] == [vocabulary[part] for part in parts]
 

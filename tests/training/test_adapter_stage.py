@@ -87,7 +87,8 @@ def test_a_new_adapter_reads_tokens_as_the_base_reads_text(words: Path, kind: st
         projection = stage.adapter.projections[str(layer.processor)]
         assert torch.equal(projection.to_k_ap.weight, attention.to_k.weight)
         assert torch.equal(projection.to_v_ap.weight, attention.to_v.weight)
-        assert projection.to_v_ap.weight.requires_grad and not attention.to_v.weight.requires_grad
+        assert projection.to_v_ap.weight.requires_grad
+        assert not attention.to_v.weight.requires_grad
         assert stage.adapter.layers[str(layer.processor)].alpha.item() == SHAPE.alpha
 
 
@@ -162,9 +163,8 @@ def test_a_stopped_run_ends_as_one_that_was_not(words: Path, tmp_path: Path) -> 
     ).read_bytes()
     for file in ("weights/ifadapter.safetensors", "state/trained.safetensors"):
         whole, stopped = (load_file(tmp_path / name / file) for name in ("whole", "stopped"))
-        assert whole.keys() == stopped.keys() and all(
-            torch.equal(whole[name], stopped[name]) for name in whole
-        )
+        assert whole.keys() == stopped.keys()
+        assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
 class Interrupting(Batches):
@@ -250,7 +250,8 @@ def test_each_picture_is_trained_with_several_noises(stage: AdapterStage) -> Non
     stage.objective(batch, seeded_generator(0))
     latents, timesteps, conditioning, groups = recorder.calls[0]
     assert latents.shape[0] == len(timesteps) == len(conditioning.text_states) == 6
-    assert len({float(row.sum()) for row in latents}) == 6 and len(set(timesteps.tolist())) > 2
+    assert len({float(row.sum()) for row in latents}) == 6
+    assert len(set(timesteps.tolist())) > 2
     captions = stage.base.condition([part.caption for part in batch.layouts], (SIZE, SIZE))
     assert torch.equal(conditioning.text_states, captions.text_states[[0, 0, 0, 1, 1, 1]])
     assert all(
@@ -295,11 +296,9 @@ def test_a_picture_that_lost_its_words_has_the_null_condition(stage: AdapterStag
             phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, boxes
         )
         assert torch.allclose(group.tokens[0], tokens.uncond if number == 1 else tokens.cond, atol=1e-5)
-        assert (
-            torch.equal(group.boxes, boxes)
-            and group.rows == (number,)
-            and group.strengths == (1.0,) * len(boxes)
-        )
+        assert torch.equal(group.boxes, boxes)
+        assert group.rows == (number,)
+        assert group.strengths == (1.0,) * len(boxes)
 
 
 @pytest.mark.parametrize(("local", "globally"), [(0.15, 0.3), (0.0, 0.0), (1.0, 1.0)])
@@ -377,9 +376,8 @@ def test_gradient_checkpointing_gives_the_same_gradients(stage: AdapterStage) ->
     stage.base.unet.enable_gradient_checkpointing()
     saved = gradients(stage, batch)
     assert len(calls) > 2  # once more in the backward pass
-    assert plain.keys() == saved.keys() and all(
-        torch.allclose(plain[name], saved[name], rtol=1e-4, atol=1e-7) for name in plain
-    )
+    assert plain.keys() == saved.keys()
+    assert all(torch.allclose(plain[name], saved[name], rtol=1e-4, atol=1e-7) for name in plain)
 
 
 @pytest.mark.usefixtures("fresh_accelerate")
@@ -434,9 +432,11 @@ def test_nothing_stays_behind_when_the_model_goes_to_another_device(
     latents, images = torch.zeros(3, 4, 16, 16), torch.zeros(3, 3, SIZE, SIZE)
     for batch in (LayoutBatch(some, latents), LayoutBatch(some, images=images), LayoutBatch(none, latents)):
         found = gradients(stage, batch)
-        assert found and {gradient.device.type for gradient in found.values()} == {"meta"}
+        assert found
+        assert {gradient.device.type for gradient in found.values()} == {"meta"}
     sampled = sample_layouts(stage.objective.adapted, stage.base, some, seeded_generator(0), 1, 2.0)
-    assert sampled.device.type == "meta" and sampled.shape == images.shape
+    assert sampled.device.type == "meta"
+    assert sampled.shape == images.shape
 
 
 # Sheets
@@ -467,7 +467,7 @@ def test_blocks_without_cross_attention_are_named(words: Path) -> None:
 
 def test_only_the_first_transformer_blocks_are_adapted(words: Path) -> None:
     unet = sdxl(words).unet
-    names = [name for name in unet.attn_processors]
+    names = list(unet.attn_processors)
     for count in (1, 2):
         config = adapter_config(unet, 64, replace(SHAPE, transformer_blocks=count))
         adapted = {names[layer.processor] for layer in config.layers}
@@ -515,12 +515,12 @@ def test_two_processes_train_as_one_with_twice_the_batches(words: Path, tmp_path
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = (load_file(tmp_path / name / "weights" / "ifadapter.safetensors") for name in ("one", "two"))
-    assert one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
     start = adapter_stage(words).adapter.state_dict()
     assert max(float((one[name] - start[name]).abs().max()) for name in one) > 1e-3
-    assert (
-        done.stdout.split() == ["save:0", "save:0", "sheet:0"] and done.stderr.count("| 0/3 ") == 1
-    )  # with one bar
+    assert done.stdout.split() == ["save:0", "save:0", "sheet:0"]
+    assert done.stderr.count("| 0/3 ") == 1
     assert (tmp_path / "one" / "losses.csv").read_bytes() == (tmp_path / "two" / "losses.csv").read_bytes()
     ranks = [
         sorted(path.name for path in (tmp_path / name / "state").glob("random_states_*"))

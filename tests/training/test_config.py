@@ -46,7 +46,8 @@ def unet(config: dict[str, Any]) -> UNet2DConditionModel:
 
 def release_shapes() -> dict[str, tuple[int, ...]]:
     spec = importlib.util.spec_from_file_location("release_size", ROOT / "benchmarks" / "release_size.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return {
@@ -84,7 +85,8 @@ def test_sdxl_has_the_shapes_of_the_release() -> None:
     assert {
         release_name(name): tuple(tensor.shape) for name, tensor in adapter.state_dict().items()
     } == release_shapes()
-    assert config.tokens_per_instance == 13 and config.settings.slots == 10
+    assert config.tokens_per_instance == 13
+    assert config.settings.slots == 10
 
 
 def test_sd15_adapts_the_coarsest_layers() -> None:

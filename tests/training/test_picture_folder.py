@@ -69,11 +69,15 @@ def test_boxes_frame_the_same_things_in_every_crop(folder: Path) -> None:
     seen = set()
     for number in range(10):
         batch = pictures[number]
-        assert batch.latents is None and batch.images is not None
-        assert batch.images.shape == (4, 3, 64, 64) and batch.images.dtype == torch.float32
-        assert batch.images.min() >= -1 and batch.images.max() <= 1
+        assert batch.latents is None
+        assert batch.images is not None
+        assert batch.images.shape == (4, 3, 64, 64)
+        assert batch.images.dtype == torch.float32
+        assert batch.images.min() >= -1
+        assert batch.images.max() <= 1
         for image, layout in zip(batch.images, batch.layouts, strict=True):
-            assert (layout.width, layout.height) == (64, 64) and layout.instances
+            assert (layout.width, layout.height) == (64, 64)
+            assert layout.instances
             for colour, text in zip(colours_in_boxes(image, layout), layout.local_descriptions, strict=True):
                 assert np.abs(np.subtract(colour, COLOURS[int(text.split()[1])])).max() < 12
             seen.add((layout.caption, layout.instances[0].box))
@@ -84,10 +88,8 @@ def test_boxes_frame_the_same_things_in_every_crop(folder: Path) -> None:
 def test_a_number_always_gives_the_same_batch(folder: Path) -> None:
     first, again = PictureFolder(folder, 32, 3, seed=4), PictureFolder(folder, 32, 3, seed=4)
     for number in (7, 0, 3):
-        assert (
-            torch.equal(first[number].images, again[number].images)
-            and first[number].layouts == again[number].layouts
-        )
+        assert torch.equal(first[number].images, again[number].images)
+        assert first[number].layouts == again[number].layouts
     assert any(
         first[number].layouts != PictureFolder(folder, 32, 3, seed=5)[number].layouts for number in range(3)
     )
@@ -107,9 +109,8 @@ def test_workers_make_the_same_batches(folder: Path) -> None:
         pictures, batch_size=None, sampler=range(3, 7), num_workers=2, multiprocessing_context="fork"
     )
     for number, batch in zip(range(3, 7), loader, strict=True):
-        assert (
-            torch.equal(batch.images, pictures[number].images) and batch.layouts == pictures[number].layouts
-        )
+        assert torch.equal(batch.images, pictures[number].images)
+        assert batch.layouts == pictures[number].layouts
     copied = pickle.loads(pickle.dumps(pictures))
     assert torch.equal(copied[0].images, pictures[0].images)
 
@@ -170,7 +171,8 @@ def test_boxes_of_the_release_are_pixels_of_the_picture(tmp_path: Path) -> None:
 def test_the_example_of_the_readme(tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[2] / "training" / "README.md").read_text()
     layout = layout_of(tmp_path, text.split("```json")[1].split("```")[0], 960, 720)
-    assert layout.caption == "a dog on a sofa" and len(layout.instances) == 2
+    assert layout.caption == "a dog on a sofa"
+    assert len(layout.instances) == 2
 
 
 def test_a_json_may_say_of_what_size_its_pixels_are(tmp_path: Path) -> None:
@@ -247,8 +249,10 @@ def test_a_crop_keeps_what_is_mostly_in_it_and_at_least_one(layout: Layout, seed
     randomness = None if seed is None else torch.Generator().manual_seed(seed)
     square, cut = crop(layout, randomness)
     assert square.side == min(layout.width, layout.height) == cut.width == cut.height
-    assert 0 <= square.x <= layout.width - square.side and 0 <= square.y <= layout.height - square.side
-    assert cut.instances and cut.caption == "all"
+    assert 0 <= square.x <= layout.width - square.side
+    assert 0 <= square.y <= layout.height - square.side
+    assert cut.instances
+    assert cut.caption == "all"
     shares = {}
     for instance in layout.instances:
         x0, y0, x1, y1 = (
@@ -264,7 +268,8 @@ def test_a_crop_keeps_what_is_mostly_in_it_and_at_least_one(layout: Layout, seed
     assert len([text for text in shown if shares[text] < 0.5 - 1e-6]) <= 1  # the one that a crop was moved to
     for instance in cut.instances:
         x0, y0, x1, y1 = instance.box
-        assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
+        assert 0 <= x0 < x1 <= 1
+        assert 0 <= y0 < y1 <= 1
         whole = layout.instances[int(instance.local_description)].box
         assert x1 - x0 <= (whole.x1 - whole.x0) * layout.width / square.side + 1e-6
 
@@ -278,9 +283,8 @@ def test_a_box_goes_when_less_than_half_of_it_is_left() -> None:
     square, cut = crop(layout)
     assert square == (100, 0, 100)
     assert cut.local_descriptions == ["60-141", "151-249", "92-110"]
-    assert cut.boxes[0] == pytest.approx((0, 0.2, 0.41, 0.7)) and cut.boxes[1] == pytest.approx(
-        (0.51, 0.2, 1, 0.7)
-    )
+    assert cut.boxes[0] == pytest.approx((0, 0.2, 0.41, 0.7))
+    assert cut.boxes[1] == pytest.approx((0.51, 0.2, 1, 0.7))
 
 
 def test_a_crop_without_a_box_is_moved_to_one() -> None:
@@ -297,7 +301,8 @@ def test_a_crop_without_a_box_is_moved_to_one() -> None:
 def test_a_box_longer_than_the_crop_is_cut() -> None:
     layout = Layout(500, 100, (Instance(Box(0.1, 0.2, 0.9, 0.7), "long"),))
     square, cut = crop(layout)
-    assert square == (200, 0, 100) and cut.boxes == [Box(0.0, 0.2, 1.0, 0.7)]
+    assert square == (200, 0, 100)
+    assert cut.boxes == [Box(0.0, 0.2, 1.0, 0.7)]
 
 
 def test_layouts_of_sheets_are_of_the_middle(folder: Path) -> None:

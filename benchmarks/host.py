@@ -52,18 +52,18 @@ def start_host() -> float:
 
 IMPORT_SECONDS = start_host()
 
-import comfy.model_patcher
-import comfy.sample
-import comfy.sd
-import comfy.sdxl_clip
-import comfy.supported_models
-import comfy.utils
-import torch
-from torch import Tensor, nn
+import comfy.model_patcher  # noqa: E402
+import comfy.sample  # noqa: E402
+import comfy.sd  # noqa: E402
+import comfy.sdxl_clip  # noqa: E402
+import comfy.supported_models  # noqa: E402
+import comfy.utils  # noqa: E402
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
-import nodes
-from ifadapter_core.checkpoint import read_checkpoint
-from ifadapter_core.storage import save_weights
+import nodes  # noqa: E402
+from ifadapter_core.checkpoint import read_checkpoint  # noqa: E402
+from ifadapter_core.storage import save_weights  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "bench"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import matplotlib
+import matplotlib  # noqa: E402
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
+import matplotlib.pyplot as plt  # noqa: E402
 
-from run_host_tests import newest_host, python_of
+from run_host_tests import newest_host, python_of  # noqa: E402
 
 
 def measure(command: Sequence[str], **environment: str) -> str:

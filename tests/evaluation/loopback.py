@@ -35,10 +35,10 @@ class Loopback(ABC):
         self.stopping = Event()
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def do_GET(self) -> None:  # noqa: N802
                 self._answer(None)
 
-            def do_POST(self) -> None:
+            def do_POST(self) -> None:  # noqa: N802
                 self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
             def _answer(self, content: Any) -> None:

@@ -56,10 +56,10 @@ def start_host() -> None:
 
 start_host()
 
-import torch
+import torch  # noqa: E402
 
-import dense
-import small_models
+import dense  # noqa: E402
+import small_models  # noqa: E402
 
 torch.set_num_threads(1)  # the tensors are tiny
 

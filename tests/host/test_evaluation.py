@@ -16,7 +16,7 @@ from PIL import Image
 from evaluation.benchmark import read_benchmark, write_benchmark
 from evaluation.generate.generator import seed_of
 from evaluation.generate.workflow import read_workflow
-from host.test_server import PACK, Server, server, workflow
+from host.test_server import PACK, Server, server, workflow  # noqa: F401  (server: a fixture)
 from ifadapter_core.layout import Box, Instance, Layout
 
 PYTHON = os.environ.get("IFADAPTER_TEST_PYTHON", sys.executable)
@@ -42,7 +42,7 @@ def benchmark(tmp_path: Path) -> Path:
     return tmp_path / "benchmark"
 
 
-def generate(server: Server, benchmark: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+def generate(server: Server, benchmark: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
     given = [
         str(benchmark),
         str(benchmark.parent / name),
@@ -62,7 +62,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
-def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, benchmark: Path) -> None:
+def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, benchmark: Path) -> None:  # noqa: F811
     done = generate(server, benchmark, "out", "--seed", "4")
     assert done.returncode == 0, done.stderr
     made = files(benchmark.parent / "out")
@@ -85,7 +85,7 @@ def test_the_layouts_become_the_pictures_that_the_server_saves(server: Server, b
     assert changed == {"one.png", "two.png"}  # where there is an instance
 
 
-def test_what_the_server_says_reaches_the_user(server: Server, benchmark: Path) -> None:
+def test_what_the_server_says_reaches_the_user(server: Server, benchmark: Path) -> None:  # noqa: F811
     refused = generate(server, benchmark, "refused", "--set", "IFAdapterLoader.adapter_name=missing.bin")
     assert refused.returncode == 2
     assert "workflow: IFAdapterLoader" in refused.stderr

@@ -88,7 +88,7 @@ class Remembering:
 
     def override(self, func: Callable, *args: Any, **kwargs: Any) -> Tensor:
         options = kwargs["transformer_options"]
-        make = lambda: func(*args, **kwargs)
+        make = lambda: func(*args, **kwargs)  # noqa: E731
         return self.remember(options, make) if args[1].shape[1] == 77 else make()  # cross attention only
 
     def remember(self, options: dict, make: Callable[[], Tensor]) -> Tensor:

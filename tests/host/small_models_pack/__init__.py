@@ -13,7 +13,7 @@ from comfy_api.latest import ComfyExtension, io
 HERE = Path(__file__).resolve().parent  # resolved: the pack may be a link
 sys.path.append(str(HERE.parent))
 
-import small_models
+import small_models  # noqa: E402
 
 
 class IFAdapterTestModels(io.ComfyNode):

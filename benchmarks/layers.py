@@ -27,7 +27,7 @@ from tqdm import tqdm
 from ifadapter_core.attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.packing import Placement, place
+from ifadapter_core.packing import PackedInstances, pack_instances
 
 WIDTH, HEADS, TEXT, TOKENS, ROWS, SLOTS = 1280, 20, 2048, 13, 2, 10
 LARGEST = (ROWS, 64 * 64, 960)  # what the UNet joins before its second block of 64 x 64, at 1024 px
@@ -127,7 +127,7 @@ class Bench:
     def random(self, *shape: int) -> Tensor:
         return torch.randn(*shape, device=self.device, dtype=self.dtype)
 
-    def contestants(self, case: Case) -> tuple[Placement, Add, Add]:
+    def contestants(self, case: Case) -> tuple[PackedInstances, Add, Add]:
         """Where the boxes lie, what ours adds and what the dense reference adds."""
         (height, width), boxes = case.grid, boxes_of(case.kind, case.count)
         tokens = self.random(ROWS, case.count, TOKENS, TEXT)
@@ -142,7 +142,7 @@ class Bench:
         instances = KeysValues(
             self.layer.q_norm.scale(projected.k), projected.v
         )  # as IFAdapter.keys_values, once for each layout
-        placement = place(
+        placement = pack_instances(
             [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
         )
 
@@ -188,7 +188,7 @@ class Bench:
         return {**case._asdict(), **{name: operators(call) for name, call in calls.items()}}
 
 
-def placed_cells(placement: Placement) -> int:
+def placed_cells(placement: PackedInstances) -> int:
     """Cells that instances cover in one row, those of overlaps counted for each."""
     return len(placement.own) // placement.rows
 

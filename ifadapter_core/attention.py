@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .config import FusionOrder, LayerConfig
 from .fusion import GatedSemanticFusion
 from .norm import HeadRMSNorm, rms_normalize
-from .packing import Band, Placement
+from .packing import Band, PackedInstances
 
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
 
@@ -74,23 +74,23 @@ class InstanceCrossAttention(nn.Module):
         self,
         q: Tensor,
         instances: KeysValues,
-        placement: Placement,
+        packed: PackedInstances,
         attend: Attend = attend,
         out: Tensor | None = None,
     ) -> Tensor:
         """Add to the output of the layer's text cross attention, before its output projection.
 
         q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (N, M, C) by
-        ``IFAdapter.keys_values``, on the device and in the dtype of q. placement: where they stand. out (R, h*w, C), contiguous
+        ``IFAdapter.keys_values``, on the device and in the dtype of q. packed: where they stand. out (R, h*w, C), contiguous
         and in the dtype of q: what to add to, changed in place; default: zeros. Returns out.
         """
         if out is None:
             out = q.new_zeros(q.shape)
-        if placement.bands:
-            cells = q.flatten(0, 1).index_select(0, placement.covered)
+        if packed.bands:
+            cells = q.flatten(0, 1).index_select(0, packed.covered)
             cells = rms_normalize(cells.unflatten(-1, (self.heads, -1))).flatten(-2)
-            features = (self._features(cells, instances, band, attend) for band in placement.bands)
-            self.fusion(features, placement, self.alpha.to(q.device, torch.float32).tanh(), out)
+            features = (self._features(cells, instances, band, attend) for band in packed.bands)
+            self.fusion(features, packed, self.alpha.to(q.device, torch.float32).tanh(), out)
         return out
 
     def _features(self, cells: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:

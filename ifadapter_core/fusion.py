@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FusionOrder, LayerConfig
-from .packing import Band, Placement
+from .packing import Band, PackedInstances
 
 EMPTY_GATE = 0.5  # sigmoid(0): an empty slot has no area
 
@@ -46,12 +46,12 @@ class CBAM(nn.Module):
         mean = features.sum(dim=1, dtype=torch.float32).div(cells).to(peak.dtype)
         return self.channel(torch.stack([peak, mean])).sum(dim=0).sigmoid()
 
-    def spatial_attention(self, summary: Tensor, placement: Placement) -> Tensor:
+    def spatial_attention(self, summary: Tensor, packed: PackedInstances) -> Tensor:
         """Maximum and mean over the channels after the channel attention, (2, P) -> (P,)."""
-        grid = summary.new_zeros(len(placement.row), 2, placement.height * placement.width)
-        grid[placement.own_cells.instance, :, placement.own_cells.cell] = _pick(summary.T, placement.own)
-        spatial = self.spatial(grid.unflatten(2, (placement.height, placement.width))).flatten(1)
-        return spatial[placement.cells.instance, placement.cells.cell].sigmoid()
+        grid = summary.new_zeros(len(packed.row), 2, packed.height * packed.width)
+        grid[packed.own_cells.instance, :, packed.own_cells.cell] = _pick(summary.T, packed.own)
+        spatial = self.spatial(grid.unflatten(2, (packed.height, packed.width))).flatten(1)
+        return spatial[packed.cells.instance, packed.cells.cell].sigmoid()
 
 
 class GatedSemanticFusion(nn.Module):
@@ -75,7 +75,7 @@ class GatedSemanticFusion(nn.Module):
         )  # of single cells, so read as a linear layer
 
     def forward(
-        self, features: Iterable[Tensor], placement: Placement, scale: Tensor | float, out: Tensor
+        self, features: Iterable[Tensor], packed: PackedInstances, scale: Tensor | float, out: Tensor
     ) -> None:
         """Mix the instances and add them to ``out``.
 
@@ -84,13 +84,13 @@ class GatedSemanticFusion(nn.Module):
         instance is.
         """
         parts, summaries = [], []
-        for part, band in zip(features, placement.bands, strict=True):
+        for part, band in zip(features, packed.bands, strict=True):
             parts.append(part.flatten(0, 1))
-            summaries.append(self._summary(part, band, placement.height * placement.width))
-        shares = self._shares(torch.cat(summaries, dim=1), placement) * (placement.cells.strength * scale)
+            summaries.append(self._summary(part, band, packed.height * packed.width))
+        shares = self._shares(torch.cat(summaries, dim=1), packed) * (packed.cells.strength * scale)
         flat = out.view(-1, out.shape[-1])
         for part, share, band in zip(
-            parts, shares.to(out.dtype).split(list(map(len, parts))), placement.bands, strict=True
+            parts, shares.to(out.dtype).split(list(map(len, parts))), packed.bands, strict=True
         ):
             mixed = share[:, None] * part
             for members, places in band.members:
@@ -108,33 +108,33 @@ class GatedSemanticFusion(nn.Module):
         """Importance of a cell without features, (1,)."""
         return self.importance.get_parameter("bias")
 
-    def _shares(self, summary: Tensor, placement: Placement) -> Tensor:
+    def _shares(self, summary: Tensor, packed: PackedInstances) -> Tensor:
         """Summary (3, P) -> each instance's share of each cell that it covers, float32 (P,); those of padding mean nothing.
 
         Slots without an instance and instances elsewhere take part in the softmax with the importance of a cell without
         features, which is the bias. More instances than slots: the slots grow to their number.
         """
         bias = self._bias().to(summary.device, torch.float32)
-        spatial = self.cbam.spatial_attention(summary[:2], placement)
+        spatial = self.cbam.spatial_attention(summary[:2], packed)
         importance = (
             summary[2].float() - bias
         ) * spatial.float() + bias  # linear in what it reads, the last of which this is
         before = self.order == "gate_before_softmax"
-        logits = self._empty_logits(bias, placement, EMPTY_GATE if before else 1.0)
+        logits = self._empty_logits(bias, packed, EMPTY_GATE if before else 1.0)
         if before:
-            importance = importance * placement.cells.gate
+            importance = importance * packed.cells.gate
             logits = logits.index_put(
-                (placement.row, placement.slot), (bias * placement.gates)[:, None].expand(-1, logits.shape[2])
+                (packed.row, packed.slot), (bias * packed.gates)[:, None].expand(-1, logits.shape[2])
             )
-        cells, own = placement.cells, placement.own_cells
-        logits = logits.index_put((own.row, own.slot, own.cell), _pick(importance, placement.own))
+        cells, own = packed.cells, packed.own_cells
+        logits = logits.index_put((own.row, own.slot, own.cell), _pick(importance, packed.own))
         shares = logits.softmax(dim=1)[cells.row, cells.slot, cells.cell]
         return shares if before else shares * cells.gate
 
-    def _empty_logits(self, bias: Tensor, placement: Placement, gate: float) -> Tensor:
+    def _empty_logits(self, bias: Tensor, packed: PackedInstances, gate: float) -> Tensor:
         """Float32 (R, slots, h*w) of slots without instances. A row has more slots than others if it has more instances."""
-        slots = [max(self.slots, count) for count in placement.counts]
-        logits = (bias * gate).expand(placement.rows, max(slots), placement.height * placement.width)
+        slots = [max(self.slots, count) for count in packed.counts]
+        logits = (bias * gate).expand(packed.rows, max(slots), packed.height * packed.width)
         if min(slots) < max(slots):
             taken = torch.arange(max(slots)) < torch.tensor(slots)[:, None]
             logits = logits.masked_fill(~taken[..., None].to(logits.device), -math.inf)

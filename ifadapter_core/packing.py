@@ -21,7 +21,7 @@ class Band:
     """E instances that cover about as many cells, each padded to A of them.
 
     sources (E,): whose keys and values they use. inside (E, A): which cells are their own; the first one again where an instance has
-    none left. padded: whether any has. queries (E * A): all of them, as numbers of Placement.covered. members: own cells, as numbers in
+    none left. padded: whether any has. queries (E * A): all of them, as numbers of PackedInstances.covered. members: own cells, as numbers in
     E * A and as cells of the batch; each part has no cell of a row twice, and adding part by part adds in one order. least (E, 1): the
     least that a maximum over the grid, which is zero elsewhere, can be.
     """
@@ -52,7 +52,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Placement:
+class PackedInstances:
     """Which instances stand where in each row of a batch. Instances are numbered row by row, those of a row in their order.
 
     rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates (I,), float32. counts: instances of
@@ -75,12 +75,12 @@ class Placement:
     own_cells: Cells
 
 
-def place(
+def pack_instances(
     geometries: Sequence[Geometry],
     strengths: Sequence[Sequence[float]],
     device: torch.device | None = None,
     sources: Sequence[int] | None = None,
-) -> Placement:
+) -> PackedInstances:
     """Place instances in a batch whose rows have these geometries, all of one grid, and these strengths.
 
     sources: whose keys and values each instance uses; default: every instance its own.
@@ -114,7 +114,7 @@ def place(
         gates[owner],
         factors[owner],
     )
-    placement = Placement(
+    packed = PackedInstances(
         rows=len(geometries),
         height=height,
         width=width,
@@ -131,7 +131,7 @@ def place(
         own=own,
         own_cells=cells.pick(own),
     )
-    return _moved(placement, device)
+    return _moved(packed, device)
 
 
 def _alike(areas: Sequence[int], limit: float) -> list[list[int]]:
@@ -174,7 +174,7 @@ def _moved(value: Any, device: torch.device | None) -> Any:
         return value.to(device)
     if isinstance(value, tuple):
         return tuple(_moved(part, device) for part in value)
-    if isinstance(value, Placement | Band | Cells):
+    if isinstance(value, PackedInstances | Band | Cells):
         return replace(
             value, **{field.name: _moved(getattr(value, field.name), device) for field in fields(value)}
         )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import InstanceCrossAttention, KeysValues, attend
 from ifadapter_core.geometry import Geometry, build_geometry
-from ifadapter_core.packing import Placement, place
+from ifadapter_core.packing import PackedInstances, pack_instances
 
 from .base_model import Conditioning
 from .plain_attention import attend_plainly
@@ -45,7 +45,7 @@ class AdaptedUNet(nn.Module):
         self.groups: Sequence[
             RowGroup
         ] = ()  # of the present forward pass, and of the backward pass that belongs to it
-        self.placements: dict[tuple[int, int], Placement] = {}  # of the present pass, by grid
+        self.placements: dict[tuple[int, int], PackedInstances] = {}  # of the present pass, by grid
         self.latent_size = (0, 0)
         attend_plainly(unet)
         processors = dict(unet.attn_processors)
@@ -83,7 +83,7 @@ class AdaptedUNet(nn.Module):
         rows = [row for group in self.groups for row in group.rows for _ in group.boxes]
         return torch.tensor(rows).sort(stable=True).indices.to(device)
 
-    def _placement(self, q: Tensor) -> Placement:
+    def _placement(self, q: Tensor) -> PackedInstances:
         """Of all instances on a layer's grid; made once in a pass."""
         cells = grid_of(q.shape[1], *self.latent_size)
         if cells not in self.placements:
@@ -93,7 +93,7 @@ class AdaptedUNet(nn.Module):
                 geometry = build_geometry(group.boxes, *cells, front_hides_back=group.front_hides_back)
                 for row in group.rows:
                     rows[row] = (geometry, group.strengths)
-            self.placements[cells] = place(*zip(*rows, strict=True), device=q.device)
+            self.placements[cells] = pack_instances(*zip(*rows, strict=True), device=q.device)
         return self.placements[cells]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.attention import Attend, InstanceCrossAttention, KeysValues, attend
 from ...ifadapter_core.geometry import Geometry
-from ...ifadapter_core.packing import Placement, place
+from ...ifadapter_core.packing import PackedInstances, pack_instances
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
 from .rows import TAG, Row, RowsError, Window, rows_of, tag_conditionings
@@ -177,7 +177,7 @@ class _Run:
         self._keys_values = _project(ifadapter, semantic_maps)
         self.layers = _sampling_layers(ifadapter)
         self._placed: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
-        self._placements: dict[tuple[tuple[Row, ...], int, int, torch.device], Placement] = {}
+        self._placements: dict[tuple[tuple[Row, ...], int, int, torch.device], PackedInstances] = {}
         self._warned_of: set[Any] = set()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> _Run:
@@ -256,7 +256,9 @@ class _Run:
             self._placed[key] = KeysValues(kept.k.to(device, dtype), kept.v.to(device, dtype))
         return self._placed[key]
 
-    def _placement(self, rows: tuple[Row, ...], height: int, width: int, device: torch.device) -> Placement:
+    def _placement(
+        self, rows: tuple[Row, ...], height: int, width: int, device: torch.device
+    ) -> PackedInstances:
         key = (rows, height, width, device)
         if key not in self._placements:
             counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
@@ -270,7 +272,7 @@ class _Run:
                 geometries.append(self._geometry(semantic_map, height, width, row.window))
                 strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
                 sources += range(first, first + counts[index])
-            self._placements[key] = place(geometries, strengths, device, sources)
+            self._placements[key] = pack_instances(geometries, strengths, device, sources)
         return self._placements[key]
 
     def _geometry(

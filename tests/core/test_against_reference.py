@@ -18,7 +18,7 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint, release_name
 from ifadapter_core.geometry import Geometry, build_geometry, cell_range
-from ifadapter_core.packing import PADDING, place
+from ifadapter_core.packing import PADDING, pack_instances
 
 TOLERANCE = 1e-5
 PROCESSOR, WIDTH = 49, 32  # of the layer that most tests use
@@ -322,8 +322,8 @@ def run(
     q = scene.queries() if q is None else q
     keys_values = net.keys_values(str(processor), scene.tokens() if tokens is None else tokens)
     geometry = build_geometry(scene.boxes, scene.height, scene.width, masks, front_hides_back)
-    placement = place([geometry] * len(q), [strengths or [1.0] * scene.count] * len(q))
-    return net.layers[str(processor)](q, flat(keys_values), placement)
+    packed = pack_instances([geometry] * len(q), [strengths or [1.0] * scene.count] * len(q))
+    return net.layers[str(processor)](q, flat(keys_values), packed)
 
 
 def flat(keys_values: KeysValues) -> KeysValues:
@@ -658,7 +658,7 @@ def test_a_layer_uses_the_attention_it_is_given() -> None:
     geometry = build_geometry(scene.boxes, scene.height, scene.width)
     keys_values = net.keys_values(str(PROCESSOR), scene.tokens())
     out = net.layers[str(PROCESSOR)](
-        scene.queries(), flat(keys_values), place([geometry] * 2, [(1.0,) * scene.count] * 2), attend
+        scene.queries(), flat(keys_values), pack_instances([geometry] * 2, [(1.0,) * scene.count] * 2), attend
     )
     assert out.shape == (2, 9 * 12, WIDTH)
     assert all(

@@ -9,7 +9,7 @@ import reference
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import place
+from ifadapter_core.packing import pack_instances
 
 META = torch.device("meta")  # stands for any accelerator: an operation that mixes it with the CPU is an error
 
@@ -31,11 +31,11 @@ def test_tokens_and_layers_stay_on_the_device_of_their_inputs(
     geometry = build_geometry(
         tokens.boxes, 16, 12, torch.rand(3, 20, 20) if masked else None, front_hides_back
     )
-    placement = place([geometry] * 2, [tokens.strengths] * 2, META)
+    packed = pack_instances([geometry] * 2, [tokens.strengths] * 2, META)
     for layer in config.layers:
         name = str(layer.processor)
         instances = adapter.keys_values(name, tokens.cond.repeat(2, 1, 1))
         residual = adapter.layers[name](
-            torch.zeros(2, 192, layer.width, device=META, dtype=dtype), instances, placement
+            torch.zeros(2, 192, layer.width, device=META, dtype=dtype), instances, packed
         )
         assert (residual.device, residual.dtype, residual.shape) == (META, dtype, (2, 192, layer.width))

@@ -13,7 +13,7 @@ from torch import Tensor
 import reference
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import CHUNK, PADDING, Placement, place
+from ifadapter_core.packing import CHUNK, PADDING, PackedInstances, pack_instances
 
 HEIGHT, WIDTH = 5, 7
 BOXES = [
@@ -25,23 +25,23 @@ BOXES = [
 ]
 
 
-def placed(rows: Sequence[Sequence[int]], front_hides_back: bool = False) -> Placement:
+def placed(rows: Sequence[Sequence[int]], front_hides_back: bool = False) -> PackedInstances:
     """Rows with these of BOXES."""
     boxes = [torch.tensor([BOXES[number] for number in row]).reshape(-1, 4) for row in rows]
-    return place(
+    return pack_instances(
         [build_geometry(part, HEIGHT, WIDTH, None, front_hides_back) for part in boxes],
         [[1.0] * len(row) for row in rows],
     )
 
 
-def covered(placement: Placement) -> Tensor:
+def covered(packed: PackedInstances) -> Tensor:
     """How often each instance is said to cover each cell: (instances, cells)."""
-    counts = torch.zeros(len(placement.row), HEIGHT * WIDTH, dtype=torch.long)
-    for band in placement.bands:
+    counts = torch.zeros(len(packed.row), HEIGHT * WIDTH, dtype=torch.long)
+    for band in packed.bands:
         owners = band.sources[:, None].expand_as(band.inside).flatten()
         members, places = (torch.cat(part) for part in zip(*band.members, strict=True))
-        assert places.equal(placement.covered[band.queries[members]])
-        assert (places // (HEIGHT * WIDTH)).equal(placement.row[owners[members]])
+        assert places.equal(packed.covered[band.queries[members]])
+        assert (places // (HEIGHT * WIDTH)).equal(packed.row[owners[members]])
         counts.index_put_((owners[members], places % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
     return counts
 
@@ -49,8 +49,8 @@ def covered(placement: Placement) -> Tensor:
 def test_a_cpu_gets_its_cells_in_chunks() -> None:
     """So that what is computed of a chunk stays in its caches; one instance is never split."""
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.5, 0.5]] * 5)])
-    placement = place([build_geometry(boxes, 32, 32)], [[1.0] * 6])
-    assert sorted(tuple(band.inside.shape) for band in placement.bands) == [
+    packed = pack_instances([build_geometry(boxes, 32, 32)], [[1.0] * 6])
+    assert sorted(tuple(band.inside.shape) for band in packed.bands) == [
         (1, 256),
         (1, 1024),
         (2, 256),
@@ -64,7 +64,7 @@ rows_of_instances = st.lists(st.lists(st.sampled_from(range(len(BOXES))), max_si
 
 @given(rows=rows_of_instances, hides=st.booleans())
 def test_every_covered_cell_is_there_once(rows: list[list[int]], hides: bool) -> None:
-    placement = placed(rows, hides)
+    packed = placed(rows, hides)
     wanted = []
     for row in filter(None, rows):
         masks = reference.box_masks(torch.tensor([BOXES[number] for number in row]), HEIGHT, WIDTH)
@@ -75,17 +75,17 @@ def test_every_covered_cell_is_there_once(rows: list[list[int]], hides: bool) ->
                 else torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
             )
             wanted.append((masks[place_in_row] & ~hidden).flatten().long())
-    assert covered(placement).equal(
+    assert covered(packed).equal(
         torch.stack(wanted) if wanted else torch.zeros(0, HEIGHT * WIDTH, dtype=torch.long)
     )
-    assert placement.row.tolist() == [row for row, part in enumerate(rows) for _ in part]
-    assert placement.slot.tolist() == [slot for part in rows for slot in range(len(part))]
+    assert packed.row.tolist() == [row for row, part in enumerate(rows) for _ in part]
+    assert packed.slot.tolist() == [slot for part in rows for slot in range(len(part))]
 
 
 @given(rows=rows_of_instances)
 def test_padding_is_little_and_no_part_has_a_cell_of_a_row_twice(rows: list[list[int]]) -> None:
-    placement = placed(rows)
-    for band in placement.bands:
+    packed = placed(rows)
+    for band in packed.bands:
         assert band.inside.numel() <= PADDING * int(band.inside.sum())
         assert (
             torch.cat([numbers for numbers, _ in band.members])

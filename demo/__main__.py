@@ -16,7 +16,7 @@ from ifadapter_diffusers.contact_sheet import comparison
 from ifadapter_diffusers.painter import METHODS, Painter, Pixels
 from ifadapter_diffusers.sampling import GUIDANCE, STEPS
 from shapes.descriptions import read_description
-from shapes.recognition.verifier import ATTRIBUTES, Verdict, verify
+from shapes.recognition.verifier import ATTRIBUTES, AttributeVerdict, verify
 from shapes.scene import Figure
 
 MODELS = Path(__file__).parent
@@ -65,7 +65,7 @@ def main() -> None:
     sys.stdout.write("\n".join(["", row("", None), *lines, ""]))
     sys.stdout.write(f"\n{sheet}: layout | {' | '.join(columns)} ({time.monotonic() - start:.0f} s)\n")
     sys.stdout.write(
-        "With SDXL: put this folder into ComfyUI/custom_nodes and open workflows/basic.json (see README.md, Install).\n"
+        "With SDXL: put this folder into ComfyUI/custom_nodes and open workflows/place_things_with_boxes.json (see README.md, Install).\n"
     )
 
 
@@ -77,7 +77,7 @@ def read_layout(path: Path) -> Layout:
         raise ValueError(f"{path}: {error}") from error
 
 
-def judge(picture: Pixels, layout: Layout) -> list[Verdict]:
+def judge(picture: Pixels, layout: Layout) -> list[AttributeVerdict]:
     """The verdicts on the instances whose descriptions speak of the drawn world; the others cannot be judged."""
     figures = []
     for instance in layout.instances:
@@ -88,7 +88,7 @@ def judge(picture: Pixels, layout: Layout) -> list[Verdict]:
     return verify(picture, figures)
 
 
-def row(name: str, verdicts: list[Verdict] | None) -> str:
+def row(name: str, verdicts: list[AttributeVerdict] | None) -> str:
     """A line of the table; without verdicts its head."""
     if verdicts is None:
         cells = ("success", *ATTRIBUTES)

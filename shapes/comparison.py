@@ -28,8 +28,8 @@ from .recognition.average_precision import ap50
 from .recognition.detection import detect
 from .recognition.fitting import Fit
 from .recognition.frechet import features, frechet_distance
-from .recognition.verifier import ATTRIBUTES, Verdict, verify
-from .sampler import HELD_OUT, scene
+from .recognition.verifier import ATTRIBUTES, AttributeVerdict, verify
+from .sampler import HELD_OUT, sample_scene
 from .scene import Scene
 
 CHUNK = 32  # layouts sampled at once
@@ -43,7 +43,7 @@ SHEET_ROWS = 8
 class Judged:
     """One picture: the verdict on each instance, what a detector finds, and features."""
 
-    verdicts: list[Verdict]
+    verdicts: list[AttributeVerdict]
     detections: list[Fit]
     features: NDArray[np.float64]
 
@@ -237,7 +237,7 @@ def main() -> None:
     name = weights_name(options.demo)
     work = options.work / f"{name}_seed{options.seed}_steps{options.steps}_guidance{options.guidance}"
     reference = np.stack(
-        [features(draw(scene(shapes.world, index))) for index in REFERENCE[: options.layouts]]
+        [features(draw(sample_scene(shapes.world, index))) for index in REFERENCE[: options.layouts]]
     )
     worlds = {
         "held_out": (shapes.world, options.layouts),
@@ -249,7 +249,7 @@ def main() -> None:
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as judges:
         for label, (world, count) in worlds.items():
             results = Results(
-                painter, work / label, [scene(world, index) for index in HELD_OUT[:count]], judges
+                painter, work / label, [sample_scene(world, index) for index in HELD_OUT[:count]], judges
             )
             sets[label] = results.rows(options.methods, reference)
             results.sheet(options.methods, SHEET_ROWS).quantize().save(options.output / f"{label}.png")

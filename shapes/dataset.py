@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .drawing import draw
-from .sampler import TRAINING, World, scene
+from .sampler import TRAINING, World, sample_scene
 from .scene import Scene
 
 
@@ -38,7 +38,7 @@ class Pictures(Dataset[tuple[Tensor, Scene]]):
         return len(self.indices)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Scene]:
-        drawn = scene(self.world, self.indices[number])
+        drawn = sample_scene(self.world, self.indices[number])
         return to_tensor(drawn), drawn
 
 

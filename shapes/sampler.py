@@ -58,7 +58,7 @@ class _Place:
     hidden: int
 
 
-def scene(world: World, index: int) -> Scene:
+def sample_scene(world: World, index: int) -> Scene:
     """The scene of this index, always the same."""
     rng = Generator(PCG64(SeedSequence([world.seed, index])))
     background = pick(rng, world.backgrounds)

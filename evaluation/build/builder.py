@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ifadapter_core.layout import Box, Layout
 from ifadapter_core.layout_formats import from_json
 from shapes.drawing import draw
-from shapes.sampler import HELD_OUT, World, scene
+from shapes.sampler import HELD_OUT, World, sample_scene
 
 from ..benchmark import Benchmark, release_json, write_benchmark
 from ..files import keep_settings, png_bytes, write_whole
@@ -152,7 +152,7 @@ def build_drawn(folder: Path, world: World, count: int) -> Benchmark:
     keep_settings(folder / BUILD, source, "layouts")
     layouts = {}
     for index in tqdm(HELD_OUT[:count], unit="scene"):
-        drawn, name = scene(world, index), f"{index:05d}"
+        drawn, name = sample_scene(world, index), f"{index:05d}"
         write_whole(folder / REAL / f"{name}.png", png_bytes(Image.fromarray(draw(drawn))))
         layouts[name] = drawn.layout
     return write_benchmark(folder, layouts, source)

@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 WAVES = 4  # the shortest one is half a picture long
 
 
-class Places(nn.Module):
+class PositionProbe(nn.Module):
     """The error of a linear reading of each cell's place from the queries of each cross-attention layer.
 
     The queries of a large text-to-image model tell the place of their cell. Those of a small one need not, as long as its

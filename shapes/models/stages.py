@@ -16,7 +16,7 @@ from training.adapter_stage import LayoutBatch
 from training.config import ShapesConfig
 
 from ..descriptions import placed_caption
-from ..sampler import HELD_OUT, TRAINING, World, scene
+from ..sampler import HELD_OUT, TRAINING, World, sample_scene
 from .unet import LatentBatches, UNetStage
 from .vae import VAEStage
 from .vocabulary import train_vocabulary
@@ -70,7 +70,7 @@ class DemoRun:
         return BaseModel(self.pipeline())
 
     def held_out(self, count: int) -> list[Layout]:
-        return [scene(self.config.world, index).layout for index in HELD_OUT[:count]]
+        return [sample_scene(self.config.world, index).layout for index in HELD_OUT[:count]]
 
     def _weights(self, stage: str) -> Path:
         place = self.folder / stage / "weights"
@@ -82,7 +82,7 @@ class DemoRun:
 def sentences(count: int) -> Iterator[str]:
     """Of a world with all shapes, colours and patterns."""
     for index in TRAINING[:count]:
-        layout = scene(World(), index).layout
+        layout = sample_scene(World(), index).layout
         yield from (layout.prompt, placed_caption(layout))
 
 

@@ -25,9 +25,9 @@ from ifadapter_diffusers.sampling import GUIDANCE, STEPS, add_noise, guided
 from ..dataset import Pictures
 from ..descriptions import placed_caption
 from ..drawing import draw
-from ..sampler import HELD_OUT, World, scene
+from ..sampler import HELD_OUT, World, sample_scene
 from ..scene import Scene
-from .position_probe import Places
+from .position_probe import PositionProbe
 from .text_encoder import WIDTH, new_text_encoder
 from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 
@@ -94,7 +94,7 @@ class LatentBatches(Dataset[LatentBatch]):
 
 
 class Denoising(nn.Module):
-    """The plain loss of the noise or velocity prediction (Ho et al. 2020), and a little of ``Places``."""
+    """The plain loss of the noise or velocity prediction (Ho et al. 2020), and a little of ``PositionProbe``."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Denoising(nn.Module):
         super().__init__()
         attend_plainly(unet)
         self.unet = unet
-        self.places = Places(unet)
+        self.places = PositionProbe(unet)
         self.scheduler = scheduler
         self.text_encoder = text_encoder
         self.tokenizer = tokenizer
@@ -152,7 +152,7 @@ class UNetStage:
         self.objective = Denoising(new_unet(), new_scheduler(), new_text_encoder(tokenizer), tokenizer)
         self.vae = vae
         self.batches: Dataset[Any] = batches
-        self.held_out = [scene(world, index) for index in HELD_OUT[:16]]
+        self.held_out = [sample_scene(world, index) for index in HELD_OUT[:16]]
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
         """Pictures to the captions of held-out scenes with places; the drawings above them."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..scene import Attributes, Figure
-from .fitting import Fit, box_iou
+from .fitting import Fit
 
 AP_IOU = 0.5
 

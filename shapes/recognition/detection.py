@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..drawing import Mask
 from ..scene import COLOURS
 from .colours import evidence
-from .fitting import GROUND, NAMES, Fit, box_iou, covered, fit
+from .fitting import GROUND, NAMES, Fit, covered, fit
 from .templates import Floats
 
 LEAST_SCORE = 0.4  # of a detection

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..drawing import Mask, silhouette
 from ..scene import COLOURS, PATTERNS, SHAPES, Attributes, palette_order
-from .templates import COARSE, FINE, Floats, Grid, drawings, ious, places
+from .templates import COARSE, FINE, Floats, Grid, drawings, ious, candidate_boxes
 
 REFINED = 2  # so many shapes are fitted closely
 STEPS = (0.08, 0.08, 0.06, 0.04, 0.03, 0.02, 0.01)  # by which an edge is moved, in parts of the box's sides
@@ -91,11 +91,6 @@ def fit(maps: Floats, hidden: Mask, box: Sequence[float], nearness: float = NEAR
     return Fit(final.attributes, (x0, y0, x1, y1), final.score)
 
 
-def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes."""
-    return float(ious(np.array([a], np.float64), np.array(b, np.float64))[0])
-
-
 def covered(found: Fit, height: int, width: int) -> Mask:
     """The pixels of a picture (height, width) that a figure covers, with a narrow rim."""
     x0, y0, x1, y1 = found.box
@@ -131,7 +126,7 @@ def _shares(edges: Floats, length: int) -> tuple[int, Floats]:
 
 def _silhouettes(view: _View) -> Floats:
     """For each shape the box in which its silhouette agrees best with the pixels of some two colours: (shapes, 4)."""
-    bank = places()
+    bank = candidate_boxes()
     cells = sample(view.seen, view.wanted[None], COARSE)[0]
     pairs = np.maximum(cells[:, FIRST], cells[:, SECOND])  # (cells, 36)
     shared = bank.silhouettes @ pairs  # (shapes, T, 36)

@@ -58,7 +58,7 @@ FINE = Grid(18, 3)  # where drawings are compared
 
 
 @dataclass(frozen=True)
-class Places:
+class CandidateBoxes:
     """T places around the unit box.
 
     boxes: (T, 4). nearness: (T) IoU with the unit box. silhouettes: (shapes, T, cells) of COARSE. frames: (T, cells),
@@ -85,7 +85,7 @@ class Drawings:
 
 
 @lru_cache
-def places() -> Places:
+def candidate_boxes() -> CandidateBoxes:
     centres = np.array([(x, y) for y in SHIFTS for x in SHIFTS])[:, None] + 0.5
     halves = np.array([(width, height) for height in SCALES for width in SCALES])[None] / 2
     boxes = np.concatenate([centres - halves, centres + halves], -1).reshape(-1, 4)
@@ -93,7 +93,9 @@ def places() -> Places:
     boxes, nearness = boxes[nearness >= LEAST_IOU], nearness[nearness >= LEAST_IOU]
     silhouettes = [[_in_box(shape, box) for box in boxes] for shape in SHAPES]
     frames = [_in_box("square", box) for box in boxes + FRAME * np.array([-1, -1, 1, 1])]
-    return Places(*(np.array(values, np.float32) for values in (boxes, nearness, silhouettes, frames)))
+    return CandidateBoxes(
+        *(np.array(values, np.float32) for values in (boxes, nearness, silhouettes, frames))
+    )
 
 
 @lru_cache

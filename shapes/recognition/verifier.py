@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..scene import Figure
 from .colours import evidence
-from .fitting import Fit, box_iou, covered, fit
+from .fitting import Fit, covered, fit
 
 FOUND_SCORE = 0.5  # a fit below this is no figure
 FOUND_IOU = 0.5
@@ -18,7 +18,7 @@ ATTRIBUTES = ("found", "shape", "colour", "pattern", "pattern_colour")  # of a v
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AttributeVerdict:
     """Which parts of one instance came out as wanted. An instance that was not found has no attribute right."""
 
     found: bool
@@ -48,12 +48,12 @@ def classify(picture: ArrayLike, boxes: Sequence[Sequence[float]]) -> list[Fit]:
     return fits[::-1]
 
 
-def judge(found: Fit, wanted: Figure) -> Verdict:
+def judge(found: Fit, wanted: Figure) -> AttributeVerdict:
     """Compare what was found with what was wanted."""
     if found.score < FOUND_SCORE or box_iou(found.box, wanted.box_px) < FOUND_IOU:
-        return Verdict(False, False, False, False, False)
+        return AttributeVerdict(False, False, False, False, False)
     seen, asked = found.attributes, wanted.attributes
-    return Verdict(
+    return AttributeVerdict(
         True,
         seen.shape == asked.shape,
         seen.colour == asked.colour,
@@ -62,7 +62,7 @@ def judge(found: Fit, wanted: Figure) -> Verdict:
     )
 
 
-def verify(picture: ArrayLike, wanted: Sequence[Figure]) -> list[Verdict]:
+def verify(picture: ArrayLike, wanted: Sequence[Figure]) -> list[AttributeVerdict]:
     """Judge each figure (from back to front) that a picture (H, W, 3) should show."""
     fits = classify(picture, [figure.box_px for figure in wanted])
     return [judge(found, figure) for found, figure in zip(fits, wanted, strict=True)]

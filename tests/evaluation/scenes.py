@@ -14,7 +14,7 @@ from evaluation.judge.picture_score import InstanceScore, PictureScore
 from evaluation.judge.verifier import Verdict
 from ifadapter_core.layout import Box, Instance, Layout
 from shapes.drawing import draw
-from shapes.sampler import World, scene
+from shapes.sampler import World, sample_scene
 from shapes.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
 
 WORLD = World(size=64, instances=(1, 2), sides=(0.35, 0.6))
@@ -84,7 +84,9 @@ def write_drawings(folder: Path, count: int, part: float, world: World = WORLD) 
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.Generator(np.random.PCG64(1))
     for index in range(count):
-        Image.fromarray(draw(altered(scene(world, index), part, rng))).save(folder / f"{index:05d}.png")
+        Image.fromarray(draw(altered(sample_scene(world, index), part, rng))).save(
+            folder / f"{index:05d}.png"
+        )
     return folder
 
 

@@ -23,7 +23,7 @@ from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint, NothingS
 from ifadapter_core.layout import Box
 from shapes.descriptions import read_description
 from shapes.drawing import draw
-from shapes.sampler import scene
+from shapes.sampler import sample_scene
 from training.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,7 +250,7 @@ def test_the_drawn_world_is_a_benchmark_too(tmp_path: Path) -> None:
     benchmark = read_benchmark(tmp_path)
     world = load_config("shapes").shapes.world  # type: ignore[union-attr]
     for index, entry in enumerate(benchmark.entries):
-        drawn = scene(world, index)
+        drawn = sample_scene(world, index)
         assert entry.name == f"{index:05d}"
         assert entry.layout == drawn.layout
         assert [read_description(text) for text in entry.layout.local_descriptions] == [

@@ -24,16 +24,16 @@ from shapes.comparison import (
 )
 from shapes.drawing import draw
 from shapes.recognition.frechet import features
-from shapes.recognition.verifier import ATTRIBUTES, Verdict
-from shapes.sampler import World, scene
+from shapes.recognition.verifier import ATTRIBUTES, AttributeVerdict
+from shapes.sampler import World, sample_scene
 
-RIGHT = Verdict(True, True, True, True, True)
-WRONG_COLOUR = Verdict(True, True, False, True, True)
-MISSING = Verdict(False, False, False, False, False)
+RIGHT = AttributeVerdict(True, True, True, True, True)
+WRONG_COLOUR = AttributeVerdict(True, True, False, True, True)
+MISSING = AttributeVerdict(False, False, False, False, False)
 WORLD = World(sides=(0.3, 0.6))
 
 
-def judged(*verdicts: Verdict) -> Judged:
+def judged(*verdicts: AttributeVerdict) -> Judged:
     return Judged(list(verdicts), [], np.zeros(4))
 
 
@@ -57,8 +57,8 @@ def test_pictures_that_all_come_out_right_leave_no_doubt() -> None:
 
 
 def test_real_drawings_are_right_and_near_other_real_drawings() -> None:
-    scenes = [scene(WORLD, index) for index in range(24)]
-    other = np.stack([features(draw(scene(WORLD, index))) for index in range(100, 148)])
+    scenes = [sample_scene(WORLD, index) for index in range(24)]
+    other = np.stack([features(draw(sample_scene(WORLD, index))) for index in range(100, 148)])
     real = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
     grey = summarize(
         [judge_picture(np.full((128, 128, 3), 128, np.uint8), drawn) for drawn in scenes], scenes, other
@@ -71,7 +71,7 @@ def test_real_drawings_are_right_and_near_other_real_drawings() -> None:
 
 
 def test_the_tables_show_every_row_and_number() -> None:
-    scenes = [scene(WORLD, index) for index in range(8)]
+    scenes = [sample_scene(WORLD, index) for index in range(8)]
     other = np.stack([features(draw(drawn)) for drawn in scenes])
     row = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
     lines = table({"real": row, "full": row}).splitlines()
@@ -101,7 +101,7 @@ class CountingPainter:
 
 
 def test_what_was_painted_is_not_painted_again(tmp_path: Path) -> None:
-    scenes = [scene(WORLD, index) for index in range(CHUNK + 3)]
+    scenes = [sample_scene(WORLD, index) for index in range(CHUNK + 3)]
     painter = CountingPainter()
     pictures = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
     assert painter.asked == [0, CHUNK]

@@ -8,12 +8,12 @@ from torch.utils.data import DataLoader
 
 from shapes.dataset import Pictures, batch, collate
 from shapes.drawing import draw
-from shapes.sampler import HELD_OUT, TRAINING, World, scene
+from shapes.sampler import HELD_OUT, TRAINING, World, sample_scene
 
 
 def test_an_image_is_its_scene_between_minus_one_and_one() -> None:
     image, drawn = Pictures(World(), HELD_OUT)[5]
-    assert drawn == scene(World(), HELD_OUT[5])
+    assert drawn == sample_scene(World(), HELD_OUT[5])
     assert image.shape == (3, 128, 128)
     assert image.dtype == torch.float32
     back = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
@@ -25,7 +25,7 @@ def test_a_batch() -> None:
     assert images.shape == (3, 3, 128, 128)
     assert images.min() >= -1
     assert images.max() <= 1
-    assert scenes == [scene(World(), TRAINING[number]) for number in (4, 5, 6)]
+    assert scenes == [sample_scene(World(), TRAINING[number]) for number in (4, 5, 6)]
     assert captions == [drawn.caption for drawn in scenes]
 
 
@@ -37,7 +37,7 @@ def test_a_run_goes_on_where_it_stopped() -> None:
 def test_a_small_range_begins_again() -> None:
     pictures = Pictures(World(), range(100, 103))
     assert len(pictures) == 3
-    assert batch(pictures, range(2, 5)).scenes == [scene(World(), index) for index in (102, 100, 101)]
+    assert batch(pictures, range(2, 5)).scenes == [sample_scene(World(), index) for index in (102, 100, 101)]
     with pytest.raises(IndexError):
         pictures[3]
 

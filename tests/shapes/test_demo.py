@@ -43,7 +43,7 @@ def test_a_layout_of_ones_own_gives_pictures_and_a_table(tmp_path: Path) -> None
     assert "pattern_colour" in lines[0]
     assert [line.split("/")[1].split()[0] for line in lines[1:4]] == ["1"] * 3  # the cat cannot be judged
     assert "SDXL" in lines[-1]
-    assert "workflows/basic.json" in lines[-1]
+    assert "workflows/place_things_with_boxes.json" in lines[-1]
 
 
 @pytest.mark.parametrize(

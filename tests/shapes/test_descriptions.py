@@ -18,7 +18,7 @@ from shapes.descriptions import (
     placed_caption,
     read_description,
 )
-from shapes.sampler import World, scene
+from shapes.sampler import World, sample_scene
 from shapes.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
 
 PATTERN_WORDS = {  # any of these tells the pattern; plain needs none
@@ -90,7 +90,7 @@ def test_which_colour_is_the_main_one_stays_told() -> None:
 
 def test_captions_tell_kinds_counts_and_background_but_no_details() -> None:
     for index in range(100):
-        drawn = scene(World(), index)
+        drawn = sample_scene(World(), index)
         text = drawn.caption
         words = re.findall("[a-z]+", text)
         assert not set(words) & set(COLOURS)

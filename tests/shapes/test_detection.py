@@ -9,7 +9,7 @@ from shapes.drawing import draw
 from shapes.recognition.average_precision import ap50
 from shapes.recognition.detection import detect
 from shapes.recognition.fitting import Fit
-from shapes.sampler import HELD_OUT, World, scene
+from shapes.sampler import HELD_OUT, World, sample_scene
 from shapes.scene import Attributes, Figure, Scene
 
 RED, BLUE = Attributes("circle", "red"), Attributes("circle", "blue")
@@ -17,7 +17,7 @@ BOX, BESIDE, FAR = (0, 0, 30, 30), (5, 0, 35, 30), (60, 60, 90, 90)
 
 
 def test_real_drawings() -> None:
-    scenes = [scene(World(), index) for index in HELD_OUT[:25]]
+    scenes = [sample_scene(World(), index) for index in HELD_OUT[:25]]
     assert ap50([detect(draw(drawn)) for drawn in scenes], [drawn.figures for drawn in scenes]) > 0.85
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shapes.drawing import draw
 from shapes.recognition.frechet import features, frechet_distance
-from shapes.sampler import World, scene
+from shapes.sampler import World, sample_scene
 
 
 def gaussian(mean: list[float], deviations: list[float], count: int = 1000) -> NDArray[np.float64]:
@@ -46,18 +46,18 @@ def test_sets_that_do_not_fit() -> None:
 
 
 def test_features_are_always_the_same() -> None:
-    found = features(draw(scene(World(), 0)))
+    found = features(draw(sample_scene(World(), 0)))
     assert found.shape == (32,)
     assert found.dtype == np.float64
-    assert np.array_equal(found, features(draw(scene(World(), 0))))
+    assert np.array_equal(found, features(draw(sample_scene(World(), 0))))
     assert found[:3] == pytest.approx([0.756, -0.050, -0.631], abs=2e-3)
 
 
 def test_worse_pictures_are_farther() -> None:
-    pictures = [draw(scene(World(), index)) for index in range(120)]
+    pictures = [draw(sample_scene(World(), index)) for index in range(120)]
     real, others = ([features(picture) for picture in part] for part in (pictures[:60], pictures[60:]))
-    plain = [features(draw(scene(World(patterns=("plain",)), index))) for index in range(60)]
-    empty = [features(draw(scene(World(instances=(0, 0)), index))) for index in range(60)]
+    plain = [features(draw(sample_scene(World(patterns=("plain",)), index))) for index in range(60)]
+    empty = [features(draw(sample_scene(World(instances=(0, 0)), index))) for index in range(60)]
     assert (
         frechet_distance(real, others) < frechet_distance(real, plain) / 2 < frechet_distance(real, empty) / 4
     )

@@ -7,7 +7,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from shapes.models.position_probe import Places, waves
+from shapes.models.position_probe import PositionProbe, waves
 
 
 class Layer(nn.Module):
@@ -27,7 +27,7 @@ class Layer(nn.Module):
 def fitted(queries: Tensor) -> float:
     """The loss once the reading has been fitted by least squares."""
     layer = Layer(queries.shape[-1])
-    places = Places(layer)
+    places = PositionProbe(layer)
     given = torch.cat([queries, torch.ones(*queries.shape[:2], 1)], dim=-1).flatten(0, 1)
     side = int(queries.shape[1] ** 0.5)
     solution = torch.linalg.lstsq(given, waves(side).repeat(len(queries), 1)).solution
@@ -70,7 +70,7 @@ def test_a_unet_learns_it_and_its_hooks_are_gone_afterwards() -> None:
         cross_attention_dim=8,
         attention_head_dim=2,
     )
-    places = Places(unet)
+    places = PositionProbe(unet)
     optimizer = torch.optim.Adam([*unet.parameters(), *places.parameters()], lr=3e-3)
     losses = []
     for _ in range(60):

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ifadapter_core.layout_formats import from_json, to_json
 from shapes.drawing import coverage, draw
-from shapes.sampler import HELD_OUT, TRAINING, World, scene
+from shapes.sampler import HELD_OUT, TRAINING, World, sample_scene
 from shapes.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes, Figure, Scene
 
-SCENES = [scene(World(), index) for index in range(60)]
-CROWDED = [scene(World(crowding=8, instances=(4, 6)), index) for index in range(20)]
+SCENES = [sample_scene(World(), index) for index in range(60)]
+CROWDED = [sample_scene(World(crowding=8, instances=(4, 6)), index) for index in range(20)]
 
 
 def attributes(shape: str, pattern: str, colour: str = "red", other: str = "blue") -> Attributes:
@@ -53,14 +53,14 @@ def overlap(a: Figure, b: Figure) -> bool:
 def test_scenes_are_the_same_on_every_machine() -> None:
     digest = hashlib.sha256()
     for index in (0, 1, 2, HELD_OUT.stop, TRAINING.stop - 1):
-        drawn = scene(World(), index)
+        drawn = sample_scene(World(), index)
         digest.update(to_json(drawn.layout).encode() + drawn.background.encode() + draw(drawn).tobytes())
     assert digest.hexdigest() == "07f572bf1f34266d00bdddfdd6486b8a47822c270e78ecb210aeabdf22f3d5c3"
 
 
 def test_seeds_and_indices_give_scenes_of_their_own() -> None:
-    assert scene(World(), 3) == SCENES[3]
-    assert len({scene(World(seed=seed), index) for seed in (0, 1) for index in range(20)}) == 40
+    assert sample_scene(World(), 3) == SCENES[3]
+    assert len({sample_scene(World(seed=seed), index) for seed in (0, 1) for index in range(20)}) == 40
 
 
 def test_what_training_sees_is_not_held_out() -> None:
@@ -99,7 +99,7 @@ def test_every_figure_stays_visible() -> None:
 
 
 def test_crowding_hides_more() -> None:
-    plain = [scene(World(instances=(4, 6)), index) for index in range(20)]
+    plain = [sample_scene(World(instances=(4, 6)), index) for index in range(20)]
     by_lot, crowded = (
         np.mean([np.mean(hidden_parts(drawn)) for drawn in scenes]) for scenes in (plain, CROWDED)
     )
@@ -122,7 +122,7 @@ def test_smaller_worlds() -> None:
         patterns=("plain", "dotted"),
     )
     for index in range(10):
-        drawn = scene(world, index)
+        drawn = sample_scene(world, index)
         assert draw(drawn).shape == (64, 64, 3)
         assert len(drawn.figures) in (2, 3)
         assert {figure.attributes.shape for figure in drawn.figures} == {"square"}
@@ -130,7 +130,7 @@ def test_smaller_worlds() -> None:
 
 def test_a_world_without_room_says_so() -> None:
     with pytest.raises(ValueError, match="No room for 6 figures"):
-        scene(World(instances=(6, 6), colours=("red",), sides=(0.6, 0.8), patterns=("plain",)), 0)
+        sample_scene(World(instances=(6, 6), colours=("red",), sides=(0.6, 0.8), patterns=("plain",)), 0)
 
 
 def test_attributes_that_make_no_sense() -> None:

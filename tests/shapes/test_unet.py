@@ -20,7 +20,7 @@ from shapes.models.unet import (
     new_unet,
 )
 from shapes.models.vae import thumbnails
-from shapes.sampler import HELD_OUT, World, scene
+from shapes.sampler import HELD_OUT, World, sample_scene
 from tiny_models import tokenizer
 
 WORLD = World(shapes=("circle",), instances=(1, 2))
@@ -43,7 +43,9 @@ def test_captions_are_of_each_kind_as_often_as_told() -> None:
 
 
 def test_what_the_kinds_of_captions_tell() -> None:
-    drawn = next(found for found in (scene(World(), index) for index in HELD_OUT) if len(found.figures) == 3)
+    drawn = next(
+        found for found in (sample_scene(World(), index) for index in HELD_OUT) if len(found.figures) == 3
+    )
     texts = {kind: caption_of(drawn, kind) for kind in CAPTION_PARTS}
     assert texts["none"] == ""
     assert texts["global"] == drawn.caption

@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 from shapes.drawing import draw
 from shapes.recognition.fitting import box_iou
-from shapes.recognition.verifier import Verdict, classify, judge, verify
-from shapes.sampler import HELD_OUT, World, scene
+from shapes.recognition.verifier import AttributeVerdict, classify, judge, verify
+from shapes.sampler import HELD_OUT, World, sample_scene
 from shapes.scene import Attributes, Figure, Scene
 import itertools
 
-SCENES = [scene(World(), HELD_OUT[-1 - index]) for index in range(100)]
+SCENES = [sample_scene(World(), HELD_OUT[-1 - index]) for index in range(100)]
 SEVERAL = [drawn for drawn in SCENES if len(drawn.figures) > 1][:25]
 
 Picture = NDArray[np.uint8] | NDArray[np.float64]
 
 
-def success(verdicts: Sequence[Verdict]) -> float:
+def success(verdicts: Sequence[AttributeVerdict]) -> float:
     return float(np.mean([verdict.success for verdict in verdicts]))
 
 
 def judged(
     scenes: Sequence[Scene], change: Callable[[NDArray[np.uint8]], Picture] = lambda picture: picture
-) -> list[Verdict]:
+) -> list[AttributeVerdict]:
     return [verdict for drawn in scenes for verdict in verify(change(draw(drawn)), drawn.figures)]
 
 
@@ -62,7 +62,7 @@ def test_real_drawings_are_right() -> None:
 
 def test_crowded_drawings_are_right() -> None:
     assert (
-        success(judged([scene(World(crowding=8, instances=(5, 6)), index) for index in HELD_OUT[:15]]))
+        success(judged([sample_scene(World(crowding=8, instances=(5, 6)), index) for index in HELD_OUT[:15]]))
         >= 0.95
     )
 

@@ -10,10 +10,10 @@ from transformers import CLIPTokenizer
 
 from ifadapter_diffusers.base_model import token_ids
 from shapes.models.vocabulary import END, LENGTH, START, train_vocabulary
-from shapes.sampler import TRAINING, World, scene
+from shapes.sampler import TRAINING, World, sample_scene
 import itertools
 
-SENTENCES = [scene(World(), index).layout.prompt for index in TRAINING[:200]]
+SENTENCES = [sample_scene(World(), index).layout.prompt for index in TRAINING[:200]]
 
 
 @pytest.fixture(scope="module")

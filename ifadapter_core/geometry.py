@@ -69,6 +69,17 @@ class Geometry:
     area_gates: tuple[float, ...]
 
 
+def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes x0 y0 x1 y1 in the same unit: 0..1, and 0 for boxes without area."""
+    ax0, ay0, ax1, ay1 = map(float, a)
+    bx0, by0, bx1, by1 = map(float, b)
+    width, height = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - shared)
+
+
 def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
     """Cells floor(x0 * w) .. ceil(x1 * w) - 1 and likewise in y; at least one.
 

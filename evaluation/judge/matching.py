@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ifadapter_core.geometry import box_iou
+
 from .detector import Detection, PixelBox
 
 MATCH_IOU = 0.5  # the paper's, section 4
@@ -25,16 +27,6 @@ class Match:
 
     detection: int
     iou: float
-
-
-def box_iou(a: PixelBox, b: PixelBox) -> float:
-    """Intersection over union, 0..1; 0 of boxes without area."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
 def match(detections: Sequence[Detection], wanted: Sequence[Wanted]) -> list[Match | None]:

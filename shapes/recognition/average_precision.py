@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ifadapter_core.geometry import box_iou
+
 from ..scene import Attributes, Figure
 from .fitting import Fit
 

@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ifadapter_core.geometry import box_iou
+
 from ..drawing import Mask
 from ..scene import COLOURS
 from .colours import evidence

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ifadapter_core.geometry import box_iou
+
 from ..scene import Figure
 from .colours import evidence
 from .fitting import Fit, covered, fit

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ifadapter_core.geometry import box_iou
 from shapes.drawing import draw
-from shapes.recognition.fitting import box_iou
 from shapes.recognition.verifier import AttributeVerdict, classify, judge, verify
 from shapes.sampler import HELD_OUT, World, sample_scene
 from shapes.scene import Attributes, Figure, Scene

@@ -52,7 +52,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     comfyui.add_argument(
         "--server", action="append", metavar="HOST:PORT", help="a running ComfyUI; several share the work"
     )
-    comfyui.add_argument("--workflow", type=Path, help="in API format, as workflows/basic_api.json")
+    comfyui.add_argument(
+        "--workflow", type=Path, help="in API format, as workflows/api/place_things_with_boxes.json"
+    )
     comfyui.add_argument(
         "--slot",
         action="append",
@@ -128,7 +130,9 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 def _comfyui_settings(options: argparse.Namespace) -> dict[str, Any]:
     _refuse(options, CORE_ONLY, "a ComfyUI makes the pictures: change the workflow, or use --set")
     if options.workflow is None:
-        raise ValueError("Name a workflow in API format with --workflow, as workflows/basic_api.json.")
+        raise ValueError(
+            "Name a workflow in API format with --workflow, as workflows/api/place_things_with_boxes.json."
+        )
     workflow = _workflow(options)
     slots = {name: ".".join(filter(None, slot)) for name, slot in sorted(workflow.slots.items())}
     content = json.dumps(workflow.graph, sort_keys=True)

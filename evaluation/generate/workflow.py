@@ -64,6 +64,9 @@ def read_workflow(path: Path, slots: Sequence[str] = (), settings: Sequence[str]
     """
     try:
         graph = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        ours = "Those of this pack are in workflows/api/, for example workflows/api/place_things_with_boxes.json."
+        raise WorkflowError(f"There is no workflow {path}. {ours}") from error
     except ValueError as error:
         raise WorkflowError(f"{path} is not JSON: {error}") from error
     if not isinstance(graph, dict) or not all(

@@ -25,7 +25,7 @@ from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import to_json
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOW = ROOT / "workflows" / "basic_api.json"
+WORKFLOW = ROOT / "workflows" / "api" / "place_things_with_boxes.json"
 COUNT = 7
 
 Serve = Callable[..., FakeComfyUI]

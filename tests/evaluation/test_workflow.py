@@ -13,12 +13,14 @@ from evaluation.generate.workflow import Slot, WorkflowError, find_slots, read_w
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 
-WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-ONE_LAYOUT = sorted(path.name for path in WORKFLOWS.glob("*_api.json") if path.name != "batch_api.json")
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows" / "api"
+ONE_LAYOUT = sorted(
+    path.name for path in WORKFLOWS.glob("*.json") if path.name != "two_layouts_in_a_batch.json"
+)
 LAYOUT = Layout(832, 1216, (Instance(Box(0.1, 0.2, 0.3, 0.7), "a red cat"),), "a room")
 
 
-def graph(name: str = "basic_api.json") -> dict[str, Any]:
+def graph(name: str = "place_things_with_boxes.json") -> dict[str, Any]:
     content: dict[str, Any] = json.loads((WORKFLOWS / name).read_text("utf-8"))
     return content
 
@@ -69,7 +71,7 @@ def test_a_prompt_that_is_written_out_is_a_slot(tmp_path: Path) -> None:
 
 
 def test_without_a_saved_image_the_preview_is_taken(tmp_path: Path) -> None:
-    content = graph("quickstart_demo_api.json")
+    content = graph("try_it_without_downloads.json")
     (layout_preview,) = (node for node, each in content.items() if each["class_type"] == "PreviewImage")
     del content[layout_preview]
     (saved,) = (node for node, each in content.items() if each["class_type"] == "SaveImage")
@@ -99,7 +101,7 @@ def test_what_is_not_clear_must_be_named(tmp_path: Path) -> None:
 
 def test_two_layouts_must_be_told_apart() -> None:
     with pytest.raises(WorkflowError, match="the slot layout"):
-        find_slots(graph("batch_api.json"), {})
+        find_slots(graph("two_layouts_in_a_batch.json"), {})
 
 
 def test_settings_hold_for_all_pictures() -> None:
@@ -109,7 +111,7 @@ def test_settings_hold_for_all_pictures() -> None:
         "8.strength=0.25",
         "KSampler.sampler_name=dpmpp_2m",
     ]
-    filled = read_workflow(WORKFLOWS / "basic_api.json", settings=settings).fill(LAYOUT, 1)
+    filled = read_workflow(WORKFLOWS / "place_things_with_boxes.json", settings=settings).fill(LAYOUT, 1)
     assert (only(filled, "KSampler")["steps"], only(filled, "KSampler")["sampler_name"]) == (4, "dpmpp_2m")
     assert only(filled, "IFAdapterEncode")["use_eot_token"] is False
     assert only(filled, "IFAdapterApply")["strength"] == 0.25
@@ -128,12 +130,17 @@ def test_settings_hold_for_all_pictures() -> None:
 )
 def test_wrong_names_are_explained(slots: list[str], settings: list[str], message: str) -> None:
     with pytest.raises(WorkflowError, match=message):
-        read_workflow(WORKFLOWS / "basic_api.json", slots, settings)
+        read_workflow(WORKFLOWS / "place_things_with_boxes.json", slots, settings)
+
+
+def test_a_missing_workflow_names_the_folder_of_the_api_workflows(tmp_path: Path) -> None:
+    with pytest.raises(WorkflowError, match=r"basic_api\.json\. .* workflows/api/"):
+        read_workflow(tmp_path / "basic_api.json")
 
 
 @pytest.mark.parametrize(
     "content",
-    [[], {"nodes": []}, json.loads((WORKFLOWS / "basic.json").read_text("utf-8"))],
+    [[], {"nodes": []}, json.loads((WORKFLOWS.parent / "place_things_with_boxes.json").read_text("utf-8"))],
     ids=["list", "other", "graph"],
 )
 def test_other_files_are_refused(tmp_path: Path, content: Any) -> None:

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(not HAS_HTTPX, reason=f"{PYTHON} has no httpx")
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Path:
     write_benchmark(tmp_path / "benchmark", LAYOUTS, {})
-    (tmp_path / "workflow.json").write_text(json.dumps(workflow("basic_api.json")))
+    (tmp_path / "workflow.json").write_text(json.dumps(workflow("place_things_with_boxes.json")))
     return tmp_path / "benchmark"
 
 

@@ -32,7 +32,7 @@ from shapes.scene import Attributes, Figure
 
 PACK = Path(__file__).resolve().parent.parent.parent
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
-WORKFLOWS = ["basic_api.json", "lora_api.json"]
+WORKFLOWS = ["place_things_with_boxes.json", "boxes_with_a_style_lora.json"]
 NODES = {
     "IFAdapterLoader",
     "IFAdapterLayout",
@@ -43,7 +43,7 @@ NODES = {
     "IFAdapterDemoModels",
     "IFAdapterBatchMaps",
 }
-DEMO_FIGURES = [  # what the captions of quickstart_demo_api.json say
+DEMO_FIGURES = [  # what the captions of try_it_without_downloads.json say
     Attributes("circle", "red", "dotted", "white"),
     Attributes("circle", "yellow", "bordered", "blue"),
     Attributes("triangle", "green", "striped", "white"),
@@ -220,7 +220,7 @@ def workflow(name: str) -> Graph:
 
 
 def committed(name: str) -> Graph:
-    graph: Graph = json.loads((PACK / "workflows" / name).read_text(encoding="utf-8"))
+    graph: Graph = json.loads((PACK / "workflows" / "api" / name).read_text(encoding="utf-8"))
     return graph
 
 
@@ -337,10 +337,12 @@ def test_workflow_changes_the_picture_and_strength_zero_does_not(server: Server,
 
 
 def test_each_image_of_a_batch_has_its_own_layout(server: Server) -> None:
-    first, second = map(pixels, server.pictures(workflow("batch_api.json")))
-    alone = pixels(server.picture(workflow("basic_api.json")))  # the same seed, and the layout of the first
+    first, second = map(pixels, server.pictures(workflow("two_layouts_in_a_batch.json")))
+    alone = pixels(
+        server.picture(workflow("place_things_with_boxes.json"))
+    )  # the same seed, and the layout of the first
     assert np.abs(first.astype(int) - alone).max() <= 1
-    swapped = workflow("batch_api.json")
+    swapped = workflow("two_layouts_in_a_batch.json")
     node = swapped[only(swapped, "IFAdapterBatchMaps")]["inputs"]
     node["more_maps"], node["semantic_maps"] = node["semantic_maps"], node["more_maps"]
     other_first, other_second = map(pixels, server.pictures(swapped))
@@ -349,25 +351,25 @@ def test_each_image_of_a_batch_has_its_own_layout(server: Server) -> None:
 
 
 def test_same_prompt_gives_same_file_after_another_one(server: Server) -> None:
-    first = server.picture(change(workflow("basic_api.json"), "KSampler", seed=7))
-    other = server.picture(change(workflow("basic_api.json"), "KSampler", seed=8))
-    again = server.picture(change(workflow("basic_api.json"), "KSampler", seed=7))
+    first = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=7))
+    other = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=8))
+    again = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=7))
     assert first == again
     assert first != other
 
 
 def test_run_after_an_interrupted_one_is_right(server: Server) -> None:
-    expected = server.picture(change(workflow("basic_api.json"), "KSampler", seed=9))
-    long_run = change(workflow("basic_api.json"), "KSampler", seed=9, steps=2000)
+    expected = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=9))
+    long_run = change(workflow("place_things_with_boxes.json"), "KSampler", seed=9, steps=2000)
     entry = server.run(long_run, interrupt_at=2)
     assert messages(entry, "execution_interrupted")
     assert only(long_run, "SaveImage") not in entry["outputs"]
-    assert server.picture(change(workflow("basic_api.json"), "KSampler", seed=9)) == expected
+    assert server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=9)) == expected
 
 
 def test_the_demo_draws_its_layout(server: Server) -> None:
     """As committed, with the models that come with the pack."""
-    graph = committed("quickstart_demo_api.json")
+    graph = committed("try_it_without_downloads.json")
     layout = layout_of(graph)
     picture = pixels(server.picture(graph))
     assert picture.shape == (layout.height, layout.width, 3) == (128, 128, 3)
@@ -422,7 +424,7 @@ def test_a_wrong_question_about_tokens(server: Server, body: Any) -> None:
 def test_missing_adapter_file(server: Server, name: str, empty: bool) -> None:
     file = server.base / "models" / "ifadapter" / ADAPTER
     aside = server.base / ADAPTER
-    graph = change(workflow("basic_api.json"), "IFAdapterLoader", adapter_name=name)
+    graph = change(workflow("place_things_with_boxes.json"), "IFAdapterLoader", adapter_name=name)
     for node in all_of(
         graph, "PreviewImage"
     ):  # with one output that can be made, the server would make that one
@@ -444,7 +446,11 @@ def test_missing_adapter_file(server: Server, name: str, empty: bool) -> None:
 def test_broken_layout(server: Server) -> None:
     error = error_of(
         server.run(
-            change(workflow("basic_api.json"), "IFAdapterLayout", layout='{"caption": "a cat", "boxes": [')
+            change(
+                workflow("place_things_with_boxes.json"),
+                "IFAdapterLayout",
+                layout='{"caption": "a cat", "boxes": [',
+            )
         )
     )
     assert error["node_type"] == "IFAdapterLayout"

@@ -1,1 +1,1 @@
-"""The drawn world: scenes of coloured shapes, their descriptions and their pictures."""
+"""A synthetic world of coloured shapes: scenes, captions, pictures, a small base model and an exact judge."""

@@ -1,7 +1,9 @@
-"""How figures are drawn. Every shape fills the unit box (u to the right, v down, 0..1) and is its own mirror image, so it is
-known by the part of each row that it covers. Patterns are given in the same unit box and stretch with it.
+"""Rasterises scenes.
 
-Coverage is counted in sixteenths of a pixel and blended in integers: the same scene gives the same bytes everywhere.
+Every shape fills the unit box (u to the right, v down, both 0..1) and is mirror symmetric, so the covered interval of
+each row defines it. Patterns are defined in the same unit box and stretch with it.
+
+Coverage is counted in sixteenths of a pixel and blended in integers: a scene gives the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -16,22 +18,20 @@ from .scene import BACKGROUNDS, COLOURS, Attributes, Scene
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
-Spans = tuple[
-    Floats | float, Floats | float
-]  # inner and outer edge of each row, as distance |2u - 1| from the middle
+# Inner and outer edge of each row, as the distance |2u - 1| from the axis of symmetry.
+Spans = tuple[Floats | float, Floats | float]
 
-SUPERSAMPLING = 4
-STRIPES = 3  # bands of both colours together; the first and the last have the main colour
+SUPERSAMPLING = 4  # samples along each side of a pixel
+STRIPES = 3  # stripes per figure; the first and the last have the main colour
 CHECKS = 4  # squares along each side
 
-# Half of a five-pointed star, from its outline: v falls from the top along the outer edge, and the notch between the legs.
+# Half of a five-pointed star as (v, |2u - 1|): its outer edge from the top, and the notch between the legs.
 _STAR_OUTER = ((0.0, 0.34, 0.382, 0.69, 1.0), (0.0, 0.33, 1.0, 0.53, 0.64))
 _STAR_NOTCH = ((0.81, 1.0), (0.0, 0.60))
 
 _DOT_RADIUS = 0.14
-_DOTS: dict[
-    str, tuple[tuple[float, float], ...]
-] = {  # centres (u, v): few, inside the shape, apart from each other
+# Dot centres (u, v): few, inside the shape, apart from each other.
+_DOTS: dict[str, tuple[tuple[float, float], ...]] = {
     "circle": ((0.5, 0.22), (0.22, 0.5), (0.78, 0.5), (0.5, 0.78)),
     "square": ((0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)),
     "triangle": ((0.5, 0.44), (0.3, 0.8), (0.7, 0.8)),
@@ -39,9 +39,8 @@ _DOTS: dict[
     "star": ((0.5, 0.3), (0.34, 0.62), (0.66, 0.62)),
     "heart": ((0.26, 0.3), (0.74, 0.3), (0.5, 0.66)),
 }
-_INNER: dict[
-    str, tuple[float, float]
-] = {  # a border leaves the shape scaled by the second number, about v = the first
+# The area inside a border: fixed point v and scale factor of the shape.
+_BORDER_INTERIOR: dict[str, tuple[float, float]] = {
     "circle": (0.5, 0.6),
     "square": (0.5, 0.58),
     "triangle": (0.667, 0.5),
@@ -52,11 +51,11 @@ _INNER: dict[
 
 
 def _heart_spans(v: Floats) -> Spans:
-    """Two half ellipses above, two curves that meet in the tip below."""
+    """Two half ellipses in the upper part, two curves that meet in the tip in the lower part."""
     lobe = np.sqrt(np.clip(1 - np.square((v - 0.3) / 0.3), 0, 1))
     fall = np.clip((v - 0.3) / 0.7, 0, 1)
-    above = v < 0.3
-    return np.where(above, (1 - lobe) / 2, 0), np.where(above, (1 + lobe) / 2, 1 - fall * np.sqrt(fall))
+    upper = v < 0.3
+    return np.where(upper, (1 - lobe) / 2, 0), np.where(upper, (1 + lobe) / 2, 1 - fall * np.sqrt(fall))
 
 
 _SPANS: dict[str, Callable[[Floats], Spans]] = {
@@ -70,14 +69,14 @@ _SPANS: dict[str, Callable[[Floats], Spans]] = {
 
 
 def silhouette(shape: str, u: Floats, v: Floats) -> Mask:
-    """Which points of the grid u (W) x v (H) lie inside the shape: boolean (H, W). Points may lie outside 0..1."""
+    """Points of the grid u (W) x v (H) inside the shape: boolean (H, W). Points may lie outside 0..1."""
     inner, outer = (np.broadcast_to(edge, v.shape)[:, None] for edge in _SPANS[shape](v))
-    away = abs(2 * u - 1)
-    return (away >= inner) & (away <= outer) & ((v >= 0) & (v <= 1))[:, None]
+    distance = abs(2 * u - 1)
+    return (distance >= inner) & (distance <= outer) & ((v >= 0) & (v <= 1))[:, None]
 
 
 def pattern_mask(shape: str, pattern: str, u: Floats, v: Floats) -> Mask:
-    """Which points of the grid u (W) x v (H) have the pattern colour, if they lie inside the shape: boolean (H, W)."""
+    """Points of the grid u (W) x v (H) in the pattern colour: boolean (H, W). Valid inside the silhouette only."""
     if pattern == "striped":
         return np.broadcast_to((np.floor(v * STRIPES) % 2 == 1)[:, None], (len(v), len(u)))
     if pattern == "checkered":
@@ -88,26 +87,26 @@ def pattern_mask(shape: str, pattern: str, u: Floats, v: Floats) -> Mask:
             mask |= np.square(v - dot_v)[:, None] + np.square(u - dot_u) <= _DOT_RADIUS**2
         return mask
     if pattern == "bordered":
-        middle, scale = _INNER[shape]
-        return ~silhouette(shape, 0.5 + (u - 0.5) / scale, middle + (v - middle) / scale)
+        centre, scale = _BORDER_INTERIOR[shape]
+        return ~silhouette(shape, 0.5 + (u - 0.5) / scale, centre + (v - centre) / scale)
     return np.zeros((len(v), len(u)), bool)
 
 
 def pixel_centres(count: int) -> Floats:
-    """Centres of ``count`` equal parts of 0..1."""
+    """Centres of ``count`` equal parts of 0..1: (count,)."""
     return (np.arange(count) + 0.5) / count
 
 
 def coverage(attributes: Attributes, width: int, height: int) -> tuple[Pixels, Pixels]:
-    """Sixteenths of each pixel of a width x height box that the main and the pattern colour cover: two (height, width)."""
+    """Coverage of a width x height pixel box by the main and by the pattern colour: two (height, width), 0..16."""
     u, v = pixel_centres(width * SUPERSAMPLING), pixel_centres(height * SUPERSAMPLING)
     inside = silhouette(attributes.shape, u, v)
     patterned = inside & pattern_mask(attributes.shape, attributes.pattern, u, v)
-    return _count(inside & ~patterned), _count(patterned)
+    return _samples_per_pixel(inside & ~patterned), _samples_per_pixel(patterned)
 
 
 def draw(scene: Scene) -> Pixels:
-    """The picture of a scene: sRGB (size, size, 3)."""
+    """The picture of a scene: sRGB bytes (size, size, 3)."""
     picture = np.empty((scene.size, scene.size, 3), np.uint8)
     picture[:] = BACKGROUNDS[scene.background]
     for figure in scene.figures:
@@ -118,19 +117,21 @@ def draw(scene: Scene) -> Pixels:
     return picture
 
 
-def _count(mask: Mask) -> Pixels:
-    """Samples inside, for each pixel: (4H, 4W) -> (H, W)."""
+def _samples_per_pixel(mask: Mask) -> Pixels:
+    """Sum 4 x 4 samples: (4H, 4W) -> (H, W)."""
     counts = mask.view(np.uint8)
     rows = counts[0::4] + counts[1::4] + counts[2::4] + counts[3::4]
     return rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]
 
 
 def _blend(patch: Pixels, main: Pixels, patterned: Pixels, attributes: Attributes) -> NDArray[np.uint16]:
-    colour, pattern_colour = (
-        np.array(COLOURS[name], np.uint16) for name in (attributes.colours[0], attributes.colours[-1])
-    )
+    """The patch (H, W, 3) with the figure over it, rounded to the nearest integer."""
+    names = (
+        attributes.colours[0],
+        attributes.colours[-1],
+    )  # a plain figure covers nothing with the second one
+    main_rgb, pattern_rgb = (np.array(COLOURS[name], np.uint16) for name in names)
     full = SUPERSAMPLING**2
     rest = (full - main - patterned).astype(np.uint16)[..., None]
-    return (
-        patch * rest + main[..., None] * colour + patterned[..., None] * pattern_colour + full // 2
-    ) // full
+    total = patch * rest + main[..., None] * main_rgb + patterned[..., None] * pattern_rgb
+    return (total + full // 2) // full

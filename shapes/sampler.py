@@ -1,4 +1,4 @@
-"""The world that scenes come from: where figures may stand, and how they are drawn by lot from a seed and an index."""
+"""Samples scenes deterministically from a seed and an index."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from .descriptions import caption, local_description, pick, shuffled
 from .drawing import pixel_centres, silhouette
 from .scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes, Figure, Scene, palette_order
 
-HELD_OUT = range(10_000)  # indices of the scenes that no training may see
-TRAINING = range(10_000, 2**31)
+HELD_OUT = range(10_000)  # scene indices reserved for evaluation
+TRAINING = range(10_000, 2**31)  # scene indices for training
 
-PLACES_TRIED = 40  # for each figure, before the scene is begun anew with smaller figures
-SHRINKING = 0.9
-ATTEMPTS = 200
+BOXES_TRIED = 40  # candidate boxes per figure before the attempt fails
+ATTEMPTS = 200  # attempts per scene
+SHRINKING = 0.9  # factor on the longest side after each failed attempt
 
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
+PixelBox = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1, y1 exclusive
 
 
 @dataclass(frozen=True)
 class World:
-    """What scenes may look like.
+    """The distribution of scenes.
 
-    size: pixels along each side of the picture.
-    instances: fewest and most figures.
-    sides: shortest and longest side of a box, as parts of ``size``; many figures in one picture are smaller.
-    aspect: the longer side of a box over the shorter one, at most.
-    visible: the part of each figure that no other may hide.
-    crowding: each figure takes that of so many places where it overlaps most; 1 = by lot, 8 = heavy overlap.
+    seed: combined with the index of a scene.
+    size: side of the picture in pixels.
+    instances: minimum and maximum number of figures.
+    sides: shortest and longest side of a box, as fractions of ``size``; the longest one falls with the count.
+    aspect: maximum ratio of the longer to the shorter side of a box.
+    visible: fraction of each figure that must stay visible.
+    crowding: number of valid candidates per figure, of which the one that overlaps most is taken; 1 = no
+        preference, 8 = heavy overlap.
+    shapes: names out of SHAPES.
+    colours: names out of COLOURS.
+    patterns: names out of PATTERNS.
+    backgrounds: names out of BACKGROUNDS.
     """
 
     seed: int = 0
@@ -49,70 +55,77 @@ class World:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a figure could stand: its looks, its box, the owners of all pixels then, and how many pixels it hides."""
+class _Candidate:
+    """A valid position of the next figure.
+
+    attributes: appearance of the figure.
+    box: its box in pixels.
+    owners: (size, size) number of the visible figure at each pixel once this one is placed; -1 = background.
+    hidden: number of pixels of other figures that are hidden then.
+    """
 
     attributes: Attributes
-    box: Box
+    box: PixelBox
     owners: NDArray[np.int64]
     hidden: int
 
 
 def sample_scene(world: World, index: int) -> Scene:
-    """The scene of this index, always the same."""
+    """The scene of an index, deterministically sampled from ``world.seed`` and the index.
+
+    Raises ValueError if the world leaves no room for its figures.
+    """
     rng = Generator(PCG64(SeedSequence([world.seed, index])))
     background = pick(rng, world.backgrounds)
     count = pick(rng, range(world.instances[0], world.instances[1] + 1))
     longest = min(world.sides[1], 1.2 / math.sqrt(max(count, 1)))
     for _ in range(ATTEMPTS):
-        places = _arrange(world, count, longest, rng)
-        if len(places) == count:
+        arrangement = _arrange(world, count, longest, rng)
+        if len(arrangement) == count:
             break
         longest = max(longest * SHRINKING, world.sides[0])
     else:
         raise ValueError(
-            f"No room for {count} figures in {world}. Ask for fewer or smaller ones, or allow more colours or less sight."
+            f"No room for {count} figures in {world}. Ask for fewer or smaller figures, allow more colours, "
+            "or lower `visible`."
         )
     figures = tuple(
-        Figure(place.attributes, place.box, local_description(place.attributes, rng)) for place in places
+        Figure(chosen.attributes, chosen.box, local_description(chosen.attributes, rng))
+        for chosen in arrangement
     )
-    return Scene(
-        world.size,
-        background,
-        figures,
-        caption([figure.attributes.shape for figure in figures], background, rng),
-    )
+    text = caption([figure.attributes.shape for figure in figures], background, rng)
+    return Scene(world.size, background, figures, text)
 
 
-def _arrange(world: World, count: int, longest: float, rng: Generator) -> list[_Place]:
-    """Places for figures from back to front: ``count`` of them, or fewer when there was no room."""
-    places: list[_Place] = []
-    owners = np.full((world.size, world.size), -1)  # the number of the figure that is seen there
-    areas: list[int] = []
+def _arrange(world: World, count: int, longest: float, rng: Generator) -> list[_Candidate]:
+    """Place figures from back to front. Returns fewer than ``count`` when one found no valid position."""
+    arrangement: list[_Candidate] = []
+    owners = np.full((world.size, world.size), -1)
+    areas: list[int] = []  # silhouette area of each figure in pixels
     for number in range(count):
         shape, pattern = pick(rng, world.shapes), pick(rng, world.patterns)
-        found: list[_Place] = []
-        for _ in range(PLACES_TRIED):
-            box = _box(world, longest, rng)
-            attributes = _coloured(
-                world, shape, pattern, [place.attributes for place in places if _meet(place.box, box)], rng
-            )
-            place = attributes and _place(world, attributes, box, number, owners, areas)
-            if place:
-                found.append(place)
-            if len(found) == world.crowding:
+        candidates: list[_Candidate] = []
+        for _ in range(BOXES_TRIED):
+            # Overlapping figures share no colour, so that edges stay visible.
+            box = _sample_box(world, longest, rng)
+            neighbours = [placed.attributes for placed in arrangement if _overlap(placed.box, box)]
+            attributes = _sample_attributes(world, shape, pattern, neighbours, rng)
+            candidate = attributes and _candidate(world, attributes, box, number, owners, areas)
+            if candidate:
+                candidates.append(candidate)
+            if len(candidates) == world.crowding:
                 break
-        if not found:
+        if not candidates:
             break
-        best = max(found, key=lambda place: place.hidden)
-        owners = best.owners
+        chosen = max(candidates, key=lambda candidate: candidate.hidden)
+        owners = chosen.owners
         areas.append(int((owners == number).sum()))
-        places.append(best)
-    return places
+        arrangement.append(chosen)
+    return arrangement
 
 
-def _box(world: World, longest: float, rng: Generator) -> Box:
-    """A box of any size and aspect ratio allowed, anywhere in the picture."""
+def _sample_box(world: World, longest: float, rng: Generator) -> PixelBox:
+    """A box of any allowed size and aspect ratio, anywhere in the picture."""
     low, high = (round(side * world.size) for side in (world.sides[0], longest))
     side = low + (high - low) * rng.random()
     stretch = math.sqrt(1 + (world.aspect - 1) * rng.random())
@@ -122,34 +135,38 @@ def _box(world: World, longest: float, rng: Generator) -> Box:
     return x0, y0, x0 + width, y0 + height
 
 
-def _coloured(
+def _sample_attributes(
     world: World, shape: str, pattern: str, neighbours: list[Attributes], rng: Generator
 ) -> Attributes | None:
-    """Attributes without a colour of the neighbours, so that edges stay visible; None if too few colours are left."""
+    """Attributes with no colour of a neighbour; None if too few colours are left."""
     taken = {colour for neighbour in neighbours for colour in neighbour.colours}
-    colours = shuffled(rng, (colour for colour in world.colours if colour not in taken))[
-        : 1 if pattern == "plain" else 2
-    ]
-    if len(colours) < (1 if pattern == "plain" else 2):
+    wanted = 1 if pattern == "plain" else 2
+    colours = shuffled(rng, (colour for colour in world.colours if colour not in taken))[:wanted]
+    if len(colours) < wanted:
         return None
     if pattern == "checkered":
         colours = list(palette_order(*colours))
     return Attributes(shape, colours[0], pattern, colours[1] if len(colours) > 1 else None)
 
 
-def _place(
-    world: World, attributes: Attributes, box: Box, number: int, owners: NDArray[np.int64], areas: list[int]
-) -> _Place | None:
-    """The figure in front of those that stand already, or None if it would hide too much of one."""
+def _candidate(
+    world: World,
+    attributes: Attributes,
+    box: PixelBox,
+    number: int,
+    owners: NDArray[np.int64],
+    areas: list[int],
+) -> _Candidate | None:
+    """The figure in front of those already placed; None if it hides too much of one of them."""
     x0, y0, x1, y1 = box
     mask = silhouette(attributes.shape, pixel_centres(x1 - x0), pixel_centres(y1 - y0))
-    after = owners.copy()
-    after[y0:y1, x0:x1][mask] = number
-    seen = np.bincount(after.ravel() + 1, minlength=number + 2)[1:]
-    if any(seen[other] < world.visible * area for other, area in enumerate(areas)):
+    owners_after = owners.copy()
+    owners_after[y0:y1, x0:x1][mask] = number
+    visible = np.bincount(owners_after.ravel() + 1, minlength=number + 2)[1:]  # pixels of each figure
+    if any(visible[other] < world.visible * area for other, area in enumerate(areas)):
         return None
-    return _Place(attributes, box, after, sum(areas) - int(seen[:number].sum()))
+    return _Candidate(attributes, box, owners_after, sum(areas) - int(visible[:number].sum()))
 
 
-def _meet(a: Box, b: Box) -> bool:
+def _overlap(a: PixelBox, b: PixelBox) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,4 +1,4 @@
-"""The values of the drawn world: what figures look like, and the scene they stand in. Knows neither pixels nor words."""
+"""The values of the synthetic world: a figure's attributes, a figure and a scene. No pixels, no words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ifadapter_core.layout import Box, Instance, Layout
 SHAPES = ("circle", "square", "triangle", "diamond", "star", "heart")
 PATTERNS = ("plain", "striped", "dotted", "checkered", "bordered")
 
-COLOURS: dict[str, tuple[int, int, int]] = {  # sRGB, 0..255
+# sRGB, 0..255
+COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (206, 32, 41),
     "orange": (247, 135, 24),
     "yellow": (255, 222, 46),
@@ -19,7 +20,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {  # sRGB, 0..255
     "white": (252, 252, 250),
     "black": (24, 24, 28),
 }
-BACKGROUNDS: dict[str, tuple[int, int, int]] = {  # muted, and none of the above
+# sRGB, 0..255: muted colours, distinct from COLOURS
+BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "grey": (148, 150, 154),
     "beige": (206, 184, 142),
     "sage": (146, 172, 142),
@@ -30,10 +32,15 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {  # muted, and none of the above
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a figure looks like. A plain one has no pattern colour.
+    """The appearance of a figure.
 
-    The two colours of a checkerboard cover the same area, so either could be called the main one: it is the one that
-    comes first in ``COLOURS``.
+    Both colours of a checkerboard cover the same area, so its main colour is defined as the one that comes first
+    in COLOURS.
+
+    shape: one of SHAPES.
+    colour: main colour, one of COLOURS.
+    pattern: one of PATTERNS.
+    pattern_colour: second colour, one of COLOURS; None for the plain pattern only.
     """
 
     shape: str
@@ -48,22 +55,28 @@ class Attributes:
             raise ValueError(f"{self}: the pattern colour must differ from the main colour.")
         if self.pattern == "checkered" and self.colours != palette_order(*self.colours):
             raise ValueError(
-                f"{self}: the main colour of a checkerboard is the one that comes first in COLOURS."
+                f"{self}: swap the colours; the main one of a checkerboard comes first in COLOURS."
             )
 
     @property
     def colours(self) -> tuple[str, ...]:
-        """The main colour and, if there is one, the pattern colour."""
+        """The main colour, then the pattern colour unless the pattern is plain."""
         return (self.colour,) if self.pattern_colour is None else (self.colour, self.pattern_colour)
 
 
 def palette_order(*colours: str) -> tuple[str, ...]:
+    """Sort colour names by their position in COLOURS."""
     return tuple(sorted(colours, key=list(COLOURS).index))
 
 
 @dataclass(frozen=True)
 class Figure:
-    """An instance of which all is known: its looks, its bounding box x0, y0, x1, y1 in pixels (x1, y1 excluded), its words."""
+    """A shape in a scene, with complete ground truth.
+
+    attributes: appearance.
+    box_px: bounding box x0, y0, x1, y1 in pixels; x1 and y1 are exclusive.
+    local_description: its text in the layout.
+    """
 
     attributes: Attributes
     box_px: tuple[int, int, int, int]
@@ -72,7 +85,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Scene:
-    """A square picture of ``size`` pixels a side: a plain background and the figures on it, from back to front."""
+    """A square picture: figures on a plain background.
+
+    size: side of the picture in pixels.
+    background: one of BACKGROUNDS.
+    figures: from back to front.
+    caption: global text of the layout.
+    """
 
     size: int
     background: str
@@ -81,9 +100,9 @@ class Scene:
 
     @property
     def layout(self) -> Layout:
-        return Layout(
-            self.size, self.size, tuple(self._instance(figure) for figure in self.figures), self.caption
-        )
+        """The scene as a layout; its boxes are normalised to 0..1."""
+        instances = tuple(self._instance(figure) for figure in self.figures)
+        return Layout(self.size, self.size, instances, self.caption)
 
     def _instance(self, figure: Figure) -> Instance:
         x0, y0, x1, y1 = (edge / self.size for edge in figure.box_px)

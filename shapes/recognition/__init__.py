@@ -1,1 +1,1 @@
-"""What a picture of the drawn world shows: the exact judge, a detector and their metrics."""
+"""Recognition of the figures in a picture: colour evidence, template matching, detection and metrics."""

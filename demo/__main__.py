@@ -50,14 +50,14 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     columns, lines = {}, []
     for method in tqdm(COLUMNS, desc="sampling", unit="method"):
-        pictures = painter.paint(method, layouts)
-        columns[METHODS[method]] = pictures
+        pictures = painter.paint(METHODS[method], layouts)
+        columns[METHODS[method].title] = pictures
         verdicts = [
             verdict
             for picture, layout in zip(pictures, layouts, strict=True)
             for verdict in judge(picture, layout)
         ]
-        lines.append(row(METHODS[method], verdicts))
+        lines.append(row(METHODS[method].title, verdicts))
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(options.output / f"{method}_{number}.png")
     sheet = options.output / "sheet.png"

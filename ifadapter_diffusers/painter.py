@@ -1,46 +1,54 @@
-"""Pictures of scenes by each of the methods that are compared, all from the same noise and, but for one, the same prompts."""
+"""Pictures of layouts by the methods that the results compare, all from the same noise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ifadapter_core.checkpoint import build_adapter
 from ifadapter_core.config import IFAdapterConfig
 from ifadapter_core.layout import Layout
 from ifadapter_core.storage import load_weights
-from shapes.descriptions import placed_caption
 
 from .adapted_unet import AdaptedUNet
 from .base_model import BaseModel
 from .contact_sheet import to_bytes
 from .randomness import seeded_generator
 from .regional import RegionalUNet, sample_regional
-from .sampling import AS_TRAINED, GUIDANCE, STEPS, Control, encode_layout, sample_layouts, sample_plain
-
-METHODS = {
-    "real": "real drawings",
-    "caption": "caption only",
-    "placed": "caption with rough places",
-    "regional": "regional attention, no training",
-    "appearance": "IFAdapter, appearance tokens only",
-    "eot": "IFAdapter, EoT token only",
-    "full": "IFAdapter",
-}
+from .sampling import DEFAULT_CONTROL, GUIDANCE, STEPS, Control, layout_tokens, sample_layouts, sample_plain
 
 Pixels = NDArray[np.uint8]
 
 
-class Painter:
-    """A base model and an adapter, put to work.
+@dataclass(frozen=True)
+class Method:
+    """One way to paint a layout.
 
-    models: what ``BaseModel.from_pretrained`` takes. adapter: its file; without it the one in the folder of the models (see ``demo/``).
-    layers: numbers of the attention processors where the adapter acts; without them, all that it has.
+    key: name on the command line and in file names.
+    title: name in tables and on contact sheets.
+    sample: (painter, layouts, generator of the noise) -> pictures (B, 3, H, W) in about -1..1.
+    """
+
+    key: str
+    title: str
+    sample: Callable[[Painter, Sequence[Layout], torch.Generator], Tensor]
+
+
+class Painter:
+    """A base model and an adapter, ready to paint layouts.
+
+    models: see ``BaseModel.from_pretrained``.
+    steps, guidance: DDIM steps; scale of the classifier-free guidance.
+    adapter: weight file; default: ``ifadapter.safetensors`` in the folder ``models``.
+    layers: attention processors at which the adapter acts; default: all of the adapter's.
+    dtype: of the UNet and the text encoders; the adapter stays float32.
     """
 
     def __init__(
@@ -51,50 +59,80 @@ class Painter:
         guidance: float = GUIDANCE,
         *,
         adapter: Path | None = None,
-        control: Control = AS_TRAINED,
+        control: Control = DEFAULT_CONTROL,
         layers: Sequence[int] | None = None,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.base = BaseModel.from_pretrained(str(models), dtype).to(device)
-        self.adapter = (
-            build_adapter(load_weights(adapter or Path(models) / "ifadapter.safetensors")).float().to(device)
-        )
+        weights = load_weights(adapter or Path(models) / "ifadapter.safetensors")
+        self.adapter = build_adapter(weights).float().to(device)
         if layers is not None:
             self.adapter.config = with_layers(self.adapter.config, layers)
         self.seed, self.steps, self.guidance, self.control = seed, steps, guidance, control
 
-    def paint(self, method: str, layouts: Sequence[Layout], first: int = 0) -> Pixels:
-        """sRGB (len(layouts), height, width, 3). first: the number of the first layout, from which its noise comes."""
-        noise, settings = seeded_generator(self.seed, first), (self.steps, self.guidance)
+    def paint(self, method: Method, layouts: Sequence[Layout], first: int = 0) -> Pixels:
+        """Layouts of one canvas size -> sRGB pictures (len(layouts), height, width, 3).
+
+        first: index of the first layout; with the seed it determines the noise.
+        """
+        noise = seeded_generator(self.seed, first)
         processors = self.base.unet.attn_processors
         try:
-            if method == "placed":
-                layouts = [
-                    replace(layout, caption=placed_caption(layout), instances=()) for layout in layouts
-                ]
-            if method in ("caption", "placed"):
-                return to_bytes(sample_plain(self.base, layouts, noise, *settings))
-            if method == "regional":
-                return to_bytes(
-                    sample_regional(RegionalUNet(self.base.unet), self.base, layouts, noise, *settings)
-                )
-            adapted = AdaptedUNet(self.base.unet, self.adapter)
-            instances = [encode_layout(adapted, self.base, layout) for layout in layouts]
-            if method != "full":
-                instances = [tokens.select(method == "appearance", method == "eot") for tokens in instances]
-            return to_bytes(
-                sample_layouts(adapted, self.base, layouts, noise, *settings, instances, self.control)
-            )
-        finally:
+            return to_bytes(method.sample(self, layouts, noise))
+        finally:  # methods replace the processors
             self.base.unet.set_attn_processor(processors)
 
 
+def paint_captions(painter: Painter, layouts: Sequence[Layout], noise: torch.Generator) -> Tensor:
+    """The base model alone, from the layouts' prompts."""
+    return sample_plain(painter.base, layouts, noise, painter.steps, painter.guidance)
+
+
+def paint_regions(painter: Painter, layouts: Sequence[Layout], noise: torch.Generator) -> Tensor:
+    """The training-free baseline of ``regional``."""
+    regional = RegionalUNet(painter.base.unet)
+    return sample_regional(regional, painter.base, layouts, noise, painter.steps, painter.guidance)
+
+
+def paint_instances(
+    painter: Painter,
+    layouts: Sequence[Layout],
+    noise: torch.Generator,
+    appearance: bool = True,
+    eot: bool = True,
+) -> Tensor:
+    """The adapter, with all of its tokens or with one kind only (the paper's ablation)."""
+    adapted = AdaptedUNet(painter.base.unet, painter.adapter)
+    tokens = [
+        layout_tokens(painter.adapter, painter.base, layout).select(appearance, eot) for layout in layouts
+    ]
+    return sample_layouts(
+        adapted, painter.base, layouts, noise, painter.steps, painter.guidance, tokens, painter.control
+    )
+
+
+METHODS = {
+    method.key: method
+    for method in (
+        Method("caption", "caption only", paint_captions),
+        Method("regional", "regional attention, no training", paint_regions),
+        Method("appearance", "IFAdapter, appearance tokens only", partial(paint_instances, eot=False)),
+        Method("eot", "IFAdapter, EoT token only", partial(paint_instances, appearance=False)),
+        Method("full", "IFAdapter", paint_instances),
+    )
+}
+
+
 def with_layers(config: IFAdapterConfig, processors: Sequence[int]) -> IFAdapterConfig:
-    """Only the layers of these attention processors. Raises ValueError that names those that there are."""
+    """The config with only the layers at these attention processors.
+
+    Raises ValueError, listing the adapter's processors, for an unknown or an empty choice.
+    """
     known = {layer.processor: layer for layer in config.layers}
     if not processors or not known.keys() >= set(processors):
         raise ValueError(
-            f"The layers asked for are {sorted(processors)}; expected some of the adapter's, {', '.join(map(str, known))}."
+            f"The layers asked for are {sorted(processors)}; "
+            f"expected some of the adapter's, {', '.join(map(str, known))}."
         )
     return replace(config, layers=tuple(layer for number, layer in known.items() if number in processors))

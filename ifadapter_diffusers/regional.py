@@ -45,7 +45,7 @@ class RegionalUNet(nn.Module):
             latents.to(self.unet.dtype), timesteps, conditioning.text_states, added_cond_kwargs=added
         ).sample
 
-    def place(self, base: BaseModel, layouts: Sequence[Layout]) -> None:
+    def set_layouts(self, base: BaseModel, layouts: Sequence[Layout]) -> None:
         """Layouts of the conditional rows, which come behind as many unconditional ones."""
         rows = {len(layouts) + number: layout for number, layout in enumerate(layouts) if layout.instances}
         self.texts = {
@@ -103,7 +103,7 @@ def sample_regional(
 ) -> Tensor:
     """Pictures of layouts, (B, 3, H, W), about -1..1; the prompts and the noise are those of ``sample_layouts``."""
     conditioning = guidance_rows(base, layouts)
-    regional.place(base, layouts)
+    regional.set_layouts(base, layouts)
     noise = unit_noise(base, layouts, generator)
     return base.decode(
         guided(lambda x, t: regional(x, t, conditioning), base.scheduler, noise, steps, guidance)

@@ -10,6 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.layout import Layout
 from ifadapter_core.tokens import InstanceTokens
 
@@ -48,7 +49,7 @@ class Control:
         return before_end and (self.start_percent <= 0 or timestep <= (1 - self.start_percent) * last)
 
 
-AS_TRAINED = Control()
+DEFAULT_CONTROL = Control()
 
 
 def add_noise(
@@ -96,14 +97,16 @@ def sample_layouts(
     steps: int,
     guidance: float,
     instances: Sequence[InstanceTokens] | None = None,
-    control: Control = AS_TRAINED,
+    control: Control = DEFAULT_CONTROL,
 ) -> Tensor:
     """Pictures of layouts of one canvas, (B, 3, H, W), about -1..1, to the prompts of the layouts.
 
     instances: the adapter's tokens of each layout, unless given.
     """
     instances = (
-        [encode_layout(adapted, base, layout) for layout in layouts] if instances is None else instances
+        [layout_tokens(adapted.adapter, base, layout) for layout in layouts]
+        if instances is None
+        else instances
     )
     conditioning = guidance_rows(base, layouts)
     groups = [
@@ -159,9 +162,8 @@ def unit_noise(base: BaseModel, layouts: Sequence[Layout], generator: torch.Gene
 
 
 @torch.no_grad()
-def encode_layout(adapted: AdaptedUNet, base: BaseModel, layout: Layout) -> InstanceTokens:
+def layout_tokens(adapter: IFAdapter, base: BaseModel, layout: Layout) -> InstanceTokens:
     """The adapter's tokens of one layout."""
-    adapter = adapted.adapter
     if not layout.instances:
         return adapter.no_instances()
     phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)

@@ -19,11 +19,12 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ifadapter_diffusers.contact_sheet import comparison
-from ifadapter_diffusers.painter import METHODS, Painter, Pixels
+from ifadapter_diffusers.painter import Painter, Pixels
 from ifadapter_diffusers.sampling import GUIDANCE, STEPS
 from training.config import load_config
 
 from .drawing import draw
+from .methods import METHODS
 from .recognition.average_precision import ap50
 from .recognition.detection import detect
 from .recognition.fitting import Fit
@@ -32,6 +33,8 @@ from .recognition.verifier import ATTRIBUTES, AttributeVerdict, verify
 from .sampler import HELD_OUT, sample_scene
 from .scene import Scene
 
+REAL = "real"  # not a method: drawings of the scenes, as an upper bound
+TITLES = {REAL: "real drawings", **{key: method.title for key, method in METHODS.items()}}
 CHUNK = 32  # layouts sampled at once
 REFERENCE = HELD_OUT[5000:]  # real drawings that the Frechet distance is measured to; no layout is among them
 RESAMPLES = 2000
@@ -94,7 +97,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         shares = (f"{100 * row[key]:.1f}" for key in (*ATTRIBUTES, "ap50"))
         lines.append(
             (
-                METHODS[name],
+                TITLES[name],
                 f"**{100 * row['success']:.1f}**",
                 f"{100 * low:.1f} .. {100 * high:.1f}",
                 *shares,
@@ -109,7 +112,7 @@ def count_table(rows: dict[str, dict[str, Any]]) -> str:
     counts = list(next(iter(rows.values()))["by_instances"])
     lines = [("instances", *counts), ("---",) * (len(counts) + 1)]
     lines += [
-        (METHODS[name], *(f"{100 * row['by_instances'][count]:.1f}" for count in counts))
+        (TITLES[name], *(f"{100 * row['by_instances'][count]:.1f}" for count in counts))
         for name, row in rows.items()
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -169,7 +172,7 @@ class Results:
     def pictures(self, method: str) -> Pixels:
         chunks = []
         for first in tqdm(
-            range(0, len(self.scenes), CHUNK), desc=METHODS[method], unit="chunk", dynamic_ncols=True
+            range(0, len(self.scenes), CHUNK), desc=TITLES[method], unit="chunk", dynamic_ncols=True
         ):
             path = self.folder / f"{method}_{first:05d}.npy"
             if not path.exists():
@@ -181,9 +184,9 @@ class Results:
 
     def _paint(self, method: str, first: int) -> Pixels:
         chunk = self.scenes[first : first + CHUNK]
-        if method == "real":
+        if method == REAL:
             return np.stack([draw(drawn) for drawn in chunk])
-        return self.painter.paint(method, [drawn.layout for drawn in chunk], first)
+        return self.painter.paint(METHODS[method], [drawn.layout for drawn in chunk], first)
 
     def rows(self, methods: Sequence[str], reference: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
         rows = {}
@@ -199,7 +202,7 @@ class Results:
         """The first layouts and what every method makes of them."""
         return comparison(
             [drawn.layout for drawn in self.scenes[:count]],
-            {METHODS[method]: self.pictures(method)[:count] for method in methods},
+            {TITLES[method]: self.pictures(method)[:count] for method in methods},
         )
 
 
@@ -228,7 +231,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=TITLES, default=list(TITLES))
     options = parser.parse_args()
     shapes = load_config(options.config).shapes
     if shapes is None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     )  # imports torch, which pictures through ComfyUI do without
 
 PAPER_STEPS, PAPER_GUIDANCE = 30, 7.5  # the release's inference settings
-METHODS = ("caption", "placed", "regional", "appearance", "eot", "full")
 COMFYUI_ONLY = ("workflow", "slot", "set", "timeout")
 CORE_ONLY = (
     "adapter",
@@ -81,7 +80,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the small models with their adapter and their sampler's settings, as demo",
     )
     core.add_argument("--adapter", type=Path, help="file of the adapter, .bin or .safetensors")
-    core.add_argument("--method", choices=METHODS, help="full (default), or a part of it, or a rival")
+    core.add_argument(
+        "--method",
+        metavar="KEY",
+        help="full (default); its ablations appearance and eot; its baselines caption, placed and regional",
+    )
     core.add_argument("--steps", type=int, help=f"of the sampler (default {PAPER_STEPS})")
     core.add_argument(
         "--guidance", type=float, help=f"strength of classifier-free guidance (default {PAPER_GUIDANCE})"
@@ -152,6 +155,7 @@ def _workflow(options: argparse.Namespace) -> Workflow:
 
 def _core_settings(options: argparse.Namespace) -> dict[str, Any]:
     from ifadapter_diffusers.sampling import GUIDANCE, STEPS
+    from shapes.methods import METHODS
 
     from ..files import digest_of
     from ..generate.core import weights_of
@@ -160,11 +164,14 @@ def _core_settings(options: argparse.Namespace) -> dict[str, Any]:
     adapter = _adapter(options)
     if not adapter.is_file():
         raise ValueError(f"There is no adapter {adapter}. Name its file with --adapter.")
+    method = _given(options.method, "full")
+    if method not in METHODS:
+        raise ValueError(f"--method is {method!r}; expected one of {', '.join(METHODS)}.")
     steps, guidance = (STEPS, GUIDANCE) if options.demo else (PAPER_STEPS, PAPER_GUIDANCE)
     return {
         "models": weights_of(options.demo or options.models),
         "adapter": digest_of(adapter),
-        "method": _given(options.method, "full"),
+        "method": method,
         "steps": _given(options.steps, steps),
         "guidance": _given(options.guidance, guidance),
         "layers": _numbers(options.layers),
@@ -177,6 +184,7 @@ def _core(options: argparse.Namespace, settings: dict[str, Any]) -> list[Source]
     import torch
 
     from ifadapter_diffusers.painter import Painter
+    from shapes.methods import METHODS
 
     from ..generate.core import Core
 
@@ -190,7 +198,7 @@ def _core(options: argparse.Namespace, settings: dict[str, Any]) -> list[Source]
         guidance=settings["guidance"],
         layers=settings["layers"],
     )
-    return [Core(painter, settings["method"])]
+    return [Core(painter, METHODS[settings["method"]])]
 
 
 def _adapter(options: argparse.Namespace) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 import tiny_models
 from ifadapter_core.layout import Box, Instance, Layout
-from ifadapter_diffusers.painter import Painter
+from ifadapter_diffusers.painter import METHODS, Painter
 from ifadapter_diffusers.sampling import Control
 
 LAYOUT = tiny_models.layout(2)  # three instances
@@ -24,7 +24,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def paint(
     models: Path, method: str = "full", layout: Any = LAYOUT, steps: int = 4, **options: Any
 ) -> np.ndarray:
-    return Painter(models, 3, steps, 2.0, **options).paint(method, [layout])[0].astype(int)
+    return Painter(models, 3, steps, 2.0, **options).paint(METHODS[method], [layout])[0].astype(int)
 
 
 def test_strength_zero_is_the_base_model_and_one_the_default(models: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_region_over_all_of_the_picture_takes_the_place_of_the_prompt(base: Ba
             latents, timesteps, base.condition(["", "", words, elsewhere.prompt], (32, 32))
         )
         regional = RegionalUNet(base.unet)
-        regional.place(base, [whole, elsewhere])
+        regional.set_layouts(base, [whole, elsewhere])
         conditioning = base.condition(["", "", whole.prompt, elsewhere.prompt], (32, 32))
         assert torch.allclose(regional(latents, timesteps, conditioning), expected, atol=1e-5)
 
@@ -134,9 +134,9 @@ def test_where_boxes_overlap_their_answers_are_averaged(base: BaseModel) -> None
         conditioning = base.condition(["", ""], (32, 32))
         once = base.predict(latents, timesteps, base.condition(["", "a blue square"], (32, 32)))
         regional = RegionalUNet(base.unet)
-        regional.place(base, [twice])
+        regional.set_layouts(base, [twice])
         assert torch.allclose(regional(latents, timesteps, conditioning), once, atol=1e-5)
-        regional.place(base, [mixed])
+        regional.set_layouts(base, [mixed])
         assert (regional(latents, timesteps, conditioning)[1] - once[1]).abs().max() > 1e-4
 
 
@@ -145,7 +145,7 @@ def test_cells_outside_all_boxes_keep_the_prompt(base: BaseModel) -> None:
     attention = next(module for name, module in base.unet.named_modules() if name.endswith("attn2"))
     regional = RegionalUNet(base.unet)
     regional.latent_size = (16, 16)
-    regional.place(
+    regional.set_layouts(
         base, [Layout(32, 32, (Instance(Box(0.0, 0.0, 0.5, 1.0), "a blue square"),), "one circle and a star")]
     )
     with torch.no_grad():

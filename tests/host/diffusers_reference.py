@@ -21,7 +21,7 @@ from ifadapter_core.layout_formats import from_json
 from ifadapter_core.storage import load_weights
 from ifadapter_diffusers.adapted_unet import AdaptedUNet, RowGroup
 from ifadapter_diffusers.base_model import BaseModel
-from ifadapter_diffusers.sampling import encode_layout, guided
+from ifadapter_diffusers.sampling import guided, layout_tokens
 
 STEPS, GUIDANCE = 20, 2.0
 TERMINAL = (
@@ -50,7 +50,7 @@ def answer(folder: Path, request: dict[str, Tensor], text: str) -> dict[str, Ten
 
     plain = denoised(lambda x, t: base.unet(x, t, conditioning.text_states).sample)
     adapted = AdaptedUNet(base.unet, build_adapter(load_weights(folder / "ifadapter.safetensors")).float())
-    tokens = encode_layout(adapted, base, layout)
+    tokens = layout_tokens(adapted.adapter, base, layout)
     strengths = tuple(instance.strength for instance in layout.instances)
     group = RowGroup((0, 1), torch.stack([tokens.uncond, tokens.cond]), tokens.boxes, strengths)
 

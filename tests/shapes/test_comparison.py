@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ifadapter_diffusers.painter import METHODS
+from ifadapter_diffusers.painter import Method
 from shapes.comparison import (
     CHUNK,
+    TITLES,
     Judged,
     Results,
     count_table,
@@ -77,7 +78,7 @@ def test_the_tables_show_every_row_and_number() -> None:
     lines = table({"real": row, "full": row}).splitlines()
     assert len(lines) == 4
     assert all(line.count("|") == lines[0].count("|") == 3 + len(ATTRIBUTES) + 4 - 1 for line in lines)
-    assert METHODS["full"] in lines[3]
+    assert TITLES["full"] in lines[3]
     assert f"**{100 * row['success']:.1f}**" in lines[3]
     assert len(count_table({"real": row}).splitlines()[0].split("|")) == len(row["by_instances"]) + 3
     report = {
@@ -95,7 +96,7 @@ class CountingPainter:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def paint(self, method: str, layouts: list, first: int) -> np.ndarray:
+    def paint(self, method: Method, layouts: list, first: int) -> np.ndarray:
         self.asked.append(first)
         return np.full((len(layouts), 128, 128, 3), first % 256, np.uint8)
 

@@ -1,0 +1,32 @@
+"""The methods that the drawn world compares: those of the painter, and captions with rough places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ifadapter_core.layout import Layout
+from ifadapter_diffusers.painter import METHODS as GENERAL_METHODS
+from ifadapter_diffusers.painter import Method, Painter, paint_captions
+
+from .descriptions import placed_caption
+
+
+def paint_placed_captions(painter: Painter, layouts: Sequence[Layout], noise: torch.Generator) -> Tensor:
+    """The base model alone, from captions that say where each instance is ("small, upper left")."""
+    captioned = [replace(layout, caption=placed_caption(layout), instances=()) for layout in layouts]
+    return paint_captions(painter, captioned, noise)
+
+
+PLACED = Method("placed", "caption with rough places", paint_placed_captions)
+METHODS = {
+    method.key: method
+    for method in (
+        GENERAL_METHODS["caption"],
+        PLACED,
+        *(method for key, method in GENERAL_METHODS.items() if key != "caption"),
+    )
+}

@@ -1,1 +1,1 @@
-"""A synthetic world of coloured shapes: scenes, captions, pictures, a small base model and an exact judge."""
+"""A synthetic world of coloured shapes: scenes, captions, pictures, a base model and a judge."""

@@ -1,4 +1,4 @@
-"""Scenes as torch sees them. Everything is drawn when it is asked for: an index always gives the same scene."""
+"""Scenes as torch datasets. Pictures are drawn on access; an index always gives the same scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from .scene import Scene
 
 
 class Batch(NamedTuple):
-    """images: float32 (B, 3, size, size) in -1..1. The layouts and their local descriptions are those of the scenes."""
+    """A batch of pictures.
+
+    images: float32 (B, 3, size, size) in -1..1.
+    scenes: the ground truth, which includes layouts and local descriptions.
+    captions: the global caption of each scene.
+    """
 
     images: Tensor
     scenes: list[Scene]
@@ -24,10 +29,10 @@ class Batch(NamedTuple):
 
 
 class Pictures(Dataset[tuple[Tensor, Scene]]):
-    """The scenes of a range of indices of a world, each with its picture, float32 (3, size, size) in -1..1.
+    """The scenes of a range of indices, each with its picture: float32 (3, size, size) in -1..1.
 
-    For a torch DataLoader with ``collate``. A step of training is a range of indices too, so that a run goes on exactly
-    where it stopped: ``batch(pictures, range(step * size, (step + 1) * size))``.
+    Use it with a DataLoader and ``collate``. To resume training at an exact step, select the batch by
+    its sample numbers: ``batch(pictures, range(step * size, (step + 1) * size))``.
     """
 
     def __init__(self, world: World, indices: range = TRAINING) -> None:
@@ -38,29 +43,28 @@ class Pictures(Dataset[tuple[Tensor, Scene]]):
         return len(self.indices)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Scene]:
-        drawn = sample_scene(self.world, self.indices[number])
-        return to_tensor(drawn), drawn
+        scene = sample_scene(self.world, self.indices[number])
+        return to_tensor(scene), scene
 
 
-def to_tensor(drawn: Scene) -> Tensor:
-    """The picture of a scene as float32 (3, size, size) in -1..1."""
-    return torch.from_numpy(
-        draw(drawn).transpose(2, 0, 1).astype(np.float32) / np.float32(127.5) - np.float32(1)
-    )
+def to_tensor(scene: Scene) -> Tensor:
+    """The picture of a scene: float32 (3, size, size) in -1..1."""
+    pixels = draw(scene).transpose(2, 0, 1).astype(np.float32)
+    return torch.from_numpy(pixels / np.float32(127.5) - np.float32(1))
 
 
 def collate(samples: Sequence[tuple[Tensor, Scene]]) -> Batch:
     images, scenes = zip(*samples, strict=True)
-    return Batch(torch.stack(images), list(scenes), [drawn.caption for drawn in scenes])
+    return Batch(torch.stack(images), list(scenes), [scene.caption for scene in scenes])
 
 
 def batch(pictures: Pictures, numbers: range) -> Batch:
-    """The samples of these numbers; beyond the last one it begins again with the first."""
+    """The samples of these numbers; numbers beyond the last sample wrap around."""
     return collate([pictures[number % len(pictures)] for number in numbers])
 
 
 class PictureBatches(Dataset[Batch]):
-    """Number -> the batch of that number."""
+    """A dataset of whole batches of ``size`` pictures."""
 
     def __init__(self, pictures: Pictures, size: int) -> None:
         self.pictures = pictures

@@ -1,4 +1,8 @@
-"""How figures and scenes are spoken of: varied local descriptions that tell all, and global captions that tell no details."""
+"""Texts of figures and scenes.
+
+Local descriptions are complete: they name every attribute. Captions name shapes, counts and background only.
+Wording is deterministically sampled from a random generator.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ T = TypeVar("T")
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-# {shape}, {colour} and {other}, the pattern colour, occur in each: a local description leaves nothing out.
+# Every template contains {shape}, {colour} and, unless plain, {other}: the pattern colour.
 LOCAL_DESCRIPTIONS: dict[str, tuple[str, ...]] = {
     "plain": (
         "a {colour} {shape}",
@@ -66,7 +70,8 @@ LOCAL_DESCRIPTIONS: dict[str, tuple[str, ...]] = {
         "a {shape} in {colour} with a border of {other}",
     ),
 }
-PATTERN_WORDS = {  # each tells the pattern by itself
+# Each of these words identifies its pattern.
+PATTERN_WORDS = {
     "striped": {"stripes", "striped", "bands"},
     "dotted": {"dots", "dotted", "spots", "spotted"},
     "checkered": {"checkered", "checks", "checkerboard"},
@@ -82,44 +87,49 @@ CAPTIONS = (
     "a {background} background with {things}",
     "a {background} picture that shows {things}",
 )
-# Where the middle of a box lies and how large it is, in parts of the picture's side: bounds between the words.
-PLACE_BOUNDS = (0.3, 0.43, 0.57, 0.7)
+# Words for the position of a box: its centre, normalised to 0..1, is compared with these bounds.
+POSITION_BOUNDS = (0.3, 0.43, 0.57, 0.7)
 ROWS = ("top", "upper", "middle", "lower", "bottom")
 COLUMNS = ("far left", "left", "centre", "right", "far right")
-SMALL, BIG, LONG = 0.4, 0.52, 1.25
-BARE = 0.2  # part of the descriptions that go without the article in front
+SMALL, BIG = 0.4, 0.52  # bounds on the square root of a box's area, picture = 1
+ELONGATED = 1.25  # aspect ratio above which a box is wide or tall
+NO_ARTICLE = 0.2  # probability of dropping the leading article
 
 
 def pick(rng: Generator, options: Sequence[T]) -> T:
-    """One of the options. Draws by ``random`` alone, whose stream does not change between versions of numpy."""
+    """One of the options, each with the same probability.
+
+    Uses ``Generator.random`` only: its stream is stable across numpy versions, that of ``choice`` is not.
+    """
     return options[int(rng.random() * len(options))]
 
 
 def shuffled(rng: Generator, options: Iterable[T]) -> list[T]:
+    """The options in random order; stable across numpy versions like ``pick``."""
     rest = list(options)
     return [rest.pop(int(rng.random() * len(rest))) for _ in range(len(rest))]
 
 
 def local_description(attributes: Attributes, rng: Generator) -> str:
-    """One of many ways to tell all attributes of a figure."""
+    """A randomly worded text that names all attributes of a figure."""
     colours = list(attributes.colours)
     if attributes.pattern == "checkered":
         colours = shuffled(rng, colours)
     template = pick(rng, LOCAL_DESCRIPTIONS[attributes.pattern])
     text = _with_articles(template.format(shape=attributes.shape, colour=colours[0], other=colours[-1]))
-    return text.split(" ", 1)[1] if rng.random() < BARE else text
+    return text.split(" ", 1)[1] if rng.random() < NO_ARTICLE else text
 
 
 def read_description(text: str) -> Attributes | None:
-    """The attributes that a description tells, or None if it does not speak of this world as the templates do."""
+    """Parse a local description. None if it does not describe exactly one figure of this world."""
     words = re.findall(r"[a-z]+", text.lower())
     shapes = [shape for shape in SHAPES if shape in words]
     colours = [word for word in words if word in COLOURS]
-    told = [pattern for pattern, signs in PATTERN_WORDS.items() if signs & set(words)]
-    pattern = told[0] if told else "plain"
+    patterns = [pattern for pattern, signs in PATTERN_WORDS.items() if signs & set(words)]
+    pattern = patterns[0] if patterns else "plain"
     if (
         len(shapes) != 1
-        or len(told) > 1
+        or len(patterns) > 1
         or len(colours) != (1 if pattern == "plain" else 2)
         or len(set(colours)) < len(colours)
     ):
@@ -130,7 +140,7 @@ def read_description(text: str) -> Attributes | None:
 
 
 def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:
-    """One of many ways to tell what kinds of figures there are, how many, and on what."""
+    """A randomly worded caption with the shapes, their counts and the background."""
     shapes = list(shapes)
     things = [_counted(shape, shapes.count(shape), rng) for shape in shuffled(rng, dict.fromkeys(shapes))]
     listed = " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things) or "nothing"
@@ -138,9 +148,10 @@ def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:
 
 
 def placed_caption(layout: Layout) -> str:
-    """A caption with every figure's looks, and roughly its place, size and proportions; those in front come last.
+    """A caption that spells the layout out: each local description with its rough size and position.
 
-    Raises ValueError when the layout's own caption names no background.
+    Instances keep their order, from back to front. Raises ValueError if the layout's own caption names no
+    background.
     """
     background = next(
         (name for name in BACKGROUNDS if name in re.findall(r"[a-z]+", layout.caption.lower())), None
@@ -150,22 +161,24 @@ def placed_caption(layout: Layout) -> str:
             f"The caption {layout.caption!r} names no background; expected one of {', '.join(BACKGROUNDS)}."
         )
     figures = [
-        f"{instance.local_description}, {_size(instance.box)}{_place(instance.box)}"
+        f"{instance.local_description}, {_size_words(instance.box)}{_position_words(instance.box)}"
         for instance in layout.instances
     ]
     return f"{background} background; {'; '.join(figures) or 'nothing'}"
 
 
-def _size(box: Box) -> str:
+def _size_words(box: Box) -> str:
+    """Size and orientation, with a trailing space if not empty, such as "small wide "."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     side = math.sqrt(width * height)
     size = "small " if side < SMALL else "big " if side > BIG else ""
-    return size + ("wide " if width > LONG * height else "tall " if height > LONG * width else "")
+    return size + ("wide " if width > ELONGATED * height else "tall " if height > ELONGATED * width else "")
 
 
-def _place(box: Box) -> str:
+def _position_words(box: Box) -> str:
+    """Row and column of the centre, such as "upper far left"."""
     row, column = (
-        bisect(PLACE_BOUNDS, (low + high) / 2) for low, high in ((box.y0, box.y1), (box.x0, box.x1))
+        bisect(POSITION_BOUNDS, (low + high) / 2) for low, high in ((box.y0, box.y1), (box.x0, box.x1))
     )
     return f"{ROWS[row]} {COLUMNS[column]}"
 

@@ -30,10 +30,10 @@ class World:
     seed: combined with the index of a scene.
     size: side of the picture in pixels.
     instances: minimum and maximum number of figures.
-    sides: shortest and longest side of a box, as fractions of ``size``; the longest one falls with the count.
+    sides: shortest and longest side of a box, as fractions of ``size``; more figures are smaller.
     aspect: maximum ratio of the longer to the shorter side of a box.
     visible: fraction of each figure that must stay visible.
-    crowding: number of valid candidates per figure, of which the one that overlaps most is taken; 1 = no
+    crowding: number of valid candidates per figure, the one with the most overlap wins; 1 = no
         preference, 8 = heavy overlap.
     shapes: names out of SHAPES.
     colours: names out of COLOURS.
@@ -60,8 +60,8 @@ class _Candidate:
 
     attributes: appearance of the figure.
     box: its box in pixels.
-    owners: (size, size) number of the visible figure at each pixel once this one is placed; -1 = background.
-    hidden: number of pixels of other figures that are hidden then.
+    owners: (size, size), int64, the visible figure at each pixel after placement; -1 = background.
+    hidden: pixels of other figures that are hidden after placement.
     """
 
     attributes: Attributes

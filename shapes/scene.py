@@ -1,4 +1,4 @@
-"""The values of the synthetic world: a figure's attributes, a figure and a scene. No pixels, no words."""
+"""The values of the synthetic world: attributes, figures and scenes. No pixels, no words."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
 class Attributes:
     """The appearance of a figure.
 
-    Both colours of a checkerboard cover the same area, so its main colour is defined as the one that comes first
-    in COLOURS.
+    Both colours of a checkerboard cover the same area. Its main colour is defined as the one that
+    comes first in COLOURS.
 
     shape: one of SHAPES.
     colour: main colour, one of COLOURS.

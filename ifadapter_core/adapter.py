@@ -1,4 +1,4 @@
-"""The IFAdapter: composes the parts. Holds weights, no state of a run."""
+"""The IFAdapter module: composes the resampler, the position net and the adapted layers. Holds weights only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .tokens import InstanceTokens, PhraseEmbeddings, join_tokens
 
 
 class InstanceLayers(nn.ModuleDict):
-    """The part of the adapter that sampling needs: the adapted layers by processor index, without their projections."""
+    """Adapted layers by processor index, without their projections: all that sampling needs."""
 
     def __init__(
         self,
@@ -38,8 +38,9 @@ class InstanceLayers(nn.ModuleDict):
 class IFAdapter(nn.Module):
     """Instance feature control for a frozen text-to-image UNet (arXiv 2409.08240).
 
-    Arguments: config; operations, a namespace with Linear, LayerNorm and Conv2d (``torch.nn``, or a host's own); device
-    and dtype of the weights.
+    config: shapes and settings.
+    operations: namespace with Linear, LayerNorm and Conv2d: ``torch.nn``, or the host's own.
+    device, dtype: of the weights.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class IFAdapter(nn.Module):
         self.layers = InstanceLayers(config, operations, device, dtype)
 
     def forward(self, phrases: PhraseEmbeddings, boxes: Tensor) -> Tensor:
-        """Phrases and boxes (N, 4) -> instance tokens (N, k*queries + 1, D), the EoT token last."""
+        """Phrases and boxes (N, 4) -> instance tokens (N, k*queries + 1, D), EoT token last."""
         appearance_tokens = self.resampler(phrases.phrase_embeds, phrases.attention_mask)
         grounding_embedding = self.position_net(boxes, phrases.phrase_embeds.dtype)
         return join_tokens(appearance_tokens, phrases.eot_embeds, grounding_embedding)
@@ -72,50 +73,57 @@ class IFAdapter(nn.Module):
     def encode_instances(
         self, phrase_embeds: Tensor, attention_mask: Tensor, eot_embeds: Tensor, boxes: Tensor
     ) -> InstanceTokens:
-        """Instance tokens of N local descriptions, and those of the null condition.
+        """Instance tokens of N local descriptions, with and without their words (null condition).
 
         phrase_embeds (N, k, T, text_width), attention_mask (N, T), eot_embeds (N, token_width): see PhraseEmbeddings.
-        boxes (N, 4): x0 y0 x1 y1 in 0..1 of the picture. The tokens come in the dtype and on the device of phrase_embeds.
+        boxes (N, 4): x0 y0 x1 y1 as fractions of the picture. Tokens have the dtype and device of phrase_embeds.
 
-        Raises ValueError when the shapes are not those the adapter reads.
+        Raises ValueError for shapes that do not fit the adapter.
         """
-        count, depths, text_width = (
-            phrase_embeds.shape[0],
-            len(self.config.settings.text_depths),
-            self.config.resampler.text_width,
-        )
+        # Check shapes.
+        count, tokens = phrase_embeds.shape[0], attention_mask.shape[-1]
+        depths = len(self.config.settings.text_depths)
         expected = {
-            "phrase_embeds": (phrase_embeds, (count, depths, attention_mask.shape[-1], text_width)),
-            "attention_mask": (attention_mask, (count, attention_mask.shape[-1])),
+            "phrase_embeds": (phrase_embeds, (count, depths, tokens, self.config.resampler.text_width)),
+            "attention_mask": (attention_mask, (count, tokens)),
             "eot_embeds": (eot_embeds, (count, self.config.resampler.token_width)),
             "boxes": (boxes, (count, 4)),
         }
         for name, (given, shape) in expected.items():
             if tuple(given.shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(given.shape)}; this adapter expects {shape}.")
+
+        # Encode once with words and once without. The null condition differs between instances only by the box,
+        # so one null phrase of one token serves all of them.
         phrases = PhraseEmbeddings(phrase_embeds, attention_mask, eot_embeds)
-        null = PhraseEmbeddings(
-            phrase_embeds[:1, :, :1], attention_mask[:1, :1], eot_embeds[:1]
-        ).null  # only the boxes differ
-        placed = boxes.to(device=phrase_embeds.device, dtype=torch.float32)
+        null = PhraseEmbeddings(phrase_embeds[:1, :, :1], attention_mask[:1, :1], eot_embeds[:1]).null
+        device_boxes = boxes.to(device=phrase_embeds.device, dtype=torch.float32)
         return InstanceTokens(
-            cond=self(phrases, placed),
-            uncond=self(null, placed),
+            cond=self(phrases, device_boxes),
+            uncond=self(null, device_boxes),
             boxes=boxes.detach().to(device="cpu", dtype=torch.float32),
             strengths=(1.0,) * count,
+            cell_px=self.config.family.cell_px,
         )
 
     def keys_values(self, processor: str, tokens: Tensor) -> KeysValues:
-        """Instance tokens (..., N, M, token_width) -> what the layer of this processor reads of them, (..., N, M, C); once for each layout.
+        """Keys and values (..., N, M, C) of instance tokens (..., N, M, token_width) in one layer; once per layout.
 
-        The weight of the layer's query norm goes to the keys: (q * weight) @ k is q @ (k * weight), and there are far fewer keys.
+        processor: index of the layer's attention processor, as text.
         """
         projection: Any = self.projections[processor]
         layer: Any = self.layers[processor]
-        both = projection(tokens)
-        return KeysValues(layer.q_norm.scale(both.k), both.v)
+        projected = projection(tokens)
+        # (q * weight) @ k == q @ (k * weight), and keys are far fewer than queries: scale the keys.
+        return KeysValues(layer.q_norm.scale(projected.k), projected.v)
 
     def no_instances(self) -> InstanceTokens:
-        """The tokens of an empty layout, float32 on the CPU."""
-        none = torch.zeros(0, self.config.tokens_per_instance, self.config.resampler.token_width)
-        return InstanceTokens(cond=none, uncond=none, boxes=torch.zeros(0, 4), strengths=())
+        """Tokens of an empty layout, float32 on the CPU."""
+        empty = torch.zeros(0, self.config.tokens_per_instance, self.config.resampler.token_width)
+        return InstanceTokens(
+            cond=empty,
+            uncond=empty,
+            boxes=torch.zeros(0, 4),
+            strengths=(),
+            cell_px=self.config.family.cell_px,
+        )

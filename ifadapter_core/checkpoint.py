@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from .adapter import IFAdapter
 from .config import (
+    FAMILIES,
     RELEASE_SETTINGS,
-    TEXT_WIDTHS,
     IFAdapterConfig,
     LayerConfig,
     PositionConfig,
@@ -130,7 +130,8 @@ def _ip_adapter_base(data: Mapping[str, Any]) -> str:
     part = data.get("ip_adapter")
     for key, tensor in (part if isinstance(part, Mapping) else data).items():
         if key.endswith("to_k_ip.weight") and isinstance(tensor, Tensor):
-            return f" for {TEXT_WIDTHS.get(tensor.shape[-1], 'another base model')}"
+            family = FAMILIES.get(tensor.shape[-1])
+            return f" for {family.name if family else 'another base model'}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What an adapter is made of, as data. Standard library only."""
+"""Shapes and settings of an adapter, as plain data. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,28 +7,39 @@ from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 FusionOrder = Literal["gate_before_softmax", "gate_after_softmax"]
-MOST_TEXT_DEPTHS = 100  # no text encoder has more layers
+MAX_TEXT_DEPTHS = 100  # no text encoder has more layers
 
-# Widths of the text features by which the base model of an adapter is recognised.
-TEXT_WIDTHS = {
-    96: "the demo's small model",
-    768: "SD 1.5 (CLIP-L)",
-    1024: "SD 2.x (OpenCLIP-H)",
-    2048: "SDXL (CLIP-L + OpenCLIP-bigG)",
+
+@dataclass(frozen=True)
+class BaseModelFamily:
+    """Base models of the same architecture.
+
+    name: shown in messages.
+    cell_px: picture pixels per cell of the finest adapted layer.
+    """
+
+    name: str
+    cell_px: int
+
+
+DEFAULT_CELL_PX = 32
+FAMILIES = {  # by the width of the text features
+    768: BaseModelFamily("SD 1.5 (CLIP-L)", cell_px=32),
+    1024: BaseModelFamily("SD 2.x (OpenCLIP-H)", cell_px=32),
+    2048: BaseModelFamily("SDXL (CLIP-L + OpenCLIP-bigG)", cell_px=32),
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an adapter was trained with and its weights do not tell.
+    """Training settings that cannot be derived from the weights.
 
-    text_depths: which hidden states of the text encoders are read, counted from the end, the deepest first.
-    slots: how many instances the fusion softmax runs over, empty ones included (``max_obj`` of the release).
-    fusion_order: whether the area gate multiplies the importance before the softmax (release) or the shares after it
-    (paper eq. 7). cumulative_mask: the release's mask quirk: from the second resampler layer on, every layer hides one more
-    word (see resampler.py).
+    text_depths: hidden states of the text encoders to read, counted from the end, deepest first.
+    slots: number of slots of the fusion softmax, empty ones included (``max_obj`` of the release).
+    fusion_order: multiply by the area gate before the softmax (release) or after it (paper eq. 7).
+    cumulative_mask: the release's mask quirk: each resampler layer hides one more word (see ``resampler.word_masks``).
 
-    Raises ValueError when one of them makes no sense.
+    Raises ValueError for values out of range.
     """
 
     text_depths: tuple[int, ...]
@@ -38,13 +49,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         depths = self.text_depths
-        if (
-            not depths
-            or not all(type(depth) is int and -MOST_TEXT_DEPTHS <= depth < 0 for depth in depths)
-            or len(set(depths)) < len(depths)
-        ):
+        in_range = all(type(depth) is int and -MAX_TEXT_DEPTHS <= depth < 0 for depth in depths)
+        if not depths or not in_range or len(set(depths)) < len(depths):
             raise ValueError(
-                f"text_depths is {depths!r}; expected different numbers in -{MOST_TEXT_DEPTHS}..-1."
+                f"text_depths is {depths!r}; expected different whole numbers in -{MAX_TEXT_DEPTHS}..-1."
             )
         if type(self.slots) is not int or self.slots < 1:
             raise ValueError(f"slots is {self.slots!r}; expected a whole number of at least 1.")
@@ -63,7 +71,17 @@ RELEASE_SETTINGS = Settings(
 
 @dataclass(frozen=True)
 class ResamplerConfig:
-    """Perceiver-like resampler (paper 3.3.1): word tokens of width ``text_width`` -> ``queries`` tokens of ``token_width``."""
+    """Perceiver-like resampler (paper 3.3.1): word features -> appearance tokens.
+
+    text_width: channels of the text features.
+    width: channels inside the resampler.
+    token_width: channels of the appearance tokens.
+    queries: appearance tokens per text depth.
+    layers: number of resampler layers.
+    heads: attention heads per layer.
+    head_dim: channels per head.
+    mlp_width: hidden channels of the gated MLP.
+    """
 
     text_width: int
     width: int
@@ -77,7 +95,12 @@ class ResamplerConfig:
 
 @dataclass(frozen=True)
 class PositionConfig:
-    """Fourier features of a box and the MLP after them."""
+    """Fourier features of a box and the MLP that follows.
+
+    frequencies: Fourier frequencies per box coordinate.
+    hidden_width: hidden channels of the MLP.
+    token_width: channels of the grounding embedding.
+    """
 
     frequencies: int
     hidden_width: int
@@ -88,49 +111,70 @@ class PositionConfig:
 class LayerConfig:
     """One adapted cross-attention layer.
 
-    ``processor`` is the layer's identity: its index among all attention processors of the diffusers UNet (down blocks,
-    up blocks, mid block; attn1 and attn2 alternate), the name that the release gives it.
+    processor: index among all attention processors of the diffusers UNet (down, up, mid blocks; attn1 and attn2
+        alternate). Identifies the layer, as in the release's checkpoint.
+    heads: attention heads.
+    head_dim: channels per head.
+    token_width: channels of the instance tokens.
+    gate_width: hidden channels of the channel attention.
+    gate_kernel: kernel size of the spatial attention, in cells.
     """
 
     processor: int
     heads: int
     head_dim: int
     token_width: int
-    gate_width: int  # hidden width of the channel attention
-    gate_kernel: int  # side of the spatial attention's kernel
+    gate_width: int
+    gate_kernel: int
 
     @property
     def width(self) -> int:
+        """Channels of the layer."""
         return self.heads * self.head_dim
 
 
 @dataclass(frozen=True)
 class IFAdapterConfig:
-    """The shapes of an adapter, and its settings."""
+    """Everything needed to build an adapter, apart from its weights.
+
+    resampler: shapes of the resampler.
+    position: shapes of the position net.
+    layers: the adapted layers.
+    settings: training settings.
+    family_override: the base model's family, if its text width does not identify it.
+    """
 
     resampler: ResamplerConfig
     position: PositionConfig
     layers: tuple[LayerConfig, ...]
     settings: Settings
+    family_override: BaseModelFamily | None = None
 
     @property
     def tokens_per_instance(self) -> int:
-        """Appearance tokens of all depths, and the EoT token."""
+        """Number of appearance tokens of all depths, plus one EoT token."""
         return len(self.settings.text_depths) * self.resampler.queries + 1
 
     @property
-    def base_model(self) -> str:
-        """The base model that this adapter seems to be made for, by the width of its text features."""
+    def family(self) -> BaseModelFamily:
+        """Family of the base model: ``family_override``, or recognised by the width of the text features."""
         width = self.resampler.text_width
-        return TEXT_WIDTHS.get(width, f"a model with {width}-wide text features")
+        unknown = BaseModelFamily(f"a model with {width}-wide text features", DEFAULT_CELL_PX)
+        return self.family_override or FAMILIES.get(width, unknown)
+
+    @property
+    def base_model(self) -> str:
+        """Name of the base model's family, for messages."""
+        return self.family.name
 
 
 def settings_to_json(settings: Settings) -> str:
+    """The settings as JSON text, for the metadata of an adapter file."""
     return json.dumps(asdict(settings))
 
 
 def settings_from_json(text: str) -> Settings:
-    """Raises ValueError when the text is not what ``settings_to_json`` wrote."""
+    """Inverse of ``settings_to_json``. Raises ValueError for any other text."""
     try:
         data = json.loads(text)
         return Settings(**{**data, "text_depths": tuple(data["text_depths"])})

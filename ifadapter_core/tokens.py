@@ -1,4 +1,4 @@
-"""The values that travel between text encoder, adapter and layers."""
+"""Values that travel between the text encoder, the adapter and the adapted layers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PhraseEmbeddings:
-    """What the text encoders say of N local descriptions of T tokens, at k depths.
+    """Text features of N local descriptions of T tokens, at k depths of the text encoders.
 
-    phrase_embeds (N, k, T, D): hidden states of the encoders, concatenated on the last axis, deepest layer first.
-    attention_mask (N, T): 1 from BOS up to and including the first EOT, else 0.
-    eot_embeds (N, D): the first depth's hidden state at the EOT.
+    phrase_embeds: (N, k, T, D) hidden states, encoders concatenated on the last axis, deepest layer first.
+    attention_mask: (N, T) 1 from BOS up to and including the first EOT, else 0.
+    eot_embeds: (N, D) hidden state of the first depth at the EOT position.
     """
 
     phrase_embeds: Tensor
@@ -23,7 +23,7 @@ class PhraseEmbeddings:
 
     @property
     def null(self) -> PhraseEmbeddings:
-        """The null condition: no words at all (classifier-free guidance)."""
+        """The null condition of classifier-free guidance: all zeros."""
         return PhraseEmbeddings(
             *map(torch.zeros_like, (self.phrase_embeds, self.attention_mask, self.eot_embeds))
         )
@@ -31,12 +31,14 @@ class PhraseEmbeddings:
 
 @dataclass(frozen=True)
 class InstanceTokens:
-    """What the adapted layers attend to: the tokens of N instances.
+    """Tokens of N instances, which the adapted layers attend to.
 
-    cond, uncond (N, M, D): appearance tokens of all depths, then the EoT token, each with the grounding embedding
-    added; uncond is the null condition with the same boxes.
-    boxes (N, 4): x0 y0 x1 y1 in 0..1 of the picture, float32 on the CPU. strengths: one factor for each instance.
-    canvas: width and height of the picture in pixels, for previews; the arithmetic does not depend on it.
+    cond: (N, M, D) appearance tokens of all depths, then the EoT token; the grounding embedding is added to each.
+    uncond: (N, M, D) the same for the null condition with the same boxes.
+    boxes: (N, 4) float32 on the CPU, x0 y0 x1 y1 as fractions of the picture.
+    strengths: N factors, one per instance.
+    canvas: (width, height) of the picture in pixels; used by previews only.
+    cell_px: picture pixels per cell of the finest adapted layer; used by previews only.
     """
 
     cond: Tensor
@@ -44,23 +46,25 @@ class InstanceTokens:
     boxes: Tensor
     strengths: tuple[float, ...]
     canvas: tuple[int, int] = (1024, 1024)
+    cell_px: int = 32
 
     def __len__(self) -> int:
         return self.cond.shape[0]
 
     def select(self, appearance: bool, eot: bool) -> InstanceTokens:
-        """Only the appearance tokens, or only the EoT token (the paper's ablation). Raises ValueError for neither."""
+        """Keep the appearance tokens, the EoT token, or both (the paper's ablation). Raises ValueError for neither."""
         if not appearance and not eot:
             raise ValueError(
-                "Both the appearance tokens and the EoT token are switched off: nothing is left. Switch one of them on."
+                "Both the appearance tokens and the EoT token are switched off: nothing is left. "
+                "Switch one of them on."
             )
         kept = slice(None if appearance else -1, None if eot else -1)
         return replace(self, cond=self.cond[:, kept], uncond=self.uncond[:, kept])
 
 
 def join_tokens(appearance_tokens: Tensor, eot_embeds: Tensor, grounding_embedding: Tensor) -> Tensor:
-    """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D). The grounding is added to all, EoT included.
+    """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D); the grounding is added to the EoT token too.
 
-    One set of tokens may serve all N groundings.
+    The first two also broadcast: a batch of 1 serves all N groundings.
     """
     return torch.cat([appearance_tokens, eot_embeds.unsqueeze(1)], dim=1) + grounding_embedding

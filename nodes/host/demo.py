@@ -27,9 +27,11 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from torch import Tensor
 from transformers import CLIPTokenizerFast
 
+from ...ifadapter_core.config import BaseModelFamily
 from .files import load_adapter_file
 
 FOLDER = Path(__file__).resolve().parents[2] / "demo"
+FAMILY = BaseModelFamily("the demo's small model", cell_px=8)
 SHOWN = 5  # names that an error spells out
 
 # What is read of diffusers' configs.
@@ -75,7 +77,7 @@ def load_demo() -> tuple[Any, comfy.sd.CLIP, comfy.sd.VAE, Any]:
     """MODEL, CLIP, VAE and IFADAPTER. Raises DemoError that names the file when one is missing or damaged."""
     path = FOLDER / "ifadapter.safetensors"
     with _reading(path):
-        adapter = load_adapter_file(str(path))
+        adapter = load_adapter_file(str(path), FAMILY)
     return load_model(), load_clip(), load_vae(), adapter
 
 

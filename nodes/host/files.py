@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management
@@ -13,6 +14,7 @@ import folder_paths
 import torch
 
 from ...ifadapter_core.checkpoint import build_adapter, read_checkpoint
+from ...ifadapter_core.config import BaseModelFamily
 from ...ifadapter_core.storage import reading
 
 FOLDER = "ifadapter"
@@ -49,10 +51,14 @@ def load_adapter(name: str) -> comfy.model_patcher.ModelPatcher:
     return load_adapter_file(adapter_path(name))
 
 
-def load_adapter_file(path: str) -> comfy.model_patcher.ModelPatcher:
-    """Read and check an adapter file; its weights keep their dtype and are placed by the host when they are used."""
+def load_adapter_file(path: str, family: BaseModelFamily | None = None) -> comfy.model_patcher.ModelPatcher:
+    """Read and check an adapter file. Its weights keep their dtype; the host places them when they are used.
+
+    family: the base model's family, if the width of the text features does not identify it.
+    """
     with reading(path):
         weights = read_checkpoint(*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True))
+    weights = replace(weights, config=replace(weights.config, family_override=family))
     return patcher_for(build_adapter(weights, comfy.ops.manual_cast))
 
 

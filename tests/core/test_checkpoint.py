@@ -20,6 +20,7 @@ from ifadapter_core.checkpoint import (
     read_checkpoint,
     release_name,
 )
+from ifadapter_core.config import BaseModelFamily
 
 Data = dict[str, Any]
 
@@ -150,8 +151,22 @@ def test_sizes_are_derived_from_the_file() -> None:
 @pytest.mark.parametrize(
     ("width", "base"), [(768, "SD 1.5"), (1024, "SD 2"), (2048, "SDXL"), (640, "640-wide")]
 )
-def test_the_base_model_is_recognised_by_the_width_of_its_text(width: int, base: str) -> None:
-    assert base in read_checkpoint(release(text_width=width, token_width=16)).config.base_model
+def test_base_model_is_recognised_by_the_width_of_its_text_features(width: int, base: str) -> None:
+    config = read_checkpoint(release(text_width=width, token_width=16)).config
+    assert base in config.base_model
+    assert config.family.cell_px == 32
+
+
+def test_base_model_family_can_be_overridden() -> None:
+    weights = read_checkpoint(release(text_width=2048, token_width=16))
+    family = BaseModelFamily("a small model", cell_px=8)
+    config = replace(weights.config, family_override=family)
+    assert config.family == family
+    assert config.base_model == "a small model"
+    adapter = build_adapter(replace(weights, config=config))
+    phrases = (torch.zeros(1, 3, 4, 2048), torch.ones(1, 4), torch.zeros(1, 16))
+    assert adapter.encode_instances(*phrases, torch.tensor([[0.0, 0.0, 1.0, 1.0]])).cell_px == 8
+    assert adapter.no_instances().cell_px == 8
 
 
 # Our own layout

@@ -280,6 +280,24 @@ def test_description_that_is_too_long(node, demo, caplog):
     ] == ["yellow star"]
 
 
+def test_ownership_preview_has_cells_of_8_pixels(node, demo):
+    box = {"x": 0, "y": 0, "w": 9 / SIDE_PX, "h": 1, "caption": "a red star"}  # covers 2 of 16 columns
+    layout = node("IFAdapterLayout", layout=json.dumps({"boxes": [box]}), width=SIDE_PX, height=SIDE_PX)[0]
+    tokens = node("IFAdapterEncode", ifadapter=demo.ifadapter, clip=demo.clip, layout=layout)[0]
+    assert tokens.cell_px == 8
+    row = node("IFAdapterSemanticMap", tokens=tokens)[1][0, 100]
+    inside, outside = row[10:16], row[16:]  # pixels 0..9 also have the outline of the box
+    assert torch.equal(inside, inside[:1].expand_as(inside))
+    assert torch.equal(outside, outside[:1].expand_as(outside))
+    assert not torch.equal(inside[0], outside[0])
+
+
+def test_wrong_model_error_names_the_demo(node, demo, model, make_tokens):
+    semantic_map = node("IFAdapterSemanticMap", tokens=make_tokens([(0.0, 0.0, 1.0, 1.0)]))[0]
+    with pytest.raises(ValueError, match="The adapter was made for the demo's small model"):
+        node("IFAdapterApply", model=model, ifadapter=demo.ifadapter, semantic_map=semantic_map, **SCHEDULE)
+
+
 def test_loras(demo, prompts, asked):
     """Named as diffusers names the layers, or as the host does."""
     generator = torch.Generator().manual_seed(4)

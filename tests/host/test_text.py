@@ -389,5 +389,5 @@ class ThreeEncoders:
 def test_wrong_clip_is_named_on_both_sides(encode, make, named):
     with pytest.raises(ValueError, match="does not fit the adapter") as error:
         encode(["a cat"], make())
-    for part in (*named, "made for the demo's small model, 96 wide", "Connect the CLIP"):
+    for part in (*named, "made for a model with 96-wide text features, 96 wide", "Connect the CLIP"):
         assert part in str(error.value)

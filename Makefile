@@ -1,10 +1,14 @@
-# make test   everything that can be tested on this machine; makes its own environment first
-# make demo   a few layouts through the small models of demo/, into demo_output/; more with ARGS="--seed 1 --layout my.json"
-# make results  the demo's models measured on layouts that training never saw, into docs/results/
-# make bench  how fast the layers, a sampling step in ComfyUI and the editor are, into build/bench/; 16 GB of memory
-# make pictures the docs' pictures of the editor
-# make lint   style and types only
-# make format rewrite the sources in the project's style
+# make test       everything that can be tested on this machine, with the time of each part; makes its own environment
+# make test-fast  the inner loop, under 2 minutes: no host, no browser, no subprocess; leaves out tests marked `slow`
+# make test-core  all tests that need no ComfyUI
+# make test-host  the tests inside ComfyUI, newest and oldest supported
+# make test-web   the layout editor, in a browser; needs Node.js 20 or newer
+# make lint       style, types, security, and which package may import which
+# make format     rewrite the sources in the project's style
+# make demo       sample a few layouts with the small models of demo/ into demo_output/; ARGS="--seed 1 --layout my.json"
+# make results    measure the demo's models on held-out layouts, into docs/results/
+# make bench      time the layers, sampling steps in ComfyUI and the editor, into build/bench/; needs 16 GB of memory
+# make pictures   the docs' pictures of the editor
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,9 +18,15 @@ MODELS_VENV := build/models-venv
 MODELS_PYTHON := $(MODELS_VENV)/bin/python
 ARGS ?=
 
-.PHONY: test demo results lint format test-core test-host test-web pictures bench
+# Two processes: each test uses one thread. worksteal keeps the tests of a file together while both are busy.
+PARALLEL := -n 2 --dist worksteal
+WITHOUT_HOST := $(filter-out tests/host/ tests/web/ %/__pycache__/,$(sort $(wildcard tests/*/)))
+NPM := $(shell command -v npm 2>/dev/null)
 
-test: lint test-core test-host test-web
+.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results pictures bench
+
+test: $(VENV)/.ready
+	$(BIN)/python tests/run_parts.py lint test-core test-host test-web
 
 $(VENV)/.ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,10 +44,15 @@ demo: $(MODELS_VENV)/.ready
 results: $(MODELS_VENV)/.ready
 	$(MODELS_PYTHON) -m shapes.comparison $(ARGS)
 
-lint: $(VENV)/.ready
+lint: lint-python lint-web
+
+lint-python: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p ifadapter_core
+	$(BIN)/python tests/link_pack.py
+	PYTHONPATH=build/pack $(BIN)/lint-imports --no-cache
+	$(BIN)/mypy -p ifadapter_core -p ifadapter_diffusers -p shapes -p training -p demo -p evaluation
+	MYPYPATH=build/pack $(BIN)/mypy -p ifadapter_pack.nodes
 	$(BIN)/bandit -q -r __init__.py nodes ifadapter_core
 
 format: $(VENV)/.ready
@@ -45,10 +60,13 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 
 test-core: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/core tests/repository tests/training tests/evaluation
+	$(BIN)/python -m pytest $(PARALLEL) $(WITHOUT_HOST) $(ARGS)
+
+test-fast: $(VENV)/.ready
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(WITHOUT_HOST) $(ARGS)
 
 test-host: $(VENV)/.ready
-	$(BIN)/python tests/run_host_tests.py
+	$(BIN)/python tests/run_host_tests.py $(ARGS)
 
 node_modules/.ready: package.json
 	npm install --silent --no-package-lock
@@ -58,12 +76,18 @@ build/frontend/.ready: tests/web/requirements.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/frontend -r tests/web/requirements.txt
 	touch $@
 
-ifeq ($(shell which npm 2>/dev/null),)
+ifeq ($(NPM),)
 test-web:
 	@echo "editor tests skipped: no npm. Install Node.js 20 or newer."
+
+lint-web:
+	@echo "editor lint skipped: no npm. Install Node.js 20 or newer."
 else
 test-web: node_modules/.ready build/frontend/.ready
 	npm test --silent
+
+lint-web: node_modules/.ready
+	npm run lint --silent
 endif
 
 pictures: node_modules/.ready build/frontend/.ready

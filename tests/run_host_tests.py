@@ -1,8 +1,11 @@
-"""Run tests/host in every real ComfyUI that is at hand, each in a process of its own with that host's Python.
+"""Run tests/host in each ComfyUI found on this machine, with that host's own Python.
 
-Looks for the newest host in COMFYUI_PATH, else in the folder above custom_nodes if this pack stands in one, else in
-~/comfy/ComfyUI; and for the oldest supported one in COMFYUI_FLOOR_PATH, else beside the newest as <its folder>-0.14.
-A host needs a .venv with its requirements (the oldest may share the newest's). Arguments go to pytest.
+The newest host is COMFYUI_PATH, else the folder above custom_nodes if the pack is installed in one, else
+~/comfy/ComfyUI. The oldest supported host is COMFYUI_FLOOR_PATH, else <newest>-0.14 beside the newest. Each host
+needs a .venv with its requirements; the oldest may share that of the newest. Arguments go to pytest.
+
+With two hosts, both run at the same time, each in one process. The newest host's output is shown live, the oldest
+host's when it has finished.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "build" / "host-test-tools"
+FLOOR_LOG = ROOT / "build" / "host-tests-floor.log"
 TOOL_PACKAGES = [
     line
     for line in (ROOT / "tests" / "requirements.txt").read_text().splitlines()
@@ -38,40 +42,62 @@ def python_of(host: Path) -> Path | None:
     return python if python.exists() else None
 
 
-def run(host: Path, python: Path, arguments: list[str]) -> int:
-    if not TOOLS.exists():  # pytest beside the host, not in its environment
+def install_tools(python: Path) -> None:
+    """Install pytest beside the host, not in its environment."""
+    if not TOOLS.exists():
         install = [str(python), "-m", "pip", "install", "--quiet", "--target", str(TOOLS), *TOOL_PACKAGES]
         subprocess.run(install, check=True)
-    # The Python with diffusers, which a host need not have: that of the tests' own environment.
+
+
+def start(host: Path, python: Path, arguments: list[str], log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start pytest on tests/host in this host. log: file that takes its output, else this process's own."""
     environment = {
+        # The Python of the tests' own environment has diffusers, which a host need not have.
         "IFADAPTER_TEST_PYTHON": sys.executable,
         **os.environ,
         "COMFYUI_PATH": str(host),
         "PYTHONPATH": str(TOOLS),
     }
-    return subprocess.run(
-        [str(python), "-m", "pytest", "host", *arguments], cwd=ROOT / "tests", env=environment, check=False
-    ).returncode
+    command = [str(python), "-m", "pytest", "host", *arguments]
+    if log is None:
+        return subprocess.Popen(command, cwd=ROOT / "tests", env=environment)
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*command, "-p", "no:cacheprovider"],  # only one of two processes may write the cache
+            cwd=ROOT / "tests",
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     newest = newest_host()
     python = python_of(newest)
     if python is None or not (newest / "main.py").exists():
         sys.stdout.write(
-            f"host tests skipped: no ComfyUI with a .venv in {newest}. Clone ComfyUI there, make its .venv and install its "
-            "requirements.txt, or set COMFYUI_PATH to one (see CONTRIBUTING.md).\n"
+            f"host tests skipped: no ComfyUI with a .venv in {newest}. Clone ComfyUI there, make its .venv and "
+            "install its requirements.txt, or set COMFYUI_PATH to one (see CONTRIBUTING.md).\n"
         )
         return 0
-    failed = run(newest, python, sys.argv[1:])
+    install_tools(python)
     floor = floor_host(newest)
-    if not (floor / "main.py").exists():
+    runs = []
+    if (floor / "main.py").exists():
+        runs.append(start(floor, python_of(floor) or python, arguments, FLOOR_LOG))
+    runs.append(start(newest, python, arguments))
+    codes = [run.wait() for run in reversed(runs)]
+    if len(runs) == 2:
+        sys.stdout.write(f"\nThe oldest supported host, {floor}:\n")
+        sys.stdout.write(FLOOR_LOG.read_text(encoding="utf-8", errors="replace"))
+    else:
         sys.stdout.write(
-            f"host tests on the oldest supported ComfyUI skipped: none in {floor} (set COMFYUI_FLOOR_PATH, see CONTRIBUTING.md).\n"
+            f"host tests on the oldest supported ComfyUI skipped: none in {floor} "
+            "(set COMFYUI_FLOOR_PATH, see CONTRIBUTING.md).\n"
         )
-        return failed
-    return run(floor, python_of(floor) or python, sys.argv[1:]) or failed
+    return next((code for code in codes if code), 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

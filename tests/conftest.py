@@ -1,4 +1,8 @@
-"""Settings of every test: one thread for each process, in subprocesses too. The tensors are tiny, and threads only wait."""
+"""Settings for every test: one thread per process, inherited by subprocesses.
+
+The tensors are tiny, so more threads only wait for each other: with two threads beside other processes a test
+can take eight times as long.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-for variable in THREAD_VARIABLES:
-    os.environ[variable] = (
-        "1"  # read when the libraries are loaded, so before the first import of torch or numpy
-    )
+# OpenMP, MKL and OpenBLAS read these when they are loaded: set them before anything imports torch or numpy.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
 
 
 @pytest.fixture
 def fresh_accelerate() -> Iterator[None]:
-    """accelerate keeps the settings of the first run of a process."""
+    """Reset accelerate's process-wide state after the test."""
     from accelerate.state import AcceleratorState, GradientState
 
     yield

@@ -1,4 +1,8 @@
-"""pytest names the modules of ``tests/training`` ``training.*`` and makes up an empty parent of that name. This restores ours."""
+"""Work around pytest's module names: a test folder may have the name of one of our packages.
+
+pytest imports tests/training/test_loop.py as ``training.test_loop`` and registers an empty parent module
+``training``, which hides the real package.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,6 @@ import sys
 
 
 def restore(name: str) -> None:
-    """Import the project's package of this name in place of the parent module that pytest made up."""
+    """Replace pytest's empty parent module with the project's package of this name."""
     sys.modules.pop(name, None)
     importlib.import_module(name)

@@ -31,8 +31,8 @@ class Batch(NamedTuple):
 class Pictures(Dataset[tuple[Tensor, Scene]]):
     """The scenes of a range of indices, each with its picture: float32 (3, size, size) in -1..1.
 
-    Use it with a DataLoader and ``collate``. To resume training at an exact step, select the batch by
-    its sample numbers: ``batch(pictures, range(step * size, (step + 1) * size))``.
+    Use it with a DataLoader and ``collate``. To resume training at an exact step, select the batch
+    by its sample numbers: ``batch(pictures, range(step * size, (step + 1) * size))``.
     """
 
     def __init__(self, world: World, indices: range = TRAINING) -> None:

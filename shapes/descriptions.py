@@ -1,7 +1,7 @@
 """Texts of figures and scenes.
 
-Local descriptions are complete: they name every attribute. Captions name shapes, counts and background only.
-Wording is deterministically sampled from a random generator.
+Local descriptions are complete: they name every attribute. Captions name shapes, counts and
+background only. Wording is deterministically sampled from a random generator.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ NO_ARTICLE = 0.2  # probability of dropping the leading article
 def pick(rng: Generator, options: Sequence[T]) -> T:
     """One of the options, each with the same probability.
 
-    Uses ``Generator.random`` only: its stream is stable across numpy versions, that of ``choice`` is not.
+    Uses ``Generator.random`` only: its stream is stable across numpy versions, that of ``choice``
+    is not.
     """
     return options[int(rng.random() * len(options))]
 
@@ -148,10 +149,10 @@ def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:
 
 
 def placed_caption(layout: Layout) -> str:
-    """A caption that spells the layout out: each local description with its rough size and position.
+    """The layout as a caption: each local description with its rough size and position.
 
-    Instances keep their order, from back to front. Raises ValueError if the layout's own caption names no
-    background.
+    Instances keep their order, from back to front. Raises ValueError if the layout's own caption
+    names no background.
     """
     background = next(
         (name for name in BACKGROUNDS if name in re.findall(r"[a-z]+", layout.caption.lower())), None

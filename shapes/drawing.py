@@ -1,10 +1,10 @@
 """Rasterises scenes.
 
 Every shape fills the unit box (u to the right, v down, both 0..1) and is mirror symmetric, so the
-covered interval of each row defines it. Patterns are defined in the same unit box and stretch with it.
+covered interval of each row defines it. Patterns use the same unit box.
 
-Coverage is counted in sixteenths of a pixel and blended in integers: a scene gives the same bytes on
-every machine.
+Coverage is counted in sixteenths of a pixel and blended in integers: a scene gives the same bytes
+on every machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUPERSAMPLING = 4  # samples along each side of a pixel
 STRIPES = 3  # stripes per figure; the first and the last have the main colour
 CHECKS = 4  # squares along each side
 
-# Half of a five-pointed star, v and |2u - 1|: the outer edge from the top, the notch between the legs.
+# Half of a five-pointed star, v and |2u - 1|: the outer edge, and the notch between the legs.
 _STAR_OUTER = ((0.0, 0.34, 0.382, 0.69, 1.0), (0.0, 0.33, 1.0, 0.53, 0.64))
 _STAR_NOTCH = ((0.81, 1.0), (0.0, 0.60))
 
@@ -70,7 +70,7 @@ _SPANS: dict[str, Callable[[Floats], Spans]] = {
 
 
 def silhouette(shape: str, u: Floats, v: Floats) -> Mask:
-    """Points of the grid u (W) x v (H) inside the shape: boolean (H, W). Outside 0..1 all are False."""
+    """Points of the grid u (W) x v (H) inside the shape: boolean (H, W), False outside 0..1."""
     inner, outer = (np.broadcast_to(edge, v.shape)[:, None] for edge in _SPANS[shape](v))
     distance = abs(2 * u - 1)
     return (distance >= inner) & (distance <= outer) & ((v >= 0) & (v <= 1))[:, None]
@@ -102,7 +102,7 @@ def pixel_centres(count: int) -> Floats:
 
 
 def coverage(attributes: Attributes, width: int, height: int) -> tuple[Pixels, Pixels]:
-    """Coverage by the main and by the pattern colour of a box in pixels: two (height, width), 0..16."""
+    """Coverage of a box by the main and by the pattern colour: two (height, width), 0..16."""
     u, v = pixel_centres(width * SUPERSAMPLING), pixel_centres(height * SUPERSAMPLING)
     inside = silhouette(attributes.shape, u, v)
     patterned = inside & pattern_mask(attributes.shape, attributes.pattern, u, v)
@@ -130,10 +130,7 @@ def _samples_per_pixel(mask: Mask) -> Pixels:
 
 def _blend(patch: Pixels, main: Pixels, patterned: Pixels, attributes: Attributes) -> NDArray[np.uint16]:
     """The patch (H, W, 3) with the figure over it, rounded to the nearest integer."""
-    names = (
-        attributes.colours[0],
-        attributes.colours[-1],
-    )  # a plain figure covers nothing with the second one
+    names = attributes.colours[0], attributes.colours[-1]
     main_rgb, pattern_rgb = (np.array(COLOURS[name], np.uint16) for name in names)
     full = SUPERSAMPLING**2
     rest = (full - main - patterned).astype(np.uint16)[..., None]

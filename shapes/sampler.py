@@ -98,7 +98,7 @@ def sample_scene(world: World, index: int) -> Scene:
 
 
 def _arrange(world: World, count: int, longest: float, rng: Generator) -> list[_Candidate]:
-    """Place figures from back to front. Returns fewer than ``count`` when one found no valid position."""
+    """Place figures from back to front; fewer than ``count`` if one has no valid position."""
     arrangement: list[_Candidate] = []
     owners = np.full((world.size, world.size), -1)
     areas: list[int] = []  # silhouette area of each figure in pixels

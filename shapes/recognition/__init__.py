@@ -1,1 +1,1 @@
-"""Recognition of the figures in a picture: colour evidence, template matching, detection and metrics."""
+"""Recognition of figures: colour evidence, template matching, detection, the judge and metrics."""

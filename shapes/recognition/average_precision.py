@@ -12,18 +12,22 @@ from ifadapter_core.geometry import box_iou
 from ..scene import Attributes, Figure
 from .fitting import Fit
 
-AP_IOU = 0.5
+AP_IOU = 0.5  # minimum IoU of a match
 
 
 def ap50(
     detections: Sequence[Sequence[Fit]],
     truths: Sequence[Sequence[Figure]],
-    alike: Callable[[Attributes, Attributes], bool] = operator.eq,
+    same: Callable[[Attributes, Attributes], bool] = operator.eq,
 ) -> float:
-    """Average precision at IoU 0.5 over pictures: the area under the envelope of precision over recall, 0..1.
+    """Average precision at IoU 0.5: the area under the envelope of precision over recall, 0..1.
 
-    detections and truths: one list per picture. All detections of all pictures are ranked together by their scores; one
-    is right if it has the attributes of a truth of its picture (``alike``), overlaps it enough, and no better one did.
+    detections, truths: one list per picture. Detections of all pictures are ranked by score. Each
+    is matched to at most one free figure of its picture, with the same attributes and the highest
+    IoU of at least 0.5.
+    same: decides whether attributes agree.
+
+    Raises ValueError if there is no true figure.
     """
     total = sum(map(len, truths))
     if not total:
@@ -33,17 +37,17 @@ def ap50(
         key=lambda entry: entry[0].score,
         reverse=True,
     )
-    open_truths = [list(picture) for picture in truths]
-    right = np.zeros(len(ranked))
+    unmatched = [list(picture) for picture in truths]
+    correct = np.zeros(len(ranked))
     for rank, (found, number) in enumerate(ranked):
-        fitting = [
+        matches = [
             truth
-            for truth in open_truths[number]
-            if alike(found.attributes, truth.attributes) and box_iou(found.box, truth.box_px) >= AP_IOU
+            for truth in unmatched[number]
+            if same(found.attributes, truth.attributes) and box_iou(found.box, truth.box_px) >= AP_IOU
         ]
-        if fitting:
-            open_truths[number].remove(max(fitting, key=lambda truth: box_iou(found.box, truth.box_px)))
-            right[rank] = 1
-    precision = right.cumsum() / np.arange(1, len(ranked) + 1)
+        if matches:
+            unmatched[number].remove(max(matches, key=lambda truth: box_iou(found.box, truth.box_px)))
+            correct[rank] = 1
+    precision = correct.cumsum() / np.arange(1, len(ranked) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((envelope * right).sum() / total)
+    return float((envelope * correct).sum() / total)

@@ -1,4 +1,4 @@
-"""Which colour of the world each pixel of a picture has, in CIE L*a*b*, where distances are about what people see."""
+"""Colour evidence: which colour of the world each pixel has, by distance in CIE L*a*b*."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from ..scene import BACKGROUNDS, COLOURS
 
 Floats = NDArray[np.float32]
 
-TOLERANCE = (
-    20.0  # a colour that lies this much farther from a pixel than the nearest one is not the pixel's colour
-)
-GROUND_RADIUS = 20.0  # pixels this near to the usual background belong to it
+TOLERANCE = 20.0  # L*a*b* units beyond the nearest colour at which the evidence reaches 0
+BACKGROUND_RADIUS = 20.0  # L*a*b* units around the estimated background colour that belong to it
+DRIFT_STEPS = 3  # refinements of the background colour
 
+# Linear sRGB to XYZ, and the D65 white point.
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
-_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
+_WHITE = np.array([0.95047, 1.0, 1.08883])
 
 
 def unit_rgb(picture: ArrayLike) -> Floats:
-    """A picture (..., 3), either bytes or floats in 0..1, as float32 in 0..1."""
+    """A picture (..., 3) of bytes, or of floats in 0..1, as float32 in 0..1.
+
+    Raises ValueError if the last axis is not 3 long.
+    """
     values = np.asarray(picture)
     if values.ndim < 1 or values.shape[-1] != 3:
         raise ValueError(f"A picture must be (height, width, 3), got {values.shape}.")
@@ -42,8 +45,8 @@ def _palette(colours: dict[str, tuple[int, int, int]]) -> Floats:
     return lab(unit_rgb(np.array(list(colours.values()), np.uint8)))
 
 
-PALETTE = _palette(COLOURS)  # (8, 3)
-GROUNDS = _palette(BACKGROUNDS)  # (5, 3)
+PALETTE = _palette(COLOURS)  # (8, 3) L*a*b*
+BACKGROUND_PALETTE = _palette(BACKGROUNDS)  # (5, 3) L*a*b*
 
 
 def distances(pixels: Floats, colours: Floats) -> Floats:
@@ -52,31 +55,35 @@ def distances(pixels: Floats, colours: Floats) -> Floats:
     return np.sqrt(np.clip(squares, 0, None))
 
 
-def ground_colour(pixels: Floats) -> Floats:
-    """The colour of the background, L*a*b* (3,): the most common one among the pixels that are nearest to a muted colour."""
+def background_colour(pixels: Floats) -> Floats:
+    """The estimated background colour (3,) of a picture (H, W, 3), both in L*a*b*.
+
+    Starts at the background of the palette that most pixels are nearest to, then follows a colour
+    drift to the median of the pixels around it.
+    """
     pixels = pixels[::2, ::2].reshape(-1, 3)
-    near = distances(pixels, np.concatenate([GROUNDS, PALETTE])).argmin(-1)
-    counts = np.bincount(near, minlength=len(GROUNDS) + len(PALETTE))
-    ground: Floats = GROUNDS[counts[: len(GROUNDS)].argmax()]
-    for _ in range(3):  # follow a drift of the colour away from the one it was meant to be
-        own = pixels[distances(pixels, ground[None])[:, 0] < GROUND_RADIUS]
-        ground = np.median(own, axis=0) if len(own) else ground
-    return ground
+    nearest = distances(pixels, np.concatenate([BACKGROUND_PALETTE, PALETTE])).argmin(-1)
+    counts = np.bincount(nearest, minlength=len(BACKGROUND_PALETTE) + len(PALETTE))
+    background: Floats = BACKGROUND_PALETTE[counts[: len(BACKGROUND_PALETTE)].argmax()]
+    for _ in range(DRIFT_STEPS):
+        members = pixels[distances(pixels, background[None])[:, 0] < BACKGROUND_RADIUS]
+        background = np.median(members, axis=0) if len(members) else background
+    return background
 
 
 def evidence(picture: ArrayLike) -> Floats:
-    """How well each pixel of a picture (H, W, 3) goes with each colour, and last with the background: (H, W, 9) in 0..1.
+    """Evidence in a picture (H, W, 3) for 8 colours and the background: (H, W, 9) in 0..1.
 
-    The nearest colour gets 1, those that lie farther from the pixel get less, so that a drift of all colours by less
-    than half their distance changes nothing.
+    The nearest colour gets 1. Other colours get less with each L*a*b* unit that they are farther
+    away, so a drift of all colours by less than half their distance changes no decision.
     """
     pixels = lab(_smoothed(unit_rgb(picture)))
-    away = distances(pixels, np.concatenate([PALETTE, ground_colour(pixels)[None]]))
+    away = distances(pixels, np.concatenate([PALETTE, background_colour(pixels)[None]]))
     return np.clip(1 - (away - away.min(-1, keepdims=True)) / np.float32(TOLERANCE), 0, 1)
 
 
 def _smoothed(rgb: Floats) -> Floats:
-    """Weighted 1 2 1 in both directions of (H, W, 3): noise goes, figures stay."""
+    """Binomial filter 1 2 1 along both axes of (H, W, 3) against noise."""
     for axis in (0, 1):
         rows = np.moveaxis(rgb, axis, 0)
         before, after = np.concatenate([rows[:1], rows[:-1]]), np.concatenate([rows[1:], rows[-1:]])

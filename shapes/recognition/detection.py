@@ -1,4 +1,4 @@
-"""Finds all figures of a picture without knowing any layout."""
+"""Detection: finds all figures of a picture without a layout."""
 
 from __future__ import annotations
 
@@ -14,110 +14,124 @@ from ifadapter_core.geometry import box_iou
 from ..drawing import Mask
 from ..scene import COLOURS
 from .colours import evidence
-from .fitting import GROUND, NAMES, Fit, covered, fit
+from .fitting import BACKGROUND, COLOUR_NAMES, Fit, covered_pixels, fit
 from .templates import Floats
 
-LEAST_SCORE = 0.4  # of a detection
-LEAST_SIDE = 0.15  # of a detection, as a part of the picture's
-LEAST_VISIBLE = 0.4  # part of a detected figure that must be seen
-LEAST_AREA = 0.01  # of a patch of colours to be looked at, as a part of the picture
-LEAST_EDGE = 0.08  # of such a patch, as a part of the picture's
-SAME_IOU = 0.8  # patches whose boxes agree this much are one
-NEARNESS = 0.05  # a patch may be a part of a figure only: look around
+# Limits of a detection.
+MIN_SCORE = 0.4
+MIN_SIDE = 0.15  # fraction of the picture's side
+MIN_VISIBLE = 0.4  # fraction of the figure that no earlier detection explains
+# Limits of a candidate region.
+MIN_AREA = 0.01  # fraction of the picture's area
+MIN_REGION_SIDE = 0.08  # fraction of the picture's side
+DUPLICATE_IOU = 0.8  # regions whose boxes overlap at least this much count as one
+
+DISTANCE_PENALTY = 0.05  # low, because a region may be only a part of a figure
 
 T = TypeVar("T", np.bool_, np.int64)
 Box = tuple[float, float, float, float]
 
 
 def detect(picture: ArrayLike) -> list[Fit]:
-    """The figures of a picture (H, W, 3).
+    """The figures of a picture (H, W, 3), best explanation first.
 
-    Every patch of one or two colours is looked at. The figure that explains most and best is taken; the pixels that it
-    explains then say no more about the others, and the search goes on.
+    Greedy: fits a figure to every region of one or two colours and accepts the one with the highest
+    priority. Its pixels are then explained and no longer count for other figures.
     """
     maps = evidence(picture)
     explained = np.zeros(maps.shape[:2], bool)
-    candidates = {box: fit(maps, explained, box, NEARNESS) for box in patches(maps)}
-    found: list[Fit] = []
+    candidates = {box: fit(maps, explained, box, DISTANCE_PENALTY) for box in candidate_regions(maps)}
+    detections: list[Fit] = []
     while candidates:
-        patch, best = max(candidates.items(), key=lambda entry: _merit(entry[1], len(maps)))
-        if _merit(best, len(maps)) <= 0:
+        region, best = max(candidates.items(), key=lambda entry: _priority(entry[1], len(maps)))
+        if _priority(best, len(maps)) <= 0:
             break
-        del candidates[patch]
-        best = fit(maps, explained, best.box)  # once more, where it is now known to be
-        mask = covered(best, *maps.shape[:2])
-        new = (
-            mask
-            & ~explained
-            & (maps[..., [NAMES.index(colour) for colour in best.attributes.colours]].max(-1) > 0)
-        )
-        if _merit(best, len(maps)) > 0 and new.sum() >= LEAST_VISIBLE * mask.sum():
-            found.append(best)
-            explained |= new
-            left = (maps.argmax(-1) != GROUND) & ~explained
-            candidates = {
-                box: other
-                for box, other in candidates.items()
-                if _inside(left, box).sum() >= LEAST_AREA * left.size
-            }
-            touched = [box for box, other in candidates.items() if box_iou(best.box, other.box) > 0]
-            candidates.update({box: fit(maps, explained, box, NEARNESS) for box in touched})
-    return found
+        del candidates[region]
+
+        # Fit again around the box found so far, and check that enough of the figure is newly
+        # explained.
+        best = fit(maps, explained, best.box)
+        mask = covered_pixels(best, *maps.shape[:2])
+        own_channels = [COLOUR_NAMES.index(colour) for colour in best.attributes.colours]
+        new = mask & ~explained & (maps[..., own_channels].max(-1) > 0)
+        if _priority(best, len(maps)) <= 0 or new.sum() < MIN_VISIBLE * mask.sum():
+            continue
+        detections.append(best)
+        explained |= new
+
+        # Drop regions that are mostly explained, and fit those again that the new figure overlaps.
+        remaining = (maps.argmax(-1) != BACKGROUND) & ~explained
+        candidates = {
+            box: found
+            for box, found in candidates.items()
+            if _crop(remaining, box).sum() >= MIN_AREA * remaining.size
+        }
+        touched = [box for box, found in candidates.items() if box_iou(best.box, found.box) > 0]
+        candidates.update({box: fit(maps, explained, box, DISTANCE_PENALTY) for box in touched})
+    return detections
 
 
-def _merit(found: Fit, size: int) -> float:
-    """What is taken first: good and large explanations. A stripe alone could be a square; the striped figure explains more."""
+def _priority(found: Fit, size: int) -> float:
+    """Good and large explanations first; 0 below the limits.
+
+    Size counts because a single stripe could be a plain square: the striped figure explains more.
+    """
     x0, y0, x1, y1 = found.box
-    if found.score < LEAST_SCORE or min(x1 - x0, y1 - y0) < LEAST_SIDE * size:
+    if found.score < MIN_SCORE or min(x1 - x0, y1 - y0) < MIN_SIDE * size:
         return 0
     return found.score**2 * math.sqrt((x1 - x0) * (y1 - y0))
 
 
-def _inside(mask: Mask, box: Box) -> Mask:
+def _crop(mask: Mask, box: Box) -> Mask:
     x0, y0, x1, y1 = map(int, box)
     return mask[y0:y1, x0:x1]
 
 
-def patches(maps: Floats) -> list[Box]:
-    """Boxes in pixels around the connected patches of each one or two colours, from evidence (H, W, 9)."""
+def candidate_regions(maps: Floats) -> list[Box]:
+    """Boxes in pixels of the connected regions of one or two colours in evidence (H, W, 9)."""
     half = maps[: len(maps) // 2 * 2, : maps.shape[1] // 2 * 2]
     nearest = (half[::2, ::2] + half[1::2, ::2] + half[::2, 1::2] + half[1::2, 1::2]).argmax(-1)
-    least = LEAST_AREA * nearest.size
-    present = [colour for colour in range(len(COLOURS)) if (nearest == colour).sum() >= least]
+    min_area = MIN_AREA * nearest.size
+    present = [colour for colour in range(len(COLOURS)) if (nearest == colour).sum() >= min_area]
     pairs = list(combinations_with_replacement(present, 2))
-    boxes: list[Box] = []
     masks = np.array([(nearest == a) | (nearest == b) for a, b in pairs], bool).reshape(-1, *nearest.shape)
-    for box in _components(masks, least):
-        large = min(box[2] - box[0], box[3] - box[1]) >= LEAST_EDGE * len(maps)
-        if large and all(box_iou(box, other) < SAME_IOU for other in boxes):
+    boxes: list[Box] = []
+    for box in _connected_components(masks, min_area):
+        large = min(box[2] - box[0], box[3] - box[1]) >= MIN_REGION_SIDE * len(maps)
+        if large and all(box_iou(box, other) < DUPLICATE_IOU for other in boxes):
             boxes.append(box)
     return boxes
 
 
-def _components(masks: NDArray[np.bool_], least: float) -> list[Box]:
-    """Boxes, in twice the units of the masks (M, h, w), of the parts that have at least this area.
+def _connected_components(masks: NDArray[np.bool_], min_area: float) -> list[Box]:
+    """Boxes of the 4-connected components of masks (M, h, w) with at least ``min_area`` cells.
 
-    A gap of one does not divide: where two colours meet, their mixture may look like the background.
+    Boxes are in units of half a cell, the pixels of the full picture. Gaps of one cell are bridged:
+    where two colours meet, their mixture may look like the background.
     """
-    filled = _spread(masks)
+    # Propagate the highest label of each component until nothing changes. A label is the number of
+    # a cell, so following it to that cell's own label (pointer jumping) takes fewer rounds.
+    filled = _dilate(masks)
     labels = np.where(filled, np.arange(1, masks.size + 1).reshape(masks.shape), 0)
-    while True:  # the highest label of each part takes all of it; it is the number of a cell, whose own label may be higher still
-        spread = np.where(filled, _spread(labels), 0)
+    while True:
+        spread = np.where(filled, _dilate(labels), 0)
         spread = np.where(filled, spread.ravel()[spread - 1], 0)
         if (spread == labels).all():
             break
         labels = spread
+
+    # Bounding box and area of each component; cells that only bridge a gap do not count.
     number, rows, columns = np.nonzero(masks)
-    _, part, counts = np.unique(labels[number, rows, columns], return_inverse=True, return_counts=True)
-    boxes = np.tile(np.array([masks.size, masks.size, 0, 0]), (len(counts), 1))
-    for low, places in ((0, columns), (1, rows)):
-        np.minimum.at(boxes[:, low], part, 2 * places)
-        np.maximum.at(boxes[:, low + 2], part, 2 * places + 2)
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes[counts >= least].tolist()]
+    _, component, areas = np.unique(labels[number, rows, columns], return_inverse=True, return_counts=True)
+    boxes = np.tile(np.array([masks.size, masks.size, 0, 0]), (len(areas), 1))
+    for low, cells in ((0, columns), (1, rows)):
+        np.minimum.at(boxes[:, low], component, 2 * cells)
+        np.maximum.at(boxes[:, low + 2], component, 2 * cells + 2)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes[areas >= min_area].tolist()]
 
 
-def _spread(maps: NDArray[T]) -> NDArray[T]:
-    """The highest value of each cell and its four neighbours: (M, h, w)."""
+def _dilate(maps: NDArray[T]) -> NDArray[T]:
+    """Maximum over each cell and its four neighbours: (M, h, w)."""
     padded = np.pad(maps, [(0, 0), (1, 1), (1, 1)])
     vertical = np.maximum(padded[:, :-2, 1:-1], padded[:, 2:, 1:-1])
     horizontal = np.maximum(padded[:, 1:-1, :-2], padded[:, 1:-1, 2:])

@@ -1,4 +1,4 @@
-"""Tells what a picture shows where a layout wants instances, and only then compares that with what was wanted."""
+"""The judge: recognises the figure at each box, then compares it with the expected one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from ifadapter_core.geometry import box_iou
 
 from ..scene import Figure
 from .colours import evidence
-from .fitting import Fit, covered, fit
+from .fitting import Fit, covered_pixels, fit
 
-FOUND_SCORE = 0.5  # a fit below this is no figure
-FOUND_IOU = 0.5
-ATTRIBUTES = ("found", "shape", "colour", "pattern", "pattern_colour")  # of a verdict
+FOUND_SCORE = 0.5  # minimum score of a recognised figure
+FOUND_IOU = 0.5  # minimum IoU with the expected box
+ATTRIBUTES = ("found", "shape", "colour", "pattern", "pattern_colour")  # fields of a verdict
 
 
 @dataclass(frozen=True)
 class AttributeVerdict:
-    """Which parts of one instance came out as wanted. An instance that was not found has no attribute right."""
+    """What is right about one instance. All fields are False if the instance was not found.
+
+    found: a figure was recognised at the box.
+    shape: its shape is right.
+    colour: its main colour is right.
+    pattern: its pattern is right.
+    pattern_colour: its pattern colour is right; for a plain figure, it has none.
+    """
 
     found: bool
     shape: bool
@@ -31,40 +38,42 @@ class AttributeVerdict:
 
     @property
     def success(self) -> bool:
+        """Found, with every attribute right."""
         return all(getattr(self, name) for name in ATTRIBUTES)
 
 
 def classify(picture: ArrayLike, boxes: Sequence[Sequence[float]]) -> list[Fit]:
-    """What a picture (H, W, 3), bytes or floats in 0..1, shows at each box (pixels, from back to front).
+    """The best explanation at each box of a picture (H, W, 3) of bytes, or of floats in 0..1.
 
-    The nearest instance is looked at first; where it was found, those behind it are not expected to be seen.
+    Boxes are in pixels, from back to front. The front one is recognised first; a figure with at
+    least FOUND_SCORE occludes those behind it.
     """
     maps = evidence(picture)
-    hidden = np.zeros(maps.shape[:2], bool)
+    occluded = np.zeros(maps.shape[:2], bool)
     fits = []
     for box in reversed(boxes):
-        found = fit(maps, hidden, box)
+        found = fit(maps, occluded, box)
         if found.score >= FOUND_SCORE:
-            hidden |= covered(found, *maps.shape[:2])
+            occluded |= covered_pixels(found, *maps.shape[:2])
         fits.append(found)
     return fits[::-1]
 
 
-def judge(found: Fit, wanted: Figure) -> AttributeVerdict:
-    """Compare what was found with what was wanted."""
-    if found.score < FOUND_SCORE or box_iou(found.box, wanted.box_px) < FOUND_IOU:
+def judge(found: Fit, expected: Figure) -> AttributeVerdict:
+    """Compare a recognised with the expected figure."""
+    if found.score < FOUND_SCORE or box_iou(found.box, expected.box_px) < FOUND_IOU:
         return AttributeVerdict(False, False, False, False, False)
-    seen, asked = found.attributes, wanted.attributes
+    actual, wanted = found.attributes, expected.attributes
     return AttributeVerdict(
         True,
-        seen.shape == asked.shape,
-        seen.colour == asked.colour,
-        seen.pattern == asked.pattern,
-        seen.pattern_colour == asked.pattern_colour,
+        actual.shape == wanted.shape,
+        actual.colour == wanted.colour,
+        actual.pattern == wanted.pattern,
+        actual.pattern_colour == wanted.pattern_colour,
     )
 
 
-def verify(picture: ArrayLike, wanted: Sequence[Figure]) -> list[AttributeVerdict]:
-    """Judge each figure (from back to front) that a picture (H, W, 3) should show."""
-    fits = classify(picture, [figure.box_px for figure in wanted])
-    return [judge(found, figure) for found, figure in zip(fits, wanted, strict=True)]
+def verify(picture: ArrayLike, expected: Sequence[Figure]) -> list[AttributeVerdict]:
+    """Judge each expected figure, from back to front, of a picture (H, W, 3)."""
+    fits = classify(picture, [figure.box_px for figure in expected])
+    return [judge(found, figure) for found, figure in zip(fits, expected, strict=True)]

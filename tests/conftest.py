@@ -1,7 +1,7 @@
 """Settings for every test: one thread per process, inherited by subprocesses.
 
-The tensors are tiny, so more threads only wait for each other: with two threads beside other processes a test
-can take eight times as long.
+The tensors are tiny, so more threads only wait for each other: with two threads beside other
+processes a test can take eight times as long.
 """
 
 from __future__ import annotations

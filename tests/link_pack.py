@@ -1,8 +1,8 @@
 """Link the packages under build/pack/ifadapter_pack, a fixed name for the pack as ComfyUI loads it.
 
-The modules in nodes/ import ``..ifadapter_core``, which resolves only inside a parent package, and the folder of a
-clone can have any name, even one that is no Python identifier. mypy and import-linter read the sources through
-these links.
+The modules in nodes/ import ``..ifadapter_core``, which resolves only inside a parent package, and
+the folder of a clone can have any name, even one that is no Python identifier. mypy and import-
+linter read the sources through these links.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Run tests/host in each ComfyUI found on this machine, with that host's own Python.
 
-The newest host is COMFYUI_PATH, else the folder above custom_nodes if the pack is installed in one, else
-~/comfy/ComfyUI. The oldest supported host is COMFYUI_FLOOR_PATH, else <newest>-0.14 beside the newest. Each host
-needs a .venv with its requirements; the oldest may share that of the newest. Arguments go to pytest.
+The newest host is COMFYUI_PATH, else the folder above custom_nodes if the pack is installed in one,
+else ~/comfy/ComfyUI. The oldest supported host is COMFYUI_FLOOR_PATH, else <newest>-0.14 beside the
+newest. Each host needs a .venv with its requirements; the oldest may share that of the newest.
+Arguments go to pytest.
 
-With two hosts, both run at the same time, each in one process. The newest host's output is shown live, the oldest
-host's when it has finished.
+With two hosts, both run at the same time, each in one process. The newest host's output is shown
+live, the oldest host's when it has finished.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def main(arguments: list[str]) -> int:
     python = python_of(newest)
     if python is None or not (newest / "main.py").exists():
         sys.stdout.write(
-            f"host tests skipped: no ComfyUI with a .venv in {newest}. Clone ComfyUI there, make its .venv and "
-            "install its requirements.txt, or set COMFYUI_PATH to one (see CONTRIBUTING.md).\n"
+            f"host tests skipped: no ComfyUI with a .venv in {newest}. Clone ComfyUI there, make its .venv "
+            "and install its requirements.txt, or set COMFYUI_PATH to one (see CONTRIBUTING.md).\n"
         )
         return 0
     install_tools(python)

@@ -190,7 +190,7 @@ class Bench:
 
 def placed_cells(placement: PackedInstances) -> int:
     """Cells that instances cover in one row, those of overlaps counted for each."""
-    return len(placement.own) // placement.rows
+    return len(placement.valid) // placement.rows
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

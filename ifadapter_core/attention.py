@@ -15,28 +15,36 @@ from .fusion import GatedSemanticFusion
 from .norm import HeadRMSNorm, rms_normalize
 from .packing import Band, PackedInstances
 
-Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q (R, S, C), k and v (R, T, C), heads -> (R, S, C)
+# Multi-head attention: q (R, S, C), k and v (R, T, C), number of heads -> (R, S, C).
+Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Multi-head attention to few keys, see ``Attend``: the scores are small beside q, and a CPU takes their softmax fastest by columns."""
+    """Attention to few keys (see ``Attend``). On a CPU faster than ``scaled_dot_product_attention``.
+
+    With few keys the scores are small compared with q, and a CPU computes their softmax fastest along columns.
+    """
     width = q.shape[-1] // heads
     q = q.unflatten(-1, (heads, width)).permute(0, 2, 3, 1)  # R, heads, width, S
     k, v = (x.unflatten(-1, (heads, width)).transpose(1, 2) for x in (k / math.sqrt(width), v))
-    weights = (k @ q).softmax(dim=2).transpose(2, 3)
+    weights = (k @ q).softmax(dim=2).transpose(2, 3)  # R, heads, S, T
     return (weights @ v).transpose(1, 2).flatten(2)
 
 
 @dataclass(frozen=True)
 class KeysValues:
-    """Keys and values of N instances of M tokens in one layer: each (..., N, M, C)."""
+    """Keys and values of N instances with M tokens each, in one layer.
+
+    k: (..., N, M, C) keys, normalised and scaled by the weights of both norms.
+    v: (..., N, M, C) values.
+    """
 
     k: Tensor
     v: Tensor
 
 
 class InstanceProjection(nn.Module):
-    """Instance tokens -> normalised keys, and values, of one layer. Needed once for each layout, not during sampling."""
+    """Instance tokens -> normalised keys and values of one layer. Runs once per layout, not during sampling."""
 
     def __init__(
         self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
@@ -48,12 +56,12 @@ class InstanceProjection(nn.Module):
         self.k_norm = HeadRMSNorm(config.head_dim, **factory)
 
     def forward(self, tokens: Tensor) -> KeysValues:
-        """tokens (..., N, M, token_width) -> keys and values (..., N, M, C)."""
+        """Tokens (..., N, M, token_width) -> keys and values (..., N, M, C); the keys lack the query norm's weight."""
         return KeysValues(self.k_norm(self.to_k_ap(tokens)), self.to_v_ap(tokens))
 
 
 class InstanceCrossAttention(nn.Module):
-    """The layer's own queries attend to each instance's tokens inside its box; the results are fused to one map."""
+    """The layer's queries attend to the tokens of each instance inside its box; the results are fused to one map."""
 
     def __init__(
         self,
@@ -78,23 +86,28 @@ class InstanceCrossAttention(nn.Module):
         attend: Attend = attend,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Add to the output of the layer's text cross attention, before its output projection.
+        """Add the instance semantic map to the text cross attention's result, before its output projection.
 
-        q (R, h*w, C): the layer's projected queries, not normalised. instances: keys and values (N, M, C) by
-        ``IFAdapter.keys_values``, on the device and in the dtype of q. packed: where they stand. out (R, h*w, C), contiguous
-        and in the dtype of q: what to add to, changed in place; default: zeros. Returns out.
+        q: (R, h*w, C) projected queries of the layer, not normalised.
+        instances: keys and values (N, M, C) from ``IFAdapter.keys_values``, on the device and in the dtype of q.
+        packed: the instances of each batch row.
+        attend: attention function.
+        out: (R, h*w, C) contiguous, in the dtype of q; added to in place. Default: zeros.
+
+        Returns out.
         """
         if out is None:
             out = q.new_zeros(q.shape)
         if packed.bands:
-            cells = q.flatten(0, 1).index_select(0, packed.covered)
-            cells = rms_normalize(cells.unflatten(-1, (self.heads, -1))).flatten(-2)
-            features = (self._features(cells, instances, band, attend) for band in packed.bands)
+            # Normalise each covered cell's query once, however many instances cover it.
+            queries = q.flatten(0, 1).index_select(0, packed.covered)
+            queries = rms_normalize(queries.unflatten(-1, (self.heads, -1))).flatten(-2)
+            features = (self._features(queries, instances, band, attend) for band in packed.bands)
             self.fusion(features, packed, self.alpha.to(q.device, torch.float32).tanh(), out)
         return out
 
-    def _features(self, cells: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
-        """Normalised queries of all covered cells (U, C) -> (E, A, C), zero on padding."""
-        q = cells.index_select(0, band.queries).unflatten(0, band.inside.shape)
+    def _features(self, queries: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
+        """Normalised queries of all covered cells (U, C) -> features of a band (E, A, C), zero on padding."""
+        q = queries.index_select(0, band.queries).unflatten(0, band.valid.shape)
         features = attend(q, instances.k[band.sources], instances.v[band.sources], self.heads)
-        return features * band.inside[..., None].to(features) if band.padded else features
+        return features * band.valid[..., None].to(features) if band.padded else features

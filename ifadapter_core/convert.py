@@ -1,4 +1,4 @@
-"""Convert the release's .bin into a .safetensors: python -m ifadapter_core.convert in.bin out.safetensors [--fp16]."""
+"""Convert the release's .bin to .safetensors: python -m ifadapter_core.convert in.bin out.safetensors [--fp16]."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from .storage import load_weights, save_weights
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command. Returns the exit status: 0, or 1 if the source cannot be read or the target not written."""
     parser = argparse.ArgumentParser(
         prog="python -m ifadapter_core.convert", description="Convert an IFAdapter file to .safetensors."
     )
-    parser.add_argument("source", type=Path, help="the release's spd_adapter.bin, or a .safetensors of ours")
-    parser.add_argument("target", type=Path, help="the .safetensors to write")
+    parser.add_argument(
+        "source", type=Path, help="the release's spd_adapter.bin, or a .safetensors file of this project"
+    )
+    parser.add_argument("target", type=Path, help="the .safetensors file to write")
     parser.add_argument("--fp16", action="store_true", help="store the weights in float16: half the size")
     options = parser.parse_args(arguments)
     if options.target.suffix != ".safetensors":

@@ -1,4 +1,4 @@
-"""Boxes on the grid of an adapted layer: which cells each instance covers, and how large that is."""
+"""Boxes and masks on the grid of an adapted layer: covered cells and area gates."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from .layout import Box
 
-NOWHERE = (1.0, 1.0, 0.0, 0.0)  # the box of an instance that covers no cell
-MASK_THRESHOLD = 0.5  # a cell belongs to a masked instance when at least this part of it is masked
+NOWHERE = (1.0, 1.0, 0.0, 0.0)  # box of an instance that covers no cell
+MASK_THRESHOLD = 0.5  # a masked instance covers a cell if at least this fraction of the cell is masked
 
 
 class CellRange(NamedTuple):
-    """Rows y0..y1-1 and columns x0..x1-1 of a grid."""
+    """Rows y0 .. y1 - 1 and columns x0 .. x1 - 1 of a grid, in cells."""
 
     y0: int
     x0: int
@@ -44,10 +44,11 @@ class CellRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Coverage:
-    """The cells of one instance: those of its box, or of ``visible`` inside it.
+    """Cells that one instance covers.
 
-    visible: boolean (box height, box width) in cells on the CPU, or None for the whole box.
-    area: covered cells.
+    cells: the cells of its box.
+    visible: bool (box height, box width) on the CPU, True = covered; None: the whole box.
+    area: number of covered cells.
     """
 
     cells: CellRange
@@ -57,10 +58,13 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Geometry:
-    """All instances on one grid of height x width cells.
+    """All instances on one grid.
 
-    area_gates: g_i = sigmoid(foreground area / area of instance i), in cells (paper eq. 6); an instance without a cell
-    has that of an empty slot, sigmoid(0).
+    height: of the grid, in cells.
+    width: of the grid, in cells.
+    coverages: one per instance.
+    area_gates: g_i = sigmoid(foreground area / area of instance i), areas in cells (paper eq. 6). An instance without
+        a cell has the gate of an empty slot, sigmoid(0).
     """
 
     height: int
@@ -81,10 +85,10 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
-    """Cells floor(x0 * w) .. ceil(x1 * w) - 1 and likewise in y; at least one.
+    """Cells of a box: columns floor(x0 * width) .. ceil(x1 * width) - 1, rows likewise; at least one cell.
 
-    box: x0 y0 x1 y1 in 0..1. The products are rounded to float32 before floor and ceil, as in the release: 0.7 of ten
-    cells ends at cell 7, not one later.
+    box: x0 y0 x1 y1 in 0..1. As in the release, products are rounded to float32 before floor and ceil: 0.7 * 10 is 7,
+    not slightly more.
     """
     x0, y0, x1, y1 = (
         torch.tensor(box, dtype=torch.float32) * torch.tensor([width, height, width, height])
@@ -96,22 +100,22 @@ def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
 
 
 def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Tensor:
-    """The cells of a box that a mask covers.
+    """Cells of a box that a mask covers: bool (box height, box width).
 
-    mask (H, W) in 0..1 over the whole picture, any size -> boolean (box height, box width). A mask that covers no cell
-    by ``MASK_THRESHOLD`` but touches the box keeps the cell that it covers most.
+    mask: (H, W) in 0..1 over the whole picture, any size. If it touches the box but reaches ``MASK_THRESHOLD`` in no
+    cell, the cell that it covers most is kept.
     """
-    part = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")[0, 0][
-        cells.rows, cells.columns
-    ]
+    fractions = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")[0, 0]
+    part = fractions[cells.rows, cells.columns]
     return part >= min(MASK_THRESHOLD, max(part.max().item(), torch.finfo(torch.float32).tiny))
 
 
 def crop(boxes: Tensor, window: Box, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Boxes and masks of a picture, as those of a part of it.
+    """Crop boxes and masks of a picture to a window.
 
-    window: x0 y0 x1 y1 in 0..1 of the picture, the part. boxes (N, 4) come back in 0..1 of the part; those that reach beyond it
-    are cut, those outside become NOWHERE. Masks (N, H, W) are cut to the pixels that touch the part.
+    boxes: (N, 4) in 0..1 of the picture; returned in 0..1 of the window, clipped. Boxes outside become NOWHERE.
+    window: x0 y0 x1 y1 in 0..1 of the picture.
+    masks: (N, H, W) over the picture; returned with the pixels that touch the window.
     """
     x0, y0, x1, y1 = window
     start, size = torch.tensor([x0, y0, x0, y0]), torch.tensor([x1 - x0, y1 - y0] * 2)
@@ -120,41 +124,42 @@ def crop(boxes: Tensor, window: Box, masks: Tensor | None = None) -> tuple[Tenso
     if masks is None:
         return moved, None
     rows, columns = masks.shape[1:]
-    cut = masks[
-        :, math.floor(y0 * rows) : math.ceil(y1 * rows), math.floor(x0 * columns) : math.ceil(x1 * columns)
-    ]
-    return moved, cut
+    row_range = slice(math.floor(y0 * rows), math.ceil(y1 * rows))
+    column_range = slice(math.floor(x0 * columns), math.ceil(x1 * columns))
+    return moved, masks[:, row_range, column_range]
 
 
 def build_geometry(
     boxes: Tensor, height: int, width: int, masks: Tensor | None = None, front_hides_back: bool = False
 ) -> Geometry:
-    """Place N instances on a grid of height x width cells.
+    """Covered cells and area gates of N instances on a grid of height x width cells.
 
-    boxes (N, 4): x0 y0 x1 y1 in 0..1, or NOWHERE. masks (N, H, W) in 0..1 over the whole picture, or
-    None: refine the boxes. front_hides_back: where instances overlap, the later one (the nearer) covers the cells alone. The
-    release leaves the order of overlaps to the learned gate, so this is off by default.
+    boxes: (N, 4) x0 y0 x1 y1 in 0..1, or NOWHERE.
+    masks: (N, H, W) in 0..1 over the whole picture; refine the boxes. None: whole boxes.
+    front_hides_back: in overlaps, only the nearest (last) instance covers a cell. Off by default: the release leaves
+        overlaps to the learned gate.
     """
+    # Rasterise the boxes, refined by the masks.
     ranges = [cell_range(box, height, width) for box in boxes.tolist()]
-    somewhere = (boxes[:, 0] <= boxes[:, 2]).tolist()
+    has_cells = (boxes[:, 0] <= boxes[:, 2]).tolist()  # False for NOWHERE
     covered = torch.zeros(len(ranges), height, width, dtype=torch.bool)
     for index, cells in enumerate(ranges):
-        if somewhere[index]:
+        if has_cells[index]:
             covered[index, cells.rows, cells.columns] = (
                 True if masks is None else mask_on_grid(masks[index].cpu(), cells, height, width)
             )
     foreground_area = int(covered.any(dim=0).sum()) if ranges else 0
+
+    # Remove cells that a nearer instance covers.
     if front_hides_back:
-        nearer = (
-            covered.flip(0).cumsum(dim=0).flip(0) - covered.long()
-        )  # instances in front of each one, per cell
-        covered &= nearer == 0
+        nearer_count = covered.flip(0).cumsum(dim=0).flip(0) - covered.long()
+        covered &= nearer_count == 0
+
     coverages = tuple(
         _coverage(cells, covered[index, cells.rows, cells.columns]) for index, cells in enumerate(ranges)
     )
-    return Geometry(
-        height, width, coverages, tuple(_area_gate(foreground_area, coverage.area) for coverage in coverages)
-    )
+    area_gates = tuple(_area_gate(foreground_area, coverage.area) for coverage in coverages)
+    return Geometry(height, width, coverages, area_gates)
 
 
 def _coverage(cells: CellRange, visible: Tensor) -> Coverage:
@@ -166,22 +171,20 @@ def _area_gate(foreground_area: int, area: int) -> float:
 
 
 def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
-    """The smallest box around what is at least half masked in each of N masks: x0 y0 x1 y1 in 0..1 of the picture.
+    """Bounding box x0 y0 x1 y1, in 0..1 of the picture, of each mask's pixels of at least ``MASK_THRESHOLD``.
 
-    masks: (N, H, W), or one of (H, W), 0..1. Raises ValueError that names a mask with nothing in it.
+    masks: (N, H, W) or (H, W) in 0..1. Raises ValueError that names an empty mask.
     """
     if masks.ndim not in (2, 3):
         raise ValueError(f"Masks have shape {tuple(masks.shape)}; expected (number, height, width).")
     height, width = masks.shape[-2:]
     boxes = []
     for number, mask in enumerate(masks.reshape(-1, height, width) >= MASK_THRESHOLD, 1):
-        rows, columns = (
-            mask.any(dim=1).nonzero().flatten().tolist(),
-            mask.any(dim=0).nonzero().flatten().tolist(),
-        )
+        rows = mask.any(dim=1).nonzero().flatten().tolist()
+        columns = mask.any(dim=0).nonzero().flatten().tolist()
         if not rows:
             raise ValueError(
-                f"Mask {number} is empty: nothing in it is {MASK_THRESHOLD} or more. Paint it, or take it out."
+                f"Mask {number} is empty: none of its pixels is {MASK_THRESHOLD} or more. Paint it or remove it."
             )
         boxes.append(
             (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)

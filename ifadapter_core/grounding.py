@@ -1,4 +1,4 @@
-"""Boxes -> grounding embeddings: Fourier features and an MLP (paper 3.3.1, eq. 3; GLIGEN's position net)."""
+"""Boxes -> grounding embeddings: Fourier features and an MLP (paper 3.3.1, eq. 3; the position net of GLIGEN)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from torch import Tensor, nn
 
 from .config import PositionConfig
 
-BASE = 100.0  # frequencies are BASE ** (i / n)
+FREQUENCY_BASE = 100.0  # frequency i of n is FREQUENCY_BASE ** (i / n)
 
 
 def fourier_features(boxes: Tensor, frequencies: int) -> Tensor:
-    """boxes (..., 4), x0 y0 x1 y1 in 0..1 -> float32 (..., 8 * frequencies), per frequency [sin of all four, cos of all four]."""
-    scales = BASE ** (torch.arange(frequencies, device=boxes.device, dtype=torch.float32) / frequencies)
+    """Boxes (..., 4), x0 y0 x1 y1 in 0..1 -> float32 (..., 8 * frequencies).
+
+    Frequency-major: for each frequency the sines of the four coordinates, then their cosines.
+    """
+    scales = FREQUENCY_BASE ** (
+        torch.arange(frequencies, device=boxes.device, dtype=torch.float32) / frequencies
+    )
     angles = boxes.float().unsqueeze(-2) * scales[:, None]  # ..., frequencies, 4
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
 class PositionNet(nn.Module):
-    """The MLP over a box's Fourier features."""
+    """MLP over the Fourier features of a box."""
 
     def __init__(
         self,
@@ -41,5 +46,5 @@ class PositionNet(nn.Module):
         )
 
     def forward(self, boxes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """boxes (N, 4), x0 y0 x1 y1 in 0..1, float32 -> grounding embedding (N, 1, token_width) in ``dtype``."""
+        """Boxes (N, 4) float32, x0 y0 x1 y1 in 0..1 -> grounding embedding (N, 1, token_width) in ``dtype``."""
         return self.mlp(fourier_features(boxes, self.frequencies).to(dtype)).unsqueeze(1)

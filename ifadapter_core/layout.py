@@ -1,7 +1,7 @@
-"""The layout: a canvas and its instances, each a box and a local description. Standard library only.
+"""Layouts: a canvas and its instances, each with a box and a local description. Standard library only.
 
-Boxes are x0, y0, x1, y1 as fractions of the canvas (0..1, origin top left). Names with the suffix ``_px`` are pixels.
-The order of the instances is their depth: the first stands at the back, the last in front.
+Boxes are x0, y0, x1, y1 as fractions of the canvas (0..1, origin top left); the suffix ``_px`` marks pixels.
+Instances are ordered by depth, from back to front.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ MAX_INSTANCES = 100
 
 
 class LayoutError(ValueError):
-    """The layout that was given cannot be used; the message says which part, what was expected and how to fix it."""
+    """Unusable layout. The message names the part, what was expected and how to fix it."""
 
 
 class Box(NamedTuple):
-    """x0, y0, x1, y1 as fractions of the canvas."""
+    """Left, top, right and bottom edge as fractions of the canvas."""
 
     x0: float
     y0: float
@@ -27,7 +27,12 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Instance:
-    """One thing in the picture: where it stands, what it looks like, how strongly the adapter acts on it (1 = as trained)."""
+    """One object in the picture.
+
+    box: where the object appears.
+    local_description: what the object looks like.
+    strength: factor on the adapter's effect; 1 is as trained.
+    """
 
     box: Box
     local_description: str
@@ -36,7 +41,13 @@ class Instance:
 
 @dataclass(frozen=True)
 class Layout:
-    """A canvas of width x height pixels, the global caption, and the instances from back to front."""
+    """A canvas and its instances.
+
+    width: of the canvas in pixels.
+    height: of the canvas in pixels.
+    instances: ordered from back to front.
+    caption: global prompt, empty if there is none.
+    """
 
     width: int
     height: int
@@ -53,5 +64,5 @@ class Layout:
 
     @property
     def prompt(self) -> str:
-        """The global caption and all local descriptions as one prompt."""
+        """The global caption and all local descriptions, joined to one prompt."""
         return ", ".join(text for text in (self.caption, *self.local_descriptions) if text)

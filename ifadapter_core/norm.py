@@ -1,4 +1,4 @@
-"""Per-head RMS normalisation, shared by the resampler and the adapted layers."""
+"""Per-head RMS norm, used by the resampler and the adapted layers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ EPSILON = 1e-6
 
 
 def rms_normalize(x: Tensor) -> Tensor:
-    """x / rms(x) over the last axis, computed in float32 at least, in the dtype of x."""
+    """x / rms(x) over the last axis. Computed in float32 or wider, returned in the dtype of x."""
     wide = torch.promote_types(x.dtype, torch.float32)
     mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide).square() / x.shape[-1]
     return (x * torch.rsqrt(mean_square + EPSILON)).to(x.dtype)
 
 
 class HeadRMSNorm(nn.Module):
-    """RMS norm of each head by itself; the weight is stored as an offset from 1, as the release does.
+    """RMS norm of each head separately. The weight is stored as an offset from 1, as in the release.
 
-    Arguments: head_dim, the width of one head.
+    head_dim: channels per head.
     """
 
     def __init__(
@@ -28,13 +28,13 @@ class HeadRMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.zeros(head_dim, device=device, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., heads * head_dim), any float dtype -> the same shape and dtype."""
-        return self.scale(rms_normalize(self._heads(x).float()).flatten(-2)).to(x.dtype)
+        """x (..., heads * head_dim), any float dtype -> same shape and dtype."""
+        return self.scale(rms_normalize(self._split_heads(x).float()).flatten(-2)).to(x.dtype)
 
     def scale(self, x: Tensor) -> Tensor:
-        """Only the multiplication by the weight."""
+        """Multiply x (..., heads * head_dim) by the weight, without normalising."""
         weight = 1.0 + self.weight.to(device=x.device, dtype=torch.float32)
-        return (self._heads(x) * weight).flatten(-2).to(x.dtype)
+        return (self._split_heads(x) * weight).flatten(-2).to(x.dtype)
 
-    def _heads(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.weight.shape[0]))

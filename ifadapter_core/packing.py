@@ -1,4 +1,8 @@
-"""Instances in the rows of a batch, packed: the cells that they cover side by side, so that all of a layer is done at once."""
+"""Instances of a batch, packed: their covered cells side by side, so that one call of a layer handles all of them.
+
+Terms: a grid has height * width cells, numbered y * width + x. A batch cell is row * height * width + cell, where row
+is the batch row. Instances are numbered row by row.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +16,43 @@ from torch import Tensor
 
 from .geometry import Coverage, Geometry
 
-PADDING = 2  # instances of a band cover at most this many times as many cells as the smallest of them
-CHUNK = 512  # cells of a band on a CPU, unless one instance has more: what is computed of them stays in its caches
+MAX_AREA_RATIO = 2  # largest / smallest number of cells among the instances of a band: bounds the padding
+CHUNK_CELLS = (
+    512  # cells per band on a CPU, so that its features stay in the caches; one instance is never split
+)
 
 
 @dataclass(frozen=True)
 class Band:
-    """E instances that cover about as many cells, each padded to A of them.
+    """E instances of similar area, each padded to A cells. Tensors are int64 unless noted.
 
-    sources (E,): whose keys and values they use. inside (E, A): which cells are their own; the first one again where an instance has
-    none left. padded: whether any has. queries (E * A): all of them, as numbers of PackedInstances.covered. members: own cells, as numbers in
-    E * A and as cells of the batch; each part has no cell of a row twice, and adding part by part adds in one order. least (E, 1): the
-    least that a maximum over the grid, which is zero elsewhere, can be.
+    sources: (E,) index of the keys and values that each instance uses.
+    valid: (E, A) bool, False on padding.
+    padded: whether any entry is padding.
+    queries: (E * A,) index of each cell in PackedInstances.covered.
+    scatter: pairs (entry in E * A, batch cell) of all valid entries, in parts without duplicate batch cells.
+        Adding part by part gives a fixed order of summation.
+    peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, or -inf if the instance covers the whole grid.
     """
 
     sources: Tensor
-    inside: Tensor
+    valid: Tensor
     padded: bool
     queries: Tensor
-    members: tuple[tuple[Tensor, Tensor], ...]
-    least: Tensor
+    scatter: tuple[tuple[Tensor, Tensor], ...]
+    peak_floor: Tensor
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of instances, one after the other: each (P,). instance: whose. row, slot: where that is. cell: y * width + x.
-    gate, strength: of the instance, float32.
+    """Packed cells of all instances, one entry per cell, each tensor (P,); int64 unless noted.
+
+    instance: owning instance.
+    row: its batch row.
+    slot: its position among the instances of that row.
+    cell: y * width + x.
+    gate: float32 area gate of the instance.
+    strength: float32 strength of the instance.
     """
 
     instance: Tensor
@@ -47,18 +62,27 @@ class Cells:
     gate: Tensor
     strength: Tensor
 
-    def pick(self, numbers: Tensor) -> Cells:
-        return Cells(*(getattr(self, field.name)[numbers] for field in fields(self)))
+    def select(self, indices: Tensor) -> Cells:
+        """The entries at these indices."""
+        return Cells(*(getattr(self, field.name)[indices] for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class PackedInstances:
-    """Which instances stand where in each row of a batch. Instances are numbered row by row, those of a row in their order.
+    """I instances in the rows of a batch. Tensors are int64 unless noted.
 
-    rows: of the batch. row, slot (I,): the row of each instance, and its number in that row. gates (I,), float32. counts: instances of
-    each row. covered (U,): the cells of the batch where an instance is, row * height * width + y * width + x. bands: all instances that
-    are on any. cells: those of all bands, padding included, one band after the other. own: the numbers of those that are not padding.
-    own_cells: these cells.
+    rows: number of batch rows.
+    height: of the grid, in cells.
+    width: of the grid, in cells.
+    row: (I,) batch row of each instance.
+    slot: (I,) position of each instance in its row.
+    gates: (I,) float32 area gates.
+    counts: number of instances in each row.
+    covered: (U,) sorted batch cells with at least one instance.
+    bands: all instances that cover a cell, grouped by area.
+    cells: (P,) cells of all bands, padding included, band after band.
+    valid: (V,) indices of the entries of ``cells`` that are not padding.
+    valid_cells: (V,) those entries.
     """
 
     rows: int
@@ -71,8 +95,8 @@ class PackedInstances:
     covered: Tensor
     bands: tuple[Band, ...]
     cells: Cells
-    own: Tensor
-    own_cells: Cells
+    valid: Tensor
+    valid_cells: Cells
 
 
 def pack_instances(
@@ -81,39 +105,51 @@ def pack_instances(
     device: torch.device | None = None,
     sources: Sequence[int] | None = None,
 ) -> PackedInstances:
-    """Place instances in a batch whose rows have these geometries, all of one grid, and these strengths.
+    """Pack the instances of a batch. Computed on the CPU, once for all layers of a grid, then moved to ``device``.
 
-    sources: whose keys and values each instance uses; default: every instance its own.
-    The tensors are counted on the CPU, once for all layers of a grid, and then live on ``device``.
+    geometries: one per batch row, all on the same grid.
+    strengths: one per instance, for each batch row.
+    sources: index of the keys and values that each instance uses; default: its own number.
     """
     height, width = geometries[0].height, geometries[0].width
-    covers = [_own_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
+
+    # Attributes of each instance.
+    cells_of = [_covered_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
     counts = tuple(len(geometry.coverages) for geometry in geometries)
     row = torch.arange(len(geometries)).repeat_interleave(torch.tensor(counts))
-    slot = _join(torch.arange(count) for count in counts)
-    gates = torch.tensor(
-        [gate for geometry in geometries for gate in geometry.area_gates], dtype=torch.float32
-    )
-    factors = torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32)
+    slot = _concat(torch.arange(count) for count in counts)
+    gates = _floats(gate for geometry in geometries for gate in geometry.area_gates)
+    strength = _floats(factor for part in strengths for factor in part)
     source = torch.arange(len(row)) if sources is None else torch.tensor(sources)
-    covered = _join(part + row[number] * height * width for number, part in enumerate(covers)).unique()
-    groups = _alike(
-        [len(part) for part in covers], CHUNK if device is None or device.type == "cpu" else math.inf
+
+    # Covered batch cells: attention normalises the query of each of them once.
+    first_cell = row * height * width
+    covered = _concat(cells + first_cell[index] for index, cells in enumerate(cells_of)).unique()
+
+    # Bands of similar area, padded.
+    limit = CHUNK_CELLS if device is None or device.type == "cpu" else math.inf
+    groups = _group_by_area([len(cells) for cells in cells_of], limit)
+    padded = [_pad([cells_of[index] for index in group]) for group in groups]
+    bands = tuple(
+        _band(source[group], valid, cells + first_cell[group][:, None], covered, height * width)
+        for group, (cells, valid) in zip(groups, padded, strict=True)
     )
-    padded = [_pad([covers[number] for number in group]) for group in groups]
-    own = _join(inside.flatten() for _, inside in padded).nonzero()[:, 0]
-    owner = _join(
-        torch.tensor(group).repeat_interleave(part.shape[1])
-        for group, (part, _) in zip(groups, padded, strict=True)
+
+    # Flat list of the cells of all bands.
+    owner = _concat(
+        torch.tensor(group).repeat_interleave(cells.shape[1])
+        for group, (cells, _) in zip(groups, padded, strict=True)
     )
     cells = Cells(
-        owner,
-        row[owner],
-        slot[owner],
-        _join(part.flatten() for part, _ in padded),
-        gates[owner],
-        factors[owner],
+        instance=owner,
+        row=row[owner],
+        slot=slot[owner],
+        cell=_concat(cells.flatten() for cells, _ in padded),
+        gate=gates[owner],
+        strength=strength[owner],
     )
+    valid = _concat(valid.flatten() for _, valid in padded).nonzero()[:, 0]
+
     packed = PackedInstances(
         rows=len(geometries),
         height=height,
@@ -123,78 +159,80 @@ def pack_instances(
         gates=gates,
         counts=counts,
         covered=covered,
-        bands=tuple(
-            _band(source[group], inside, part + row[group][:, None] * height * width, covered, height * width)
-            for group, (part, inside) in zip(groups, padded, strict=True)
-        ),
+        bands=bands,
         cells=cells,
-        own=own,
-        own_cells=cells.pick(own),
+        valid=valid,
+        valid_cells=cells.select(valid),
     )
-    return _moved(packed, device)
+    return _to_device(packed, device)
 
 
-def _alike(areas: Sequence[int], limit: float) -> list[list[int]]:
-    """The numbers of all areas but those of 0, in groups of like ones that are not larger together than the limit."""
-    groups: list[list[int]] = []
-    for number in sorted((number for number, area in enumerate(areas) if area), key=areas.__getitem__):
-        area = areas[number]
-        if not groups or area > PADDING * areas[groups[-1][0]] or area * (len(groups[-1]) + 1) > limit:
-            groups.append([])
-        groups[-1].append(number)
-    return [sorted(group) for group in groups]
-
-
-def _pad(cells: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Cells of E instances -> those (E, A), the first one again where there is none left, and which are not padding (E, A)."""
-    longest = max(map(len, cells))
-    inside = torch.arange(longest) < torch.tensor([len(part) for part in cells])[:, None]
-    return torch.stack([torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]), inside
-
-
-def _band(sources: Tensor, inside: Tensor, places: Tensor, covered: Tensor, cells: int) -> Band:
-    return Band(
-        sources=sources,
-        inside=inside,
-        padded=not bool(inside.all()),
-        queries=torch.searchsorted(covered, places.flatten()),
-        members=tuple((part, places.flatten()[part]) for part in _members(places, inside)),
-        least=torch.where(inside.sum(dim=1, keepdim=True) == cells, -math.inf, 0.0),
-    )
-
-
-def _join(parts: Iterable[Tensor]) -> Tensor:
-    """Numbers of all parts, of which there may be none."""
-    return torch.cat([torch.zeros(0, dtype=torch.long), *parts])
-
-
-def _moved(value: Any, device: torch.device | None) -> Any:
-    """The value with all tensors in it on a device."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple):
-        return tuple(_moved(part, device) for part in value)
-    if isinstance(value, PackedInstances | Band | Cells):
-        return replace(
-            value, **{field.name: _moved(getattr(value, field.name), device) for field in fields(value)}
-        )
-    return value
-
-
-def _own_cells(coverage: Coverage, width: int) -> Tensor:
-    """The cells that an instance covers, row by row."""
+def _covered_cells(coverage: Coverage, width: int) -> Tensor:
+    """Cells that an instance covers, in row-major order."""
     box = coverage.cells
     cells = (torch.arange(box.y0, box.y1)[:, None] * width + torch.arange(box.x0, box.x1)).flatten()
     return cells if coverage.visible is None else cells[coverage.visible.flatten()]
 
 
-def _members(targets: Tensor, inside: Tensor) -> list[Tensor]:
-    """Numbers of the cells inside: first those of the hindmost instance on each cell of the batch, then those of the next one, .."""
-    numbers = inside.flatten().nonzero()[:, 0]
-    order = targets.flatten()[numbers].sort(stable=True)
-    new = torch.ones(len(numbers), dtype=torch.bool)
-    new[1:] = order.values[1:] != order.values[:-1]
-    start = torch.where(new, torch.arange(len(numbers)), 0).cummax(dim=0).values
-    rank = torch.empty_like(numbers)
-    rank[order.indices] = torch.arange(len(numbers)) - start
-    return [numbers[rank == level] for level in range(int(rank.max()) + 1)]
+def _group_by_area(areas: Sequence[int], limit: float) -> list[list[int]]:
+    """Group instances of similar area, up to ``limit`` cells a group. Instances without a cell are left out."""
+    groups: list[list[int]] = []
+    for index in sorted((index for index, area in enumerate(areas) if area), key=areas.__getitem__):
+        area = areas[index]  # the largest of its group so far
+        if not groups or area > MAX_AREA_RATIO * areas[groups[-1][0]] or area * (len(groups[-1]) + 1) > limit:
+            groups.append([])
+        groups[-1].append(index)
+    return [sorted(group) for group in groups]
+
+
+def _pad(cells: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Cells of E instances -> (E, A), where padding repeats the first cell, and a bool (E, A), False on padding."""
+    longest = max(map(len, cells))
+    valid = torch.arange(longest) < torch.tensor([len(part) for part in cells])[:, None]
+    return torch.stack([torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]), valid
+
+
+def _band(sources: Tensor, valid: Tensor, batch_cells: Tensor, covered: Tensor, grid_cells: int) -> Band:
+    """A band of instances on batch_cells (E, A), of a grid with ``grid_cells`` cells."""
+    targets = batch_cells.flatten()
+    return Band(
+        sources=sources,
+        valid=valid,
+        padded=not bool(valid.all()),
+        queries=torch.searchsorted(covered, targets),
+        scatter=tuple((entries, targets[entries]) for entries in _split_duplicates(targets, valid)),
+        peak_floor=torch.where(valid.sum(dim=1, keepdim=True) == grid_cells, -math.inf, 0.0),
+    )
+
+
+def _split_duplicates(targets: Tensor, valid: Tensor) -> list[Tensor]:
+    """Split the valid entries into parts without duplicate targets: the first entry of each target, the second, ..."""
+    entries = valid.flatten().nonzero()[:, 0]
+    order = targets[entries].sort(stable=True)
+    is_first = torch.ones(len(entries), dtype=torch.bool)
+    is_first[1:] = order.values[1:] != order.values[:-1]
+    start = torch.where(is_first, torch.arange(len(entries)), 0).cummax(dim=0).values
+    rank = torch.empty_like(entries)
+    rank[order.indices] = torch.arange(len(entries)) - start
+    return [entries[rank == level] for level in range(int(rank.max()) + 1)]
+
+
+def _concat(parts: Iterable[Tensor]) -> Tensor:
+    """Concatenate int64 tensors; also works without any part."""
+    return torch.cat([torch.zeros(0, dtype=torch.long), *parts])
+
+
+def _floats(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32)
+
+
+def _to_device(value: Any, device: torch.device | None) -> Any:
+    """Move all tensors in nested dataclasses and tuples to a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple):
+        return tuple(_to_device(part, device) for part in value)
+    if isinstance(value, PackedInstances | Band | Cells):
+        moved = {field.name: _to_device(getattr(value, field.name), device) for field in fields(value)}
+        return replace(value, **moved)
+    return value

@@ -1,4 +1,4 @@
-"""Appearance queries attend to the word tokens of a local description (paper 3.3.1, eq. 3)."""
+"""Perceiver-like resampler: appearance queries attend to the words of a local description (paper 3.3.1, eq. 3)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .norm import HeadRMSNorm, rms_normalize
 
 
 def word_masks(attention_mask: Tensor, layers: int, cumulative: bool) -> list[Tensor]:
-    """Which tokens each resampler layer may see, first layer first.
+    """Visible tokens for each resampler layer, first layer first: ``layers`` boolean masks (N, T).
 
     attention_mask (N, T): 1 from BOS up to and including the first EOT, else 0; all zeros for the null condition.
-    Returns ``layers`` boolean masks (N, T). The first hides BOS and EOT, as the paper says. The release edits one mask
-    in place, so each later layer takes the last token that the shortened sum points at for the EOT and hides it too;
-    its weights were trained with that, which ``cumulative`` repeats. Without it every layer sees the first mask.
+    cumulative: repeat the release's mask quirk. False: every layer hides BOS and EOT only, as in the paper.
+
+    The quirk: the release edits one mask in place. Each later layer computes the EOT position from the sum of the
+    already shortened mask, and so hides one more word. The released weights were trained this way and need it.
     """
     mask = attention_mask.bool().clone()
     masks: list[Tensor] = []
     for _ in range(layers):
         if cumulative or not masks:
-            last = (
-                mask.sum(dim=-1, keepdim=True) - 1
-            )  # -1, the last position, for an empty mask: it is zero already
+            last = mask.sum(dim=-1, keepdim=True) - 1
+            # An empty mask gives -1, which wraps to the last position; it is already hidden.
             mask = mask.scatter(-1, last % mask.shape[-1], False)
             mask[:, 0] = False
         masks.append(mask.clone())
@@ -34,7 +34,7 @@ def word_masks(attention_mask: Tensor, layers: int, cumulative: bool) -> list[Te
 
 
 class PerceiverAttention(nn.Module):
-    """Latents attend to the words and to themselves."""
+    """Attention of the latents to the words and to themselves."""
 
     def __init__(
         self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
@@ -52,11 +52,11 @@ class PerceiverAttention(nn.Module):
         self.k_norm = HeadRMSNorm(config.head_dim, **factory)
 
     def forward(self, words: Tensor, latents: Tensor, mask: Tensor) -> Tensor:
-        """words (R, T, C), latents (R, Q, C), mask (R, T) True = visible -> (R, Q, C)."""
+        """words (R, T, C), latents (R, Q, C), mask (R, T) with True = visible -> (R, Q, C)."""
         words, latents = self.norm1(words), self.norm2(latents)
         q = self.q_norm(self.to_q(latents))
         k, v = self.to_kv(torch.cat([words, latents], dim=1)).chunk(2, dim=-1)
-        visible = F.pad(mask, (0, latents.shape[1]), value=True)  # the latents always see each other
+        visible = F.pad(mask, (0, latents.shape[1]), value=True)  # latents are always visible
         out = F.scaled_dot_product_attention(
             self._split(q), self._split(self.k_norm(k)), self._split(v), attn_mask=visible[:, None, None, :]
         )
@@ -67,7 +67,7 @@ class PerceiverAttention(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """down(rms_norm(gelu(gate(x)) * up(x))), without a norm before it, as in the release."""
+    """down(rms_norm(gelu(gate(x)) * up(x))). No norm comes before it, as in the release."""
 
     def __init__(
         self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
@@ -79,10 +79,13 @@ class GatedMLP(nn.Module):
         self.down_proj = operations.Linear(config.mlp_width, config.width, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (R, Q, C) -> (R, Q, C)."""
         return self.down_proj(rms_normalize(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x)))
 
 
 class ResamplerLayer(nn.Module):
+    """Attention and gated MLP, each with a residual connection."""
+
     def __init__(
         self, config: ResamplerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
     ) -> None:
@@ -91,12 +94,13 @@ class ResamplerLayer(nn.Module):
         self.mlp = GatedMLP(config, operations, device, dtype)
 
     def forward(self, words: Tensor, latents: Tensor, mask: Tensor) -> Tensor:
+        """Same shapes as PerceiverAttention."""
         latents = latents + self.attention(words, latents, mask)
         return latents + self.mlp(latents)
 
 
 class Resampler(nn.Module):
-    """Word tokens at several text-encoder depths -> appearance tokens; all depths share the weights."""
+    """Word tokens at several text-encoder depths -> appearance tokens. All depths share the weights."""
 
     def __init__(
         self,
@@ -121,7 +125,10 @@ class Resampler(nn.Module):
         self.norm_out = operations.LayerNorm(config.token_width, **factory)
 
     def forward(self, phrase_embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """phrase_embeds (N, k, T, text_width), attention_mask (N, T) -> appearance tokens (N, k * queries, token_width)."""
+        """Appearance tokens (N, k * queries, token_width), grouped by depth in the given order.
+
+        phrase_embeds (N, k, T, text_width), attention_mask (N, T): see PhraseEmbeddings.
+        """
         count, depths = phrase_embeds.shape[:2]
         words = self.proj_in(phrase_embeds.flatten(0, 1))  # N*k, T, C
         latents = self.appearance_queries.to(words).expand(count * depths, -1, -1)

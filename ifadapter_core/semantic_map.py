@@ -1,4 +1,4 @@
-"""What the layers need to build the instance semantic map (paper 3.3.2), apart from their own queries."""
+"""Inputs of the instance semantic map (paper 3.3.2): tokens, masks and overlap rule. Layers add their queries."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from .geometry import Geometry, build_geometry, cell_range, crop
 from .layout import Box
 from .tokens import InstanceTokens
 
-BACKGROUND = -1
+BACKGROUND = -1  # owner of a cell without an instance
 
 
 @dataclass(frozen=True)
 class SemanticMap:
-    """The tokens of the instances, and how they share the picture.
+    """Instance tokens and the rules that divide the picture between them.
 
-    masks (N, H, W) in 0..1 over the whole picture, or None: refine the boxes.
-    front_hides_back: where instances overlap, the later one covers the cells alone, instead of the learned gate's mix.
-    Raises ValueError when the masks do not belong to these instances.
+    tokens: tokens, boxes and strengths of N instances.
+    masks: (N, H, W) in 0..1 over the whole picture, any size; refine the boxes. None: whole boxes.
+    front_hides_back: in overlaps, only the nearest (last) instance covers a cell. False: the learned gate mixes them.
+
+    Raises ValueError for masks that do not fit the instances.
     """
 
     tokens: InstanceTokens
@@ -32,46 +34,51 @@ class SemanticMap:
             check_masks(self.masks, self.tokens.boxes)
 
     def geometry(self, height: int, width: int, window: Box | None = None) -> Geometry:
-        """On a grid of height x width cells over the picture, or over a window of it."""
+        """Geometry on a grid of height x width cells over the picture, or over a window of it (fractions)."""
         boxes, masks = (
             (self.tokens.boxes, self.masks) if window is None else crop(self.tokens.boxes, window, self.masks)
         )
         return build_geometry(boxes, height, width, masks, self.front_hides_back)
 
 
-SemanticMapBatch = tuple[SemanticMap, ...]  # of the images of a batch, one after the other
+SemanticMapBatch = tuple[SemanticMap, ...]  # one map per image of a batch
 
 
 def as_batch(*values: SemanticMap | SemanticMapBatch) -> SemanticMapBatch:
-    """All maps in one batch. Raises ValueError when their instances have different numbers of tokens."""
+    """Join maps and batches to one batch. Raises ValueError if their numbers of tokens per instance differ."""
     maps = tuple(part for value in values for part in ((value,) if isinstance(value, SemanticMap) else value))
     counts = sorted({part.tokens.cond.shape[1] for part in maps if len(part.tokens)})
     if len(counts) > 1:
         raise ValueError(
-            f"The semantic maps have {' and '.join(map(str, counts))} tokens for each instance. Encode all layouts of a batch with the "
-            "same adapter and the same switches."
+            f"The semantic maps have {' and '.join(map(str, counts))} tokens for each instance. "
+            "Encode all layouts of a batch with the same adapter and the same switches."
         )
     return maps
 
 
 def check_masks(masks: Tensor, boxes: Tensor) -> None:
-    """One mask (H, W) for each box, with something of it inside the box; else ValueError that names the mask."""
+    """Check that masks (N, H, W) fit boxes (N, 4): one per box, and not empty inside it.
+
+    Raises ValueError that names the mask.
+    """
     if masks.ndim != 3 or masks.shape[0] != boxes.shape[0]:
         raise ValueError(
-            f"masks has shape {tuple(masks.shape)} for {boxes.shape[0]} instances. Give a batch with one mask for each."
+            f"masks has shape {tuple(masks.shape)} for {boxes.shape[0]} instances. "
+            "Give a batch with one mask for each."
         )
     for number, (mask, box) in enumerate(zip(masks, boxes.tolist(), strict=True), 1):
         cells = cell_range(box, *mask.shape)
         if not mask[cells.rows, cells.columns].max() > 0:  # NaN fails too
             raise ValueError(
-                f"Mask {number} is empty inside box {number}, so the instance would vanish. Draw it inside its box."
+                f"Mask {number} is empty inside box {number}, so the instance would vanish. "
+                "Draw it inside its box."
             )
 
 
 def cell_owners(geometry: Geometry) -> Tensor:
-    """Which instance has the largest area gate on each cell: long (height, width), BACKGROUND where none is.
+    """Preview of the map: the instance with the largest area gate on each cell, long (height, width), or BACKGROUND.
 
-    A preview: the learned importance, which the gate multiplies, depends on the picture and is known only in sampling.
+    Only a preview, because the learned importance depends on the picture and is known during sampling only.
     """
     owners = torch.full((geometry.height, geometry.width), BACKGROUND)
     best = torch.zeros(geometry.height, geometry.width)

@@ -1,4 +1,4 @@
-"""Adapter files: reading and checking them, and writing the pack's own format."""
+"""Adapter files: load and check either format, save the pack's own."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ from .checkpoint import AdapterWeights, CheckpointError, metadata_for, read_chec
 
 
 def load_weights(path: str | Path) -> AdapterWeights:
-    """Read and check an adapter file of either kind, on the CPU, without running any code that it may carry.
+    """Load and check an adapter file of either format, on the CPU, without running code from the file.
 
-    Raises CheckpointError when it is damaged, carries code, or is something else, and OSError when it cannot be opened.
+    Raises CheckpointError for a file that is damaged, asks to run code, or is not an adapter; OSError if it cannot be
+    opened.
     """
     path = Path(path)
+    load = _load_safetensors if path.suffix in (".safetensors", ".sft") else _load_torch
     with reading(path):
-        return read_checkpoint(
-            *(_load_safetensors(path) if path.suffix in (".safetensors", ".sft") else _load_torch(path))
-        )
+        return read_checkpoint(*load(path))
 
 
 def save_weights(weights: AdapterWeights, path: str | Path) -> None:
-    """Write our .safetensors format. Raises OSError when the file cannot be written."""
+    """Save in the pack's .safetensors format. Raises OSError if the file cannot be written."""
+    # safetensors refuses tensors that share memory.
     tensors = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.tensors.items()
-    }  # none shared
-    with open(path, "ab"):
+    }
+    with open(path, "ab"):  # raises OSError early; safetensors has an error class of its own
         pass
     save_file(tensors, str(path), metadata_for(weights.config))
 
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Whatever goes wrong with the content of a file becomes a CheckpointError that names the file and what to do.
+    """Turn every error about a file's content into a CheckpointError that names the file and the fix.
 
-    Raises OSError when the file cannot be opened at all.
+    Raises OSError if the file cannot be opened.
     """
     name = Path(path).name
     with open(path, "rb"):
@@ -52,11 +53,12 @@ def reading(path: str | Path) -> Iterator[None]:
         raise CheckpointError(f"{name}: {error}") from None
     except MemoryError:
         raise
-    except Exception as error:  # readers fail in many ways on foreign bytes
+    except Exception as error:  # the parsers raise many types on malformed bytes
         raise CheckpointError(_unreadable(name, error)) from error
 
 
 def _unreadable(name: str, error: Exception) -> str:
+    """Message for a file that no parser could read."""
     # By name: the registry's scanner rejects an import of the error's module.
     if type(error).__name__ == "UnpicklingError" and "Unsupported operand" not in str(error):
         return (
@@ -67,13 +69,16 @@ def _unreadable(name: str, error: Exception) -> str:
         (line for line in reversed(str(error).splitlines()) if line and "http" not in line),
         type(error).__name__,
     )
-    return f"{name} is damaged or incomplete, or no checkpoint at all ({reason}). Nothing in it was run. Download it again."
+    return (
+        f"{name} is damaged or incomplete, or no checkpoint at all ({reason}). Nothing in it was run. "
+        "Download it again."
+    )
 
 
-def _load_torch(path: Path) -> tuple[Any, None]:
+def _load_torch(path: Path) -> tuple[Any, dict[str, str] | None]:
     return torch.load(path, map_location="cpu", weights_only=True), None
 
 
-def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:
+def _load_safetensors(path: Path) -> tuple[Any, dict[str, str] | None]:
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118 (not a dict)

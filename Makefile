@@ -46,11 +46,11 @@ results: $(MODELS_VENV)/.ready
 
 lint: lint-python lint-web
 
+# lint_imports.py links the packages in build/pack/ifadapter_pack, where mypy can resolve the imports of nodes/.
 lint-python: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tests/link_pack.py
-	PYTHONPATH=build/pack $(BIN)/lint-imports --no-cache
+	$(BIN)/python tests/lint_imports.py
 	$(BIN)/mypy -p ifadapter_core -p ifadapter_diffusers -p shapes -p training -p demo -p evaluation
 	MYPYPATH=build/pack $(BIN)/mypy -p ifadapter_pack.nodes
 	$(BIN)/bandit -q -r __init__.py nodes ifadapter_core

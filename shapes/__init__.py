@@ -1,1 +1,1 @@
-"""A synthetic world of coloured shapes: scenes, captions, pictures, a base model and a judge."""
+"""The drawn world: synthetic scenes of coloured shapes, with captions, a base model and a judge."""

@@ -1,4 +1,4 @@
-"""The values of the synthetic world: attributes, figures and scenes. No pixels, no words."""
+"""The values of the drawn world: attributes, figures and scenes. No pixels, no words."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The small base model of the synthetic world (autoencoder, text encoder, UNet) and its training stages."""
+"""The base model of the drawn world (autoencoder, text encoder, UNet) and its training stages."""

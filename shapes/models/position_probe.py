@@ -1,4 +1,4 @@
-"""Queries that tell where they are: what an adapter needs to draw one part of a box differently from another."""
+"""Auxiliary loss: predict the cell's position from its cross-attention query."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.utils.hooks import RemovableHandle
 
-WAVES = 4  # the shortest one is half a picture long
+WAVES = 4  # cosines per axis; the shortest wavelength is half the picture
 
 
 class PositionProbe(nn.Module):
-    """The error of a linear reading of each cell's place from the queries of each cross-attention layer.
+    """Linear probes that predict each cell's position from the queries of every cross-attention layer.
 
-    The queries of a large text-to-image model tell the place of their cell. Those of a small one need not, as long as its
-    captions name no places: then its boxes are filled evenly, whatever an adapter knows of them, because all of their cells
-    ask the same. The readings are only there in training.
+    An adapter can draw the parts of a box differently only if queries depend on the position. Those of
+    large text-to-image models do. A small model whose captions name no positions may learn queries
+    without it, and its boxes are then filled evenly. The probes are used in training only.
 
-    Use it as a context around one call of the UNet, then ask for ``loss()``.
+    Enter the probe as a context around one call of the UNet, then call ``loss``.
     """
 
     def __init__(self, unet: nn.Module) -> None:
@@ -28,12 +28,12 @@ class PositionProbe(nn.Module):
         self._layers = [
             layer.get_submodule("to_q") for name, layer in unet.named_modules() if name.endswith("attn2")
         ]
-        self.readings = nn.ModuleList(nn.Linear(layer.out_features, 2 * WAVES) for layer in self._layers)
+        self.probes = nn.ModuleList(nn.Linear(layer.out_features, 2 * WAVES) for layer in self._layers)
         self._queries: dict[nn.Module, Tensor] = {}
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> None:
-        self._handles = [layer.register_forward_hook(self._keep) for layer in self._layers]
+        self._handles = [layer.register_forward_hook(self._record) for layer in self._layers]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,24 +41,26 @@ class PositionProbe(nn.Module):
         for handle in self._handles:
             handle.remove()
 
-    def _keep(self, layer: nn.Module, _inputs: tuple[Tensor, ...], query: Tensor) -> None:
+    def _record(self, layer: nn.Module, _inputs: tuple[Tensor, ...], query: Tensor) -> None:
         self._queries[layer] = query
 
     def loss(self) -> Tensor:
-        """Mean squared error over all layers, cells and waves; 0.5 when the queries tell nothing."""
+        """Mean squared error over layers, cells and waves; 0.5 if queries carry no position."""
         errors = []
-        for layer, reading in zip(self._layers, self.readings, strict=True):
-            query = self._queries.pop(layer)
+        for layer, probe in zip(self._layers, self.probes, strict=True):
+            query = self._queries.pop(layer)  # (B, side * side, C)
             side = math.isqrt(query.shape[1])
-            errors.append(
-                mse_loss(reading(query).float(), waves(side).to(query.device).expand(len(query), -1, -1))
-            )
+            target = position_waves(side).to(query.device).expand(len(query), -1, -1)
+            errors.append(mse_loss(probe(query).float(), target))
         return torch.stack(errors).mean()
 
 
-def waves(side: int) -> Tensor:
-    """Where the cells of a square grid are, row by row, as cosines of 1 .. WAVES half waves in x and y: (side * side, 2 * WAVES)."""
-    middle = (torch.arange(side) + 0.5) / side
-    cosines = torch.cos(math.pi * middle[:, None] * torch.arange(1, WAVES + 1))
-    rows = cosines[:, None].expand(side, side, WAVES)
-    return torch.cat([rows.transpose(0, 1), rows], dim=-1).reshape(side * side, 2 * WAVES)
+def position_waves(side: int) -> Tensor:
+    """Positions of the cells of a square grid, row by row: (side * side, 2 * WAVES).
+
+    Cosines of 1 .. WAVES half waves over the picture, in x, then in y.
+    """
+    centres = (torch.arange(side) + 0.5) / side
+    cosines = torch.cos(math.pi * centres[:, None] * torch.arange(1, WAVES + 1))
+    in_y = cosines[:, None].expand(side, side, WAVES)
+    return torch.cat([in_y.transpose(0, 1), in_y], dim=-1).reshape(side * side, 2 * WAVES)

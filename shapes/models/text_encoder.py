@@ -1,4 +1,4 @@
-"""The demo's CLIP text encoder, which is trained together with the UNet that reads it."""
+"""The demo's CLIP text encoder, trained jointly with the UNet."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .vocabulary import LENGTH
 
-WIDTH = 96
+WIDTH = 96  # channels of the hidden states
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """0.8 M weights. Six layers, so that there are hidden states -2, -4 and -6."""
+    """An untrained encoder of 0.8 M weights. Six layers provide the hidden states -2, -4 and -6."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
@@ -24,6 +24,5 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel._from_config(
-        config, attn_implementation="eager"
-    )  # as the UNet's: see plain_attention.py
+    # Eager attention for the same reason as in the UNet: see plain_attention.py.
+    return CLIPTextModel._from_config(config, attn_implementation="eager")

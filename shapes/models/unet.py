@@ -1,5 +1,7 @@
-"""The demo's base model: a small latent diffusion UNet in the shape of Stable Diffusion's, trained with its text encoder on
-pictures and captions."""
+"""The demo's base model: a small latent diffusion UNet in Stable Diffusion's architecture.
+
+It is trained from scratch on pictures and captions, jointly with its text encoder.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +33,20 @@ from .position_probe import PositionProbe
 from .text_encoder import WIDTH, new_text_encoder
 from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 
-MIDDLE = 0.25  # of the noise that is trained on: there the shapes are decided
-PLACES_WEIGHT = 0.1
+LATENT_SIDE = 16  # cells
+NOISE_MIDDLE = 0.25  # mean of the logit-normal timesteps: the noise levels at which shapes are decided
+PROBE_WEIGHT = 0.1  # of the auxiliary loss
+SHEET_PICTURES = 16
 
-# What part of the captions is what: nothing, as guidance needs; the global caption; with all details; with their places too.
+# Probability of each kind of caption in training: the empty one for guidance, the global caption, the
+# caption with all local descriptions, and these with their positions.
 CAPTION_PARTS = {"none": 0.1, "global": 0.15, "full": 0.15, "placed": 0.6}
 
 
 def new_unet() -> UNet2DConditionModel:
-    """4.8 M weights. Cross attention at 16x16 and 8x8 cells, and at 4x4 in the middle."""
+    """An untrained UNet of 4.8 M weights. Cross attention at 16 x 16, 8 x 8 and (middle) 4 x 4 cells."""
     return UNet2DConditionModel(
-        sample_size=16,
+        sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
@@ -55,7 +60,7 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def new_scheduler() -> DDPMScheduler:
-    """Velocity prediction and zero terminal signal-to-noise ratio (Lin et al. 2024), so that backgrounds come out right."""
+    """Velocity prediction and zero terminal SNR (Lin et al. 2024), for exact background colours."""
     return DDPMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -68,12 +73,21 @@ def new_scheduler() -> DDPMScheduler:
 
 
 class LatentBatch(NamedTuple):
-    latents: Tensor  # (B, C, h, w), scaled
+    """Training data of the UNet.
+
+    latents: scaled latents (B, C, h, w).
+    scenes: their scenes.
+    """
+
+    latents: Tensor
     scenes: list[Scene]
 
 
 class LatentBatches(Dataset[LatentBatch]):
-    """Number -> a batch of latents with their scenes. After so many pictures they come again: they are kept in memory."""
+    """A dataset of batches of latents.
+
+    The first ``count`` pictures of the world repeat; their latents are cached in memory.
+    """
 
     def __init__(self, world: World, count: int, size: int) -> None:
         self.pictures = Pictures(world)
@@ -82,19 +96,18 @@ class LatentBatches(Dataset[LatentBatch]):
         self.sample = lru_cache(maxsize=count)(self._sample)
 
     def _sample(self, number: int) -> tuple[Tensor, Scene]:
-        image, drawn = self.pictures[number]
-        return thumbnails(image), drawn
+        image, scene = self.pictures[number]
+        return thumbnails(image), scene
 
     def __getitem__(self, number: int) -> LatentBatch:
         first = number * self.size
-        latents, scenes = zip(
-            *(self.sample(index % self.count) for index in range(first, first + self.size)), strict=True
-        )
+        samples = [self.sample(index % self.count) for index in range(first, first + self.size)]
+        latents, scenes = zip(*samples, strict=True)
         return LatentBatch(torch.stack(latents), list(scenes))
 
 
 class Denoising(nn.Module):
-    """The plain loss of the noise or velocity prediction (Ho et al. 2020), and a little of ``PositionProbe``."""
+    """Loss: mean squared error of the predicted velocity (Ho et al. 2020), plus the ``PositionProbe``."""
 
     def __init__(
         self,
@@ -106,45 +119,50 @@ class Denoising(nn.Module):
         super().__init__()
         attend_plainly(unet)
         self.unet = unet
-        self.places = PositionProbe(unet)
+        self.position_probe = PositionProbe(unet)
         self.scheduler = scheduler
         self.text_encoder = text_encoder
         self.tokenizer = tokenizer
 
     def forward(self, batch: LatentBatch, generator: torch.Generator) -> Tensor:
-        texts = [
-            caption_of(drawn, kind)
-            for drawn, kind in zip(batch.scenes, caption_kinds(len(batch.scenes), generator), strict=True)
-        ]
+        kinds = caption_kinds(len(batch.scenes), generator)
+        texts = [caption_of(scene, kind) for scene, kind in zip(batch.scenes, kinds, strict=True)]
         latents = batch.latents.to(self.unet.device)
-        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, MIDDLE)
-        with self.places:
+        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, NOISE_MIDDLE)
+        with self.position_probe:
             prediction = self.unet(noisy, timesteps, self.text_states(texts)).sample.float()
-        return F.mse_loss(prediction, target) + PLACES_WEIGHT * self.places.loss()
+        return F.mse_loss(prediction, target) + PROBE_WEIGHT * self.position_probe.loss()
 
     def text_states(self, texts: Sequence[str]) -> Tensor:
-        """What the UNet's cross attention sees of each text: (len(texts), 77, WIDTH)."""
+        """Text states for cross attention: (len(texts), 77, WIDTH)."""
         ids = token_ids(self.tokenizer, texts).to(self.text_encoder.device)
         return self.text_encoder(ids).last_hidden_state
 
 
 def caption_kinds(count: int, generator: torch.Generator) -> list[str]:
-    parts = torch.tensor(list(CAPTION_PARTS.values()))
-    return [
-        list(CAPTION_PARTS)[number]
-        for number in torch.multinomial(parts, count, replacement=True, generator=generator).tolist()
-    ]
+    """Random keys of CAPTION_PARTS with their probabilities."""
+    kinds, probabilities = list(CAPTION_PARTS), torch.tensor(list(CAPTION_PARTS.values()))
+    numbers = torch.multinomial(probabilities, count, replacement=True, generator=generator)
+    return [kinds[number] for number in numbers.tolist()]
 
 
-def caption_of(drawn: Scene, kind: str) -> str:
-    layout = drawn.layout
-    return {"none": "", "global": layout.caption, "full": layout.prompt, "placed": placed_caption(layout)}[
-        kind
-    ]
+def caption_of(scene: Scene, kind: str) -> str:
+    """The caption of a scene. kind: a key of CAPTION_PARTS."""
+    layout = scene.layout
+    captions = {
+        "none": "",
+        "global": layout.caption,
+        "full": layout.prompt,
+        "placed": placed_caption(layout),
+    }
+    return captions[kind]
 
 
 class UNetStage:
-    """vae: only for the sample sheets, which show the latents themselves without one."""
+    """The training stage of the UNet and its text encoder: loss, batches, sample sheet and weights.
+
+    vae: decoder of the sample sheets; without it they show enlarged latents.
+    """
 
     def __init__(
         self, world: World, tokenizer: CLIPTokenizer, batches: LatentBatches, vae: AutoencoderKL | None
@@ -152,26 +170,25 @@ class UNetStage:
         self.objective = Denoising(new_unet(), new_scheduler(), new_text_encoder(tokenizer), tokenizer)
         self.vae = vae
         self.batches: Dataset[Any] = batches
-        self.held_out = [sample_scene(world, index) for index in HELD_OUT[:16]]
+        self.held_out = [sample_scene(world, index) for index in HELD_OUT[:SHEET_PICTURES]]
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
-        """Pictures to the captions of held-out scenes with places; the drawings above them."""
-        objective = self.objective
-        texts = objective.text_states([""] * 16 + [caption_of(drawn, "placed") for drawn in self.held_out])
-        noise = torch.randn(16, LATENT_CHANNELS, 16, 16, generator=generator).to(objective.unet.device)
-        latents = guided(
-            lambda x, t: objective.unet(x, t, texts).sample, objective.scheduler, noise, STEPS, GUIDANCE
-        )
+        """Drawings of held-out scenes, eight to a row, with pictures from their placed captions below."""
+        unet, scheduler = self.objective.unet, self.objective.scheduler
+        captions = [caption_of(scene, "placed") for scene in self.held_out]
+        texts = self.objective.text_states([""] * SHEET_PICTURES + captions)
+        shape = (SHEET_PICTURES, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE)
+        noise = torch.randn(shape, generator=generator).to(unet.device)
+        latents = guided(lambda x, t: unet(x, t, texts).sample, scheduler, noise, STEPS, GUIDANCE)
         pictures = [to_image(picture) for picture in self._decoded(latents)]
-        drawings = [Image.fromarray(draw(drawn)) for drawn in self.held_out]
-        return grid([row[half : half + 8] for half in (0, 8) for row in (drawings, pictures)])
+        drawings = [Image.fromarray(draw(scene)) for scene in self.held_out]
+        halves = range(0, SHEET_PICTURES, 8)
+        return grid([row[first : first + 8] for first in halves for row in (drawings, pictures)])
 
     def _decoded(self, latents: Tensor) -> Tensor:
-        return (
-            F.interpolate(latents / SCALE, scale_factor=CELL, mode="bicubic")
-            if self.vae is None
-            else decode(self.vae, latents)
-        )
+        if self.vae is None:
+            return F.interpolate(latents / SCALE, scale_factor=CELL, mode="bicubic")
+        return decode(self.vae, latents)
 
     def save(self, folder: Path) -> None:
         self.objective.unet.save_pretrained(folder / "unet")

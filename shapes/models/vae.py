@@ -1,5 +1,8 @@
-"""The demo's autoencoder, in the architecture of Stable Diffusion's. Its latents are the picture itself at an eighth of its size, so
-that the base model has little to learn: 16x16 cells of 3 colours for 128 pixels a side. The decoder draws sharp edges again."""
+"""The demo's autoencoder, in Stable Diffusion's architecture.
+
+Its latents are thumbnails: the picture at an eighth of its size, 16 x 16 cells of 3 colours for 128 pixels
+a side. The base model then has little to learn, and the decoder restores sharp edges.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,14 @@ from ..dataset import Batch, PictureBatches, Pictures
 from ..sampler import HELD_OUT, World
 
 LATENT_CHANNELS = 3
-CELL = 8  # pixels along each side of what one latent cell stands for
-SCALE = 2.0  # gives latents a standard deviation of about one
-NOISE = 0.3  # at most, on the latents that the decoder learns from: those of a base model are never exact
+CELL = 8  # pixels along each side of a latent cell
+SCALE = 2.0  # scaling factor: latents with a standard deviation of about one
+MAX_NOISE = 0.3  # standard deviation of the augmentation noise on scaled latents
+SHEET_PICTURES = 16
 
 
 def new_vae() -> AutoencoderKL:
+    """An untrained autoencoder of 1.0 M weights."""
     return AutoencoderKL(
         block_out_channels=(32, 32, 64, 64),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -38,12 +43,15 @@ def new_vae() -> AutoencoderKL:
 
 
 def thumbnails(images: Tensor) -> Tensor:
-    """What the encoder is to give: the mean colours of cells. Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, 3, h, w)."""
+    """The encoder's target: mean colours of cells.
+
+    Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, 3, H / 8, W / 8).
+    """
     return SCALE * F.avg_pool2d(images, CELL)
 
 
 class Reconstruction(nn.Module):
-    """The encoder's error against ``thumbnails``, and the mean absolute and squared error of the picture."""
+    """Loss: L1 + L2 of the reconstructed picture, and L2 of the latents against ``thumbnails``."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -52,22 +60,27 @@ class Reconstruction(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
         latents = self.vae.encode(images).latent_dist.mode().float() * SCALE
-        decoded = self.vae.decode(
-            (latents + inexactness(latents.shape, generator).to(latents)) / SCALE
-        ).sample.float()
-        return (
-            F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + F.mse_loss(latents, thumbnails(images))
-        )
+        # The decoder trains on noisy latents, because those of the base model are never exact.
+        noisy = latents + latent_noise(latents.shape, generator).to(latents)
+        decoded = self.vae.decode(noisy / SCALE).sample.float()
+        picture_loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images)
+        return picture_loss + F.mse_loss(latents, thumbnails(images))
 
 
-def inexactness(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Noise as on a base model's latents (B, C, h, w): on every cell, and a tint of the whole picture. Much on some, little on others."""
-    strength = NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator)
+def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Noise like the errors of a base model: (B, C, h, w).
+
+    Independent noise per cell plus a tint of the whole picture. Each picture has its own standard deviation,
+    uniform in 0..MAX_NOISE.
+    """
+    strength = MAX_NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator)
     tint = torch.randn(*shape[:2], 1, 1, generator=generator)
     return strength * (torch.randn(shape, generator=generator) + tint)
 
 
 class VAEStage:
+    """The training stage of the autoencoder: its loss, batches, sample sheet and weights."""
+
     def __init__(self, world: World, batch_size: int) -> None:
         self.vae = new_vae()
         self.objective = Reconstruction(self.vae)
@@ -75,16 +88,14 @@ class VAEStage:
         self.batches: Dataset[Any] = PictureBatches(Pictures(world), batch_size)
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
-        """Drawings above, what comes back below."""
-        images = torch.stack([self.held_out[number][0] for number in range(16)]).to(self.vae.device)
+        """Held-out pictures, eight to a row, with their reconstructions below."""
+        images = torch.stack([self.held_out[number][0] for number in range(SHEET_PICTURES)])
+        images = images.to(self.vae.device)
         decoded = self.vae.decode(self.vae.encode(images).latent_dist.mode()).sample
-        return grid(
-            [
-                [to_image(picture) for picture in row]
-                for half in (0, 8)
-                for row in (images[half : half + 8], decoded[half : half + 8])
-            ]
-        )
+        rows = [
+            part[first : first + 8] for first in range(0, SHEET_PICTURES, 8) for part in (images, decoded)
+        ]
+        return grid([[to_image(picture) for picture in row] for row in rows])
 
     def save(self, folder: Path) -> None:
         self.vae.save_pretrained(folder)

@@ -7,7 +7,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from shapes.models.position_probe import PositionProbe, waves
+from shapes.models.position_probe import PositionProbe, position_waves
 
 
 class Layer(nn.Module):
@@ -30,17 +30,17 @@ def fitted(queries: Tensor) -> float:
     places = PositionProbe(layer)
     given = torch.cat([queries, torch.ones(*queries.shape[:2], 1)], dim=-1).flatten(0, 1)
     side = int(queries.shape[1] ** 0.5)
-    solution = torch.linalg.lstsq(given, waves(side).repeat(len(queries), 1)).solution
+    solution = torch.linalg.lstsq(given, position_waves(side).repeat(len(queries), 1)).solution
     with torch.no_grad():
-        places.readings[0].weight.copy_(solution[:-1].T)
-        places.readings[0].bias.copy_(solution[-1])
+        places.probes[0].weight.copy_(solution[:-1].T)
+        places.probes[0].bias.copy_(solution[-1])
         with places:
             layer(queries)
         return float(places.loss())
 
 
 def test_queries_that_hold_the_place_are_read_without_error() -> None:
-    turned = waves(8) @ torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
+    turned = position_waves(8) @ torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
     assert fitted(turned.expand(2, -1, -1) + 3) < 1e-6
 
 
@@ -49,7 +49,7 @@ def test_queries_that_are_alike_tell_nothing() -> None:
 
 
 def test_each_wave_differs_in_one_direction_only() -> None:
-    grid = waves(16).reshape(16, 16, 8)
+    grid = position_waves(16).reshape(16, 16, 8)
     assert torch.equal(grid[0, :, :4], grid[9, :, :4])
     assert torch.equal(grid[:, 0, 4:], grid[:, 9, 4:])
     assert (grid[0, :-1, 0] > grid[0, 1:, 0]).all()
@@ -81,6 +81,6 @@ def test_a_unet_learns_it_and_its_hooks_are_gone_afterwards() -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert len(places.readings) == 4
+    assert len(places.probes) == 4
     assert losses[-1] < 0.5 * losses[0]
     assert all(not layer._forward_hooks for layer in unet.modules())

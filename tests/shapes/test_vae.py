@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 from ifadapter_diffusers.latents import decode, encode, latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Batch
-from shapes.models.vae import SCALE, Reconstruction, inexactness, new_vae, thumbnails
+from shapes.models.vae import SCALE, Reconstruction, latent_noise, new_vae, thumbnails
 
 
 def test_a_thumbnail_holds_the_mean_colour_of_every_cell() -> None:
@@ -61,9 +61,9 @@ def test_every_weight_that_pictures_need_is_trained() -> None:
 
 
 def test_inexact_latents_have_noise_and_a_tint_of_many_strengths() -> None:
-    noise = inexactness(torch.Size((200, 3, 16, 16)), seeded_generator(0))
+    noise = latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0))
     tints, cells = noise.mean(dim=(2, 3)), noise.std(dim=(2, 3))
     assert 0 < cells.min() < 0.02
     assert 0.27 < cells.max() < 0.33
     assert 0.1 < tints.std() < 0.25
-    assert noise.equal(inexactness(torch.Size((200, 3, 16, 16)), seeded_generator(0)))
+    assert noise.equal(latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0)))

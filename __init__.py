@@ -1,8 +1,8 @@
-"""ComfyUI-IFAdapter: place things in a picture, each with its own features (IFAdapter, arXiv 2409.08240)."""
+"""ComfyUI-IFAdapter: instances in boxes, each with its own features (IFAdapter, arXiv 2409.08240)."""
 
 from importlib.util import find_spec
 
-if find_spec("comfy_api"):  # without a host there are no nodes, and ifadapter_core works by itself
+if find_spec("comfy_api"):  # only inside ComfyUI; ifadapter_core works without it
     from .nodes import comfy_entrypoint
 
     WEB_DIRECTORY = "./web"

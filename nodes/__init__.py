@@ -1,4 +1,4 @@
-"""The nodes of the pack, and how ComfyUI finds them."""
+"""The nodes of the pack, and the entry point for ComfyUI."""
 
 import logging
 
@@ -9,7 +9,7 @@ from .batch_maps import IFAdapterBatchMaps
 from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
-from .host.token_counter import register_route
+from .host.second_copy import warn_of_second_copy
 from .layout import IFAdapterLayout
 from .loader import IFAdapterLoader
 from .semantic_map import IFAdapterSemanticMap
@@ -32,9 +32,9 @@ class IFAdapterExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> IFAdapterExtension:
     try:
+        warn_of_second_copy("IFAdapterLoader")
         register_folder()
-        register_route()
         return IFAdapterExtension()
-    except Exception:  # the host reports a failing entry point in one line without its cause
+    except Exception:  # the host logs a failing entry point without its traceback
         logging.exception("IFAdapter: the node pack could not be loaded")
         raise

@@ -9,7 +9,7 @@ from .types import MapType
 
 
 class IFAdapterApply(io.ComfyNode):
-    """Patches the model with the semantic map."""
+    """Applies the semantic map to the model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -17,12 +17,13 @@ class IFAdapterApply(io.ComfyNode):
             node_id="IFAdapterApply",
             display_name="IFAdapter Apply",
             category="IFAdapter",
-            description="Makes each instance appear in its box, with its features. Place it behind LoRA loaders and behind other "
-            "nodes that replace cross attention: it adds to what they do.",
+            description="Makes each instance appear in its box, with its features. Place it after "
+            "LoRA loaders and after other nodes that replace cross attention: it adds to their "
+            "effect.",
             inputs=[
                 model_input(),
                 ifadapter_input(),
-                MapType.Input("semantic_map", tooltip="The semantic map."),
+                MapType.Input("semantic_map", tooltip="The semantic map from IFAdapter Semantic Map."),
                 *schedule_inputs(),
             ],
             outputs=[

@@ -5,7 +5,7 @@ from .types import MapType
 
 
 class IFAdapterBatchMaps(io.ComfyNode):
-    """Gives each image of a batch a layout of its own."""
+    """Gives each image of a batch its own layout."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -13,15 +13,16 @@ class IFAdapterBatchMaps(io.ComfyNode):
             node_id="IFAdapterBatchMaps",
             display_name="IFAdapter Batch Maps",
             category="IFAdapter",
-            description="Gives each image of a batch a layout of its own: the first image the first one of a list of semantic maps, and "
-            "so on. After the last map the first comes again.",
+            description="Gives each image of a batch its own layout: the first image gets the "
+            "first semantic map of the list, and so on. With more images than maps, the list "
+            "starts again.",
             is_input_list=True,
             inputs=[
                 MapType.Input(
                     "semantic_maps",
-                    tooltip="A list of semantic maps, as comes from a list of layouts; or one map.",
+                    tooltip="A list of semantic maps, such as a list of layouts gives; or a single map.",
                 ),
-                MapType.Input("more_maps", optional=True, tooltip="Maps that come after those."),
+                MapType.Input("more_maps", optional=True, tooltip="More maps, appended to the list."),
             ],
             outputs=[
                 MapType.Output(display_name="semantic_map", tooltip="All maps together, for IFAdapter Apply.")

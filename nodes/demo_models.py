@@ -1,11 +1,10 @@
 from comfy_api.latest import io
 
-from .host.demo import load_demo
 from .types import IFAdapterType
 
 
 class IFAdapterDemoModels(io.ComfyNode):
-    """Loads the small models that come with the pack."""
+    """Loads the small models that ship with the pack."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -13,23 +12,35 @@ class IFAdapterDemoModels(io.ComfyNode):
             node_id="IFAdapterDemoModels",
             display_name="Load IFAdapter Demo Models",
             category="IFAdapter",
-            description="The small models that come with this pack: they draw coloured shapes at 128 x 128 pixels, on any machine and "
-            "without a download. Use them together, and with nothing of another base model.",
+            description="Loads the small models that ship with this pack. They draw coloured "
+            "shapes at 128 x 128 pixels, on any machine and without a download. Use them "
+            "together; do not mix them with other models, LoRAs or adapters.",
             search_aliases=["try ifadapter", "quickstart", "example checkpoint", "test model"],
             outputs=[
                 io.Model.Output(
                     display_name="model",
-                    tooltip="A small diffusion model that draws shapes, for Apply or the sampler.",
+                    tooltip="A small diffusion model that draws shapes, for IFAdapter Apply or the sampler.",
                 ),
                 io.Clip.Output(
                     display_name="clip",
-                    tooltip="Its text encoder, which knows the words for shapes, colours and patterns.",
+                    tooltip="The model's text encoder. It knows words for shapes, colours and patterns.",
                 ),
-                io.Vae.Output(display_name="vae", tooltip="Its autoencoder."),
+                io.Vae.Output(display_name="vae", tooltip="The model's autoencoder."),
                 IFAdapterType.Output(display_name="ifadapter", tooltip="The adapter for this model."),
             ],
         )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*load_demo())
+        try:
+            # Imported here: it subclasses the host's internals, and a change there must cost this
+            # node alone.
+            from .host.demo import load_demo
+
+            return io.NodeOutput(*load_demo())
+        except (ImportError, AttributeError) as error:
+            raise RuntimeError(
+                f"The demo models do not work with this version of ComfyUI ({error}). Update "
+                "ComfyUI and ComfyUI-IFAdapter. The other IFAdapter nodes do not need the demo "
+                "models."
+            ) from error

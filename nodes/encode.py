@@ -9,7 +9,7 @@ from .types import TokensType
 
 
 class IFAdapterEncode(io.ComfyNode):
-    """Turns the local descriptions into instance tokens."""
+    """Encodes the local descriptions as instance tokens."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -17,8 +17,9 @@ class IFAdapterEncode(io.ComfyNode):
             node_id="IFAdapterEncode",
             display_name="IFAdapter Encode",
             category="IFAdapter",
-            description="Compresses each local description into appearance tokens and an EoT token. Weights like (red:1.2) and "
-            "embedding:name work; what exceeds 77 tokens is dropped, with a warning that names the words.",
+            description="Encodes each local description as appearance tokens and an EoT token. "
+            "Weights like (red:1.2) and embedding:name work. Text beyond 77 tokens is dropped, "
+            "with a warning that lists the dropped words.",
             inputs=[
                 ifadapter_input(),
                 clip_input(),
@@ -26,16 +27,20 @@ class IFAdapterEncode(io.ComfyNode):
                 io.Boolean.Input(
                     "use_appearance_tokens",
                     default=True,
-                    tooltip="The tokens that carry colours, patterns and materials. Off shows what the coarse meaning alone does.",
+                    tooltip="Tokens for colours, patterns and materials. Switch off to see the "
+                    "effect of the coarse meaning alone.",
                 ),
                 io.Boolean.Input(
                     "use_eot_token",
                     default=True,
-                    tooltip="The End-of-Text token that carries the coarse meaning. Off shows what the appearance tokens alone do.",
+                    tooltip="End-of-Text token for the coarse meaning. Switch off to see the "
+                    "effect of the appearance tokens alone.",
                 ),
             ],
             outputs=[
-                TokensType.Output(display_name="tokens", tooltip="The instance tokens, for the semantic map.")
+                TokensType.Output(
+                    display_name="tokens", tooltip="The instance tokens, for IFAdapter Semantic Map."
+                )
             ],
         )
 

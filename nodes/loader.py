@@ -15,17 +15,20 @@ class IFAdapterLoader(io.ComfyNode):
             node_id="IFAdapterLoader",
             display_name="Load IFAdapter",
             category="IFAdapter",
-            description="Loads an IFAdapter from models/ifadapter: the release's spd_adapter.bin, or a .safetensors of this pack.",
+            description="Loads an adapter from models/ifadapter: the released spd_adapter.bin, or "
+            "a .safetensors file from this pack's converter or trainer.",
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
                     options=adapter_names() or [NOTHING_FOUND],
-                    tooltip="A file in models/ifadapter or in a folder under the key 'ifadapter' of extra_model_paths.yaml.",
+                    tooltip="A file in models/ifadapter, or in a folder listed under 'ifadapter' "
+                    "in extra_model_paths.yaml.",
                 ),
             ],
             outputs=[
                 IFAdapterType.Output(
-                    display_name="ifadapter", tooltip="The adapter, for Encode, Apply or the all-in-one node."
+                    display_name="ifadapter",
+                    tooltip="The adapter, for IFAdapter Encode, IFAdapter Apply or the all-in-one node.",
                 )
             ],
         )

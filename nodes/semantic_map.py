@@ -6,7 +6,7 @@ from torch import Tensor
 from ..ifadapter_core.previews import ownership_picture
 from ..ifadapter_core.semantic_map import SemanticMap
 from ..ifadapter_core.tokens import InstanceTokens
-from .image import to_image
+from .inputs import to_image
 from .types import MapType, TokensType
 
 LEARNED = "learned gate"
@@ -14,7 +14,7 @@ LAYOUT_ORDER = "layout order"
 
 
 class IFAdapterSemanticMap(io.ComfyNode):
-    """Says how the instances share the picture."""
+    """Settles how the instances share the picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,37 +22,41 @@ class IFAdapterSemanticMap(io.ComfyNode):
             node_id="IFAdapterSemanticMap",
             display_name="IFAdapter Semantic Map",
             category="IFAdapter",
-            description="How the instances share the picture. With nothing changed it is exactly what the release does.",
+            description="Settles how the instances share the picture. The defaults do exactly "
+            "what the IFAdapter release does.",
             inputs=[
                 TokensType.Input("tokens", tooltip="The instance tokens from IFAdapter Encode."),
                 io.String.Input(
                     "strengths",
                     default="",
                     optional=True,
-                    tooltip="One number for each instance in the layout's order, such as 1, 0.8, 1.2: multiplies what the adapter adds "
-                    "for it. Empty: the layout's own strengths, 1 unless it says otherwise.",
+                    tooltip="One strength per instance, in the order of the layout, such as 1, "
+                    "0.8, 1.2. It multiplies the adapter's effect on that instance. Empty: the "
+                    "strengths set in the layout.",
                 ),
                 io.Combo.Input(
                     "depth_order",
                     options=[LEARNED, LAYOUT_ORDER],
                     default=LEARNED,
                     optional=True,
-                    tooltip="Where boxes overlap: 'learned gate' mixes the instances as the adapter learned to; 'layout order' gives the "
-                    "cells to the instance that comes later in the layout, which stands in front.",
+                    tooltip="Where boxes overlap, 'learned gate' mixes the instances as the "
+                    "adapter was trained to; 'layout order' gives the overlap to the instance in "
+                    "front, which comes later in the layout.",
                 ),
                 io.Mask.Input(
                     "masks",
                     optional=True,
-                    tooltip="A batch with one mask for each instance, in the layout's order: the instance covers only the masked part of "
-                    "its box.",
+                    tooltip="A batch with one mask per instance, in the order of the layout. Each "
+                    "instance covers only the masked part of its box.",
                 ),
             ],
             outputs=[
                 MapType.Output(display_name="semantic_map", tooltip="The semantic map, for IFAdapter Apply."),
                 io.Image.Output(
                     display_name="picture",
-                    tooltip="Which instance owns which cell, before the learned importance, which depends on the picture and is known "
-                    "only in sampling.",
+                    tooltip="A preview of which instance owns which cell. It leaves out the "
+                    "learned importance, which depends on the picture and is known only during "
+                    "sampling.",
                 ),
             ],
         )
@@ -72,15 +76,14 @@ class IFAdapterSemanticMap(io.ComfyNode):
 
 
 def read_strengths(text: str, count: int) -> tuple[float, ...]:
-    """Numbers separated by commas or blanks. Raises ValueError when one is not a finite number or the count is wrong."""
+    """Parse count finite numbers, separated by commas or blanks. Raises ValueError otherwise."""
     try:
         numbers = tuple(float(part) for part in text.replace(",", " ").split())
     except ValueError as error:
-        raise ValueError(
-            f"strengths: {error}. Write one number for each instance, such as 1, 0.8, 1.2."
-        ) from None
+        raise ValueError(f"strengths: {error}. Write one number per instance, such as 1, 0.8, 1.2.") from None
     if len(numbers) != count or not all(abs(number) < float("inf") for number in numbers):
         raise ValueError(
-            f"strengths has {len(numbers)} numbers ({text.strip()}) for {count} instances. Write one finite number for each."
+            f"strengths has {len(numbers)} numbers ({text.strip()}) for {count} instances. Write "
+            "one finite number per instance."
         )
     return numbers

@@ -10,7 +10,7 @@ from .inputs import clip_input, ifadapter_input, layout_input, model_input, sche
 
 
 class IFAdapterSimple(io.ComfyNode):
-    """Encode, semantic map and apply in one."""
+    """Encode, Semantic Map and Apply in one node."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -18,7 +18,7 @@ class IFAdapterSimple(io.ComfyNode):
             node_id="IFAdapterSimple",
             display_name="IFAdapter (all in one)",
             category="IFAdapter",
-            description="Encode, semantic map and apply in one node, with their defaults.",
+            description="IFAdapter Encode, Semantic Map and Apply in one node, with their default settings.",
             inputs=[model_input(), clip_input(), ifadapter_input(), layout_input(), *schedule_inputs()],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")

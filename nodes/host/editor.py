@@ -1,31 +1,44 @@
-"""What a run tells the layout editor on the page."""
+"""Messages from a run to the layout editor in the browser."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import server
 from comfy_api.latest import ui
-from server import PromptServer
 from torch import Tensor
 
-LINKED_BOXES = "ifadapter.linked_boxes"  # event of the page's socket
+from ...ifadapter_core.layout import Layout
+from .token_counter import count_tokens
+
+LINKED_BOXES = "ifadapter.linked_boxes"  # websocket event
 
 
 def show_linked_boxes(node_id: str | None, boxes: Any) -> None:
-    """Send the boxes that a node got from a link, in a format of the layout, before anything is asked of them.
+    """Send linked boxes to the editor, in a layout format. No-op without a server.
 
-    An editor shows them even when the run then stops because they have no words. Without a server nobody listens.
+    Called before the boxes are checked, so that the editor shows them even if the run then fails.
     """
-    server = getattr(PromptServer, "instance", None)
-    if server is not None and node_id is not None:
-        server.send_sync(
-            LINKED_BOXES, {"node": node_id, "boxes": json.dumps(boxes, default=str)}, server.client_id
-        )
+    prompt_server = getattr(getattr(server, "PromptServer", None), "instance", None)
+    if prompt_server is not None and node_id is not None:
+        data = {"node": node_id, "boxes": json.dumps(boxes, default=str)}
+        prompt_server.send_sync(LINKED_BOXES, data, prompt_server.client_id)
 
 
-def background_for_editor(background: Tensor | None) -> dict[str, Any] | None:
-    """The first picture of an IMAGE, kept for the page: what the node says it shows beside its outputs."""
-    if background is None:
-        return None
-    return {"ifadapter_background": ui.PreviewImage(background[:1]).as_dict()["images"]}
+def results_for_editor(layout: Layout, background: Tensor | None) -> dict[str, list[dict[str, Any]]]:
+    """The ``ui`` result of the layout node: lists, because the host concatenates those of all runs of a node.
+
+    ifadapter_tokens: exact token counts, as {"text": local description, "tokens": count}; absent without a tokenizer.
+    ifadapter_background: the first picture of ``background`` (N, H, W, 3), saved as a preview file; absent without one.
+    """
+    results: dict[str, list[dict[str, Any]]] = {}
+    texts = [instance.local_description for instance in layout.instances]
+    counts = count_tokens(texts)
+    if counts is not None:
+        results["ifadapter_tokens"] = [
+            {"text": text, "tokens": count} for text, count in zip(texts, counts, strict=True)
+        ]
+    if background is not None:
+        results["ifadapter_background"] = ui.PreviewImage(background[:1]).as_dict()["images"]
+    return results

@@ -1,4 +1,4 @@
-"""A layout through the host's CLIP and the adapter's resampler, each placed by the host."""
+"""Layout -> instance tokens, by the host's CLIP and the adapter's resampler."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .text import encode_phrases
 
 
 def encode_layout(ifadapter: Any, clip: Any, layout: Layout) -> InstanceTokens:
-    """Instance tokens of a layout, float32 on the host's intermediate device.
+    """Instance tokens (N, M, D) of a layout, float32 on the host's intermediate device.
 
-    ifadapter: the ModelPatcher of the loader; clip: the host's CLIP. An empty layout gives zero instances.
+    ifadapter: the loader's ModelPatcher around an IFAdapter. clip: the host's CLIP.
+    An empty layout gives zero instances. Raises ValueError if the CLIP does not fit the adapter.
     """
     adapter: IFAdapter = ifadapter.model
     keep = comfy.model_management.intermediate_device()

@@ -1,4 +1,4 @@
-"""Adapter files: where they lie, how they are read, and the ModelPatcher that lets the host place them."""
+"""Adapter files: folders, reading, and the ModelPatcher through which the host loads them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = "Hugging Face, repository WuYW/IFAdapter, file spd_adapter.bin (about 2
 
 
 def register_folder() -> None:
-    """Add models/ifadapter behind the folders that extra_model_paths.yaml names, and limit all to adapter files."""
+    """Search models/ifadapter after the folders of extra_model_paths.yaml, for adapter files only."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     paths, _ = folder_paths.folder_names_and_paths[FOLDER]
     folder_paths.folder_names_and_paths[FOLDER] = (paths, set(EXTENSIONS))
@@ -34,27 +34,34 @@ def adapter_names() -> list[str]:
 
 
 def adapter_path(name: str) -> str:
-    """The file of that name. Raises FileNotFoundError that names the folders searched and where the weights can be had."""
+    """Path of an adapter file.
+
+    Raises FileNotFoundError with the folders searched, the files found and the source of the
+    weights.
+    """
     path = folder_paths.get_full_path(FOLDER, name) if name in adapter_names() else None
     if path is None:
         found = ", ".join(adapter_names()) or "none"
         folders = ", ".join(folder_paths.get_folder_paths(FOLDER))
         raise FileNotFoundError(
-            f"No IFAdapter file '{name}'. Folders searched: {folders} (more can be added under the key '{FOLDER}' of "
-            f"extra_model_paths.yaml). Files found: {found}. The weights: {SOURCE}. Put the file there and reload the node list (R)."
+            f"No IFAdapter file '{name}'. Folders searched: {folders} (to add more, use the key "
+            f"'{FOLDER}' in extra_model_paths.yaml). Files found: {found}. Download the weights "
+            f"from {SOURCE}, put the file into one of these folders and press R to reload the node "
+            "list."
         )
     return path
 
 
 def load_adapter(name: str) -> comfy.model_patcher.ModelPatcher:
-    """The adapter in a file of that name."""
+    """Load an adapter by file name. Errors: see adapter_path and load_adapter_file."""
     return load_adapter_file(adapter_path(name))
 
 
 def load_adapter_file(path: str, family: BaseModelFamily | None = None) -> comfy.model_patcher.ModelPatcher:
-    """Read and check an adapter file. Its weights keep their dtype; the host places them when they are used.
+    """Read and check an adapter file. Weights keep their dtype; the host loads them when needed.
 
-    family: the base model's family, if the width of the text features does not identify it.
+    family: family of the base model, if the width of the text features does not identify it.
+    Raises ValueError, naming the file, if it is damaged, unsafe or not an adapter.
     """
     with reading(path):
         weights = read_checkpoint(*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True))
@@ -73,7 +80,7 @@ def patcher_for(module: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
 
 
 def fingerprint(name: str) -> str:
-    """Changes when the file does; empty when there is none, so that the run itself reports it."""
+    """A string that changes with the file. Empty without a file: then the run reports the error."""
     try:
         status = os.stat(adapter_path(name))
     except OSError:

@@ -1,13 +1,13 @@
-"""What the rows of a UNet call are: of which conditioning and which image of the batch, and what part of it.
+"""Identifies the rows of a UNet call: conditioning, image of the batch, and window of the picture.
 
-The host numbers the conditionings of a call by their place in a list of the guider's, which differs between guiders, and
-a pass that runs the negative alone numbers it like a positive. So every conditioning gets a tag when sampling starts,
-and the host itself stacks the tags of a call in the order of its rows.
+The host numbers the conditionings of a call by their position in the guider's list. That position
+differs between guiders, and a pass with the negative conditioning alone numbers it like a positive.
+So every conditioning gets a tag when sampling starts, and the host stacks the tags in row order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import comfy.conds
@@ -17,19 +17,17 @@ from torch import Tensor
 from ...ifadapter_core.layout import Box
 
 TAG = "ifadapter_row"
-POSITIVE, NEGATIVE = 0, 1  # the conditionings' numbers in a plain call, and for packs that multiply rows
-COUPLED = (
-    "cond_or_uncond_couple",
-    "cond_or_uncond_hook_couple",
-)  # where such packs leave the numbers of all their rows
+POSITIVE, NEGATIVE = 0, 1  # numbers of the conditionings in an ordinary call with guidance
+# Where packs for regional prompts store the conditioning numbers of the rows that they multiplied.
+REGIONAL_PROMPT_KEYS = ("cond_or_uncond_couple", "cond_or_uncond_hook_couple")
 
 
 class RowsError(ValueError):
-    """It cannot be told what the rows of a call are; the message says why and what to do."""
+    """The rows of a call cannot be identified. The message gives the reason and the fix."""
 
 
 class Window(NamedTuple):
-    """A part of a picture, in latent cells: where it begins, its size, and the size of the whole."""
+    """A part of a picture: its position and size, and the size of the whole, in latent cells."""
 
     top: int
     left: int
@@ -44,7 +42,7 @@ class Window(NamedTuple):
 
     @property
     def box(self) -> Box:
-        """In 0..1 of the whole."""
+        """The window as fractions 0..1 of the whole."""
         bottom, right = self.top + self.height, self.left + self.width
         return Box(
             self.left / self.full_width,
@@ -55,7 +53,12 @@ class Window(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of a UNet call. image: its number in the batch. window: what part of it, None where the host does not say."""
+    """One row of a UNet call.
+
+    positive: whether it belongs to the positive conditioning.
+    image: its index in the batch.
+    window: the part of the picture that it shows, or None if unknown.
+    """
 
     positive: bool
     image: int
@@ -63,10 +66,10 @@ class Row(NamedTuple):
 
 
 class _Tag(comfy.conds.CONDRegular):
-    """A row of numbers for each image: whether it is the positive, the image, and the window."""
+    """Tags, int32 (rows, 8): whether positive, image index, and the six fields of a Window."""
 
     def process_cond(self, batch_size: int, area: Sequence[int] | None = None, **_: Any) -> _Tag:
-        """The host asks for the rows of one conditioning; area: height, width, top, left of a crop."""
+        """Called by the host: one tag per image. area: height, width, top, left of a crop."""
         rows = self.cond.expand(batch_size, -1).clone()
         rows[:, 1] = torch.arange(batch_size)
         if area is not None:
@@ -85,16 +88,14 @@ def tag_conditionings(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """Wraps the sampler: give every conditioning of the run a tag."""
+    """SAMPLER_SAMPLE wrapper: tag every conditioning of the run."""
     guider.conds = {
         key: [_tagged(cond, key == "positive", noise) for cond in conds]
         for key, conds in guider.conds.items()
     }
     model_options = extra_args["model_options"]
-    transformer_options = {
-        **model_options.get("transformer_options", {}),
-        TAG: True,
-    }  # tells that this run is tagged
+    # The entry in the transformer options marks the run as tagged, see rows_of.
+    transformer_options = {**model_options.get("transformer_options", {}), TAG: True}
     extra_args = {
         **extra_args,
         "model_options": {**model_options, "transformer_options": transformer_options},
@@ -109,51 +110,59 @@ def _tagged(cond: dict[str, Any], is_positive: bool, noise: Tensor) -> dict[str,
 
 
 def rows_of(tag: Tensor | None, extra_options: dict[str, Any], count: int) -> tuple[Row, ...]:
-    """What the rows of an attention batch are.
+    """Identify the rows of an attention batch.
 
-    tag: what the host stacked for this call, one row each, or None. In a tagged run a call without it is of conditionings
-    that the guider keeps to itself, which are not the positive. In a call that no sampler of the host made, or when a pack
-    for regional prompts multiplied the rows, the rows are equal chunks in the order of the call's numbers.
-    Raises RowsError when the rows do not follow from them.
+    tag: the tags that the host stacked for this call, int32 (rows of the call, 8), or None.
+    count: rows of the attention batch. It differs from those of the call if a pack multiplies rows.
+
+    Three cases:
+    - One tag per row: the tags are the answer.
+    - No tag in a tagged run: the guider added conditionings of its own. They are not positive.
+    - Otherwise (no sampler of the host, or multiplied rows): the rows are equal chunks in the order
+      of the call's conditioning numbers.
+
+    Raises RowsError if the rows do not divide into such chunks.
     """
-    numbers = _image_numbers(extra_options)
+    index_in_batch = _batch_indices(extra_options)
     if tag is not None and tag.shape[0] == count:
         return tuple(
-            Row(bool(positive), numbers(image), Window(*window)) for positive, image, *window in tag.tolist()
+            Row(bool(positive), index_in_batch(image), Window(*window))
+            for positive, image, *window in tag.tolist()
         )
     own = extra_options.get("cond_or_uncond", [POSITIVE])
     chunk_rows = extra_options["original_shape"][0] // len(extra_options.get("uuids", own))
     if tag is None and TAG in extra_options:
-        return tuple(Row(False, numbers(row % chunk_rows)) for row in range(count))
-    conditionings = next((extra_options[key] for key in COUPLED if key in extra_options), own)
-    copies = _copies(conditionings, count / chunk_rows)
-    chunks = [
-        number == POSITIVE for number, times in zip(conditionings, copies, strict=True) for _ in range(times)
-    ]
-    window = (
-        None
-        if tag is None or len({tuple(row) for row in tag[:, 2:].tolist()}) > 1
-        else Window(*tag[0, 2:].tolist())
+        return tuple(Row(False, index_in_batch(row % chunk_rows)) for row in range(count))
+
+    # Equal chunks. A window is known only if all rows of the call share it.
+    regional = (extra_options[key] for key in REGIONAL_PROMPT_KEYS if key in extra_options)
+    numbers = next(regional, own)
+    copies = _copies_per_chunk(numbers, count / chunk_rows)
+    chunks = [number == POSITIVE for number, times in zip(numbers, copies, strict=True) for _ in range(times)]
+    window = None
+    if tag is not None and len({tuple(row) for row in tag[:, 2:].tolist()}) == 1:
+        window = Window(*tag[0, 2:].tolist())
+    return tuple(
+        Row(positive, index_in_batch(image), window) for positive in chunks for image in range(chunk_rows)
     )
-    return tuple(Row(positive, numbers(image), window) for positive in chunks for image in range(chunk_rows))
 
 
-def _image_numbers(extra_options: dict[str, Any]) -> Any:
-    """From numbers in this call to numbers in the batch: windows of a long batch name the images that they hold."""
-    held = getattr(extra_options.get("context_window"), "index_list", None) or (
-        extra_options.get("ad_params") or {}
-    ).get("sub_idxs")
+def _batch_indices(extra_options: dict[str, Any]) -> Callable[[int], int]:
+    """Image index in the call -> in the batch. They differ in context windows over a batch."""
+    held = getattr(extra_options.get("context_window"), "index_list", None)
+    held = held or (extra_options.get("ad_params") or {}).get("sub_idxs")
     return (lambda image: held[image] if image < len(held) else image) if held else int
 
 
-def _copies(numbers: list[int], chunks: float) -> list[int]:
-    """How often each numbered chunk stands in the batch: once, or all but the negative ones equally often."""
+def _copies_per_chunk(numbers: list[int], chunks: float) -> list[int]:
+    """Copies of each conditioning's chunk: 1 each, or equally many of all but the negative."""
     negatives = numbers.count(NEGATIVE)
     times = 1.0 if chunks == len(numbers) else (chunks - negatives) / max(len(numbers) - negatives, 1)
     if times < 1 or times != int(times):
         raise RowsError(
-            f"IFAdapter cannot tell which rows are positive: the attention has {chunks:g} times as many rows as a conditioning, for "
-            f"{len(numbers)} conditionings. Another node multiplied them in a way it does not know, so the adapter is left out. Place that "
-            "node elsewhere or remove it."
+            "IFAdapter cannot tell which rows are positive, so the adapter is left out: the "
+            f"attention batch has {chunks:g} times as many rows as one conditioning, but the call "
+            f"has {len(numbers)} conditionings. Another node multiplied the rows in an unknown "
+            "way. Move that node elsewhere in the workflow, or remove it."
         )
     return [1 if number == NEGATIVE else int(times) for number in numbers]

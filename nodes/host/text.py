@@ -1,4 +1,4 @@
-"""The one reader of the host's CLIP: local descriptions -> phrase embeddings."""
+"""Local descriptions -> phrase embeddings, by the host's CLIP."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from torch import Tensor
 from ...ifadapter_core.config import IFAdapterConfig
 from ...ifadapter_core.tokens import PhraseEmbeddings
 
-END_OF_TEXT = 49407  # in CLIP's own vocabulary
-ENCODERS = ("l", "g")  # CLIP-L and OpenCLIP-bigG, in the order in which their features are joined
+END_OF_TEXT = 49407  # token id in CLIP's vocabulary
+ENCODERS = ("l", "g")  # CLIP-L and OpenCLIP-bigG, in the order of their concatenated features
 
 
 def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> PhraseEmbeddings:
-    """Hidden states of all local descriptions at the adapter's depths, by one batched pass through each text encoder.
+    """Hidden states of all local descriptions at the adapter's depths.
 
-    clip: the host's CLIP; a clip skip that is set on it is ignored, since the adapter has its own depths.
-    Raises ValueError when it is not the kind of CLIP that the adapter reads.
+    clip: the host's CLIP. Its clip skip is ignored, because the adapter has depths of its own.
+    Each text encoder runs once, on all descriptions together.
+    Raises ValueError if the CLIP is of another kind than the adapter expects.
     """
     chunks = _first_chunks(clip, local_descriptions, config)
     encoder = min(chunks, key=ENCODERS.index)
@@ -32,22 +33,21 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
     reader = clip.clone()
     comfy.model_management.throw_exception_if_processing_interrupted()
     depths = []
-    with _layers_run_once(clip, config.settings.text_depths):
+    with _memoised_encoders(clip, config.settings.text_depths):
         for depth in config.settings.text_depths:
             reader.clip_layer(depth)
             hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
             _check_width(hidden.shape[-1], chunks, config)
-            depths.append(
-                hidden.reshape(len(lengths), -1, hidden.shape[-1])[:, : max(lengths)]
-            )  # nobody reads what follows
+            hidden = hidden.reshape(len(lengths), -1, hidden.shape[-1])
+            depths.append(hidden[:, : max(lengths)])  # the rest is padding, which the adapter ignores
     phrase_embeds = torch.stack(depths, dim=1)
     ends = torch.tensor(lengths) - 1
     attention_mask = (torch.arange(phrase_embeds.shape[2]) <= ends[:, None]).long()
     return PhraseEmbeddings(phrase_embeds, attention_mask, phrase_embeds[torch.arange(len(lengths)), 0, ends])
 
 
-class _OnceForEachInput:
-    """A text encoder's forward that runs its layers once for all these depths that are read of the same input."""
+class _MemoisedForward:
+    """Memoised encoder forward: one pass serves every requested depth of the same input."""
 
     def __init__(self, encoder: Any, depths: Sequence[int]) -> None:
         self._forward = encoder.forward
@@ -57,38 +57,43 @@ class _OnceForEachInput:
     def __call__(
         self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """x (N, T, C): embeddings -> the last layer's states and those of the asked layer, both (N, T, C), as the host's own does."""
+        """Same contract as the host's encoder forward.
+
+        x (N, T, C): token embeddings. intermediate_output: index of a layer.
+        Returns the states of the last layer and of that layer, both (N, T, C).
+        """
         if self._input is None or not torch.equal(x, self._input):
-            self._input, self._states = x.clone(), {}  # the layers change what they are given
+            self._input, self._states = x.clone(), {}  # the layers modify x in place
             with ExitStack() as stack:
                 for depth, layer in self._layers.items():
                     stack.callback(layer.register_forward_hook(partial(self._keep, depth)).remove)
                 self._last, _ = self._forward(x, mask=mask)
-        return self._last.clone(), None if intermediate_output is None else self._states[
-            intermediate_output
-        ].clone()
+        if intermediate_output is None:
+            return self._last.clone(), None
+        return self._last.clone(), self._states[intermediate_output].clone()
 
     def _keep(self, depth: int, _layer: Any, _given: Any, states: Tensor) -> None:
         self._states[depth] = states.clone()
 
 
 @contextmanager
-def _layers_run_once(clip: Any, depths: Sequence[int]) -> Iterator[None]:
-    """While this lasts, the layers of the text encoders run once for all these depths that are read of the same tokens."""
+def _memoised_encoders(clip: Any, depths: Sequence[int]) -> Iterator[None]:
+    """Memoise the forward of the text encoders inside the ``with`` block, for these depths."""
     names = [f"clip_{name}" for name in ENCODERS if hasattr(clip.cond_stage_model, f"clip_{name}")]
     with ExitStack() as stack:
         for name in names:
             layers = getattr(clip.cond_stage_model, name).transformer.text_model.encoder
-            own = vars(layers)
-            stack.callback(own.update, forward=own["forward"]) if "forward" in own else stack.callback(
-                own.pop, "forward"
-            )
-            layers.forward = _OnceForEachInput(layers, depths)
+            attributes = vars(layers)
+            if "forward" in attributes:  # another pack replaced it
+                stack.callback(attributes.update, forward=attributes["forward"])
+            else:
+                stack.callback(attributes.pop, "forward")
+            layers.forward = _MemoisedForward(layers, depths)
         yield
 
 
 def _first_chunks(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> dict[str, list]:
-    """The tokens of all local descriptions by encoder: one chunk of 77 each; what does not fit is dropped with a warning."""
+    """Tokens by encoder: one chunk of 77 per description. More tokens are dropped with a warning."""
     chunks: dict[str, list] = {}
     for number, text in enumerate(local_descriptions, 1):
         tokens = clip.tokenize(text)
@@ -107,7 +112,7 @@ def _end_of_text(clip: Any, encoder: str, chunk: list) -> int:
 
 
 def first_end(chunk: list, end: int) -> int:
-    """Position of the first EOT among the tokens of a chunk; an embedding is a tensor there, not a number."""
+    """Position of the first end token in a chunk. Embeddings are tensors there, not numbers."""
     return next(
         index
         for index, (token, *_) in enumerate(chunk)
@@ -126,7 +131,7 @@ def _warn_of_dropped_words(clip: Any, encoder: str, parts: list, number: int) ->
         return
     words = "".join(word.replace("</w>", " ") for _, word in clip.tokenizer.untokenize(pairs)).strip()
     logging.warning(
-        "IFAdapter: the local description of box %d has more than 77 tokens; dropped: %s", number, words
+        "IFAdapter: the local description of box %d is longer than 77 tokens; dropped: %s", number, words
     )
 
 
@@ -139,6 +144,7 @@ def _check_width(width: int, chunks: dict[str, list], config: IFAdapterConfig) -
 
 def _wrong_clip(found: str, config: IFAdapterConfig) -> ValueError:
     return ValueError(
-        f"This CLIP does not fit the adapter: it {found}, and the adapter was made for {config.base_model}, "
-        f"{config.resampler.text_width} wide. Connect the CLIP of the checkpoint that the adapter belongs to."
+        f"This CLIP does not fit the adapter: it {found}, but the adapter was made for "
+        f"{config.base_model}, {config.resampler.text_width} wide. Connect the CLIP of a "
+        "checkpoint of the adapter's base model."
     )

@@ -1,0 +1,266 @@
+"""One adapter applied to one model: the state that its attention patches share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import comfy.ops
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
+
+from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
+from ...ifadapter_core.attention import Attend, InstanceCrossAttention, KeysValues, attend
+from ...ifadapter_core.geometry import Geometry
+from ...ifadapter_core.packing import PackedInstances, pack_instances
+from ...ifadapter_core.semantic_map import SemanticMap
+from .files import patcher_for
+from .rows import TAG, Row, RowsError, Window, rows_of
+
+# Entry of this pack in transformer_options, and key of its wrappers and callbacks.
+KEY = "ifadapter"
+
+
+@dataclass
+class _UNetCall:
+    """State of one UNet call, shared by all patches of one applied adapter.
+
+    active: whether the adapter acts at the noise level of this call.
+    tag: one tag per row, int32 (rows, 8), see rows.py; None if the call has no tags.
+    reached: whether any patch of the adapter was called.
+    """
+
+    active: bool
+    tag: Tensor | None
+    reached: bool = False
+
+
+class AppliedAdapter:
+    """Keys, values, layers and settings of one applied adapter.
+
+    Constant between runs. During a run it caches the keys and values on the device of the queries,
+    and the packed instances of each grid.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        ifadapter: Any,
+        semantic_maps: Sequence[SemanticMap],
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+    ) -> None:
+        """Arguments: see ``patcher.apply_adapter``. Projects the tokens to keys and values."""
+        self._percents = (start_percent, end_percent)
+        # For UNet calls that bypass the wrapper.
+        self._model_sampling = model.get_model_object("model_sampling")
+        self._semantic_maps = semantic_maps
+        self._strength = strength
+        self._keys_values = _project_tokens(ifadapter, semantic_maps)
+        self.layers = _sampling_layers(ifadapter)
+        self._keys_values_on_device: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
+        self._packed: dict[tuple[tuple[Row, ...], int, int, torch.device], PackedInstances] = {}
+        self._warned: set[Any] = set()
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> AppliedAdapter:
+        # Hosts before 2026 deep-copy patches with every clone. The weights must not be copied.
+        return self
+
+    def wrap_unet_call(
+        self,
+        executor: Any,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Any,
+        c_crossattn: Any,
+        control: Any,
+        transformer_options: dict[str, Any],
+        **kwargs: Any,
+    ) -> Any:
+        """APPLY_MODEL wrapper: settle the schedule and the row tags once per UNet call."""
+        other_adapters: dict[int, _UNetCall] = transformer_options.get(KEY, {})
+        # The first wrapper takes the tag out of the model's arguments; later adapters read it from
+        # that call.
+        tag = kwargs.pop(TAG, next((call.tag for call in other_adapters.values()), None))
+        call = _UNetCall(self._is_active(t, executor.class_obj.model_sampling), tag)
+        options = {**transformer_options, KEY: {**other_adapters, id(self): call}}
+        out = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        if call.active and not call.reached:
+            self._warn_not_reached(options)
+        return out
+
+    def add_instances(
+        self, out: Tensor, shared: bool, processor: str, q: Tensor, extra_options: dict[str, Any]
+    ) -> Tensor:
+        """Add the instance semantic map of one layer to its attention output.
+
+        out, q: (rows, h*w, C). shared: another pack may hold a reference to out, so it is not
+        modified in place.
+        Returns out unchanged if the adapter is inactive or the rows cannot be identified.
+        """
+        call = self._unet_call(extra_options)
+        call.reached = True
+        if not call.active:
+            return out
+        try:
+            rows = rows_of(call.tag, extra_options, q.shape[0])
+        except RowsError as error:
+            self._warn_once(str(error))
+            return out
+        latent_size = tuple(extra_options["original_shape"][-2:])
+        if any(row.window and (row.window.height, row.window.width) != latent_size for row in rows):
+            self._warn_once(
+                "IFAdapter: another node samples this picture in tiles and does not give their "
+                "positions, so the adapter is left out. Sample the whole picture with the adapter "
+                "first, then refine it in tiles with the model from before IFAdapter Apply."
+            )
+            return out
+        packed = self._pack_rows(rows, *extra_options["activations_shape"][-2:], q.device)
+        layer: InstanceCrossAttention = self.layers.model[processor]
+        keys_values = self._keys_values_for(processor, q)
+        own = (out.clone() if shared else out).to(q.dtype).contiguous()
+        return layer(q, keys_values, packed, _instance_attention(q.device, extra_options), own)
+
+    def release_caches(self, _model: Any) -> None:
+        """ON_CLEANUP callback: drop everything that was cached for a run."""
+        self._keys_values_on_device.clear()
+        self._packed.clear()
+        self._warned.clear()
+
+    def _unet_call(self, extra_options: dict[str, Any]) -> _UNetCall:
+        prepared = extra_options.get(KEY, {}).get(id(self))
+        if prepared is not None:
+            return prepared
+        active = self._is_active(extra_options.get("sigmas"), self._model_sampling)
+        return _UNetCall(active, tag=None)
+
+    def _is_active(self, sigma: Tensor | None, model_sampling: Any) -> bool:
+        """Whether the adapter acts at a noise level. Reads sigma only if the range is limited."""
+        start, end = self._percents
+        if sigma is None or (start <= 0 and end >= 1):
+            return True
+        return (
+            model_sampling.percent_to_sigma(end)
+            <= sigma.max().item()
+            <= model_sampling.percent_to_sigma(start)
+        )
+
+    def _keys_values_for(self, processor: str, q: Tensor) -> KeysValues:
+        """The layer's keys and values on the device and in the dtype of the queries (cached)."""
+        key = (processor, q.device, q.dtype)
+        if key not in self._keys_values_on_device:
+            kept = self._keys_values[processor]
+            self._keys_values_on_device[key] = KeysValues(
+                kept.k.to(q.device, q.dtype), kept.v.to(q.device, q.dtype)
+            )
+        return self._keys_values_on_device[key]
+
+    def _pack_rows(
+        self, rows: tuple[Row, ...], height: int, width: int, device: torch.device
+    ) -> PackedInstances:
+        """The instances of all rows on a grid of height x width cells (cached)."""
+        key = (rows, height, width, device)
+        if key not in self._packed:
+            counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
+            geometries, strengths, sources = [], [], []
+            for row in rows:
+                index = row.image % len(counts)
+                semantic_map = self._semantic_maps[index]
+                # Order of the keys and values: the positive tokens of all maps, then their null
+                # tokens.
+                first = sum(counts[:index]) + (0 if row.positive else sum(counts))
+                geometries.append(self._geometry(semantic_map, height, width, row.window))
+                strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
+                sources += range(first, first + counts[index])
+            self._packed[key] = pack_instances(geometries, strengths, device, sources)
+        return self._packed[key]
+
+    def _geometry(
+        self, semantic_map: SemanticMap, height: int, width: int, window: Window | None
+    ) -> Geometry:
+        whole = window is None or window.is_whole
+        if whole and (id(semantic_map), height, width) not in self._warned:
+            self._warned.add((id(semantic_map), height, width))
+            _warn_small_boxes(semantic_map.tokens.boxes, height, width)
+        return semantic_map.geometry(height, width, None if whole else window.box)
+
+    def _warn_not_reached(self, transformer_options: dict[str, Any]) -> None:
+        slots = transformer_options.get("patches_replace", {}).get("attn2", {})
+        owners = (getattr(patch, "adapter", None) for patch in slots.values())
+        if any(isinstance(owner, AppliedAdapter) for owner in owners):
+            self._warn_once(
+                "IFAdapter: the adapter is active, but the model did not call it. If the model is "
+                "compiled, remove the compile node: code that was compiled without the adapter "
+                "does not run it. A node that reuses the outputs of whole blocks has the same "
+                "effect."
+            )
+        else:
+            self._warn_once(
+                "IFAdapter: the adapter is active, but another node replaced it in the model. "
+                "Place IFAdapter Apply after other nodes that replace cross attention."
+            )
+
+    def _warn_once(self, message: str) -> None:
+        """Log a warning once per run."""
+        if message not in self._warned:
+            self._warned.add(message)
+            logging.warning(message)
+
+
+def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:
+    """Multi-head attention by the function that the user chose in the host."""
+    precision = extra_options.get("attn_precision")
+    return optimized_attention(q, k, v, heads, attn_precision=precision, transformer_options=extra_options)
+
+
+def _instance_attention(device: torch.device, extra_options: dict[str, Any]) -> Attend:
+    """The host's attention, or the core's on a CPU: faster for the few keys of an instance."""
+    if device.type == "cpu":
+        return attend
+    return lambda q, k, v, heads: host_attention(q, k, v, heads, extra_options)
+
+
+def _project_tokens(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, KeysValues]:
+    """Keys and values (2 * instances, M, C) of each layer.
+
+    Order: the positive tokens of all maps, then the null tokens of all maps.
+    """
+    comfy.model_management.load_models_gpu([ifadapter])
+    positive = [semantic_map.tokens.cond for semantic_map in semantic_maps]
+    null = [semantic_map.tokens.uncond for semantic_map in semantic_maps]
+    tokens = torch.cat([part for part in positive + null if len(part)]).to(ifadapter.load_device)
+    keep = comfy.model_management.intermediate_device()
+    adapter: IFAdapter = ifadapter.model
+    projected = {processor: adapter.keys_values(processor, tokens) for processor in adapter.projections}
+    return {processor: KeysValues(both.k.to(keep), both.v.to(keep)) for processor, both in projected.items()}
+
+
+def _sampling_layers(ifadapter: Any) -> Any:
+    """The layers that sampling needs, as a ModelPatcher; the host can offload all the rest."""
+    adapter: IFAdapter = ifadapter.model
+    layers = InstanceLayers(adapter.config, comfy.ops.manual_cast, device=torch.device("meta"))
+    weights = {
+        name: value.detach().to("cpu", copy=True) for name, value in adapter.layers.state_dict().items()
+    }
+    layers.load_state_dict(weights, assign=True)
+    return patcher_for(layers.eval().requires_grad_(False))
+
+
+def _warn_small_boxes(boxes: Tensor, height: int, width: int) -> None:
+    """Warn about boxes (N, 4) that are smaller than one cell of the grid."""
+    sizes = (boxes[:, 2:] - boxes[:, :2]) * torch.tensor([width, height])
+    small = (sizes.amin(dim=1) < 1).nonzero()[:, 0] + 1
+    if len(small):
+        logging.warning(
+            "IFAdapter: at this picture size the adapter works on %d x %d cells, and box %s is "
+            "smaller than one cell, so its position is rounded to cells. Use a larger picture or "
+            "larger boxes.",
+            width,
+            height,
+            ", ".join(map(str, small.tolist())),
+        )

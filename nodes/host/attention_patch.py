@@ -1,0 +1,93 @@
+"""The object in the attn2 slot of an adapted transformer block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from .application import AppliedAdapter, host_attention
+
+
+class InstanceAttentionPatch:
+    """Cross attention of one adapted layer.
+
+    Its output is the sum of three parts: the previous patch in the slot (or the host's attention),
+    the layer's instance semantic map, and the callbacks that other packs add afterwards.
+    """
+
+    def __init__(self, adapter: AppliedAdapter, processor: str, previous: Any) -> None:
+        """processor: index of the layer in diffusers' order. previous: patch in the slot, or None."""
+        self.adapter = adapter
+        self._processor = processor
+        self._previous = previous
+        self._added: tuple[tuple[Callable[..., Tensor], dict[str, Any]], ...] = ()
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        """Attention output (rows, h*w, C) in the dtype of q. q (rows, h*w, C); k, v (rows, T, C)."""
+        if self._previous is None:
+            out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
+        else:
+            out = self._previous(q, k, v, extra_options)
+        # out may be aliased by the pack that made it; then it must not be modified in place.
+        shared = self._previous is not None or "optimized_attention_override" in extra_options
+        out = self.adapter.add_instances(out, shared, self._processor, q, extra_options)
+        for callback, options in self._added:
+            if _in_schedule(options, extra_options):
+                out = out + callback(out, q, k, v, extra_options, **options)
+        return out.to(q.dtype)
+
+    def add(self, callback: Callable[..., Tensor], **options: Any) -> None:
+        """Add the result of a callback to the output: the contract of ComfyUI_IPAdapter_plus.
+
+        ``callback(out, q, k, v, extra_options, **options)`` returns the tensor to add. It is called
+        while the noise level is between ``options["sigma_end"]`` and ``options["sigma_start"]``, or
+        always if they are not given.
+        """
+        self._added = (*self._added, (callback, options))
+
+    def copy(self) -> InstanceAttentionPatch:
+        """A patch with its own list of callbacks, which shares everything else."""
+        previous = self._previous
+        if isinstance(previous, InstanceAttentionPatch):
+            previous = previous.copy()
+        copied = InstanceAttentionPatch(self.adapter, self._processor, previous)
+        copied._added = self._added
+        return copied
+
+    def models(self) -> list[Any]:
+        """ModelPatchers that the host must load for this patch and the previous one."""
+        previous = self._previous.models() if hasattr(self._previous, "models") else ()
+        return [self.adapter.layers, *previous]
+
+    def to(self, device_or_dtype: Any) -> InstanceAttentionPatch:
+        """Move the previous patch. This patch's own tensors follow the queries."""
+        if hasattr(self._previous, "to"):
+            self._previous = self._previous.to(device_or_dtype)
+        return self
+
+    def cleanup(self) -> None:
+        if hasattr(self._previous, "cleanup"):
+            self._previous.cleanup()
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
+        return self.copy()
+
+
+def copy_attention_patches(_model: Any, clone: Any) -> None:
+    """ON_CLONE callback: give the clone its own patches.
+
+    Otherwise a callback added to a clone would also act on the original model.
+    """
+    slots = clone.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    for key, patch in slots.items():
+        if isinstance(patch, InstanceAttentionPatch):
+            slots[key] = patch.copy()
+
+
+def _in_schedule(options: dict[str, Any], extra_options: dict[str, Any]) -> bool:
+    """Whether the noise level is between a callback's sigma_end and sigma_start."""
+    if "sigmas" not in extra_options or not {"sigma_start", "sigma_end"} <= options.keys():
+        return True
+    return options["sigma_end"] <= extra_options["sigmas"].max().item() <= options["sigma_start"]

@@ -1,12 +1,15 @@
-"""``python -m demo``: a few layouts through the small models of this folder, on a CPU, and how well they came out."""
+"""``python -m demo``: paint a few layouts with the small models in this folder, on the CPU, and score them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import diffusers
+import transformers
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -20,65 +23,78 @@ from shapes.recognition.verifier import ATTRIBUTES, AttributeVerdict, verify
 from shapes.scene import Figure
 
 MODELS = Path(__file__).parent
-COLUMNS = ("caption", "eot", "full")
-CANVAS = 128  # pixels, of the pictures that the models were trained on
+COLUMNS = ("caption", "eot", "full")  # keys of METHODS
+CANVAS = 128  # side in pixels of the pictures that the models were trained on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m demo", description="Place instances in small pictures, on a CPU."
+        prog="python -m demo", description="Place instances in small pictures, on the CPU."
     )
     parser.add_argument(
-        "--layout",
-        type=Path,
-        nargs="+",
-        help="layouts of your own, JSON files; default: those of demo/layouts",
+        "--layout", type=Path, nargs="+", help="layout files (JSON); default: all of demo/layouts"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the noise that sampling starts from")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
-    parser.add_argument(
-        "--guidance", type=float, default=GUIDANCE, help="strength of classifier-free guidance"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling noise")
+    parser.add_argument("--steps", type=int, default=STEPS, help="sampling steps")
+    parser.add_argument("--guidance", type=float, default=GUIDANCE, help="scale of classifier-free guidance")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the pictures")
     options = parser.parse_args()
     start = time.monotonic()
+    quiet_libraries()
     try:
         layouts = [read_layout(path) for path in options.layout or sorted(MODELS.glob("layouts/*.json"))]
         painter = Painter(MODELS, options.seed, options.steps, options.guidance)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     options.output.mkdir(parents=True, exist_ok=True)
-    columns, lines = {}, []
-    for method in tqdm(COLUMNS, desc="sampling", unit="method"):
-        pictures = painter.paint(METHODS[method], layouts)
-        columns[METHODS[method].title] = pictures
-        verdicts = [
-            verdict
-            for picture, layout in zip(pictures, layouts, strict=True)
-            for verdict in judge(picture, layout)
-        ]
-        lines.append(row(METHODS[method].title, verdicts))
+
+    # Paint and score all layouts with each method, from the same noise.
+    columns: dict[str, Pixels] = {}
+    lines = [table_line("", ("success", *ATTRIBUTES))]
+    for key in tqdm(COLUMNS, desc="sampling", unit="method"):
+        title = METHODS[key].title
+        columns[title] = pictures = painter.paint(METHODS[key], layouts)
+        lines.append(score_line(title, judge_all(pictures, layouts)))
         for number, picture in enumerate(pictures):
-            Image.fromarray(picture).save(options.output / f"{method}_{number}.png")
+            Image.fromarray(picture).save(options.output / f"{key}_{number}.png")
+
     sheet = options.output / "sheet.png"
     comparison(layouts, columns).save(sheet)
-    sys.stdout.write("\n".join(["", row("", None), *lines, ""]))
-    sys.stdout.write(f"\n{sheet}: layout | {' | '.join(columns)} ({time.monotonic() - start:.0f} s)\n")
+    sys.stdout.write("\n".join(["", *lines, "", ""]))
+    sys.stdout.write(f"{sheet}: layout | {' | '.join(columns)} ({time.monotonic() - start:.0f} s)\n")
     sys.stdout.write(
-        "With SDXL: put this folder into ComfyUI/custom_nodes and open workflows/place_things_with_boxes.json (see README.md, Install).\n"
+        "With SDXL: put this folder into ComfyUI/custom_nodes and open "
+        "workflows/place_things_with_boxes.json (see README.md, Install).\n"
     )
 
 
+def quiet_libraries() -> None:
+    """Show errors of the model libraries only. Their notes concern neither the demo nor its user."""
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
 def read_layout(path: Path) -> Layout:
-    """Raises ValueError that names the file when it is no layout."""
+    """Read a layout file in any supported JSON format. Raises ValueError that names the file."""
     try:
         return from_json(path.read_text("utf-8"), CANVAS, CANVAS)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
+def judge_all(pictures: Pixels, layouts: Sequence[Layout]) -> list[AttributeVerdict]:
+    """The verdicts on all instances of pictures (len(layouts), H, W, 3)."""
+    pairs = zip(pictures, layouts, strict=True)
+    return [verdict for picture, layout in pairs for verdict in judge(picture, layout)]
+
+
 def judge(picture: Pixels, layout: Layout) -> list[AttributeVerdict]:
-    """The verdicts on the instances whose descriptions speak of the drawn world; the others cannot be judged."""
+    """The verdicts on the instances of one picture.
+
+    Instances whose description is not of the drawn world are skipped, because the judge knows its
+    figures only.
+    """
     figures = []
     for instance in layout.instances:
         attributes = read_description(instance.local_description)
@@ -88,18 +104,17 @@ def judge(picture: Pixels, layout: Layout) -> list[AttributeVerdict]:
     return verify(picture, figures)
 
 
-def row(name: str, verdicts: list[AttributeVerdict] | None) -> str:
-    """A line of the table; without verdicts its head."""
-    if verdicts is None:
-        cells = ("success", *ATTRIBUTES)
-    elif not verdicts:
-        cells = ("-",) * (len(ATTRIBUTES) + 1)
-    else:
-        cells = tuple(
-            f"{sum(getattr(verdict, key) for verdict in verdicts)}/{len(verdicts)}"
-            for key in ("success", *ATTRIBUTES)
-        )
-    return f"{name:34}" + "".join(f"{cell:>16}" for cell in cells)
+def score_line(title: str, verdicts: Sequence[AttributeVerdict]) -> str:
+    """A method's line of the table: successes and right attributes out of all judged instances."""
+    names = ("success", *ATTRIBUTES)
+    if not verdicts:
+        return table_line(title, ["-"] * len(names))
+    counts = [sum(getattr(verdict, name) for verdict in verdicts) for name in names]
+    return table_line(title, [f"{count}/{len(verdicts)}" for count in counts])
+
+
+def table_line(title: str, cells: Sequence[str]) -> str:
+    return f"{title:34}" + "".join(f"{cell:>16}" for cell in cells)
 
 
 if __name__ == "__main__":

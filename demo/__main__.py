@@ -1,4 +1,4 @@
-"""``python -m demo``: paint a few layouts with the small models in this folder, on the CPU, and score them."""
+"""``python -m demo``: paint a few layouts with the small models in this folder, and score them."""
 
 from __future__ import annotations
 

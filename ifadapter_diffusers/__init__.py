@@ -1,1 +1,4 @@
-"""The method on diffusers: base models, adapted UNets, sampling. Knows no ComfyUI."""
+"""The method on diffusers: base models, adapted UNets, sampling and painting.
+
+Independent of ComfyUI.
+"""

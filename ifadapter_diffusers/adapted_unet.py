@@ -1,4 +1,4 @@
-"""The core's adapted layers in a diffusers UNet."""
+"""The adapter's layers inside a diffusers UNet."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from ifadapter_core.geometry import Geometry, build_geometry
 from ifadapter_core.packing import PackedInstances, pack_instances
 
 from .base_model import Conditioning
-from .plain_attention import attend_plainly
+from .plain_attention import use_plain_attention_on_cpu
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """The rows of a batch that have the same N boxes.
+    """R rows of a batch with the same N instances.
 
-    rows: R numbers. tokens (R, N, M, D): of the instances in each row. boxes (N, 4): x0 y0 x1 y1 in 0..1, on the CPU.
-    front_hides_back: see SemanticMap.
+    rows: R row indices.
+    tokens: (R, N, M, D) instance tokens of each row.
+    boxes: (N, 4) x0 y0 x1 y1 in 0..1, on the CPU.
+    strengths: one factor per instance.
+    front_hides_back: see ``SemanticMap``.
     """
 
     rows: tuple[int, ...]
@@ -36,18 +39,21 @@ class RowGroup:
 
 
 class AdaptedUNet(nn.Module):
-    """A UNet with an adapter in its cross attention. Takes the UNet's attention processors over for good."""
+    """A UNet with an adapter in its cross attention.
+
+    Permanently replaces the UNet's attention processors.
+    """
 
     def __init__(self, unet: UNet2DConditionModel, adapter: IFAdapter) -> None:
         super().__init__()
         self.unet = unet
         self.adapter = adapter
-        self.groups: Sequence[
-            RowGroup
-        ] = ()  # of the present forward pass, and of the backward pass that belongs to it
-        self.placements: dict[tuple[int, int], PackedInstances] = {}  # of the present pass, by grid
+        # State of the current pass, kept until backward: gradient checkpointing reruns layers.
+        self.groups: Sequence[RowGroup] = ()
+        self.packed: dict[tuple[int, int], PackedInstances] = {}  # by grid
         self.latent_size = (0, 0)
-        attend_plainly(unet)
+
+        use_plain_attention_on_cpu(unet)
         processors = dict(unet.attn_processors)
         names = list(processors)
         for layer in adapter.config.layers:
@@ -57,60 +63,70 @@ class AdaptedUNet(nn.Module):
     def forward(
         self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, groups: Sequence[RowGroup] = ()
     ) -> Tensor:
-        """latents (B, C, h, w), timesteps (B,) -> the UNet's prediction (B, C, h, w). Rows in no group see no instances."""
+        """Latents (B, C, h, w) at timesteps (B,) -> the UNet's prediction (B, C, h, w).
+
+        groups: the instances of each row; rows without a group have none.
+        """
         self.groups = [group for group in groups if len(group.boxes)]
-        self.placements = {}
+        self.packed = {}
         self.latent_size = (latents.shape[-2], latents.shape[-1])
         added = conditioning.added or None
         return self.unet(latents, timesteps, conditioning.text_states, added_cond_kwargs=added).sample
 
     def residual(self, key: str, q: Tensor) -> Tensor:
-        """What the layer of this key adds to its attention's output: q (B, tokens, C) -> the same shape."""
+        """The instance semantic map that a layer adds to its text cross attention.
+
+        key: of the layer in ``adapter.layers``. q: (B, h*w, C) projected queries. Returns the shape
+            and dtype of q.
+        """
         if not self.groups:
             return torch.zeros_like(q)
         layer = self.adapter.layers[key]
         assert isinstance(layer, InstanceCrossAttention)
-        tokens = torch.cat(
-            [group.tokens.flatten(0, 1) for group in self.groups]
-        )  # of all rows with instances, in their order
+        tokens = torch.cat([group.tokens.flatten(0, 1) for group in self.groups])
         projected = self.adapter.keys_values(key, tokens)
-        order = self._order(q.device)
+        order = self._row_order(q.device)
         instances = KeysValues(*(x.to(q.dtype)[order] for x in (projected.k, projected.v)))
-        return layer(q, instances, self._placement(q)).to(q.dtype)
+        return layer(q, instances, self._pack(q)).to(q.dtype)
 
-    def _order(self, device: torch.device) -> Tensor:
-        """The instances of all groups in the order of the batch's rows."""
+    def _row_order(self, device: torch.device) -> Tensor:
+        """Indices that sort the instances of all groups by batch row, as in ``pack_instances``."""
         rows = [row for group in self.groups for row in group.rows for _ in group.boxes]
         return torch.tensor(rows).sort(stable=True).indices.to(device)
 
-    def _placement(self, q: Tensor) -> PackedInstances:
-        """Of all instances on a layer's grid; made once in a pass."""
-        cells = grid_of(q.shape[1], *self.latent_size)
-        if cells not in self.placements:
-            nothing = Geometry(*cells, coverages=(), area_gates=())
-            rows: list[tuple[Geometry, tuple[float, ...]]] = [(nothing, ())] * len(q)
+    def _pack(self, q: Tensor) -> PackedInstances:
+        """All instances on the grid of a layer, memoised for the pass."""
+        grid = grid_of(q.shape[1], *self.latent_size)
+        if grid not in self.packed:
+            empty = Geometry(*grid, coverages=(), area_gates=())
+            rows: list[tuple[Geometry, tuple[float, ...]]] = [(empty, ())] * len(q)
             for group in self.groups:
-                geometry = build_geometry(group.boxes, *cells, front_hides_back=group.front_hides_back)
+                geometry = build_geometry(group.boxes, *grid, front_hides_back=group.front_hides_back)
                 for row in group.rows:
                     rows[row] = (geometry, group.strengths)
-            self.placements[cells] = pack_instances(*zip(*rows, strict=True), device=q.device)
-        return self.placements[cells]
+            geometries, strengths = zip(*rows, strict=True)
+            self.packed[grid] = pack_instances(geometries, strengths, device=q.device)
+        return self.packed[grid]
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:
-    """The rows and columns of a layer with this many tokens, in a UNet that halves height x width cells and rounds up."""
+    """Rows and columns of a UNet layer with this many tokens; levels halve height x width, rounding up.
+
+    Raises ValueError if no level has this many tokens.
+    """
     rows, columns = height, width
     while rows * columns > tokens:
         rows, columns = math.ceil(rows / 2), math.ceil(columns / 2)
     if rows * columns != tokens:
         raise ValueError(
-            f"A layer of {tokens} tokens is no half, quarter, .. of latents of {height} x {width} cells."
+            f"A layer has {tokens} tokens; "
+            f"expected latents of {height} x {width} cells, halved any number of times."
         )
     return rows, columns
 
 
 class _Processor:
-    """diffusers' plain cross attention with one layer of the adapter."""
+    """diffusers' cross attention, plus one layer of the adapter before the output projection."""
 
     def __init__(self, adapted: AdaptedUNet, key: str) -> None:
         self.adapted, self.key = adapted, key

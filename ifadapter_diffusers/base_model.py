@@ -1,4 +1,4 @@
-"""A frozen base model: the parts of a diffusers pipeline, asked for what training and sampling need."""
+"""A frozen base model: the parts of a diffusers pipeline that training and sampling need."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ from ifadapter_core.tokens import PhraseEmbeddings
 
 from .latents import decode, encode
 
-SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # in the files of SDXL only
+SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint files of SDXL only
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the UNet sees of B captions: the states for its cross attention (B, T, D), and SDXL's pooled text and sizes."""
+    """The text conditions of B rows of the UNet's batch.
+
+    text_states: (B, T, D) hidden states for the cross attention.
+    added: SDXL's pooled text and sizes, by diffusers' names; empty for Stable Diffusion 1.x.
+    """
 
     text_states: Tensor
     added: dict[str, Tensor] = field(default_factory=dict)
 
     def join(self, other: Conditioning) -> Conditioning:
-        """The rows of both, these first."""
+        """The rows of this, then the rows of the other."""
         return Conditioning(
             torch.cat([self.text_states, other.text_states]),
             {key: torch.cat([value, other.added[key]]) for key, value in self.added.items()},
         )
 
     def repeat(self, copies: int) -> Conditioning:
-        """Every row this many times, the copies together."""
+        """Each row repeated, with its copies adjacent."""
         return Conditioning(
             self.text_states.repeat_interleave(copies, dim=0),
             {key: value.repeat_interleave(copies, dim=0) for key, value in self.added.items()},
@@ -42,7 +46,10 @@ class Conditioning:
 
 
 class BaseModel(nn.Module):
-    """Stable Diffusion 1.x or SDXL, or a model of their architectures. No weight of it is ever trained."""
+    """Stable Diffusion 1.x, SDXL, or a model of the same architecture. All weights are frozen.
+
+    Raises ValueError for other pipelines, and for models that predict neither noise nor velocity.
+    """
 
     def __init__(self, pipeline: DiffusionPipeline) -> None:
         super().__init__()
@@ -51,30 +58,31 @@ class BaseModel(nn.Module):
                 f"The base model is a {type(pipeline).__name__}; expected Stable Diffusion 1.x or SDXL."
             )
         self.vae, self.unet = pipeline.vae, pipeline.unet
-        self.scheduler = DDPMScheduler.from_config(
-            pipeline.scheduler.config
-        )  # a pipeline's sampler may add noise in units of its own
-        if self.scheduler.config["prediction_type"] not in ("epsilon", "v_prediction"):
-            raise ValueError(
-                f"The base model predicts {self.scheduler.config['prediction_type']}; expected epsilon or v_prediction."
-            )
+        # The noise schedule of training. The pipeline's own sampler may scale noise differently.
+        self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+        prediction = self.scheduler.config["prediction_type"]
+        if prediction not in ("epsilon", "v_prediction"):
+            raise ValueError(f"The base model predicts {prediction}; expected epsilon or v_prediction.")
         self.is_sdxl = isinstance(pipeline, StableDiffusionXLPipeline)
-        self.tokenizers = [pipeline.tokenizer, pipeline.tokenizer_2] if self.is_sdxl else [pipeline.tokenizer]
-        encoders = (
-            [pipeline.text_encoder, pipeline.text_encoder_2] if self.is_sdxl else [pipeline.text_encoder]
-        )
+        self.tokenizers = [pipeline.tokenizer]
+        encoders = [pipeline.text_encoder]
+        if self.is_sdxl:
+            self.tokenizers.append(pipeline.tokenizer_2)
+            encoders.append(pipeline.text_encoder_2)
         self.text_encoders = nn.ModuleList(encoders)
         self.requires_grad_(False).eval()
 
     @classmethod
     def from_pretrained(cls, path: str, dtype: torch.dtype = torch.float32) -> BaseModel:
-        """From a folder in diffusers' format, a repository of the Hugging Face hub, or one .safetensors file.
+        """Load a folder in diffusers' format, a Hugging Face hub repository, or one .safetensors file.
 
-        dtype: of the UNet and the text encoders. The autoencoder stays float32: that of SDXL overflows in float16.
+        dtype: of the UNet and the text encoders. The autoencoder stays float32: SDXL's overflows in
+            float16.
         """
         if Path(path).is_file():
             with safe_open(path, framework="pt") as file:
-                is_sdxl = any(key.startswith(SECOND_TEXT_ENCODER) for key in file.keys())
+                names = list(file.keys())
+            is_sdxl = any(name.startswith(SECOND_TEXT_ENCODER) for name in names)
             kind = StableDiffusionXLPipeline if is_sdxl else StableDiffusionPipeline
             pipeline = kind.from_single_file(path, dtype=torch.float32)
         else:
@@ -90,11 +98,12 @@ class BaseModel(nn.Module):
         return self.unet.device
 
     def train(self, mode: bool = True) -> BaseModel:
-        """Stays as it is: a frozen model has no dropout."""
+        """No-op: a frozen model stays in evaluation mode, without dropout."""
         return super().train(False)
 
     @property
     def text_width(self) -> int:
+        """Channels of the text features, all text encoders together."""
         return sum(encoder.config.hidden_size for encoder in self.text_encoders)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -107,21 +116,25 @@ class BaseModel(nn.Module):
 
     @torch.no_grad()
     def condition(self, captions: Sequence[str], size: tuple[int, int]) -> Conditioning:
-        """What the UNet sees of captions, for pictures of (height, width) pixels."""
+        """Encode captions for the UNet, as diffusers' pipelines do.
+
+        size: (height, width) of the pictures, in pixels.
+        """
+        tokens = self._tokenize(captions)
         if not self.is_sdxl:
-            return Conditioning(self.text_encoders[0](self._tokens(captions)[0]).last_hidden_state)
+            return Conditioning(self.text_encoders[0](tokens[0]).last_hidden_state)
         outputs = [
             encoder(ids, output_hidden_states=True)
-            for encoder, ids in zip(self.text_encoders, self._tokens(captions), strict=True)
+            for encoder, ids in zip(self.text_encoders, tokens, strict=True)
         ]
-        sizes = torch.tensor([[*size, 0, 0, *size]], device=self.device, dtype=torch.float32).expand(
-            len(captions), -1
-        )
         states = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
-        return Conditioning(states, {"text_embeds": outputs[1].text_embeds, "time_ids": sizes})
+        # Original size, crop offset, target size: an uncropped picture.
+        sizes = torch.tensor([[*size, 0, 0, *size]], device=self.device, dtype=torch.float32)
+        added = {"text_embeds": outputs[1].text_embeds, "time_ids": sizes.expand(len(captions), -1)}
+        return Conditioning(states, added)
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The UNet's prediction for latents (B, C, h, w) at timesteps (B,)."""
+        """Latents (B, C, h, w) at timesteps (B,) -> the UNet's prediction (B, C, h, w)."""
         added = conditioning.added or None
         return self.unet(
             latents.to(self.unet.dtype), timesteps, conditioning.text_states, added_cond_kwargs=added
@@ -129,11 +142,12 @@ class BaseModel(nn.Module):
 
     @torch.no_grad()
     def embed_phrases(self, local_descriptions: Sequence[str], depths: Sequence[int]) -> PhraseEmbeddings:
-        """Hidden states of local descriptions, float32, cut behind the longest: what comes after the end is not looked at.
+        """Hidden states of local descriptions, float32, truncated after the longest one.
 
-        As ComfyUI reads them: those of Stable Diffusion 1.x through the final layer norm, those of SDXL without it.
+        As in ComfyUI, hidden states of Stable Diffusion 1.x pass the final layer norm, those of
+        SDXL do not.
         """
-        ids = self._tokens(local_descriptions)
+        ids = self._tokenize(local_descriptions)
         lengths = (ids[0] == self.tokenizers[0].eos_token_id).int().argmax(dim=1) + 1
         longest = int(lengths.max())
         parts = []
@@ -142,20 +156,21 @@ class BaseModel(nn.Module):
             chosen = torch.stack([states[depth] for depth in depths], dim=1)
             parts.append(chosen if self.is_sdxl else _final_layer_norm(encoder)(chosen))
         phrase_embeds = torch.cat(parts, dim=-1).float()
-        mask = (torch.arange(longest, device=lengths.device) < lengths[:, None]).long()
+        positions = torch.arange(longest, device=lengths.device)
+        rows = torch.arange(len(lengths), device=lengths.device)
         return PhraseEmbeddings(
             phrase_embeds,
-            mask,
-            phrase_embeds[torch.arange(len(lengths), device=lengths.device), 0, lengths - 1],
+            attention_mask=(positions < lengths[:, None]).long(),
+            eot_embeds=phrase_embeds[rows, 0, lengths - 1],
         )
 
-    def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
-        """(len(texts), 77) for each text encoder."""
+    def _tokenize(self, texts: Sequence[str]) -> list[Tensor]:
+        """Token ids (len(texts), 77) for each text encoder."""
         return [token_ids(tokenizer, texts).to(self.device) for tokenizer in self.tokenizers]
 
 
 def token_ids(tokenizer: Any, texts: Sequence[str]) -> Tensor:
-    """Tokens of each text, padded and cut to as many as the tokenizer's model takes: (len(texts), 77 with CLIP)."""
+    """Token ids, padded and truncated to the tokenizer's maximum: (len(texts), 77) with CLIP."""
     options = {
         "padding": "max_length",
         "truncation": True,

@@ -13,40 +13,43 @@ from torch import Tensor
 from ifadapter_core.layout import Layout
 from ifadapter_core.previews import layout_picture
 
-GAP = 2  # pixels
-CELL_PX = 256  # of a picture in a comparison
-TITLE_PX = 32
+GAP = 2  # pixels between pictures
+CELL_PX = 256  # side of a picture in a comparison
+TITLE_PX = 32  # height of the title row
 
 
 def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
-    """Pictures (.., 3, H, W) in -1..1 as sRGB (.., H, W, 3); what lies outside is clipped."""
+    """Pictures (..., 3, H, W) in -1..1, clipped -> sRGB (..., H, W, 3)."""
     pixels = (pictures.detach().float().cpu().clamp(-1, 1) + 1) * 127.5
     return pixels.round().byte().movedim(-3, -1).numpy()
 
 
 def to_image(picture: Tensor) -> Image.Image:
+    """A picture (3, H, W) in -1..1, clipped -> an image."""
     return Image.fromarray(to_bytes(picture))
 
 
 def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Pictures of one size, side by side on white."""
+    """Pictures of the same size in rows, on white."""
     width, height = rows[0][0].size
     columns = max(map(len, rows))
-    sheet = Image.fromarray(
-        np.full((len(rows) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
-    )
-    for down, row in enumerate(rows):
-        for right, picture in enumerate(row):
-            sheet.paste(picture, (right * (width + GAP), down * (height + GAP)))
+    size = (columns * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP)
+    sheet = Image.new("RGB", size, "white")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            sheet.paste(picture, (x * (width + GAP), y * (height + GAP)))
     return sheet
 
 
 def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8]]) -> Image.Image:
-    """One row for each layout: the layout, then the picture of each named column, (rows, H, W, 3). Enlarged."""
+    """One row per layout: the layout, then its picture in each column, scaled to ``CELL_PX``.
+
+    columns: title -> pictures (len(layouts), H, W, 3).
+    """
     large = [replace(layout, width=CELL_PX, height=CELL_PX) for layout in layouts]
     pictures = {"layout": [layout_picture(layout) for layout in large]}
-    for name, column in columns.items():
-        pictures[name] = [
+    for title, column in columns.items():
+        pictures[title] = [
             Image.fromarray(picture).resize((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)
             for picture in column
         ]
@@ -54,12 +57,7 @@ def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8
     sheet = Image.new("RGB", (body.width, body.height + TITLE_PX), "white")
     sheet.paste(body, (0, TITLE_PX))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TITLE_PX // 2)
-    for number, name in enumerate(pictures):
-        draw.text(
-            (number * (CELL_PX + GAP) + CELL_PX // 2, TITLE_PX // 2),
-            name,
-            fill="black",
-            font=font,
-            anchor="mm",
-        )
+    for number, title in enumerate(pictures):
+        centre = (number * (CELL_PX + GAP) + CELL_PX // 2, TITLE_PX // 2)
+        draw.text(centre, title, fill="black", font=font, anchor="mm")
     return sheet

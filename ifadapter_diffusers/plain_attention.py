@@ -1,4 +1,4 @@
-"""Attention of models that are trained on a CPU, where the backward pass of torch's fused attention takes most of a step."""
+"""Plain attention for training on a CPU, where the backward pass of fused attention is slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 
 
-def attend_plainly(unet: UNet2DConditionModel) -> None:
-    """Let a UNet that is trained on a CPU compute its attention as plain products."""
+def use_plain_attention_on_cpu(unet: UNet2DConditionModel) -> None:
+    """Compute the attention as plain matrix products if the UNet is on the CPU; else a no-op."""
     if unet.device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())

@@ -1,4 +1,4 @@
-"""Seeded random generators: one stream for each purpose, equal on every run."""
+"""Seeded random generators: one reproducible stream per purpose."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 
 
 def seeded_generator(seed: int, *numbers: int) -> torch.Generator:
-    """A generator on the CPU for one purpose: the same seed and numbers give the same stream, on every run."""
+    """A CPU generator with one stream for each seed and sequence of numbers."""
     mixed = seed
-    for number in numbers:
+    for number in numbers:  # step of a linear congruential generator (Knuth's MMIX constants)
         mixed = (mixed * 6364136223846793005 + number + 1442695040888963407) % 2**63
     return torch.Generator().manual_seed(mixed)

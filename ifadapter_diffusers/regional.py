@@ -1,4 +1,4 @@
-"""A training-free rival: the base model's own cross attention, each local description restricted to its box."""
+"""A training-free baseline: cross attention to each local description, restricted to its box."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .sampling import guidance_rows, guided, unit_noise
 
 
 class RegionalUNet(nn.Module):
-    """Cells inside boxes attend to the local descriptions of these boxes in place of the prompt, all cells outside to the prompt.
+    """Cells inside boxes attend to the boxes' descriptions, all other cells to the prompt.
 
-    Where boxes overlap, what they give is averaged. Takes the UNet's attention processors over for good.
+    In overlaps the results are averaged. Permanently replaces the UNet's attention processors.
     """
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.unet = unet
-        self.texts: dict[int, Tensor] = {}  # row -> states of its local descriptions (N, T, D)
-        self.boxes: dict[int, list[Box]] = {}  # row -> its boxes
-        self._covered: dict[tuple[int, int, int], Tensor] = {}
+        self.texts: dict[int, Tensor] = {}  # batch row -> (N, T, D) text states
+        self.boxes: dict[int, list[Box]] = {}  # batch row -> its N boxes
+        self._masks: dict[tuple[int, int, int], Tensor] = {}  # by row and grid
         self.latent_size = (0, 0)
         unet.set_attn_processor(
             {
@@ -39,6 +39,7 @@ class RegionalUNet(nn.Module):
         )
 
     def forward(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """Latents (B, C, h, w) at timesteps (B,) -> the UNet's prediction (B, C, h, w)."""
         self.latent_size = (latents.shape[-2], latents.shape[-1])
         added = conditioning.added or None
         return self.unet(
@@ -46,24 +47,24 @@ class RegionalUNet(nn.Module):
         ).sample
 
     def set_layouts(self, base: BaseModel, layouts: Sequence[Layout]) -> None:
-        """Layouts of the conditional rows, which come behind as many unconditional ones."""
+        """Set the layouts of the conditional rows, which follow as many unconditional rows."""
         rows = {len(layouts) + number: layout for number, layout in enumerate(layouts) if layout.instances}
         self.texts = {
             row: base.condition(layout.local_descriptions, (layout.height, layout.width)).text_states
             for row, layout in rows.items()
         }
         self.boxes = {row: layout.boxes for row, layout in rows.items()}
-        self._covered = {}
+        self._masks = {}
 
-    def covered(self, row: int, height: int, width: int) -> Tensor:
-        """1 in the cells of each box of a row and 0 elsewhere: (N, height, width, 1)."""
-        if (row, height, width) not in self._covered:
-            covered = torch.zeros(len(self.boxes[row]), height, width, 1)
+    def masks(self, row: int, height: int, width: int) -> Tensor:
+        """The boxes of a row as 0/1 masks (N, height, width, 1), memoised."""
+        if (row, height, width) not in self._masks:
+            masks = torch.zeros(len(self.boxes[row]), height, width, 1)
             for number, box in enumerate(self.boxes[row]):
                 cells = cell_range(box, height, width)
-                covered[number, cells.rows, cells.columns] = 1
-            self._covered[row, height, width] = covered.to(self.texts[row])
-        return self._covered[row, height, width]
+                masks[number, cells.rows, cells.columns] = 1
+            self._masks[row, height, width] = masks.to(self.texts[row])
+        return self._masks[row, height, width]
 
 
 class _Processor:
@@ -79,17 +80,18 @@ class _Processor:
         **_: Any,
     ) -> Tensor:
         q = attn.to_q(hidden_states)
-        out = attend(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
-        rows = out.clone()
-        height, width = grid_of(q.shape[1], *self.regional.latent_size)
+        prompt = attend(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
+        out = prompt.clone()
+        grid = grid_of(q.shape[1], *self.regional.latent_size)
         for row, text in self.regional.texts.items():
-            part = q[row].expand(len(text), -1, -1)
-            answers = attend(part, attn.to_k(text), attn.to_v(text), attn.heads).unflatten(1, (height, width))
-            covered = self.regional.covered(row, height, width)
-            count = covered.sum(dim=0)
-            mixed = (answers * covered).sum(dim=0) / count.clamp(min=1)
-            rows[row] = torch.where(count > 0, mixed, out[row].unflatten(0, (height, width))).flatten(0, 1)
-        return attn.to_out[1](attn.to_out[0](rows))
+            # Attend to each description everywhere, then average inside the boxes.
+            queries = q[row].expand(len(text), -1, -1)
+            results = attend(queries, attn.to_k(text), attn.to_v(text), attn.heads).unflatten(1, grid)
+            masks = self.regional.masks(row, *grid)
+            boxes_per_cell = masks.sum(dim=0)
+            mean = (results * masks).sum(dim=0) / boxes_per_cell.clamp(min=1)
+            out[row] = torch.where(boxes_per_cell > 0, mean, prompt[row].unflatten(0, grid)).flatten(0, 1)
+        return attn.to_out[1](attn.to_out[0](out))
 
 
 @torch.no_grad()
@@ -101,7 +103,7 @@ def sample_regional(
     steps: int,
     guidance: float,
 ) -> Tensor:
-    """Pictures of layouts, (B, 3, H, W), about -1..1; the prompts and the noise are those of ``sample_layouts``."""
+    """Pictures of layouts, (B, 3, H, W) in about -1..1. Same noise as ``sample_layouts``."""
     conditioning = guidance_rows(base, layouts)
     regional.set_layouts(base, layouts)
     noise = unit_noise(base, layouts, generator)

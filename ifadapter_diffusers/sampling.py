@@ -1,4 +1,4 @@
-"""Noise onto latents, and off them again."""
+"""Adding noise for training, and sampling with DDIM."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from .adapted_unet import AdaptedUNet, RowGroup
 from .base_model import BaseModel, Conditioning
 from .latents import latent_shape
 
-STEPS, GUIDANCE = 20, 4.0  # enough for the small models
+STEPS, GUIDANCE = 20, 4.0  # enough for the small models of the demo
 
-Denoise = Callable[
-    [Tensor, Tensor], Tensor
-]  # latents (2B, C, h, w), unconditional ones first, and timesteps (2B,) -> prediction
+# latents (2B, C, h, w), unconditional rows first, and timesteps (2B,) -> prediction (2B, C, h, w)
+Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Control:
-    """How the adapter acts while a picture is sampled, as the inputs of the nodes say it; the defaults are the release's.
+    """How the adapter acts during sampling, as in the nodes' inputs. The release's defaults.
 
-    strength: a factor for all instances. start_percent, end_percent: the part of the noise schedule, 0 = pure noise.
-    front_hides_back: where instances overlap, the later one alone (see SemanticMap).
+    strength: factor for all instances.
+    start_percent: where in the schedule the adapter starts; 0 = pure noise, 1 = no noise.
+    end_percent: where in the schedule it ends.
+    front_hides_back: in overlaps, only the nearest (last) instance acts; see ``SemanticMap``.
     """
 
     strength: float = 1.0
@@ -43,7 +44,10 @@ class Control:
         return self.start_percent <= 0 and self.end_percent >= 1
 
     def acts_at(self, timestep: float, timesteps: int) -> bool:
-        """timestep: 0 = no noise, timesteps - 1 = pure noise; the bounds are those of ComfyUI's percent_to_sigma."""
+        """Whether the adapter acts at a timestep: 0 = no noise, timesteps - 1 = pure noise.
+
+        The bounds are those of ComfyUI's ``percent_to_sigma``.
+        """
         last = timesteps - 1
         before_end = self.end_percent >= 1 or timestep >= (1 - self.end_percent) * last
         return before_end and (self.start_percent <= 0 or timestep <= (1 - self.start_percent) * last)
@@ -55,29 +59,29 @@ DEFAULT_CONTROL = Control()
 def add_noise(
     scheduler: Any, latents: Tensor, generator: torch.Generator, middle: float | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise of random strength -> (noisy latents, timesteps (B,), what is to be predicted).
+    """Add noise at random timesteps -> (noisy latents, timesteps (B,), prediction target).
 
-    All timesteps are as likely, or, with ``middle``, those in the middle most: they are the sigmoids of normal numbers with
-    this mean (Esser et al. 2024, section 3.1).
+    middle: mean of the logit-normal distribution of the timesteps (Esser et al. 2024, section 3.1),
+        0 = centred; None: uniform.
+    The target is the noise, or the velocity if the scheduler predicts velocities.
     """
-    noise, count = (
-        torch.randn(latents.shape, generator=generator).to(latents),
-        scheduler.config["num_train_timesteps"],
-    )
+    count = scheduler.config["num_train_timesteps"]
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
     if middle is None:
         timesteps = torch.randint(count, (len(latents),), generator=generator).to(latents.device)
     else:
-        part = (torch.randn(len(latents), generator=generator) + middle).sigmoid()
-        timesteps = (part * count).long().clamp(max=count - 1).to(latents.device)
+        fraction = (torch.randn(len(latents), generator=generator) + middle).sigmoid()
+        timesteps = (fraction * count).long().clamp(max=count - 1).to(latents.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
-    velocity = scheduler.config["prediction_type"] == "v_prediction"
-    return noisy, timesteps, scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
+    predicts_velocity = scheduler.config["prediction_type"] == "v_prediction"
+    target = scheduler.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
+    return noisy, timesteps, target
 
 
 def guided(denoise: Denoise, scheduler: Any, latents: Tensor, steps: int, guidance: float) -> Tensor:
-    """Latents of pictures from unit noise (B, C, h, w): DDIM with classifier-free guidance.
+    """DDIM (Song et al. 2021) with classifier-free guidance: unit noise (B, C, h, w) -> latents.
 
-    denoise gets all latents twice, the unconditional rows first.
+    denoise: gets all latents twice, the unconditional rows first.
     """
     sampler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing", clip_sample=False)
     sampler.set_timesteps(steps)
@@ -99,16 +103,16 @@ def sample_layouts(
     instances: Sequence[InstanceTokens] | None = None,
     control: Control = DEFAULT_CONTROL,
 ) -> Tensor:
-    """Pictures of layouts of one canvas, (B, 3, H, W), about -1..1, to the prompts of the layouts.
+    """Pictures of layouts of one canvas size by the adapter, (B, 3, H, W) in about -1..1.
 
-    instances: the adapter's tokens of each layout, unless given.
+    instances: the adapter's tokens of each layout; default: encoded here.
     """
-    instances = (
-        [layout_tokens(adapted.adapter, base, layout) for layout in layouts]
-        if instances is None
-        else instances
-    )
+    if instances is None:
+        instances = [layout_tokens(adapted.adapter, base, layout) for layout in layouts]
     conditioning = guidance_rows(base, layouts)
+    noise = unit_noise(base, layouts, generator)
+
+    # A layout has two rows: the unconditional one with null tokens, and the conditional one.
     groups = [
         RowGroup(
             rows=(row, len(layouts) + row),
@@ -119,11 +123,8 @@ def sample_layouts(
         )
         for row, tokens in enumerate(instances)
     ]
-    noise, dtype, timesteps = (
-        unit_noise(base, layouts, generator),
-        base.unet.dtype,
-        base.scheduler.config["num_train_timesteps"],
-    )
+
+    dtype, timesteps = base.unet.dtype, base.scheduler.config["num_train_timesteps"]
 
     def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
         acting = groups if control.acts_always or control.acts_at(timestep[0].item(), timesteps) else ()
@@ -138,7 +139,7 @@ def sample_layouts(
 def sample_plain(
     base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator, steps: int, guidance: float
 ) -> Tensor:
-    """What the base model makes of the prompts alone, without an adapter: (B, 3, H, W), about -1..1."""
+    """Pictures by the base model alone, from the layouts' prompts: (B, 3, H, W) in about -1..1."""
     conditioning, noise = guidance_rows(base, layouts), unit_noise(base, layouts, generator)
     return base.decode(
         guided(lambda x, t: base.predict(x, t, conditioning), base.scheduler, noise, steps, guidance)
@@ -146,24 +147,21 @@ def sample_plain(
 
 
 def guidance_rows(base: BaseModel, layouts: Sequence[Layout]) -> Conditioning:
-    """The empty prompt for each layout, then the prompt of each."""
+    """2B rows for classifier-free guidance: B empty prompts, then the layouts' prompts."""
     size = canvas_of(layouts)
-    return base.condition([""] * len(layouts), size).join(
-        base.condition([layout.prompt for layout in layouts], size)
-    )
+    empty = base.condition([""] * len(layouts), size)
+    return empty.join(base.condition([layout.prompt for layout in layouts], size))
 
 
 def unit_noise(base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator) -> Tensor:
-    """What sampling starts from: (B, C, h, w)."""
-    height, width = canvas_of(layouts)
-    return torch.randn(len(layouts), *latent_shape(base.vae, height, width), generator=generator).to(
-        base.device
-    )
+    """The start of sampling: standard normal latents (B, C, h, w)."""
+    shape = (len(layouts), *latent_shape(base.vae, *canvas_of(layouts)))
+    return torch.randn(shape, generator=generator).to(base.device)
 
 
 @torch.no_grad()
 def layout_tokens(adapter: IFAdapter, base: BaseModel, layout: Layout) -> InstanceTokens:
-    """The adapter's tokens of one layout."""
+    """The adapter's tokens of a layout, conditional and unconditional."""
     if not layout.instances:
         return adapter.no_instances()
     phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)
@@ -174,7 +172,7 @@ def layout_tokens(adapter: IFAdapter, base: BaseModel, layout: Layout) -> Instan
 
 
 def canvas_of(layouts: Sequence[Layout]) -> tuple[int, int]:
-    """Height and width in pixels, which all layouts of a batch share."""
+    """Height and width, in pixels, of the layouts of a batch. Raises ValueError if they differ."""
     sizes = {(layout.height, layout.width) for layout in layouts}
     if len(sizes) != 1:
         raise ValueError(f"The layouts of one batch have different sizes: {sorted(sizes)}.")

@@ -1,4 +1,4 @@
-"""The methods that the drawn world compares: those of the painter, and captions with rough places."""
+"""The compared methods: the painter's, and captions with rough places."""
 
 from __future__ import annotations
 

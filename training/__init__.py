@@ -1,1 +1,4 @@
-"""A drawn world to train in, and what measures whether its descriptions were obeyed. Knows no host."""
+"""The trainer for adapters on your own pictures: config, data, loop and stage.
+
+See README.md. Independent of ComfyUI.
+"""

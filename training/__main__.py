@@ -1,89 +1,128 @@
-"""``python -m training STAGE``: every stage of training, each going on from where it stopped."""
+"""``python -m training STAGE``: train one stage, or resume it."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate.utils import set_seed
+from torch.utils.data import Dataset
 
 from ifadapter_diffusers.base_model import BaseModel
-from shapes.models.stages import DemoRun, LayoutBatches
 
-from .adapter_stage import AdapterStage
-from .config import Config, ShapesConfig, load_config
-from .loop import LoopConfig, Stage, train
+from .adapter_stage import AdapterStage, LayoutBatch
+from .config import Config, load_config
+from .config_reader import read_config
+from .loop import train
 from .picture_folder import PictureFolder
 
+if TYPE_CHECKING:
+    from shapes.models.stages import DemoRun
+
+STAGES = ("vae", "unet", "adapter")
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # of the base model
-SIDE_UNIT = 64  # pixels: latents of this part are still halved evenly in a UNet
-DEMO_STAGES: dict[str, tuple[Callable[[DemoRun], Stage], Callable[[ShapesConfig], LoopConfig]]] = {
-    "vae": (DemoRun.vae_stage, lambda config: config.vae.loop),
-    "unet": (DemoRun.unet_stage, lambda config: config.unet.loop),
-}
+SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Train an IFAdapter, or the demo's base model."
     )
-    parser.add_argument("stage", choices=(*DEMO_STAGES, "adapter"), help="what to train")
+    parser.add_argument("stage", choices=STAGES, help="what to train; vae and unet are the demo's base model")
     parser.add_argument(
-        "--config", default="shapes", help="the name of one in training/configs, or a .yaml file"
+        "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
     parser.add_argument(
-        "settings", nargs="*", metavar="key=value", help="in place of the config's, as adapter.loop.steps=100"
+        "settings",
+        nargs="*",
+        metavar="key=value",
+        help="overrides of the config, for example adapter.loop.steps=100",
     )
     options = parser.parse_intermixed_args(arguments)
     try:
-        run(options.stage, load_config(options.config, options.settings))
+        run(options.stage, load(options.config, options.settings))
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "Stopped. The same command goes on from here.\n")
+        parser.exit(130, "Stopped and saved. The same command resumes the run.\n")
+
+
+def load(name: str, overrides: Sequence[str]) -> Config:
+    """The config, of the drawn world's kind if it has a ``shapes`` section."""
+    if "shapes" not in read_config(name, overrides):
+        return load_config(name, overrides)
+    from shapes.models.config import load_shapes_config
+
+    return load_shapes_config(name, overrides)
 
 
 def run(stage: str, config: Config) -> None:
+    """Train a stage in the config's output folder.
+
+    Raises ValueError if the config does not suffice.
+    """
     folder = Path(config.output)
+    demo = demo_run(config)
     if stage == "adapter":
-        loop = config.adapter.loop
-        set_seed(loop.seed)  # new weights come from it too
-        made: Stage = adapter_stage(config)
-    elif config.shapes is not None:
-        make, loop_of = DEMO_STAGES[stage]
-        loop = loop_of(config.shapes)
-        set_seed(loop.seed)
-        made = make(DemoRun(folder, config.shapes))
-    else:
+        set_seed(config.adapter.loop.seed)  # of the new weights
+        train(adapter_stage(config), config.adapter.loop, folder / stage)
+        return
+    if demo is None:
         raise ValueError(
-            f"The stage {stage} belongs to the drawn world; this config trains an adapter on a base model that is there."
+            f"The stage {stage} belongs to the drawn world; "
+            "this config trains an adapter on a given base model."
         )
-    train(made, loop, folder / stage)
+    make, loop = {
+        "vae": (demo.vae_stage, demo.config.vae.loop),
+        "unet": (demo.unet_stage, demo.config.unet.loop),
+    }[stage]
+    set_seed(loop.seed)  # of the new weights
+    train(make(), loop, folder / stage)
+
+
+def demo_run(config: Config) -> DemoRun | None:
+    """The drawn world's run, or None if the config has no ``shapes`` section."""
+    shapes = getattr(config, "shapes", None)
+    if shapes is None:
+        return None
+    from shapes.models.stages import DemoRun  # only here: the trainer works without the drawn world
+
+    return DemoRun(Path(config.output), shapes)
 
 
 def adapter_stage(config: Config) -> AdapterStage:
-    """The adapter on the base model and the pictures that the config names. Raises ValueError when it names too little."""
-    settings, folder = config.adapter, config.folder
-    demo = None if config.shapes is None else DemoRun(Path(config.output), config.shapes)
-    if config.base is None and demo is None:
+    """A new adapter with the config's base model and pictures.
+
+    Raises ValueError if either is not given.
+    """
+    settings, folder, demo = config.adapter, config.folder, demo_run(config)
+    load_base: Callable[[], BaseModel]  # called last: the checks below are faster
+    if config.base is not None:
+        load_base = partial(BaseModel.from_pretrained, config.base, DTYPES[settings.loop.mixed_precision])
+    elif demo is not None:
+        load_base = demo.base
+    else:
         raise ValueError(
-            "The config names no base model. Give base: a folder in diffusers' format, a hub name, or a .safetensors file."
+            "The config names no base model. "
+            "Give base: a folder in diffusers' format, a hub name, or a .safetensors file."
         )
+    batches: Dataset[LayoutBatch]
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
-        pictures = PictureFolder(folder.path, folder.size, settings.batch_size, settings.loop.seed)
-        batches, held_out = pictures, pictures.central_layouts(settings.samples)
-    elif demo is not None and config.base is None:  # its pictures are kept as latents of its own
-        batches, held_out = LayoutBatches(demo.latents(settings.batch_size)), demo.held_out(settings.samples)
+        batches = PictureFolder(folder.path, folder.size, settings.batch_size, settings.loop.seed)
+        held_out = batches.central_layouts(settings.samples)
+    elif demo is not None and config.base is None:  # its cached latents fit its own base model only
+        batches = demo.layout_batches(settings.batch_size)
+        held_out = demo.held_out(settings.samples)
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
-    dtype = DTYPES[settings.loop.mixed_precision]
-    base = demo.base() if config.base is None else BaseModel.from_pretrained(config.base, dtype)
     return AdapterStage(
-        base,
+        load_base(),
         settings.shape,
         settings.loss,
         batches,

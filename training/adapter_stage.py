@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,94 +25,68 @@ from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.contact_sheet import grid, to_image
 from ifadapter_diffusers.sampling import GUIDANCE, STEPS, add_noise, canvas_of, sample_layouts
 
+from .config import AdapterLoss, AdapterShape
+
 
 class LayoutBatch(NamedTuple):
-    """latents (B, C, h, w), scaled, or None where ``images`` (B, 3, H, W) in -1..1 are given. One layout for each picture."""
+    """B pictures, as latents or as pixels, with their layouts.
+
+    layouts: B layouts of one canvas size.
+    latents: (B, C, h, w), scaled, or None.
+    images: (B, 3, H, W) in -1..1; used if there are no latents.
+    """
 
     layouts: list[Layout]
     latents: Tensor | None = None
     images: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class AdapterShape:
-    """Which cross-attention layers of a UNet are adapted, and how large the parts are.
-
-    blocks: names of diffusers' blocks, as ``mid_block`` or ``up_blocks.0``; ``transformer_blocks`` of each transformer there.
-    alpha: where the gate of each layer starts, tanh(alpha); 0 = the base model as it is, which is gentle but slow to leave.
-    """
-
-    blocks: tuple[str, ...]
-    transformer_blocks: int
-    width: int
-    heads: int
-    resampler_layers: int
-    queries: int
-    frequencies: int
-    position_width: int
-    gate_reduction: int = 16
-    gate_kernel: int = 7
-    text_depths: tuple[int, ...] = (-2, -4, -6)
-    slots: int = 10
-    cumulative_mask: bool = False
-    alpha: float = 0.0
-
-
-@dataclass(frozen=True)
-class AdapterLoss:
-    """The loss is the base model's own (paper, section 4).
-
-    drop_local, drop_global: how often a picture loses its local descriptions (the null condition: no words, the boxes kept),
-    and its caption. box_weight: of the loss inside boxes, where it is 1 outside. noises: different noises for each picture.
-    middle: where most of the noises lie (see ``add_noise``); None = all timesteps are as likely, as in the paper.
-    """
-
-    drop_local: float = 0.15
-    drop_global: float = 0.3
-    box_weight: float = 1.0
-    noises: int = 1
-    middle: float | None = None
-
-
 def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterShape) -> IFAdapterConfig:
-    """The config of a new adapter for a UNet."""
+    """The config of a new adapter for a UNet.
+
+    Raises ValueError if the text encoder does not fit the UNet, or a block has no cross attention.
+    """
     token_width = unet.config["cross_attention_dim"]
     if token_width != text_width:
         raise ValueError(
-            f"The UNet reads {token_width}-wide text features and the text encoders give {text_width}: they must be the same."
+            f"The UNet reads {token_width}-wide text features and the text encoders give {text_width}: "
+            "they must be the same."
         )
+
+    # Choose the cross-attention layers, identified by their index among the UNet's processors.
     layers, found = [], set()
     for index, name in enumerate(unet.attn_processors):
         attention = unet.get_submodule(name.removesuffix(".processor"))
-        block = int(name.split("transformer_blocks.")[1].split(".")[0])
-        parts = [part for part in shape.blocks if name.startswith(f"{part}.")]
-        if name.endswith("attn2.processor") and parts and block < shape.transformer_blocks:
-            found.update(parts)
+        transformer_block = int(name.split("transformer_blocks.")[1].split(".")[0])
+        blocks = [block for block in shape.blocks if name.startswith(f"{block}.")]
+        if name.endswith("attn2.processor") and blocks and transformer_block < shape.transformer_blocks:
+            found.update(blocks)
             width = attention.to_q.out_features
-            gate_width = max(width // shape.gate_reduction, 1)
             layers.append(
                 LayerConfig(
-                    index,
-                    attention.heads,
-                    width // attention.heads,
-                    token_width,
-                    gate_width,
-                    shape.gate_kernel,
+                    processor=index,
+                    heads=attention.heads,
+                    head_dim=width // attention.heads,
+                    token_width=token_width,
+                    gate_width=max(width // shape.gate_reduction, 1),
+                    gate_kernel=shape.gate_kernel,
                 )
             )
-    if missing := [part for part in shape.blocks if part not in found]:
+    if missing := [block for block in shape.blocks if block not in found]:
         raise ValueError(f"The UNet has no cross attention in the blocks {', '.join(missing)}.")
+
+    resampler = ResamplerConfig(
+        text_width,
+        shape.width,
+        token_width,
+        shape.queries,
+        shape.resampler_layers,
+        shape.heads,
+        shape.width // shape.heads,
+        4 * shape.width,
+    )
     return IFAdapterConfig(
-        ResamplerConfig(
-            text_width,
-            shape.width,
-            token_width,
-            shape.queries,
-            shape.resampler_layers,
-            shape.heads,
-            shape.width // shape.heads,
-            4 * shape.width,
-        ),
+        resampler,
         PositionConfig(shape.frequencies, shape.position_width, token_width),
         tuple(layers),
         Settings(shape.text_depths, shape.slots, "gate_before_softmax", shape.cumulative_mask),
@@ -121,8 +94,11 @@ def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterSh
 
 
 @torch.no_grad()
-def start_from(unet: UNet2DConditionModel, adapter: IFAdapter, alpha: float) -> None:
-    """Let the layers of a new adapter read tokens as those of the UNet read text (as in IP-Adapter, Ye et al. 2023, section 3.2)."""
+def initialize_from(unet: UNet2DConditionModel, adapter: IFAdapter, alpha: float) -> None:
+    """Copy the UNet's text projections into the adapter, and set its gates.
+
+    As in IP-Adapter (Ye et al. 2023, section 3.2).
+    """
     names = list(unet.attn_processors)
     for layer in adapter.config.layers:
         attention = unet.get_submodule(names[layer.processor].removesuffix(".processor"))
@@ -133,7 +109,7 @@ def start_from(unet: UNet2DConditionModel, adapter: IFAdapter, alpha: float) -> 
 
 
 class InstanceDenoising(nn.Module):
-    """The base model's loss with an adapter in it; only the adapter is trained."""
+    """The base model's denoising loss with an adapter in the UNet. Only the adapter is trained."""
 
     def __init__(self, base: BaseModel, adapter: IFAdapter, loss: AdapterLoss) -> None:
         super().__init__()
@@ -142,35 +118,51 @@ class InstanceDenoising(nn.Module):
         self.loss = loss
 
     def forward(self, batch: LayoutBatch, generator: torch.Generator) -> Tensor:
-        base, copies = self.base, self.loss.noises
-        chance = torch.rand(2, len(batch.layouts), generator=generator)
-        drops_local, drops_global = (
-            (chance[0] < self.loss.drop_local).tolist(),
-            (chance[1] < self.loss.drop_global).tolist(),
-        )
+        """B pictures -> loss ().
+
+        Each picture has ``loss.noises`` adjacent rows with different noise.
+        """
+        base, noises = self.base, self.loss.noises
+
+        # Condition dropout, for classifier-free guidance.
+        chances = torch.rand(2, len(batch.layouts), generator=generator)
+        drop_local = (chances[0] < self.loss.drop_local).tolist()
+        drop_global = (chances[1] < self.loss.drop_global).tolist()
         captions = [
-            "" if dropped else layout.caption
-            for layout, dropped in zip(batch.layouts, drops_global, strict=True)
+            "" if drop else layout.caption for layout, drop in zip(batch.layouts, drop_global, strict=True)
         ]
-        conditioning = base.condition(captions, canvas_of(batch.layouts)).repeat(copies)
-        groups = training_groups(self.adapted.adapter, base, batch.layouts, drops_local, copies)
-        latents = base.encode(batch.images) if batch.latents is None else batch.latents.to(base.device)
+        conditioning = base.condition(captions, canvas_of(batch.layouts)).repeat(noises)
+        groups = training_groups(self.adapted.adapter, base, batch.layouts, drop_local, noises)
+
+        # Noise, and its prediction.
+        latents = self._latents(batch)
         noisy, timesteps, target = add_noise(
-            base.scheduler, latents.repeat_interleave(copies, dim=0), generator, self.loss.middle
+            base.scheduler, latents.repeat_interleave(noises, dim=0), generator, self.loss.middle
         )
         prediction = self.adapted(noisy.to(base.unet.dtype), timesteps, conditioning, groups).float()
+
+        # Weighted mean of the squared error.
         weights = box_weights(batch.layouts, latents.shape[-2], latents.shape[-1], self.loss.box_weight)
-        weights = weights.to(base.device).repeat_interleave(copies, dim=0)
+        weights = weights.to(base.device).repeat_interleave(noises, dim=0)
         loss = ((prediction - target).square().mean(dim=1) * weights).sum() / weights.sum()
-        if not groups:  # a step of several processes waits for a gradient of every weight
+        if not groups:  # DDP waits for a gradient of every weight
             loss = loss + 0 * sum(weight.sum() for weight in self.adapted.adapter.parameters())
         return loss
+
+    def _latents(self, batch: LayoutBatch) -> Tensor:
+        if batch.latents is not None:
+            return batch.latents.to(self.base.device)
+        assert batch.images is not None
+        return self.base.encode(batch.images)
 
 
 def training_groups(
     adapter: IFAdapter, base: BaseModel, layouts: Sequence[Layout], dropped: Sequence[bool], copies: int
 ) -> list[RowGroup]:
-    """The instances of each picture, whose copies are neighbouring rows. A picture that lost its words keeps its boxes."""
+    """The instances of each picture, for ``copies`` adjacent rows of the batch each.
+
+    dropped: pictures with null tokens in place of their local descriptions; their boxes stay.
+    """
     if not any(layout.instances for layout in layouts):
         return []
     boxes = [torch.tensor(layout.boxes).reshape(-1, 4) for layout in layouts]
@@ -179,29 +171,32 @@ def training_groups(
         [text for layout in layouts for text in layout.local_descriptions],
         adapter.config.settings.text_depths,
     )
+
+    # Null condition: zero embeddings and an all-zero attention mask.
     kept = torch.tensor(
         [not drop for drop, count in zip(dropped, counts, strict=True) for _ in range(count)],
         device=base.device,
     )
-    words = PhraseEmbeddings(
+    phrases = PhraseEmbeddings(
         phrases.phrase_embeds * kept[:, None, None, None],
         phrases.attention_mask * kept[:, None],
         phrases.eot_embeds * kept[:, None],
     )
-    tokens = adapter(words, torch.cat(boxes).to(base.device)).split(counts)
+
+    tokens = adapter(phrases, torch.cat(boxes).to(base.device)).split(counts)
     return [
         RowGroup(
-            tuple(range(number * copies, (number + 1) * copies)),
-            part.expand(copies, -1, -1, -1),
-            box,
-            (1.0,) * len(box),
+            rows=tuple(range(number * copies, (number + 1) * copies)),
+            tokens=part.expand(copies, -1, -1, -1),
+            boxes=box,
+            strengths=(1.0,) * len(box),
         )
         for number, (part, box) in enumerate(zip(tokens, boxes, strict=True))
     ]
 
 
 def box_weights(layouts: Sequence[Layout], height: int, width: int, inside: float) -> Tensor:
-    """``inside`` on the cells of all boxes and 1 elsewhere: (B, height, width)."""
+    """``inside`` on the latent cells of all boxes and 1 elsewhere: (B, height, width)."""
     weights = torch.ones(len(layouts), height, width)
     for number, layout in enumerate(layouts):
         for box in layout.boxes:
@@ -211,7 +206,12 @@ def box_weights(layouts: Sequence[Layout], height: int, width: int, inside: floa
 
 
 class AdapterStage:
-    """held_out: layouts of the sample sheets, whose pictures are drawn with ``guidance``."""
+    """The training stage of an adapter (see ``loop.Stage``).
+
+    batches: index -> ``LayoutBatch``, deterministic.
+    held_out: layouts of the sample sheets.
+    guidance: scale of the classifier-free guidance on the sample sheets.
+    """
 
     def __init__(
         self,
@@ -227,23 +227,23 @@ class AdapterStage:
             base.unet.enable_gradient_checkpointing()
         self.base = base
         self.adapter = IFAdapter(adapter_config(base.unet, base.text_width, shape))
-        start_from(base.unet, self.adapter, shape.alpha)
+        initialize_from(base.unet, self.adapter, shape.alpha)
         self.objective = InstanceDenoising(base, self.adapter, loss)
         self.batches: Dataset[Any] = batches
         self.held_out = list(held_out)
         self.guidance = guidance
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
-        """Layouts above, what the adapter makes of them below."""
+        """Two rows: the held-out layouts, and the adapter's pictures of them."""
         pictures = sample_layouts(
             self.objective.adapted, self.base, self.held_out, generator, STEPS, self.guidance
         )
         size = (pictures.shape[-1], pictures.shape[-2])
-        drawn = [layout_picture(layout).resize(size) for layout in self.held_out]
-        return grid([drawn, [to_image(picture) for picture in pictures]])
+        layouts = [layout_picture(layout).resize(size) for layout in self.held_out]
+        return grid([layouts, [to_image(picture) for picture in pictures]])
 
     def save(self, folder: Path) -> None:
-        """``ifadapter.safetensors``, which the node Load IFAdapter loads."""
+        """Write ``ifadapter.safetensors`` in float32, for the node Load IFAdapter."""
         folder.mkdir(exist_ok=True)
         tensors = {name: tensor.detach().float().cpu() for name, tensor in self.adapter.state_dict().items()}
         save_weights(AdapterWeights(self.adapter.config, tensors), folder / "ifadapter.safetensors")

@@ -1,55 +1,119 @@
-"""Config files: YAML that fills dataclasses, every key known."""
+"""The settings of a config file as dataclasses.
+
+The files are in ``configs/``; ``config_reader.py`` reads them.
+"""
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import yaml
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar, overload
 
 from ifadapter_diffusers.sampling import GUIDANCE
-from shapes.sampler import World
 
-from .adapter_stage import AdapterLoss, AdapterShape
-from .loop import LoopConfig
-
-T = TypeVar("T")
-CONFIGS = Path(__file__).parent / "configs"
+from .config_reader import build, config_path, read_config
 
 
 @dataclass(frozen=True)
-class StageConfig:
-    """A stage of the demo's base model."""
+class LoopConfig:
+    """How a stage is trained.
 
-    batch_size: int
-    loop: LoopConfig
+    steps: optimizer steps in total.
+    learning_rate: of AdamW, reached after the warmup.
+    weight_decay: of AdamW.
+    warmup: steps of linear warmup.
+    schedule: of the learning rate after the warmup: constant, or cosine decay to zero.
+    accumulation: batches per optimizer step and process.
+    mixed_precision: precision of the forward and backward pass; fp16 needs a GPU.
+    max_gradient_norm: gradients are clipped to this norm.
+    ema_decay: of the exponential moving average of the weights, which is what ``weights/`` gets; 0
+        = no average.
+    save_every: steps between saved states.
+    sample_every: steps between sample sheets.
+    workers: data loader processes; 0 = load in the training process.
+    seed: of new weights, batches, noise and samples.
+    """
+
+    steps: int
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    warmup: int = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    accumulation: int = 1
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    max_gradient_norm: float = 1.0
+    ema_decay: float = 0.999
+    save_every: int = 500
+    sample_every: int = 1000
+    workers: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
-class ShapesConfig:
-    """The drawn world and the demo's base model. cached: different pictures that the base model and the adapter see."""
+class AdapterShape:
+    """Which cross-attention layers of a UNet are adapted, and how large the adapter is.
 
-    world: World
-    cached: int
-    vae: StageConfig
-    unet: StageConfig
+    blocks: diffusers' block names, such as ``mid_block`` or ``up_blocks.0``.
+    transformer_blocks: adapted blocks of each transformer, counted from its first.
+    width: of the resampler.
+    heads: attention heads of the resampler.
+    resampler_layers: number of its perceiver layers.
+    queries: appearance queries, and so tokens, for each text depth.
+    frequencies: Fourier frequencies of each box coordinate.
+    position_width: hidden width of the grounding MLP.
+    gate_reduction: a layer's width divided by the width of its gate.
+    gate_kernel: kernel size of the gate's convolution, in cells.
+    text_depths: hidden states of the text encoder that are read, counted from its end.
+    slots: instance slots of the fusion softmax, padding included.
+    cumulative_mask: see ``Settings`` in ``ifadapter_core.config``.
+    alpha: start of each layer's gate tanh(alpha). 0 = the unchanged base model: stable, but slow to
+        learn.
+    """
+
+    blocks: tuple[str, ...]
+    transformer_blocks: int
+    width: int
+    heads: int
+    resampler_layers: int
+    queries: int
+    frequencies: int
+    position_width: int
+    gate_reduction: int = 16
+    gate_kernel: int = 7
+    text_depths: tuple[int, ...] = (-2, -4, -6)
+    slots: int = 10
+    cumulative_mask: bool = False
+    alpha: float = 0.0
 
 
 @dataclass(frozen=True)
-class FolderConfig:
-    """Pictures with a layout each (see ``folder.py``), cropped and resized to ``size`` pixels a side."""
+class AdapterLoss:
+    """The base model's own denoising loss (paper, section 4), with dropout of the conditions.
 
-    path: str
-    size: int
+    drop_local: probability that a picture loses its local descriptions: null tokens, same boxes.
+    drop_global: probability that a picture loses its caption.
+    box_weight: weight of the loss inside boxes; outside it is 1.
+    noises: noise samples for each picture of a batch.
+    middle: mean of the logit-normal timestep distribution (see ``add_noise``); None = uniform, as
+        in the paper.
+    """
+
+    drop_local: float = 0.15
+    drop_global: float = 0.3
+    box_weight: float = 1.0
+    noises: int = 1
+    middle: float | None = None
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The adapter and its training. samples: layouts on the sample sheets, whose pictures are drawn with ``guidance``."""
+    """The adapter and its training.
+
+    batch_size: pictures per batch and process.
+    gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
+    samples: layouts on the sample sheets.
+    guidance: scale of the classifier-free guidance on the sample sheets.
+    """
 
     batch_size: int
     shape: AdapterShape
@@ -61,101 +125,43 @@ class AdapterConfig:
 
 
 @dataclass(frozen=True)
-class Config:
-    """A whole config file. output: the folder of the run.
+class FolderConfig:
+    """A folder of pictures with layouts (see ``picture_folder.py``).
 
-    base: a folder in diffusers' format, a hub name, or a checkpoint file; without it the model that ``shapes`` made.
-    folder: the pictures; without it those of ``shapes``.
+    path: the folder; subfolders are included.
+    size: side of the training crops, in pixels.
+    """
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole config file. The drawn world adds a section (see ``shapes/models/config.py``).
+
+    output: folder of the run.
+    base: base model: a folder in diffusers' format, a hub name, or a checkpoint file.
+    folder: the pictures to train on.
     """
 
     output: str
     adapter: AdapterConfig
     base: str | None = None
     folder: FolderConfig | None = None
-    shapes: ShapesConfig | None = None
 
 
-def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
-    """Read a config: the name of one in ``configs/``, or the path of a file; then ``adapter.loop.steps=100`` and the like.
+ConfigKind = TypeVar("ConfigKind", bound=Config)
 
-    Raises ValueError that names the key when one is unknown, missing or of the wrong type.
+
+@overload
+def load_config(name: str, overrides: Sequence[str] = ()) -> Config: ...
+@overload
+def load_config(name: str, overrides: Sequence[str], kind: type[ConfigKind]) -> ConfigKind: ...
+def load_config(name: str, overrides: Sequence[str] = (), kind: type[Config] = Config) -> Config:
+    """Read a config file and apply overrides such as ``adapter.loop.steps=100``.
+
+    name: a config in ``configs/``, or the path of a .yaml file. kind: dataclass of the whole file.
+    Raises ValueError naming the key if one is unknown, missing or of the wrong type.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else CONFIGS / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
-        raise ValueError(f"There is no config {name}. Give the path of a .yaml file, or one of {known}.")
-    data = _parse(path.read_text("utf-8"), path.name)
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ValueError(f"{override!r} is no setting; write key=value, as in adapter.loop.steps=100.")
-        *parents, last = key.split(".")
-        place = data
-        for parent in parents:
-            place = place.setdefault(parent, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
-            raise ValueError(f"{override!r} sets a part of what has no parts.")
-        place[last] = _parse(value, override)
-    return _build(Config, data, path.name)
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not YAML: {error}") from error
-
-
-def _build(kind: Any, data: Any, where: str) -> Any:
-    """``data`` as a value of this type."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return (
-            None
-            if data is None
-            else _build(next(part for part in arguments if part is not type(None)), data, where)
-        )
-    if is_dataclass(kind):
-        return _build_dataclass(typing.cast(type, kind), data, where)
-    if origin is Literal:
-        if data not in arguments:
-            raise ValueError(f"{where} is {data!r}; expected one of {', '.join(map(str, arguments))}.")
-        return data
-    if origin is tuple:
-        if not isinstance(data, list):
-            raise ValueError(f"{where} is {data!r}; expected a list.")
-        if Ellipsis not in arguments and len(data) != len(arguments):
-            raise ValueError(f"{where} is {data!r}; expected {len(arguments)} values.")
-        return tuple(_build(arguments[0], entry, f"{where}[{number}]") for number, entry in enumerate(data))
-    if kind is float and isinstance(data, str):  # YAML takes 1e-4 for a word
-        data = _number(data)
-    wanted = (int, float) if kind is float else kind
-    if not isinstance(data, wanted) or (isinstance(data, bool) and kind is not bool):
-        raise ValueError(f"{where} is {data!r}; expected a value of type {kind.__name__}.")
-    return kind(data)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _build_dataclass(kind: type[T], data: Any, where: str) -> T:
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} is {data!r}; expected a section with keys.")
-    hints = typing.get_type_hints(kind)
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = [key for key in data if key not in known]
-    missing = [
-        name
-        for name, entry in known.items()
-        if name not in data and entry.default is MISSING and entry.default_factory is MISSING
-    ]
-    if unknown or missing:
-        problems = [f"unknown: {', '.join(map(str, unknown))}"] * bool(unknown) + [
-            f"missing: {', '.join(missing)}"
-        ] * bool(missing)
-        raise ValueError(f"{where}: {'; '.join(problems)}. The keys are {', '.join(known)}.")
-    return kind(**{key: _build(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+    return build(kind, read_config(name, overrides), config_path(name).name)

@@ -1,4 +1,4 @@
-"""A folder of pictures, each with its layout as JSON beside it, as a data set of random crops."""
+"""A dataset of random crops from a folder of pictures with layouts as JSON."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ifadapter_diffusers.randomness import seeded_generator
 from .adapter_stage import LayoutBatch
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-KEPT = 0.5  # a box stays when at least this part of its area is in the crop
-ORDER, CROP = 0, 1  # what random numbers are for
+TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+MIN_VISIBLE = 0.5  # a crop keeps the boxes of which at least this fraction of the area is inside
+ORDER_STREAM, CROP_STREAM = 0, 1  # purposes of random numbers
 
 
 class Square(NamedTuple):
-    """A part of a picture, in its pixels: left, top, and the length of the sides."""
+    """A square crop of a picture, in its pixels: left, top, side."""
 
     x: int
     y: int
@@ -37,14 +37,19 @@ class Square(NamedTuple):
 
 
 class PictureFolder(Dataset[LayoutBatch]):
-    """Number -> a batch of pictures (B, 3, size, size) with their layouts, always the same; each epoch in an order of its own.
+    """Index -> batch of pictures (B, 3, size, size) with layouts, deterministic; shuffled each epoch.
 
-    Beside ``name.jpg`` stands ``name.json`` in a format that ``ifadapter_core.layout`` reads: the release's, with boxes in pixels
-    of this picture (or of the ``width`` and ``height`` that the JSON gives), or our own. Pictures are taken as they are shown,
-    that is, turned by their EXIF orientation, and cut to a random square of their shorter side. They are never mirrored:
-    descriptions may say left and right.
+    Beside ``name.jpg`` stands ``name.json``, in a format of ``ifadapter_core.layout_formats``: the
+    release's, with boxes in pixels of the picture (or of the ``width`` and ``height`` in the JSON),
+    or our own. Pictures are turned by their EXIF orientation and cropped to a random square of
+    their shorter side. They are not mirrored: descriptions may say left and right.
 
-    Raises ValueError that names the file when a picture has no layout, a wrong one, or one without boxes.
+    folder: searched with its subfolders.
+    size: side of the pictures, in pixels.
+    seed: of the order and the crops.
+
+    Raises ValueError naming the file if a picture has no layout, an invalid one, or one without
+    boxes.
     """
 
     def __init__(self, folder: str | Path, size: int, batch_size: int, seed: int = 0) -> None:
@@ -56,56 +61,53 @@ class PictureFolder(Dataset[LayoutBatch]):
         self.size = size
         self.batch_size = batch_size
         self.seed = seed
+        # Read all layouts once, so that errors appear before the training starts.
         for path in tqdm(self.pictures, desc="layouts", unit="", dynamic_ncols=True, leave=False):
             with _open(path) as picture:
                 read_layout(path, *shown_size(picture))
 
     def __getitem__(self, number: int) -> LayoutBatch:
-        pictures, layouts = zip(
-            *(
-                self.picture(place)
-                for place in range(number * self.batch_size, (number + 1) * self.batch_size)
-            ),
-            strict=True,
-        )
+        first = number * self.batch_size
+        samples = [self.picture(index) for index in range(first, first + self.batch_size)]
+        pictures, layouts = zip(*samples, strict=True)
         return LayoutBatch(list(layouts), images=torch.stack(pictures))
 
-    def picture(self, place: int) -> tuple[Tensor, Layout]:
-        """The picture at a place in the row of all epochs: (3, size, size) in -1..1, and its layout."""
-        epoch, rank = divmod(place, len(self.pictures))
+    def picture(self, index: int) -> tuple[Tensor, Layout]:
+        """A picture (3, size, size) in -1..1 and its layout. index: counts through all epochs."""
+        epoch, rank = divmod(index, len(self.pictures))
         path = self.pictures[_order(len(self.pictures), self.seed, epoch)[rank]]
         with _open(path) as file:
             picture = ImageOps.exif_transpose(file).convert("RGB")
-        square, layout = crop(read_layout(path, *picture.size), seeded_generator(self.seed, place, CROP))
+        generator = seeded_generator(self.seed, index, CROP_STREAM)
+        square, layout = crop(read_layout(path, *picture.size), generator)
         corners = (square.x, square.y, square.x + square.side, square.y + square.side)
-        pixels = np.asarray(
-            picture.resize((self.size, self.size), Image.Resampling.LANCZOS, box=corners), np.float32
-        )
-        return torch.from_numpy(pixels.transpose(2, 0, 1) / np.float32(127.5) - np.float32(1)), self._sized(
-            layout
-        )
+        resized = picture.resize((self.size, self.size), Image.Resampling.LANCZOS, box=corners)
+        pixels = np.asarray(resized, np.float32).transpose(2, 0, 1)
+        return torch.from_numpy(pixels / np.float32(127.5) - np.float32(1)), self._resize(layout)
 
     def central_layouts(self, count: int) -> list[Layout]:
-        """Layouts of the first pictures, of the square in their middle."""
+        """Layouts of the first pictures, cropped to the central square."""
         layouts = []
         for path in self.pictures[:count]:
             with _open(path) as picture:
-                layouts.append(self._sized(crop(read_layout(path, *shown_size(picture)))[1]))
+                layouts.append(self._resize(crop(read_layout(path, *shown_size(picture)))[1]))
         return layouts
 
-    def _sized(self, layout: Layout) -> Layout:
+    def _resize(self, layout: Layout) -> Layout:
         return Layout(self.size, self.size, layout.instances, layout.caption)
 
 
 def read_layout(picture: Path, width: int, height: int) -> Layout:
-    """The layout of a picture of width x height pixels. Raises ValueError that names the file."""
+    """The layout of a picture of width x height pixels. Raises ValueError naming the file."""
     path = picture.with_suffix(".json")
     if not path.is_file():
         raise ValueError(f"{picture} has no layout: there is no {path.name} beside it.")
     try:
         text = path.read_text("utf-8")
         data = json.loads(text)
-        if isinstance(data, dict) and "annotations" in data:
+        if (
+            isinstance(data, dict) and "annotations" in data
+        ):  # the release's format, without the picture's size
             text = json.dumps({"width": width, "height": height, **data})
         layout = from_json(text, width, height)
     except (ValueError, RecursionError) as error:
@@ -115,70 +117,74 @@ def read_layout(picture: Path, width: int, height: int) -> Layout:
     return layout
 
 
-def crop(layout: Layout, randomness: torch.Generator | None = None) -> tuple[Square, Layout]:
-    """A square of the shorter side, by lot or else in the middle, and what of the layout is in it: at least one box.
+def crop(layout: Layout, generator: torch.Generator | None = None) -> tuple[Square, Layout]:
+    """Crop a layout to a square of its shorter side: random, or central without a generator.
 
-    A square that would keep no box is moved until a box, by lot or else the first, stands in its middle.
+    The crop keeps boxes that are mostly inside (``MIN_VISIBLE``), and at least one: a crop without
+    any is moved to centre on a box, a random one or else the first.
     """
     side = min(layout.width, layout.height)
     room = (layout.width - side, layout.height - side)
-    square = Square(
-        *(extent // 2 if randomness is None else _lot(extent + 1, randomness) for extent in room), side
-    )
-    instances = [inside for instance in layout.instances if (inside := _cut(layout, instance, square, KEPT))]
-    if not instances:
-        chosen = layout.instances[0 if randomness is None else _lot(len(layout.instances), randomness)]
+    x, y = (extent // 2 if generator is None else _random_index(extent + 1, generator) for extent in room)
+    square = Square(x, y, side)
+    instances = [_crop_instance(layout, instance, square, MIN_VISIBLE) for instance in layout.instances]
+
+    if not any(instances):
+        index = 0 if generator is None else _random_index(len(layout.instances), generator)
+        chosen = layout.instances[index]
         x0, y0, x1, y1 = _pixels(layout, chosen)
-        centres = ((x0 + x1) / 2, (y0 + y1) / 2)
-        square = Square(
-            *(
-                min(max(round(centre - side / 2), 0), extent)
-                for centre, extent in zip(centres, room, strict=True)
-            ),
-            side,
+        x, y = (
+            min(max(round(centre - side / 2), 0), extent)
+            for centre, extent in zip(((x0 + x1) / 2, (y0 + y1) / 2), room, strict=True)
         )
-        cuts = [
-            _cut(layout, instance, square, 0 if instance is chosen else KEPT) for instance in layout.instances
+        square = Square(x, y, side)
+        instances = [
+            _crop_instance(layout, instance, square, 0 if instance is chosen else MIN_VISIBLE)
+            for instance in layout.instances
         ]
-        instances = [inside for inside in cuts if inside]
-    return square, Layout(side, side, tuple(instances), layout.caption)
+    return square, Layout(side, side, tuple(filter(None, instances)), layout.caption)
 
 
 def shown_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height of a picture turned as its EXIF data say."""
-    turned = picture.getexif().get(ExifTags.Base.Orientation) in TURNED
-    return (picture.height, picture.width) if turned else picture.size
+    """Width and height of a picture after its EXIF orientation."""
+    transposed = picture.getexif().get(ExifTags.Base.Orientation) in TRANSPOSED
+    return (picture.height, picture.width) if transposed else picture.size
 
 
-def _cut(layout: Layout, instance: Instance, square: Square, kept: float) -> Instance | None:
-    """An instance as it stands in a part of its picture, unless less than ``kept`` of its area does."""
+def _crop_instance(layout: Layout, instance: Instance, square: Square, min_visible: float) -> Instance | None:
+    """An instance with its box cropped, or None if less than ``min_visible`` of it is inside."""
     x0, y0, x1, y1 = _pixels(layout, instance)
     left, right = (min(max(x - square.x, 0), square.side) for x in (x0, x1))
     top, bottom = (min(max(y - square.y, 0), square.side) for y in (y0, y1))
     area = (right - left) * (bottom - top)
-    if not area or area < kept * (x1 - x0) * (y1 - y0):
+    if not area or area < min_visible * (x1 - x0) * (y1 - y0):
         return None
     box = Box(left / square.side, top / square.side, right / square.side, bottom / square.side)
     return Instance(box, instance.local_description, instance.strength)
 
 
 def _pixels(layout: Layout, instance: Instance) -> tuple[float, float, float, float]:
+    """The box of an instance: x0 y0 x1 y1 in pixels."""
     x0, y0, x1, y1 = instance.box
     return x0 * layout.width, y0 * layout.height, x1 * layout.width, y1 * layout.height
 
 
-def _lot(count: int, randomness: torch.Generator) -> int:
-    return int(torch.randint(count, (), generator=randomness))
+def _random_index(count: int, generator: torch.Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))
 
 
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(count, generator=seeded_generator(seed, epoch, ORDER))
+    """The order of the pictures in an epoch."""
+    return torch.randperm(count, generator=seeded_generator(seed, epoch, ORDER_STREAM))
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[Image.Image]:
-    """Whatever is wrong with a picture becomes a ValueError that names it."""
+    """Open a picture.
+
+    Raises ValueError naming the file for any failure, also while its pixels are read.
+    """
     try:
         with Image.open(path) as picture:
             yield picture

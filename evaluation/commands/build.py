@@ -1,47 +1,93 @@
-"""``python -m evaluation build``: a benchmark out of COCO, or of the drawn world."""
+"""``python -m evaluation build``: a benchmark from COCO, or from the drawn world."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from ..build.settings import BuildSettings, CocoSettings, DrawnWorldSettings
+
 COCO_ONLY = ("annotations", "images", "model", "endpoint")
-COUNT = 1000  # as many as the paper has
-SIZE = 1024
-SIDE_UNIT = 64  # pixels, for which every base model's latents are halved evenly
+DEFAULT_COUNT = 1000  # the paper's
+DEFAULT_SIZE = 1024  # pixels
+SIDE_UNIT = 64  # pixels; the latents of every base model can then be halved without remainder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("output", type=Path, help="folder for the benchmark; what is there already is kept")
-    parser.add_argument("--count", type=int, default=COUNT, help=f"of layouts (default {COUNT})")
-    coco = parser.add_argument_group("out of COCO")
+    parser.add_argument("output", type=Path, help="folder for the benchmark; existing files are kept")
+    parser.add_argument(
+        "--count", type=int, default=DEFAULT_COUNT, help=f"number of layouts (default {DEFAULT_COUNT})"
+    )
+    coco = parser.add_argument_group("from COCO")
     coco.add_argument("--annotations", type=Path, help="COCO's instances_*.json")
-    coco.add_argument("--images", type=Path, help="folder of its pictures")
+    coco.add_argument("--images", type=Path, help="folder of COCO's pictures")
     coco.add_argument(
-        "--model", help="what describes the pictures: an image-text-to-text model, by hub id or folder"
+        "--model", help="image-text-to-text model that describes the pictures, by hub id or folder"
     )
     coco.add_argument(
-        "--endpoint", metavar="URL", help="an OpenAI-compatible server that runs the model, up to /v1"
+        "--endpoint", metavar="URL", help="OpenAI-compatible server that runs the model, up to /v1"
     )
-    coco.add_argument("--requests", type=int, default=8, help="to the endpoint at once (default 8)")
-    coco.add_argument("--device", default="cpu", help="for a model without endpoint, as cuda")
+    coco.add_argument(
+        "--requests", type=int, default=8, help="concurrent requests to the endpoint (default 8)"
+    )
+    coco.add_argument("--device", default="cpu", help="of a model without endpoint, for example cuda")
     coco.add_argument(
         "--size",
         type=int,
-        default=SIZE,
-        help=f"pixels along each side of the canvas (default {SIZE}; the paper's other: 768)",
+        default=DEFAULT_SIZE,
+        help=f"side of the square canvas in pixels (default {DEFAULT_SIZE}; the paper also uses 768)",
     )
-    coco.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
-    drawn = parser.add_argument_group("out of the drawn world")
-    drawn.add_argument("--world", help="the config that has it, as shapes")
+    coco.add_argument("--seed", type=int, default=0, help="seed for the choice of pictures")
+    drawn = parser.add_argument_group("from the drawn world")
+    drawn.add_argument("--world", help="training config that defines the world: shapes")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises ValueError, OSError or AnswerError with what to do about it."""
+    """Raises ValueError, OSError or AnswerError with a message for the user."""
+    settings = settings_of(options)
+    if isinstance(settings.source, DrawnWorldSettings):
+        _build_drawn(settings, settings.source)
+    else:
+        _build_coco(settings, settings.source)
+    return 0
+
+
+def settings_of(options: argparse.Namespace) -> BuildSettings:
+    """Raises ValueError for missing, contradictory or invalid options."""
     if options.count < 1:
         raise ValueError(f"--count is {options.count}; expected at least 1.")
-    if options.world is not None:
-        return _drawn(options)
+    source = _coco(options) if options.world is None else _drawn_world(options)
+    return BuildSettings(options.output, options.count, source)
+
+
+def _coco(options: argparse.Namespace) -> CocoSettings:
+    missing = [f"--{name}" for name in ("annotations", "images", "model") if getattr(options, name) is None]
+    if missing:
+        raise ValueError(
+            f"A benchmark from COCO needs {', '.join(missing)}; one from the drawn world needs --world."
+        )
+    if options.size < SIDE_UNIT or options.size % SIDE_UNIT:
+        raise ValueError(f"--size is {options.size}; expected a multiple of {SIDE_UNIT}.")
+    return CocoSettings(
+        annotations=options.annotations,
+        images=options.images,
+        model=options.model,
+        endpoint=options.endpoint or None,
+        requests=options.requests,
+        device=options.device,
+        size=options.size,
+        seed=options.seed,
+    )
+
+
+def _drawn_world(options: argparse.Namespace) -> DrawnWorldSettings:
+    given = [f"--{name}" for name in COCO_ONLY if getattr(options, name) is not None]
+    if given:
+        raise ValueError(f"{', '.join(given)} cannot be used with --world.")
+    return DrawnWorldSettings(options.world)
+
+
+def _build_coco(settings: BuildSettings, coco: CocoSettings) -> None:
     from dataclasses import asdict
 
     from ..build.builder import CocoBuilder
@@ -49,47 +95,22 @@ def run(options: argparse.Namespace) -> int:
     from ..files import digest_of
     from ..vision_language import Endpoint, LocalModel
 
-    missing = [f"--{name}" for name in ("annotations", "images", "model") if getattr(options, name) is None]
-    if missing:
-        raise ValueError(
-            f"{', '.join(missing)} must be given for a benchmark out of COCO, or --world for one out of the drawn world."
-        )
-    if options.size < SIDE_UNIT or options.size % SIDE_UNIT:
-        raise ValueError(f"--size is {options.size}; expected a multiple of {SIDE_UNIT}.")
     selection = Selection()
-    drafts = choose(read_annotations(options.annotations), selection, options.count, options.seed)
+    drafts = choose(read_annotations(coco.annotations), selection, settings.count, coco.seed)
     source = {
         "kind": "COCO",
-        "annotations": digest_of(options.annotations),
+        "annotations": digest_of(coco.annotations),
         "selection": asdict(selection),
-        "seed": options.seed,
+        "seed": coco.seed,
     }
-    model = (
-        Endpoint(options.endpoint, options.model)
-        if options.endpoint
-        else LocalModel(options.model, options.device)
-    )
-    CocoBuilder(
-        options.output,
-        options.images,
-        options.size,
-        model,
-        source,
-        options.requests if options.endpoint else 1,
-    ).build(drafts)
-    return 0
+    model = Endpoint(coco.endpoint, coco.model) if coco.endpoint else LocalModel(coco.model, coco.device)
+    requests = coco.requests if coco.endpoint else 1  # a local model answers one question at a time
+    CocoBuilder(settings.output, coco.images, coco.size, model, source, requests).build(drafts)
 
 
-def _drawn(options: argparse.Namespace) -> int:
-    from training.config import load_config
+def _build_drawn(settings: BuildSettings, drawn: DrawnWorldSettings) -> None:
+    from shapes.models.config import load_shapes_config
 
     from ..build.builder import build_drawn
 
-    given = [f"--{name}" for name in COCO_ONLY if getattr(options, name) is not None]
-    if given:
-        raise ValueError(f"{', '.join(given)} cannot be used with --world.")
-    shapes = load_config(options.world).shapes
-    if shapes is None:
-        raise ValueError(f"The config {options.world} has no drawn world; shapes has one.")
-    build_drawn(options.output, shapes.world, options.count)
-    return 0
+    build_drawn(settings.output, load_shapes_config(drawn.config).shapes.world, settings.count)

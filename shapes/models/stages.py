@@ -1,4 +1,4 @@
-"""The demo's parts, stage by stage, and the whole of them as one diffusers pipeline."""
+"""A run of the demo's training: its stages, and the finished base model as a diffusers pipeline."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ifadapter_core.layout import Layout
 from ifadapter_diffusers.base_model import BaseModel
 from training.adapter_stage import LayoutBatch
-from training.config import ShapesConfig
 
 from ..descriptions import placed_caption
 from ..sampler import HELD_OUT, TRAINING, World, sample_scene
+from .config import ShapesConfig
 from .unet import LatentBatches, UNetStage
 from .vae import VAEStage
 from .vocabulary import train_vocabulary
 
-SENTENCES = 10_000  # scenes whose words make the vocabulary
-FULL_CAPTIONS = 3  # one picture in so many has the caption that tells all details
+SENTENCES = 10_000  # scenes whose texts train the vocabulary
+FULL_CAPTIONS = 3  # every third picture has the caption with all local descriptions
 
 
 class DemoRun:
-    """The folder of a run, and what its stages have left there."""
+    """The folder of a run. Each stage reads the weights that earlier stages wrote there."""
 
     def __init__(self, folder: Path, config: ShapesConfig) -> None:
         self.folder = folder
@@ -34,11 +34,11 @@ class DemoRun:
 
     @property
     def tokenizer(self) -> CLIPTokenizer:
-        """Made when it is first asked for."""
-        place = self.folder / "tokenizer"
-        if not (place / "tokenizer_config.json").exists():
-            train_vocabulary(sentences(SENTENCES), place)
-        return CLIPTokenizer.from_pretrained(str(place))
+        """Trained on first use."""
+        folder = self.folder / "tokenizer"
+        if not (folder / "tokenizer_config.json").exists():
+            train_vocabulary(sentences(SENTENCES), folder)
+        return CLIPTokenizer.from_pretrained(str(folder))
 
     def vae(self) -> AutoencoderKL:
         return AutoencoderKL.from_pretrained(self._weights("vae"))
@@ -53,8 +53,12 @@ class DemoRun:
     def latents(self, batch_size: int) -> LatentBatches:
         return LatentBatches(self.config.world, self.config.cached, batch_size)
 
+    def layout_batches(self, batch_size: int) -> LayoutBatches:
+        """The adapter's training data."""
+        return LayoutBatches(self.latents(batch_size))
+
     def pipeline(self) -> StableDiffusionPipeline:
-        """The finished base model."""
+        """The finished base model. Raises ValueError if a stage has not run."""
         return StableDiffusionPipeline(
             vae=self.vae(),
             text_encoder=CLIPTextModel.from_pretrained(self._weights("unet"), subfolder="text_encoder"),
@@ -70,34 +74,37 @@ class DemoRun:
         return BaseModel(self.pipeline())
 
     def held_out(self, count: int) -> list[Layout]:
+        """The first held-out layouts."""
         return [sample_scene(self.config.world, index).layout for index in HELD_OUT[:count]]
 
     def _weights(self, stage: str) -> Path:
-        place = self.folder / stage / "weights"
-        if not place.is_dir():
-            raise ValueError(f"There is no {place}. Run `python -m training {stage}` first.")
-        return place
+        folder = self.folder / stage / "weights"
+        if not folder.is_dir():
+            raise ValueError(f"There is no {folder}. Run `python -m training {stage}` first.")
+        return folder
 
 
 def sentences(count: int) -> Iterator[str]:
-    """Of a world with all shapes, colours and patterns."""
+    """Captions of scenes with all shapes, colours and patterns, two per scene."""
     for index in TRAINING[:count]:
         layout = sample_scene(World(), index).layout
         yield from (layout.prompt, placed_caption(layout))
 
 
 class LayoutBatches(Dataset[LayoutBatch]):
-    """Number -> a batch of the drawn world with layouts. Some captions tell all details, as the prompt of a user may."""
+    """A dataset of batches of latents with their layouts, for the adapter.
+
+    Every third caption contains all local descriptions, as a user's prompt may.
+    """
 
     def __init__(self, batches: LatentBatches) -> None:
         self.batches = batches
 
     def __getitem__(self, number: int) -> LayoutBatch:
         batch = self.batches[number]
-        layouts = [drawn.layout for drawn in batch.scenes]
-        first = number * len(layouts)
-        told = [
-            replace(layout, caption=layout.prompt) if (first + place) % FULL_CAPTIONS == 0 else layout
-            for place, layout in enumerate(layouts)
+        first = number * len(batch.scenes)
+        layouts = [
+            replace(scene.layout, caption=scene.layout.prompt) if index % FULL_CAPTIONS == 0 else scene.layout
+            for index, scene in enumerate(batch.scenes, first)
         ]
-        return LayoutBatch(told, latents=batch.latents)
+        return LayoutBatch(layouts, latents=batch.latents)

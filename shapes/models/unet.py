@@ -21,7 +21,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ifadapter_diffusers.base_model import token_ids
 from ifadapter_diffusers.contact_sheet import grid, to_image
 from ifadapter_diffusers.latents import decode
-from ifadapter_diffusers.plain_attention import attend_plainly
+from ifadapter_diffusers.plain_attention import use_plain_attention_on_cpu
 from ifadapter_diffusers.sampling import GUIDANCE, STEPS, add_noise, guided
 
 from ..dataset import Pictures
@@ -117,7 +117,7 @@ class Denoising(nn.Module):
         tokenizer: CLIPTokenizer,
     ) -> None:
         super().__init__()
-        attend_plainly(unet)
+        use_plain_attention_on_cpu(unet)
         self.unet = unet
         self.position_probe = PositionProbe(unet)
         self.scheduler = scheduler

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 import training.__main__ as command
 from ifadapter_core.storage import load_weights
 from ifadapter_diffusers.base_model import BaseModel
+from shapes.models.config import load_shapes_config
 from shapes.models.export import export
 from shapes.models.stages import DemoRun
-from training.config import load_config
 
 STAGES = ("vae", "unet", "adapter")
 
@@ -41,8 +41,7 @@ def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch:
         assert (tmp_path / stage / "state").is_dir()
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
-    config = load_config("shapes", settings)
-    assert config.shapes
+    config = load_shapes_config(overrides=settings)
     pipeline = DemoRun(tmp_path, config.shapes).pipeline()
     weights = load_weights(tmp_path / "adapter" / "weights" / "ifadapter.safetensors").config
     assert weights.resampler.text_width == BaseModel(pipeline).text_width

@@ -1,0 +1,120 @@
+"""The state of a run: what it saves, atomically, to resume later as if it had not stopped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+TRAINED = "trained.safetensors"
+
+
+class Progress:
+    """The optimizer steps done, and the losses not yet written to ``losses.csv``."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.losses: list[Tensor] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "losses": [loss.item() for loss in self.losses]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """States of earlier versions have no losses."""
+        self.step = state["step"]
+        self.losses = [torch.tensor(loss) for loss in state.get("losses", [])]
+
+
+class RunState:
+    """The state of a run: trained weights, moving average, optimizer, random states, progress.
+
+    accelerate saves it; this class adds the average and the progress, and leaves out frozen weights.
+    Create it after ``accelerator.prepare``.
+
+    trained: parameters of the objective that require gradients, by name.
+    average: their exponential moving average, or None.
+    """
+
+    def __init__(self, accelerator: Accelerator, objective: nn.Module, ema_decay: float) -> None:
+        self.accelerator = accelerator
+        weights = objective.named_parameters()
+        self.trained = {name: weight for name, weight in weights if weight.requires_grad}
+        self.average = EMAModel(self.trained.values(), decay=ema_decay, foreach=True) if ema_decay else None
+        self.progress = Progress()
+        accelerator.register_for_checkpointing(*filter(None, (self.progress, self.average)))
+        accelerator.register_save_state_pre_hook(self._save_weights)
+        accelerator.register_load_state_pre_hook(self._load_weights)
+
+    def finish_step(self) -> None:
+        """Count an optimizer step and update the moving average."""
+        if self.average:
+            self.average.step(self.trained.values())
+        self.progress.step += 1
+
+    def restore(self, folder: Path) -> None:
+        """Load the state in ``folder``; no-op without one.
+
+        Raises ValueError for the state of another model.
+        """
+        # state.old is left if the process died between the renames of ``save``.
+        for state in (folder / "state", folder / "state.old"):
+            if state.is_dir():
+                self.accelerator.load_state(str(state))
+                self.accelerator.step = 0  # states hold no partial accumulation
+                break
+        if self.average:
+            self.average.to(self.accelerator.device)
+
+    def save(self, folder: Path) -> None:
+        """Atomic save: write ``state.new``, then rename it to ``state``."""
+        new, state, old = folder / "state.new", folder / "state", folder / "state.old"
+        self.accelerator.save_state(str(new))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            if state.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                state.replace(old)
+            new.replace(state)
+            shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Context in which the trained parameters hold their moving average, if there is one."""
+        if self.average is None:
+            yield
+            return
+        self.average.store(self.trained.values())
+        self.average.copy_to(self.trained.values())
+        try:
+            yield
+        finally:
+            self.average.restore(self.trained.values())
+
+    def _save_weights(self, models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
+        """Hook of accelerate: save the trained weights only, not the frozen base model."""
+        weights.clear()
+        if self.accelerator.is_main_process:
+            tensors = {name: weight.detach().contiguous() for name, weight in self.trained.items()}
+            save_file(tensors, Path(folder) / TRAINED)
+
+    def _load_weights(self, models: list[nn.Module], folder: str) -> None:
+        """Hook of accelerate: the counterpart of ``_save_weights``."""
+        models.clear()
+        stored = load_file(Path(folder) / TRAINED)
+        stored_shapes = {name: weight.shape for name, weight in stored.items()}
+        if stored_shapes != {name: weight.shape for name, weight in self.trained.items()}:
+            raise ValueError(
+                f"The run in {Path(folder).parent} is of another model. "
+                "Choose another output, or remove that folder."
+            )
+        with torch.no_grad():
+            for name, weight in self.trained.items():
+                weight.copy_(stored[name])

@@ -1,4 +1,4 @@
-"""The IFAdapter module: composes the resampler, the position net and the adapted layers. Holds weights only."""
+"""The IFAdapter module: resampler, position net and adapted layers. Holds weights only."""
 
 from __future__ import annotations
 
@@ -75,8 +75,11 @@ class IFAdapter(nn.Module):
     ) -> InstanceTokens:
         """Instance tokens of N local descriptions, with and without their words (null condition).
 
-        phrase_embeds (N, k, T, text_width), attention_mask (N, T), eot_embeds (N, token_width): see PhraseEmbeddings.
-        boxes (N, 4): x0 y0 x1 y1 as fractions of the picture. Tokens have the dtype and device of phrase_embeds.
+        phrase_embeds: (N, k, T, text_width), see PhraseEmbeddings. Gives dtype and device of the
+            tokens.
+        attention_mask: (N, T), see PhraseEmbeddings.
+        eot_embeds: (N, token_width), see PhraseEmbeddings.
+        boxes: (N, 4) x0 y0 x1 y1 as fractions of the picture.
 
         Raises ValueError for shapes that do not fit the adapter.
         """
@@ -93,8 +96,8 @@ class IFAdapter(nn.Module):
             if tuple(given.shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(given.shape)}; this adapter expects {shape}.")
 
-        # Encode once with words and once without. The null condition differs between instances only by the box,
-        # so one null phrase of one token serves all of them.
+        # Encode with words and without. Null conditions differ by the box only, so one null phrase of one
+        # token serves all instances.
         phrases = PhraseEmbeddings(phrase_embeds, attention_mask, eot_embeds)
         null = PhraseEmbeddings(phrase_embeds[:1, :, :1], attention_mask[:1, :1], eot_embeds[:1]).null
         device_boxes = boxes.to(device=phrase_embeds.device, dtype=torch.float32)
@@ -107,9 +110,12 @@ class IFAdapter(nn.Module):
         )
 
     def keys_values(self, processor: str, tokens: Tensor) -> KeysValues:
-        """Keys and values (..., N, M, C) of instance tokens (..., N, M, token_width) in one layer; once per layout.
+        """Project instance tokens to the keys and values of one layer. Needed once per layout.
 
         processor: index of the layer's attention processor, as text.
+        tokens: (..., N, M, token_width).
+
+        Returns keys and values (..., N, M, C).
         """
         projection: Any = self.projections[processor]
         layer: Any = self.layers[processor]

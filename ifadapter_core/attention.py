@@ -20,9 +20,10 @@ Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Attention to few keys (see ``Attend``). On a CPU faster than ``scaled_dot_product_attention``.
+    """Attention to few keys, see ``Attend``. On a CPU faster than PyTorch's own.
 
-    With few keys the scores are small compared with q, and a CPU computes their softmax fastest along columns.
+    With few keys the scores are small compared with q, and a CPU is fastest with a softmax along
+    columns.
     """
     width = q.shape[-1] // heads
     q = q.unflatten(-1, (heads, width)).permute(0, 2, 3, 1)  # R, heads, width, S
@@ -35,7 +36,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 class KeysValues:
     """Keys and values of N instances with M tokens each, in one layer.
 
-    k: (..., N, M, C) keys, normalised and scaled by the weights of both norms.
+    k: (..., N, M, C) keys, normalised.
     v: (..., N, M, C) values.
     """
 
@@ -44,7 +45,7 @@ class KeysValues:
 
 
 class InstanceProjection(nn.Module):
-    """Instance tokens -> normalised keys and values of one layer. Runs once per layout, not during sampling."""
+    """Instance tokens -> normalised keys and values of one layer. Runs once per layout."""
 
     def __init__(
         self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
@@ -56,12 +57,12 @@ class InstanceProjection(nn.Module):
         self.k_norm = HeadRMSNorm(config.head_dim, **factory)
 
     def forward(self, tokens: Tensor) -> KeysValues:
-        """Tokens (..., N, M, token_width) -> keys and values (..., N, M, C); the keys lack the query norm's weight."""
+        """Tokens (..., N, M, token_width) -> keys and values (..., N, M, C)."""
         return KeysValues(self.k_norm(self.to_k_ap(tokens)), self.to_v_ap(tokens))
 
 
 class InstanceCrossAttention(nn.Module):
-    """The layer's queries attend to the tokens of each instance inside its box; the results are fused to one map."""
+    """The layer's queries attend to the tokens of each instance in its box; fusion mixes the results."""
 
     def __init__(
         self,
@@ -86,10 +87,11 @@ class InstanceCrossAttention(nn.Module):
         attend: Attend = attend,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Add the instance semantic map to the text cross attention's result, before its output projection.
+        """Add the semantic map to the result of the text cross attention, before its output projection.
 
         q: (R, h*w, C) projected queries of the layer, not normalised.
-        instances: keys and values (N, M, C) from ``IFAdapter.keys_values``, on the device and in the dtype of q.
+        instances: keys and values (N, M, C) from ``IFAdapter.keys_values``, with device and dtype
+            of q.
         packed: the instances of each batch row.
         attend: attention function.
         out: (R, h*w, C) contiguous, in the dtype of q; added to in place. Default: zeros.
@@ -107,7 +109,7 @@ class InstanceCrossAttention(nn.Module):
         return out
 
     def _features(self, queries: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
-        """Normalised queries of all covered cells (U, C) -> features of a band (E, A, C), zero on padding."""
+        """Normalised queries of covered cells (U, C) -> features of a band (E, A, C), 0 on padding."""
         q = queries.index_select(0, band.queries).unflatten(0, band.valid.shape)
         features = attend(q, instances.k[band.sources], instances.v[band.sources], self.heads)
         return features * band.valid[..., None].to(features) if band.padded else features

@@ -1,8 +1,8 @@
-"""State dicts <-> adapters: the one checked door for weights, and the only file that knows the release's key names.
+"""Checked conversion between state dicts and adapters. Opens no files (see ``storage``).
 
-Two layouts are read. The release's ``spd_adapter.bin`` is a dict of three dicts (``text_proj_model``,
-``adapter_modules``, ``pos_net``). Our own ``.safetensors`` is flat, named as ``IFAdapter.state_dict()``, with the
-settings as JSON in the metadata. Nothing here opens a file.
+Two formats are read. The release's ``spd_adapter.bin`` is a dict of three dicts:
+``text_proj_model``, ``adapter_modules`` and ``pos_net``. Our ``.safetensors`` is a flat dict with
+the names of ``IFAdapter.state_dict()``, and the settings as JSON in the metadata.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .config import (
 
 FORMAT = "ifadapter"
 FORMAT_VERSION = "1"
-SHOWN = 8  # keys of one kind that an error spells out
+MAX_LISTED = 8  # keys listed per kind of problem in an error
 
 RELEASE_PARTS = ("text_proj_model", "adapter_modules", "pos_net")
 # Our names -> the release's.
@@ -46,28 +46,34 @@ RELEASE_NAMES = (
     (r"(?:layers|projections)\.(\d+)\.(.+)", r"adapter_modules.\1.\2"),
 )
 EXPECTED = (
-    "Expected the release's spd_adapter.bin (Hugging Face: WuYW/IFAdapter), or a .safetensors made from it by "
-    "python -m ifadapter_core.convert or by this project's trainer."
+    "Expected the release's spd_adapter.bin (Hugging Face: WuYW/IFAdapter), or a .safetensors made from it "
+    "by python -m ifadapter_core.convert or by this project's trainer."
 )
 
 
 class CheckpointError(ValueError):
-    """A file that is not an IFAdapter, or not a whole one; the message lists what is wrong with it."""
+    """Not an IFAdapter, or an incomplete one. The message lists the problems."""
 
 
 @dataclass(frozen=True)
 class AdapterWeights:
-    """A checked adapter: its config, and its tensors under the names of ``IFAdapter.state_dict()``."""
+    """A checked adapter.
+
+    config: shapes and settings.
+    tensors: weights, named as in ``IFAdapter.state_dict()``.
+    """
 
     config: IFAdapterConfig
     tensors: dict[str, Tensor]
 
 
 def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> AdapterWeights:
-    """Check what was loaded from a file, in either layout.
+    """Check the content of an adapter file in either format.
 
-    data: the release's dict of dicts, or our flat state dict; metadata: that of our safetensors.
-    Raises CheckpointError that lists every key that is missing, unexpected or of the wrong shape.
+    data: the release's dict of dicts, or our flat state dict.
+    metadata: of our .safetensors file.
+
+    Raises CheckpointError that lists all keys that are missing, unexpected or of the wrong shape.
     """
     if not isinstance(data, Mapping):
         raise CheckpointError(f"This is not an IFAdapter: the file holds a {type(data).__name__}. {EXPECTED}")
@@ -79,19 +85,19 @@ def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None 
 
 
 def build_adapter(weights: AdapterWeights, operations: Any = nn) -> IFAdapter:
-    """An IFAdapter that holds these tensors themselves, in their dtypes and on their device, frozen for inference."""
+    """An IFAdapter that uses these tensors without a copy, frozen, in evaluation mode."""
     adapter = IFAdapter(weights.config, operations, device=torch.device("meta"))
     adapter.load_state_dict(weights.tensors, assign=True)
     return adapter.eval().requires_grad_(False)
 
 
 def metadata_for(config: IFAdapterConfig) -> dict[str, str]:
-    """Metadata of our safetensors format."""
+    """Metadata of our .safetensors format."""
     return {"format": FORMAT, "format_version": FORMAT_VERSION, "settings": settings_to_json(config.settings)}
 
 
 def release_name(name: str) -> str:
-    """The release's name, part and key joined by a dot, of one of our tensors."""
+    """The release's name ("part.key") of one of our tensors. Raises KeyError if unknown."""
     for pattern, replacement in RELEASE_NAMES:
         if re.fullmatch(pattern, name):
             return re.sub(pattern, replacement, name)
@@ -99,7 +105,7 @@ def release_name(name: str) -> str:
 
 
 def guess_kind(data: Mapping[str, Any]) -> str:
-    """What a state dict seems to be, in words, for errors about the wrong file."""
+    """What a state dict seems to be, for errors about the wrong file."""
     keys = [str(key) for key in data]
 
     def has(*parts: str) -> bool:
@@ -123,10 +129,13 @@ def guess_kind(data: Mapping[str, Any]) -> str:
         return "a text encoder"
     if has("string_to_param", "emb_params", "clip_l", "clip_g"):
         return "a textual inversion embedding"
-    return f"something else ({'its keys begin with ' + ', '.join(map(repr, keys[:3])) if keys else 'it is empty'})"
+    if not keys:
+        return "something else (it is empty)"
+    return f"something else (its keys begin with {', '.join(map(repr, keys[:3]))})"
 
 
 def _ip_adapter_base(data: Mapping[str, Any]) -> str:
+    """Base model of an IP-Adapter, as " for <name>"; "" if its weights do not show it."""
     part = data.get("ip_adapter")
     for key, tensor in (part if isinstance(part, Mapping) else data).items():
         if key.endswith("to_k_ip.weight") and isinstance(tensor, Tensor):
@@ -136,7 +145,7 @@ def _ip_adapter_base(data: Mapping[str, Any]) -> str:
 
 
 def _flatten(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The release's parts as one dict, part and key joined by a dot."""
+    """Flatten the release's parts to one dict with keys "part.key"."""
     flat: dict[str, Any] = {}
     for part, content in data.items():
         flat.update(
@@ -150,11 +159,11 @@ def _flatten(data: Mapping[str, Any]) -> dict[str, Any]:
 def _check(
     given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]
 ) -> AdapterWeights:
-    """The adapter in a file, when every key is there, none is left over, and every shape is right."""
+    """Check keys and shapes of a state dict. name_in_file: our tensor name -> name in ``given``."""
     config = _derive_config(given, settings, name_in_file)
     expected = IFAdapter(config, device=torch.device("meta")).state_dict()
     names = {name: name_in_file(name) for name in expected}
-    known = set(names.values())
+    known = set(names.values())  # names in the file
     wrong_shape = [
         f"{key} {tuple(value.shape)}, expected {tuple(expected[name].shape)}"
         for name, key in names.items()
@@ -172,10 +181,10 @@ def _check(
 
 
 def _raise_if_any(problems: Mapping[str, list[str]]) -> None:
-    """One error that lists all problems, a few keys of each kind."""
+    """Raise one CheckpointError that lists all problems, with at most MAX_LISTED keys per kind."""
     listed = [
-        f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}"
-        + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+        f"{len(keys)} {kind}: {', '.join(keys[:MAX_LISTED])}"
+        + (f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else "")
         for kind, keys in problems.items()
         if keys
     ]
@@ -188,10 +197,12 @@ def _is_weight(value: Any) -> TypeGuard[Tensor]:
 
 
 def _stored_settings(metadata: Mapping[str, str]) -> Settings:
+    """Settings from the metadata of our .safetensors format."""
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"This IFAdapter file has format version {version}; this pack reads {FORMAT_VERSION}. Update ComfyUI-IFAdapter."
+            f"This IFAdapter file has format version {version}; this pack reads {FORMAT_VERSION}. "
+            "Update ComfyUI-IFAdapter."
         )
     try:
         return settings_from_json(metadata.get("settings", ""))
@@ -202,10 +213,10 @@ def _stored_settings(metadata: Mapping[str, str]) -> Settings:
 def _derive_config(
     given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]
 ) -> IFAdapterConfig:
-    """The config of the adapter in a file, from the shapes of its tensors."""
+    """Derive the config from tensor shapes. Raises CheckpointError if a shape is unusable."""
     processors = _indices(given, r"(?:adapter_modules|projections|layers)\.(\d+)\.")
-    anchors = {
-        "resampler.appearance_queries": 3,  # name: number of axes
+    anchors = {  # name: number of axes
+        "resampler.appearance_queries": 3,
         "resampler.proj_in.weight": 2,
         "resampler.proj_out.weight": 2,
         "resampler.layers.0.attention.to_q.weight": 2,
@@ -221,18 +232,14 @@ def _derive_config(
         }
     values = {name: given.get(name_in_file(name)) for name in anchors}
     shapes = {name: tuple(value.shape) for name, value in values.items() if _is_weight(value)}
-    lost = [
+    unusable = [
         name_in_file(name)
         for name, axes in anchors.items()
         if len(shapes.get(name, ())) != axes or 0 in shapes[name]
     ]
-    _raise_if_any(
-        {
-            "missing or of the wrong shape": lost
-            if processors
-            else [*lost, name_in_file("layers.0.*").replace("0", "<index>", 1)]
-        }
-    )
+    if not processors:
+        unusable.append(name_in_file("layers.0.*").replace("0", "<index>", 1))
+    _raise_if_any({"missing or of the wrong shape": unusable})
     width, text_width = shapes["resampler.proj_in.weight"]
     (head_dim,) = shapes["resampler.layers.0.attention.q_norm.weight"]
     token_width = shapes["resampler.proj_out.weight"][0]
@@ -258,6 +265,7 @@ def _derive_config(
 
 
 def _derive_layer(shapes: Mapping[str, tuple[int, ...]], processor: int) -> LayerConfig:
+    """The config of one adapted layer, from the shapes of its tensors."""
     width, token_width = shapes[f"projections.{processor}.to_k_ap.weight"]
     (head_dim,) = shapes[f"layers.{processor}.q_norm.weight"]
     return LayerConfig(
@@ -271,7 +279,7 @@ def _derive_layer(shapes: Mapping[str, tuple[int, ...]], processor: int) -> Laye
 
 
 def _indices(given: Mapping[str, Any], pattern: str) -> list[int]:
-    """The different numbers that a pattern finds in the keys, in order."""
+    """Sorted distinct numbers that the pattern's first group matches in the keys."""
     return sorted(
         {int(match[1]) for key in given if isinstance(key, str) and (match := re.match(pattern, key))}
     )

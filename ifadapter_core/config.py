@@ -37,7 +37,7 @@ class Settings:
     text_depths: hidden states of the text encoders to read, counted from the end, deepest first.
     slots: number of slots of the fusion softmax, empty ones included (``max_obj`` of the release).
     fusion_order: multiply by the area gate before the softmax (release) or after it (paper eq. 7).
-    cumulative_mask: the release's mask quirk: each resampler layer hides one more word (see ``resampler.word_masks``).
+    cumulative_mask: the release's mask quirk, see ``resampler.word_masks``.
 
     Raises ValueError for values out of range.
     """
@@ -111,8 +111,8 @@ class PositionConfig:
 class LayerConfig:
     """One adapted cross-attention layer.
 
-    processor: index among all attention processors of the diffusers UNet (down, up, mid blocks; attn1 and attn2
-        alternate). Identifies the layer, as in the release's checkpoint.
+    processor: index among all attention processors of the diffusers UNet (down, up, mid blocks;
+        attn1 and attn2 alternate). Identifies the layer, as in the release's checkpoint.
     heads: attention heads.
     head_dim: channels per head.
     token_width: channels of the instance tokens.
@@ -157,7 +157,7 @@ class IFAdapterConfig:
 
     @property
     def family(self) -> BaseModelFamily:
-        """Family of the base model: ``family_override``, or recognised by the width of the text features."""
+        """Family of the base model: the override, or recognised by the width of the text features."""
         width = self.resampler.text_width
         unknown = BaseModelFamily(f"a model with {width}-wide text features", DEFAULT_CELL_PX)
         return self.family_override or FAMILIES.get(width, unknown)

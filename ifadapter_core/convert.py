@@ -1,4 +1,4 @@
-"""Convert the release's .bin to .safetensors: python -m ifadapter_core.convert in.bin out.safetensors [--fp16]."""
+"""The command ``python -m ifadapter_core.convert in.bin out.safetensors [--fp16]``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .storage import load_weights, save_weights
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status: 0, or 1 if the source cannot be read or the target not written."""
+    """Run the command. Returns the exit status: 0, or 1 if a file cannot be read or written."""
     parser = argparse.ArgumentParser(
         prog="python -m ifadapter_core.convert", description="Convert an IFAdapter file to .safetensors."
     )

@@ -1,7 +1,7 @@
 """Gated semantic fusion: features of all instances -> instance semantic map (paper 3.3.2, eq. 5-8).
 
-Features exist on covered cells only. Elsewhere the release's dense computation has constant results (zero features, an
-importance equal to the convolution's bias), so nothing is computed there.
+Features exist on covered cells only. Elsewhere the release's dense computation has constant results
+(zero features, an importance equal to the convolution's bias), so nothing is computed there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EMPTY_SLOT_GATE = 0.5  # sigmoid(0): an empty slot has no area
 
 
 class CBAM(nn.Module):
-    """Channel attention, then spatial attention (Woo et al. 2018), on the covered cells of each instance."""
+    """Channel attention, then spatial attention (Woo et al. 2018), on covered cells only."""
 
     def __init__(
         self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
@@ -39,7 +39,8 @@ class CBAM(nn.Module):
     def channel_attention(self, features: Tensor, band: Band, cells: int) -> Tensor:
         """Features of a band (E, A, C), zero on padding -> gates (E, C) in 0..1.
 
-        cells: size of the whole grid. Max and mean run over all of it, with zeros outside the instance.
+        cells: size of the whole grid. Max and mean run over all of it, with zeros outside the
+            instance.
         """
         peak = features.amax(dim=1)
         peak = peak.clamp(min=band.peak_floor.to(peak.dtype))
@@ -55,7 +56,7 @@ class CBAM(nn.Module):
 
 
 class GatedSemanticFusion(nn.Module):
-    """Scores every instance on each cell it covers, then mixes the instances by a softmax over slots.
+    """Scores each instance on its cells, then mixes the instances by a softmax over slots.
 
     slots: number of softmax slots; grows to the number of instances of a row.
     order: apply the area gate before or after the softmax.
@@ -82,8 +83,8 @@ class GatedSemanticFusion(nn.Module):
     ) -> None:
         """Mix the instances and add the result to ``out`` in place.
 
-        features: one tensor (E, A, C) per band, zero on padding. Consumed lazily, so that on a CPU each band is
-            summarised while it is in the caches.
+        features: one tensor (E, A, C) per band, zero on padding. Consumed lazily, so that a CPU
+            summarises each band while it is in the caches.
         scale: factor on the result.
         out: (R, h*w, C), contiguous, in the dtype of the features; changed on covered cells only.
         """
@@ -106,9 +107,10 @@ class GatedSemanticFusion(nn.Module):
                 flat.index_add_(0, batch_cells, _select(weighted, entries))
 
     def _summarise(self, features: Tensor, band: Band, cells: int) -> Tensor:
-        """Features of a band (E, A, C) -> (3, E * A): channel max, channel mean and importance after channel attention.
+        """Apply the channel attention to features of a band (E, A, C) and summarise the result.
 
-        The importance lacks the spatial attention, which needs the statistics of all cells first.
+        Returns (3, E * A): max over the channels, mean over the channels, importance. The
+        importance lacks the spatial attention, which needs the statistics of all cells first.
         """
         gated = features * self.cbam.channel_attention(features, band, cells)[:, None]
         weight = self.importance.weight.flatten(1).to(gated)
@@ -120,12 +122,12 @@ class GatedSemanticFusion(nn.Module):
         return self.importance.get_parameter("bias")
 
     def _softmax_weights(self, summary: Tensor, packed: PackedInstances) -> Tensor:
-        """Summary (3, P) -> float32 weight (P,) of each instance on each cell it covers; undefined on padding.
+        """Summary (3, P) -> float32 softmax weights (P,), undefined on padding.
 
-        As in the release, empty slots and instances that do not cover the cell take part in the softmax, with the bias
-        as their importance.
+        As in the release, empty slots and instances that do not cover the cell take part in the
+        softmax, with the bias as their importance.
         """
-        # Spatial attention. The importance is linear, so the spatial gate can be applied to its output.
+        # The importance is linear, so the spatial gate can be applied to its output.
         bias = self._bias().to(summary.device, torch.float32)
         spatial = self.cbam.spatial_attention(summary[:2], packed)
         importance = (summary[2].float() - bias) * spatial.float() + bias
@@ -144,8 +146,8 @@ class GatedSemanticFusion(nn.Module):
         return weights if gate_first else weights * cells.gate
 
     def _empty_logits(self, bias: Tensor, packed: PackedInstances, gate: float) -> Tensor:
-        """Float32 logits (R, slots, h*w) as if all slots were empty; -inf for slots that a row does not have."""
-        slots = [max(self.slots, count) for count in packed.counts]  # rows differ if one has more instances
+        """Float32 logits (R, slots, h*w) of empty slots; -inf for slots beyond those of a row."""
+        slots = [max(self.slots, count) for count in packed.counts]
         logits = (bias * gate).expand(packed.rows, max(slots), packed.height * packed.width)
         if min(slots) < max(slots):
             exists = torch.arange(max(slots)) < torch.tensor(slots)[:, None]

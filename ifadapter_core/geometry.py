@@ -14,7 +14,7 @@ from torch import Tensor
 from .layout import Box
 
 NOWHERE = (1.0, 1.0, 0.0, 0.0)  # box of an instance that covers no cell
-MASK_THRESHOLD = 0.5  # a masked instance covers a cell if at least this fraction of the cell is masked
+MASK_THRESHOLD = 0.5  # masked fraction from which a masked instance covers a cell
 
 
 class CellRange(NamedTuple):
@@ -63,8 +63,8 @@ class Geometry:
     height: of the grid, in cells.
     width: of the grid, in cells.
     coverages: one per instance.
-    area_gates: g_i = sigmoid(foreground area / area of instance i), areas in cells (paper eq. 6). An instance without
-        a cell has the gate of an empty slot, sigmoid(0).
+    area_gates: g_i = sigmoid(foreground area / area of instance i), areas in cells (paper eq. 6).
+        An instance without a cell has the gate of an empty slot, sigmoid(0).
     """
 
     height: int
@@ -74,7 +74,7 @@ class Geometry:
 
 
 def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes x0 y0 x1 y1 in the same unit: 0..1, and 0 for boxes without area."""
+    """Intersection over union of boxes x0 y0 x1 y1 in the same unit; 0 for boxes without area."""
     ax0, ay0, ax1, ay1 = map(float, a)
     bx0, by0, bx1, by1 = map(float, b)
     width, height = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
@@ -85,10 +85,10 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
-    """Cells of a box: columns floor(x0 * width) .. ceil(x1 * width) - 1, rows likewise; at least one cell.
+    """Cells of a box: columns floor(x0 * width) .. ceil(x1 * width) - 1, rows likewise; at least one.
 
-    box: x0 y0 x1 y1 in 0..1. As in the release, products are rounded to float32 before floor and ceil: 0.7 * 10 is 7,
-    not slightly more.
+    box: x0 y0 x1 y1 in 0..1. As in the release, products are rounded to float32 before floor and
+        ceil: 0.7 * 10 is 7, not slightly more.
     """
     x0, y0, x1, y1 = (
         torch.tensor(box, dtype=torch.float32) * torch.tensor([width, height, width, height])
@@ -102,8 +102,8 @@ def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
 def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Tensor:
     """Cells of a box that a mask covers: bool (box height, box width).
 
-    mask: (H, W) in 0..1 over the whole picture, any size. If it touches the box but reaches ``MASK_THRESHOLD`` in no
-    cell, the cell that it covers most is kept.
+    mask: (H, W) in 0..1 over the whole picture, any size. If it touches the box but reaches
+        ``MASK_THRESHOLD`` in no cell, the cell that it covers most is kept.
     """
     fractions = F.interpolate(mask[None, None].float(), size=(height, width), mode="area")[0, 0]
     part = fractions[cells.rows, cells.columns]
@@ -113,7 +113,8 @@ def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Ten
 def crop(boxes: Tensor, window: Box, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """Crop boxes and masks of a picture to a window.
 
-    boxes: (N, 4) in 0..1 of the picture; returned in 0..1 of the window, clipped. Boxes outside become NOWHERE.
+    boxes: (N, 4) in 0..1 of the picture; returned in 0..1 of the window, clipped, or NOWHERE if
+        outside.
     window: x0 y0 x1 y1 in 0..1 of the picture.
     masks: (N, H, W) over the picture; returned with the pixels that touch the window.
     """
@@ -136,8 +137,8 @@ def build_geometry(
 
     boxes: (N, 4) x0 y0 x1 y1 in 0..1, or NOWHERE.
     masks: (N, H, W) in 0..1 over the whole picture; refine the boxes. None: whole boxes.
-    front_hides_back: in overlaps, only the nearest (last) instance covers a cell. Off by default: the release leaves
-        overlaps to the learned gate.
+    front_hides_back: in overlaps, only the nearest (last) instance covers a cell. Off by default:
+        the release leaves overlaps to the learned gate.
     """
     # Rasterise the boxes, refined by the masks.
     ranges = [cell_range(box, height, width) for box in boxes.tolist()]
@@ -171,7 +172,7 @@ def _area_gate(foreground_area: int, area: int) -> float:
 
 
 def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
-    """Bounding box x0 y0 x1 y1, in 0..1 of the picture, of each mask's pixels of at least ``MASK_THRESHOLD``.
+    """Bounding box x0 y0 x1 y1 of each mask's pixels of at least ``MASK_THRESHOLD``, in 0..1.
 
     masks: (N, H, W) or (H, W) in 0..1. Raises ValueError that names an empty mask.
     """
@@ -184,7 +185,8 @@ def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
         columns = mask.any(dim=0).nonzero().flatten().tolist()
         if not rows:
             raise ValueError(
-                f"Mask {number} is empty: none of its pixels is {MASK_THRESHOLD} or more. Paint it or remove it."
+                f"Mask {number} is empty: none of its pixels is {MASK_THRESHOLD} or more. "
+                "Paint it or remove it."
             )
         boxes.append(
             (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)

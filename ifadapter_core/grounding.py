@@ -1,4 +1,4 @@
-"""Boxes -> grounding embeddings: Fourier features and an MLP (paper 3.3.1, eq. 3; the position net of GLIGEN)."""
+"""Boxes -> grounding embeddings: Fourier features and an MLP (paper 3.3.1, eq. 3; after GLIGEN)."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ class PositionNet(nn.Module):
         )
 
     def forward(self, boxes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Boxes (N, 4) float32, x0 y0 x1 y1 in 0..1 -> grounding embedding (N, 1, token_width) in ``dtype``."""
+        """Boxes (N, 4) float32, x0 y0 x1 y1 in 0..1 -> (N, 1, token_width) in ``dtype``."""
         return self.mlp(fourier_features(boxes, self.frequencies).to(dtype)).unsqueeze(1)

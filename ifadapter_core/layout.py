@@ -1,7 +1,7 @@
-"""Layouts: a canvas and its instances, each with a box and a local description. Standard library only.
+"""Layouts: a canvas and instances with a box and a description each. Standard library only.
 
-Boxes are x0, y0, x1, y1 as fractions of the canvas (0..1, origin top left); the suffix ``_px`` marks pixels.
-Instances are ordered by depth, from back to front.
+Boxes are x0, y0, x1, y1 as fractions of the canvas (0..1, origin top left); the suffix ``_px``
+marks pixels. Instances are ordered by depth, from back to front.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def rms_normalize(x: Tensor) -> Tensor:
 
 
 class HeadRMSNorm(nn.Module):
-    """RMS norm of each head separately. The weight is stored as an offset from 1, as in the release.
+    """RMS norm of each head separately. Weights are stored as offsets from 1, as in the release.
 
     head_dim: channels per head.
     """

@@ -1,7 +1,8 @@
-"""Instances of a batch, packed: their covered cells side by side, so that one call of a layer handles all of them.
+"""Packing: covered cells of all instances of a batch side by side, for one call of a layer.
 
-Terms: a grid has height * width cells, numbered y * width + x. A batch cell is row * height * width + cell, where row
-is the batch row. Instances are numbered row by row.
+Terms: a grid has height * width cells, numbered y * width + x. A batch cell is row * height * width
+    + cell,
+where row is the batch row. Instances are numbered row by row.
 """
 
 from __future__ import annotations
@@ -16,10 +17,8 @@ from torch import Tensor
 
 from .geometry import Coverage, Geometry
 
-MAX_AREA_RATIO = 2  # largest / smallest number of cells among the instances of a band: bounds the padding
-CHUNK_CELLS = (
-    512  # cells per band on a CPU, so that its features stay in the caches; one instance is never split
-)
+MAX_AREA_RATIO = 2  # largest / smallest area within a band; bounds the padding
+CHUNK_CELLS = 512  # cells per band on a CPU, so that its features fit into the caches
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,10 @@ class Band:
     valid: (E, A) bool, False on padding.
     padded: whether any entry is padding.
     queries: (E * A,) index of each cell in PackedInstances.covered.
-    scatter: pairs (entry in E * A, batch cell) of all valid entries, in parts without duplicate batch cells.
-        Adding part by part gives a fixed order of summation.
-    peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, or -inf if the instance covers the whole grid.
+    scatter: pairs (entry in E * A, batch cell) of all valid entries, in parts without duplicate
+        batch cells. Adding part by part gives a fixed order of summation.
+    peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, or -inf if the instance covers
+        the grid.
     """
 
     sources: Tensor
@@ -105,16 +105,18 @@ def pack_instances(
     device: torch.device | None = None,
     sources: Sequence[int] | None = None,
 ) -> PackedInstances:
-    """Pack the instances of a batch. Computed on the CPU, once for all layers of a grid, then moved to ``device``.
+    """Pack the instances of a batch. Serves all layers of a grid.
 
     geometries: one per batch row, all on the same grid.
     strengths: one per instance, for each batch row.
+    device: where the result goes; it is computed on the CPU.
     sources: index of the keys and values that each instance uses; default: its own number.
     """
     height, width = geometries[0].height, geometries[0].width
 
     # Attributes of each instance.
-    cells_of = [_covered_cells(coverage, width) for geometry in geometries for coverage in geometry.coverages]
+    coverages = [coverage for geometry in geometries for coverage in geometry.coverages]
+    cells_of = [_covered_cells(coverage, width) for coverage in coverages]
     counts = tuple(len(geometry.coverages) for geometry in geometries)
     row = torch.arange(len(geometries)).repeat_interleave(torch.tensor(counts))
     slot = _concat(torch.arange(count) for count in counts)
@@ -175,21 +177,23 @@ def _covered_cells(coverage: Coverage, width: int) -> Tensor:
 
 
 def _group_by_area(areas: Sequence[int], limit: float) -> list[list[int]]:
-    """Group instances of similar area, up to ``limit`` cells a group. Instances without a cell are left out."""
+    """Group instances of similar area, up to ``limit`` cells per group. Skips empty ones."""
     groups: list[list[int]] = []
     for index in sorted((index for index, area in enumerate(areas) if area), key=areas.__getitem__):
         area = areas[index]  # the largest of its group so far
-        if not groups or area > MAX_AREA_RATIO * areas[groups[-1][0]] or area * (len(groups[-1]) + 1) > limit:
+        group = groups[-1] if groups else []
+        if not group or area > MAX_AREA_RATIO * areas[group[0]] or area * (len(group) + 1) > limit:
             groups.append([])
         groups[-1].append(index)
     return [sorted(group) for group in groups]
 
 
 def _pad(cells: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Cells of E instances -> (E, A), where padding repeats the first cell, and a bool (E, A), False on padding."""
+    """Cells of E instances -> cells (E, A), padded with the first cell, and a bool mask (E, A)."""
     longest = max(map(len, cells))
     valid = torch.arange(longest) < torch.tensor([len(part) for part in cells])[:, None]
-    return torch.stack([torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]), valid
+    padded = [torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]
+    return torch.stack(padded), valid
 
 
 def _band(sources: Tensor, valid: Tensor, batch_cells: Tensor, covered: Tensor, grid_cells: int) -> Band:
@@ -206,7 +210,7 @@ def _band(sources: Tensor, valid: Tensor, batch_cells: Tensor, covered: Tensor, 
 
 
 def _split_duplicates(targets: Tensor, valid: Tensor) -> list[Tensor]:
-    """Split the valid entries into parts without duplicate targets: the first entry of each target, the second, ..."""
+    """Split the valid entries into parts without duplicate targets: first ones, second ones, ..."""
     entries = valid.flatten().nonzero()[:, 0]
     order = targets[entries].sort(stable=True)
     is_first = torch.ones(len(entries), dtype=torch.bool)

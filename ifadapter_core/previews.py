@@ -15,7 +15,7 @@ from .semantic_map import SemanticMap, cell_owners
 LONG_EDGE_PX = 1024  # upper bound of a preview's longer side
 BACKGROUND = (24, 26, 30)
 TINT = 70  # opacity of the colour that fills a box, 0..255
-COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind readers; cycled for more instances
+COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind readers; used in cycles
     (230, 159, 0),
     (86, 180, 233),
     (0, 158, 115),
@@ -42,7 +42,7 @@ def layout_picture(layout: Layout) -> Image.Image:
 
 
 def ownership_picture(semantic_map: SemanticMap) -> Image.Image:
-    """Draw each cell of the finest adapted layer in the colour of the instance that owns it, with the outlines of all boxes."""
+    """Draw the cells of the finest adapted layer in the colours of their owners, and all boxes."""
     tokens = semantic_map.tokens
     columns, rows = (max(1, math.ceil(side / tokens.cell_px)) for side in tokens.canvas)
     owners = cell_owners(semantic_map.geometry(rows, columns)).numpy()
@@ -85,7 +85,7 @@ def _draw_description(picture: Image.Image, corners: Corners, index: int, text: 
 def _draw_number(
     draw: ImageDraw.ImageDraw, corners: Corners, index: int, font: ImageFont.FreeTypeFont
 ) -> int:
-    """Draw the instance's number on a dark tag in the top left corner. Returns the y below the tag."""
+    """Draw the instance's number on a dark tag in the top left corner. Returns the y below it."""
     left, top = corners[:2]
     number = str(index + 1)
     bottom = top + round(font.size * 1.3)

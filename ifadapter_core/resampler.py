@@ -1,4 +1,4 @@
-"""Perceiver-like resampler: appearance queries attend to the words of a local description (paper 3.3.1, eq. 3)."""
+"""Perceiver-like resampler: appearance queries attend to words (paper 3.3.1, eq. 3)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from .norm import HeadRMSNorm, rms_normalize
 def word_masks(attention_mask: Tensor, layers: int, cumulative: bool) -> list[Tensor]:
     """Visible tokens for each resampler layer, first layer first: ``layers`` boolean masks (N, T).
 
-    attention_mask (N, T): 1 from BOS up to and including the first EOT, else 0; all zeros for the null condition.
-    cumulative: repeat the release's mask quirk. False: every layer hides BOS and EOT only, as in the paper.
+    attention_mask: (N, T) 1 from BOS up to and including the first EOT, else 0; all 0 for the null
+        condition.
+    cumulative: repeat the release's mask quirk. False: every layer hides BOS and EOT only, as in
+        the paper.
 
-    The quirk: the release edits one mask in place. Each later layer computes the EOT position from the sum of the
-    already shortened mask, and so hides one more word. The released weights were trained this way and need it.
+    The quirk: the release edits one mask in place. Each later layer computes the EOT position from
+    the sum of the already shortened mask, and so hides one more word. The released weights were
+    trained with it.
     """
     mask = attention_mask.bool().clone()
     masks: list[Tensor] = []
@@ -100,7 +103,7 @@ class ResamplerLayer(nn.Module):
 
 
 class Resampler(nn.Module):
-    """Word tokens at several text-encoder depths -> appearance tokens. All depths share the weights."""
+    """Words at several text-encoder depths -> appearance tokens. All depths share the weights."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Inputs of the instance semantic map (paper 3.3.2): tokens, masks and overlap rule. Layers add their queries."""
+"""Inputs of the instance semantic map (paper 3.3.2): tokens, masks and the overlap rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class SemanticMap:
 
     tokens: tokens, boxes and strengths of N instances.
     masks: (N, H, W) in 0..1 over the whole picture, any size; refine the boxes. None: whole boxes.
-    front_hides_back: in overlaps, only the nearest (last) instance covers a cell. False: the learned gate mixes them.
+    front_hides_back: in overlaps, only the nearest (last) instance covers a cell. False: the
+        learned gate mixes them.
 
     Raises ValueError for masks that do not fit the instances.
     """
@@ -34,7 +35,7 @@ class SemanticMap:
             check_masks(self.masks, self.tokens.boxes)
 
     def geometry(self, height: int, width: int, window: Box | None = None) -> Geometry:
-        """Geometry on a grid of height x width cells over the picture, or over a window of it (fractions)."""
+        """Geometry on a grid of height x width cells over the picture, or over a window of it."""
         boxes, masks = (
             (self.tokens.boxes, self.masks) if window is None else crop(self.tokens.boxes, window, self.masks)
         )
@@ -45,7 +46,7 @@ SemanticMapBatch = tuple[SemanticMap, ...]  # one map per image of a batch
 
 
 def as_batch(*values: SemanticMap | SemanticMapBatch) -> SemanticMapBatch:
-    """Join maps and batches to one batch. Raises ValueError if their numbers of tokens per instance differ."""
+    """Join maps and batches to one batch. Raises ValueError if tokens per instance differ."""
     maps = tuple(part for value in values for part in ((value,) if isinstance(value, SemanticMap) else value))
     counts = sorted({part.tokens.cond.shape[1] for part in maps if len(part.tokens)})
     if len(counts) > 1:
@@ -76,9 +77,9 @@ def check_masks(masks: Tensor, boxes: Tensor) -> None:
 
 
 def cell_owners(geometry: Geometry) -> Tensor:
-    """Preview of the map: the instance with the largest area gate on each cell, long (height, width), or BACKGROUND.
+    """The instance with the largest area gate on each cell, or BACKGROUND: int64 (height, width).
 
-    Only a preview, because the learned importance depends on the picture and is known during sampling only.
+    Only a preview: the learned importance depends on the picture and is known during sampling only.
     """
     owners = torch.full((geometry.height, geometry.width), BACKGROUND)
     best = torch.zeros(geometry.height, geometry.width)

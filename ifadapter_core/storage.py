@@ -10,16 +10,15 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from .checkpoint import AdapterWeights, CheckpointError, metadata_for, read_checkpoint
 
 
 def load_weights(path: str | Path) -> AdapterWeights:
-    """Load and check an adapter file of either format, on the CPU, without running code from the file.
+    """Load and check an adapter file of either format, on the CPU. Never runs code from the file.
 
-    Raises CheckpointError for a file that is damaged, asks to run code, or is not an adapter; OSError if it cannot be
-    opened.
+    Raises CheckpointError for a file that is damaged, asks to run code, or is not an adapter.
+    Raises OSError if the file cannot be opened.
     """
     path = Path(path)
     load = _load_safetensors if path.suffix in (".safetensors", ".sft") else _load_torch
@@ -40,7 +39,7 @@ def save_weights(weights: AdapterWeights, path: str | Path) -> None:
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Turn every error about a file's content into a CheckpointError that names the file and the fix.
+    """Turn errors about a file's content into a CheckpointError that names the file and the fix.
 
     Raises OSError if the file cannot be opened.
     """
@@ -81,4 +80,5 @@ def _load_torch(path: Path) -> tuple[Any, dict[str, str] | None]:
 
 def _load_safetensors(path: Path) -> tuple[Any, dict[str, str] | None]:
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118 (not a dict)
+        names = list(file.keys())
+        return {name: file.get_tensor(name) for name in names}, file.metadata()

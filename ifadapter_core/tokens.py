@@ -12,7 +12,8 @@ from torch import Tensor
 class PhraseEmbeddings:
     """Text features of N local descriptions of T tokens, at k depths of the text encoders.
 
-    phrase_embeds: (N, k, T, D) hidden states, encoders concatenated on the last axis, deepest layer first.
+    phrase_embeds: (N, k, T, D) hidden states, encoders concatenated on the last axis, deepest layer
+        first.
     attention_mask: (N, T) 1 from BOS up to and including the first EOT, else 0.
     eot_embeds: (N, D) hidden state of the first depth at the EOT position.
     """
@@ -33,7 +34,8 @@ class PhraseEmbeddings:
 class InstanceTokens:
     """Tokens of N instances, which the adapted layers attend to.
 
-    cond: (N, M, D) appearance tokens of all depths, then the EoT token; the grounding embedding is added to each.
+    cond: (N, M, D) appearance tokens of all depths, then the EoT token, each plus the grounding
+        embedding.
     uncond: (N, M, D) the same for the null condition with the same boxes.
     boxes: (N, 4) float32 on the CPU, x0 y0 x1 y1 as fractions of the picture.
     strengths: N factors, one per instance.
@@ -52,7 +54,7 @@ class InstanceTokens:
         return self.cond.shape[0]
 
     def select(self, appearance: bool, eot: bool) -> InstanceTokens:
-        """Keep the appearance tokens, the EoT token, or both (the paper's ablation). Raises ValueError for neither."""
+        """Keep only some kinds of tokens (paper's ablation). Raises ValueError if none is kept."""
         if not appearance and not eot:
             raise ValueError(
                 "Both the appearance tokens and the EoT token are switched off: nothing is left. "
@@ -63,8 +65,9 @@ class InstanceTokens:
 
 
 def join_tokens(appearance_tokens: Tensor, eot_embeds: Tensor, grounding_embedding: Tensor) -> Tensor:
-    """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D); the grounding is added to the EoT token too.
+    """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D).
 
-    The first two also broadcast: a batch of 1 serves all N groundings.
+    The grounding is added to every token, EoT included. The first two arguments may have a batch of
+    1.
     """
     return torch.cat([appearance_tokens, eot_embeds.unsqueeze(1)], dim=1) + grounding_embedding

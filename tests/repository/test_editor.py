@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ifadapter_core.formats.release import RELEASE_CANVAS_PX
 from ifadapter_core.layout import MAX_INSTANCES
-from ifadapter_core.layout_formats import RELEASE_CANVAS_PX
 from ifadapter_core.previews import COLOURS
 
 MODEL = (Path(__file__).parents[2] / "web" / "layout_model.js").read_text()

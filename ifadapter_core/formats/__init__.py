@@ -1,0 +1,1 @@
+"""Layout formats, one module each. ``layout_formats`` has the table of all formats."""

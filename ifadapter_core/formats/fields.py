@@ -1,0 +1,95 @@
+"""Checked access to the fields of parsed JSON. Standard library only.
+
+All functions raise LayoutError that names the field, what was expected and what was given.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterable
+from typing import Any
+
+from ..layout import LayoutError
+
+Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
+
+
+def text_of(value: Any, name: str) -> str:
+    """Text without surrounding white space."""
+    if not isinstance(value, str):
+        raise LayoutError(f"{name} must be text, got {kind_of(value)}.")
+    return value.strip()
+
+
+def number_of(value: Any, name: str) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise LayoutError(f"{name} must be a number, got {kind_of(value)}.")
+    try:
+        value = float(value)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise LayoutError(f"{name} must be a finite number, got {value}.")
+    return value
+
+
+def four_numbers(value: Any, expected: str) -> tuple[float, float, float, float]:
+    """A list of four finite numbers. expected: beginning of the error message."""
+    if not isinstance(value, (list, tuple)) or len(value) != 4:
+        raise LayoutError(f"{expected}, got {kind_of(value)}.")
+    a, b, c, d = (number_of(part, expected) for part in value)
+    return a, b, c, d
+
+
+def list_of(value: Any, name: str) -> list:
+    """A list."""
+    if not isinstance(value, list):
+        raise LayoutError(f"'{name}' must be a list, got {kind_of(value)}.")
+    return value
+
+
+def entry_of(value: Any, number: int) -> dict:
+    """The object that describes box ``number``."""
+    if not isinstance(value, dict):
+        raise LayoutError(f"Box {number} must be an object with named numbers, got {kind_of(value)}.")
+    return value
+
+
+def corners_of(entry: dict, keys: tuple[str, str, str, str], number: int) -> Corners:
+    """Corners of box ``number``. keys: names of its left edge, top edge, width and height."""
+    missing = [key for key in keys if key not in entry]
+    if missing:
+        raise LayoutError(f"Box {number} lacks {', '.join(missing)}; expected {', '.join(keys)}.")
+    x, y, w, h = (number_of(entry[key], f"Box {number}: {key}") for key in keys)
+    return x, y, x + w, y + h
+
+
+def description_of(entry: dict, keys: Iterable[str], number: int) -> str:
+    """Local description of box ``number``: the first of these fields that is not empty, or ""."""
+    for key in keys:
+        value = entry.get(key)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if value:
+            return text_of(value, f"Box {number}: {key}")
+    return ""
+
+
+def kind_of(value: Any) -> str:
+    """Type and abbreviated value in JSON's terms, for error messages."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true/false",
+        int: "a number",
+        float: "a number",
+        type(None): "nothing",
+    }
+    name = names.get(type(value), type(value).__name__)
+    try:
+        return f"{name} ({reprlib.repr(value)})"
+    except ValueError:  # Python refuses to print integers with thousands of digits
+        return f"{name} too long to show"

@@ -1,11 +1,12 @@
-// How fast the layout editor is, in a real browser on a real ComfyUI: `node benchmarks/editor.js`.
+// Speed of the layout editor in a real browser with a real ComfyUI: `node benchmarks/editor.js`.
 //
-// Frames: one of 100 boxes is dragged, with a movement in every frame; the time between frames, which no screen
-// limits. Opening: a graph with 20 layout nodes of 8 boxes each, against one with 20 nodes of the same size that have no editor.
+// Frames: drag one of 100 boxes, with one pointer event per frame, and measure the time between frames
+// without a frame rate limit. Opening: load a graph with 20 layout nodes of 8 boxes each, and one with 20 text
+// nodes of the same size as baseline.
 
 import { LEGS, openEditor, poll, reasonToSkip, startBrowser, startServer } from '../tests/web/comfyui.js'
 
-const UNCAPPED = ['--disable-frame-rate-limit', '--disable-gpu-vsync'] // else no frame is shorter than the screen's 16.7 ms
+const UNCAPPED = ['--disable-frame-rate-limit', '--disable-gpu-vsync'] // default: at least 16.7 ms per frame
 const BOXES = 100
 const MOVES = 120
 const NODES = 20
@@ -13,7 +14,8 @@ const ROUNDS = 5
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
-function many(count) {
+/** A layout of count boxes, as JSON text. */
+function layoutOf(count) {
   const boxes = Array.from({ length: count }, (_, index) => ({
     x: (index % 10) / 11,
     y: Math.floor(index / 10) / 11,
@@ -24,7 +26,7 @@ function many(count) {
   return JSON.stringify({ version: 1, caption: 'a shelf', boxes })
 }
 
-/** Milliseconds of each frame: with one movement of the pointer in each while a box is dragged, or with none. */
+/** Milliseconds of each frame, while a box is dragged (one pointer event per frame) or while idle. */
 async function frames(editor, dragging) {
   const [from, to] = [await editor.at([0.05, 0.05]), await editor.at([0.8, 0.8])]
   await editor.page.mouse.move(...from)
@@ -50,7 +52,7 @@ async function frames(editor, dragging) {
   return gaps
 }
 
-/** Milliseconds until a graph of these nodes is loaded and drawn. */
+/** Milliseconds until a graph of NODES nodes of a type is loaded and drawn. */
 async function opening(editor, type, layout) {
   return editor.page.evaluate(
     async ([kind, count, text]) => {
@@ -81,13 +83,13 @@ for (const leg of LEGS) {
     continue
   }
   const [server, browser] = await Promise.all([startServer(leg.frontend), startBrowser(...UNCAPPED)])
-  const editor = await openEditor(browser, server, leg.renderer, { layout: many(BOXES) })
+  const editor = await openEditor(browser, server, leg.renderer, { layout: layoutOf(BOXES) })
   await poll(async () => (await editor.boxes()).length === BOXES)
   const idle = await frames(editor, false)
   const gaps = await frames(editor, true)
   const times = { with: [], without: [] }
   for (let round = 0; round < ROUNDS; round += 1) {
-    times.with.push(await opening(editor, 'IFAdapterLayout', many(8)))
+    times.with.push(await opening(editor, 'IFAdapterLayout', layoutOf(8)))
     times.without.push(await opening(editor, 'CLIPTextEncode', ''))
   }
   const added = median(times.with) - median(times.without)

@@ -1,9 +1,10 @@
-"""What the adapter costs in ComfyUI with SDXL's true architecture: setup, and sampling steps beside the host's regional prompts.
+"""Cost of the adapter in ComfyUI with full-size SDXL: setup and sampling steps.
 
-    COMFYUI_PATH=... path/to/ComfyUI/.venv/bin/python benchmarks/host.py [--json FILE] [--size 512] [--repeats N]
+    COMFYUI_PATH=... path/to/ComfyUI/.venv/bin/python benchmarks/host.py
+        [--json FILE] [--size 512] [--repeats N]
 
-Random weights, float32, on the CPU; needs 16 GB of memory. A step is one step of the host's own sampler with guidance: a positive and a
-negative row, and for the host's regional prompts one more row for each region.
+Random weights, float32, on the CPU; needs 16 GB of memory. A step is one step of ComfyUI's sampler
+with guidance: a negative and a positive row, plus one row per region with regional prompts.
 """
 
 from __future__ import annotations
@@ -19,34 +20,34 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from release_size import ROOT, SDXL_UNET, release_shapes
 from timing import Timing, markdown, side_by_side
 
-START = Path.cwd()  # the host's folder takes its place
+START = Path.cwd()  # before start_host changes it; paths on the command line are relative to it
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
 BASE = Path(tempfile.mkdtemp(prefix="ifadapter-"))
 DESCRIPTION = "a green sofa with white stripes on it"
 REGIONS = 4
-ENCODED = (1, 4, 10)
+ENCODED = (1, 4, 10)  # numbers of instances
 
 
 def start_host() -> float:
-    """Import the host, then the pack through it; seconds that the pack took."""
-    sys.path[:0] = [str(HOST)]  # before the pack's root, whose `nodes` is a package of the same name
+    """Import ComfyUI, then the pack by its loader. Returns the import time of the pack in seconds."""
+    sys.path[:0] = [str(HOST)]  # before the pack's root, which has a package `nodes` too
     sys.path.append(str(ROOT))
     os.chdir(HOST)
-    given, sys.argv = sys.argv, ["main.py", "--cpu", "--base-directory", str(BASE)]
+    arguments, sys.argv = sys.argv, ["main.py", "--cpu", "--base-directory", str(BASE)]
     import comfy.options
 
     comfy.options.enable_args_parsing()
     import nodes
 
-    sys.argv = given
+    sys.argv = arguments
     start = time.perf_counter()
     if not asyncio.run(nodes.load_custom_node(str(ROOT), module_parent="custom_nodes")):
-        raise SystemExit("The host could not import the pack; the log above says why.")
+        raise SystemExit("ComfyUI could not import the pack; see the log above.")
     return time.perf_counter() - start
 
 
@@ -69,21 +70,22 @@ CPU = torch.device("cpu")
 
 
 def boxes(count: int) -> list[tuple[float, float, float, float]]:
-    """Of a third of the picture's sides, at places drawn by lot from a fixed seed: x0 y0 x1 y1 in 0..1."""
+    """Boxes x0 y0 x1 y1 in 0..1, sides 0.35, positions deterministically sampled from ``count``."""
     corners = torch.rand(count, 2, generator=torch.Generator().manual_seed(count)) * 0.65
     return [(x, y, x + 0.35, y + 0.35) for x, y in corners.tolist()]
 
 
 def layout(count: int) -> str:
-    own = [
+    """A layout in this pack's JSON format."""
+    instances = [
         {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "caption": f"{DESCRIPTION}, number {n}"}
         for n, (x0, y0, x1, y1) in enumerate(boxes(count))
     ]
-    return json.dumps({"version": 1, "caption": "a room", "boxes": own})
+    return json.dumps({"version": 1, "caption": "a room", "boxes": instances})
 
 
 def fill(module: nn.Module) -> Any:
-    """Random weights, quickly."""
+    """Fill all weights with uniform random numbers, in place."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.uniform_(-0.03, 0.03)
@@ -91,7 +93,7 @@ def fill(module: nn.Module) -> Any:
 
 
 def run(node_id: str, **inputs: Any) -> Any:
-    """The first output of a node, the host's or ours."""
+    """Run a node of either API version. Returns its first output."""
     node = nodes.NODE_CLASS_MAPPINGS[node_id]
     return (
         node.execute(**inputs).result[0]
@@ -101,15 +103,14 @@ def run(node_id: str, **inputs: Any) -> Any:
 
 
 def load_adapter() -> Any:
-    """Of the release's true size, by the loader node."""
+    """An adapter as large as the release, loaded by the loader node."""
     path = BASE / "models" / "ifadapter" / "full_size.safetensors"
     path.parent.mkdir(parents=True)
-    shapes = release_shapes()
     save_weights(
         read_checkpoint(
             {
-                part: {key: torch.empty(size).uniform_(-0.03, 0.03) for key, size in own.items()}
-                for part, own in shapes.items()
+                part: {key: torch.empty(size).uniform_(-0.03, 0.03) for key, size in tensors.items()}
+                for part, tensors in release_shapes().items()
             }
         ),
         path,
@@ -118,12 +119,12 @@ def load_adapter() -> Any:
 
 
 def load_clip() -> Any:
-    """SDXL's pair of text encoders at their true size."""
+    """SDXL's two text encoders at full size, with random weights."""
 
     class Target:
         clip = comfy.sdxl_clip.SDXLClipModel
         tokenizer = comfy.sdxl_clip.SDXLTokenizer
-        params: dict[str, Any] = {}
+        params: ClassVar[dict[str, Any]] = {}
 
     clip = comfy.sd.CLIP(
         Target,
@@ -135,7 +136,7 @@ def load_clip() -> Any:
 
 
 def load_model() -> Any:
-    """SDXL's UNet as the host's MODEL."""
+    """SDXL's UNet with random weights, as a ComfyUI MODEL."""
     sdxl = comfy.supported_models.SDXL(
         {**comfy.supported_models.SDXL.unet_config, **SDXL_UNET, "dtype": torch.float32}
     )
@@ -146,7 +147,7 @@ def load_model() -> Any:
 
 
 def measure_setup(ifadapter: Any, clip: Any, repeats: int) -> dict[str, Timing]:
-    """A plain prompt encoded three times, and IFAdapter Encode for some numbers of instances."""
+    """Time three encodings of a plain prompt, and IFAdapter Encode for each number of instances."""
 
     def encode(count: int) -> Callable[[], Any]:
         read = run("IFAdapterLayout", layout=layout(count), width=1024, height=1024)
@@ -161,7 +162,7 @@ def measure_setup(ifadapter: Any, clip: Any, repeats: int) -> dict[str, Timing]:
 
 
 def sampler(model: Any, positive: Any, negative: Any, size: int) -> Callable[[], Tensor]:
-    """One step of the host's sampler."""
+    """A call that runs one step of ComfyUI's sampler."""
     latent = torch.zeros(1, 4, size // 8, size // 8)
     noise = comfy.sample.prepare_noise(latent, 0)
     return lambda: comfy.sample.sample(
@@ -170,29 +171,31 @@ def sampler(model: Any, positive: Any, negative: Any, size: int) -> Callable[[],
 
 
 def regional(positive: Any, node_id: str, size: int) -> Any:
-    """The prompt, and one for each of the boxes by one of the host's ways."""
+    """The prompt plus a regional prompt per box, by one of ComfyUI's conditioning nodes."""
     for x0, y0, x1, y1 in boxes(REGIONS):
-        own = [[text.clone(), {**extras}] for text, extras in positive]
+        region = [[text.clone(), {**extras}] for text, extras in positive]
         if node_id == "ConditioningSetMask":
             mask = torch.zeros(1, size, size)
             mask[:, round(y0 * size) : round(y1 * size), round(x0 * size) : round(x1 * size)] = 1
-            own = run(node_id, conditioning=own, mask=mask, set_cond_area="default", strength=1.0)
+            region = run(node_id, conditioning=region, mask=mask, set_cond_area="default", strength=1.0)
         else:
-            own = run(node_id, conditioning=own, x=x0, y=y0, width=x1 - x0, height=y1 - y0, strength=1.0)
-        positive = positive + own
+            region = run(
+                node_id, conditioning=region, x=x0, y=y0, width=x1 - x0, height=y1 - y0, strength=1.0
+            )
+        positive = positive + region
     return positive
 
 
 def measure_steps(ifadapter: Any, tokens: dict[int, Any], size: int, repeats: int) -> dict[str, Timing]:
-    """Steps without and with the adapter, and with the host's regional prompts on the same boxes."""
+    """Time steps without the adapter, with it, and with regional prompts on the same boxes."""
     model = load_model()
     positive, negative = (
         [[torch.randn(1, 77, 2048), {"pooled_output": torch.randn(1, 1280), "width": size, "height": size}]]
         for _ in "pn"
     )
     calls = {"without": sampler(model, positive, negative, size)}
-    for count, own in tokens.items():
-        semantic_map = run("IFAdapterSemanticMap", tokens=own)
+    for count, instance_tokens in tokens.items():
+        semantic_map = run("IFAdapterSemanticMap", tokens=instance_tokens)
         patched = run(
             "IFAdapterApply",
             model=model,
@@ -210,8 +213,8 @@ def measure_steps(ifadapter: Any, tokens: dict[int, Any], size: int, repeats: in
     return side_by_side(calls, repeats)
 
 
-def table(what: str, times: dict[str, Timing]) -> str:
-    """All against the first."""
+def table(title: str, times: dict[str, Timing]) -> str:
+    """Timings in seconds, with their ratio to the first."""
     first = next(iter(times.values())).median
     rows = [
         [
@@ -222,14 +225,16 @@ def table(what: str, times: dict[str, Timing]) -> str:
         ]
         for name, timing in times.items()
     ]
-    return markdown([what, "median", "quarters", "ratio"], rows)
+    return markdown([title, "median", "quartiles", "ratio"], rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What the adapter costs in ComfyUI, at SDXL's true size.")
-    parser.add_argument("--json", type=lambda name: (START / name), help="write all numbers to this file too")
+    parser = argparse.ArgumentParser(description="Cost of the adapter in ComfyUI with full-size SDXL.")
+    parser.add_argument(
+        "--json", type=lambda name: (START / name), help="also write all numbers to this file"
+    )
     parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2, help="timed calls, after one warm-up")
     options = parser.parse_args()
     comfy.utils.set_progress_bar_enabled(False)
     print(f"import of the pack: {IMPORT_SECONDS:.2f} s")

@@ -1,6 +1,7 @@
-"""Everything that can be measured on this machine, into build/bench: `make bench`.
+"""`make bench`: run every benchmark that this machine supports, into build/bench.
 
-layers.json, host.json: all numbers. report.md: the tables. growth.png: what a layer costs for the cells that boxes cover.
+layers.json, host.json: all numbers. report.md: tables. growth.png: cost of a layer by covered
+cells.
 """
 
 from __future__ import annotations
@@ -28,27 +29,28 @@ from run_host_tests import newest_host, python_of  # noqa: E402
 
 
 def measure(command: Sequence[str], **environment: str) -> str:
-    """Run one part, with its progress on the screen; its tables."""
+    """Run one benchmark. Returns its tables; progress goes to the terminal."""
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
 
 
 def plot_growth(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Plot the added time of a layer against its covered cells."""
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     by_count = [row for row in rows if row["grid"] == [32, 32]]
     by_size = [row for row in rows if row["count"] == 4]
-    for name, own, marker in (
+    for label, series, marker in (
         ("1 .. 32 instances at 1024 px", by_count, "o"),
         ("4 instances at 512 .. 2048 px", by_size, "s"),
     ):
         points = sorted(
-            (row["summed_area"] * row["grid"][0] * row["grid"][1], row["ours_ms"]["median"]) for row in own
+            (row["summed_area"] * row["grid"][0] * row["grid"][1], row["ours_ms"]["median"]) for row in series
         )
-        axes.plot(*zip(*points, strict=True), marker=marker, label=name)
+        axes.plot(*zip(*points, strict=True), marker=marker, label=label)
     axes.set(
-        xlabel="covered cells of a row, overlaps counted for each instance",
-        ylabel="added to a layer, ms",
+        xlabel="covered cells per row, overlaps counted once per instance",
+        ylabel="added time per layer, ms",
         xlim=0,
         ylim=0,
     )
@@ -63,7 +65,7 @@ def main() -> None:
     host = newest_host()
     python = python_of(host)
     if python is None:
-        parts.append(f"ComfyUI is not measured: none with a .venv in {host}.\n")
+        parts.append(f"ComfyUI was not measured: {host} has no .venv.\n")
     else:
         parts.append(
             measure(

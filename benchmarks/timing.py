@@ -1,4 +1,4 @@
-"""Times side by side in one run, and the memory that a call takes."""
+"""Interleaved timing, peak memory and operator counts of calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one call: the median of its repetitions, and the quarters of them around it."""
+    """Duration of a call in milliseconds.
+
+    median: median of the repetitions.
+    low: first quartile.
+    high: third quartile.
+    """
 
     median: float
     low: float
@@ -30,38 +35,38 @@ class Timing:
 
 
 def side_by_side(calls: dict[str, Callable[[], Any]], repeats: int, warmups: int = 1) -> dict[str, Timing]:
-    """Time calls in turns, so that a machine that is busy now and then slows all of them."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+    """Time calls in turns, so that other load on the machine slows all of them alike."""
+    durations: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(warmups + repeats):
         for name, call in calls.items():
-            _wait()
+            _synchronize()
             start = time.perf_counter()
             call()
-            _wait()
-            taken[name].append(1000 * (time.perf_counter() - start))
-    return {name: _timing(values[warmups:]) for name, values in taken.items()}
+            _synchronize()
+            durations[name].append(1000 * (time.perf_counter() - start))
+    return {name: _timing(values[warmups:]) for name, values in durations.items()}
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
-    """MiB of tensors that a call holds at most beyond those that were there before it, its result included."""
+    """Peak memory of new tensors during a call, its result included, in MiB."""
     if torch.cuda.is_available() and torch.cuda.memory_allocated():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         call()
         return (torch.cuda.max_memory_allocated() - before) / MIB
-    with _Storages() as storages:
+    with _LiveStorages() as storages:
         call()
     return storages.peak / MIB
 
 
 def operators(call: Callable[[], Any]) -> int:
-    """Operators that a call runs, views not counted: on a GPU about one kernel launch each."""
-    with _Operators() as seen:
+    """Number of operators in a call, without views: about one GPU kernel launch each."""
+    with _OperatorCount() as operator_count:
         call()
-    return seen.count
+    return operator_count.count
 
 
-class _Operators(TorchDispatchMode):
+class _OperatorCount(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
@@ -71,16 +76,16 @@ class _Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Storages(TorchDispatchMode):
-    """Counts the bytes of the storages that operators make, while they live."""
+class _LiveStorages(TorchDispatchMode):
+    """Tracks the bytes of all storages that operators allocate, until they are freed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.current = self.peak = 0  # bytes
         self._known: dict[int, weakref.finalize] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {
+        inputs = {
             leaf.untyped_storage().data_ptr()
             for leaf in tree_leaves((args, kwargs))
             if isinstance(leaf, Tensor)
@@ -88,20 +93,20 @@ class _Storages(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, Tensor):
-                self._count(leaf.untyped_storage(), given)
+                self._add(leaf.untyped_storage(), inputs)
         return out
 
-    def _count(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+    def _add(self, storage: torch.UntypedStorage, inputs: set[int]) -> None:
         key = storage._cdata
-        if storage.data_ptr() in given or (key in self._known and self._known[key].alive):
+        if storage.data_ptr() in inputs or (key in self._known and self._known[key].alive):
             return
         size = storage.nbytes()
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        self._known[key] = weakref.finalize(storage, self._forget, size)
+        self.current += size
+        self.peak = max(self.peak, self.current)
+        self._known[key] = weakref.finalize(storage, self._release, size)
 
-    def _forget(self, size: int) -> None:
-        self.now -= size
+    def _release(self, size: int) -> None:
+        self.current -= size
 
 
 def _timing(values: list[float]) -> Timing:
@@ -111,10 +116,11 @@ def _timing(values: list[float]) -> Timing:
     return Timing(median, low, high)
 
 
-def _wait() -> None:
+def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])

@@ -35,7 +35,7 @@ def start_host() -> None:
     for folder in FOLDERS:
         (BASE / folder).mkdir(parents=True)
     sys.path.insert(0, str(HOST))  # before the pack's root, whose `nodes` is a package of the same name
-    sys.path.append(str(HERE))
+    sys.path.append(str(HERE / "support"))
     given, sys.argv = sys.argv, ["main.py", "--cpu", "--base-directory", str(BASE)]
     try:
         import comfy.options
@@ -58,7 +58,7 @@ start_host()
 
 import torch  # noqa: E402
 
-import dense  # noqa: E402
+import oracle  # noqa: E402
 import small_models  # noqa: E402
 
 torch.set_num_threads(1)  # the tensors are tiny
@@ -90,7 +90,7 @@ def node() -> Callable[..., tuple]:
 @pytest.fixture(scope="session")
 def checkpoint() -> dict[str, dict[str, torch.Tensor]]:
     """An adapter for the small models, in the release's layout."""
-    return dense.make_checkpoint(seed=0)
+    return oracle.make_checkpoint(seed=0)
 
 
 @pytest.fixture(scope="session")
@@ -148,10 +148,10 @@ def apply(node: Callable[..., tuple], model: Any, ifadapter: Any) -> Callable[..
 
 @pytest.fixture(scope="session")
 def make_tokens(ifadapter: Any) -> Callable[..., Any]:
-    """make_tokens(boxes) -> the adapter's instance tokens for made-up text features, those of dense.make_phrases."""
+    """make_tokens(boxes) -> the adapter's instance tokens for made-up text features, those of oracle.make_phrases."""
 
-    def make(boxes: dense.Boxes, adapter: Any = ifadapter) -> Any:
-        return adapter.model.encode_instances(*dense.make_phrases(len(boxes)), torch.tensor(boxes))
+    def make(boxes: oracle.Boxes, adapter: Any = ifadapter) -> Any:
+        return adapter.model.encode_instances(*oracle.make_phrases(len(boxes)), torch.tensor(boxes))
 
     return make
 
@@ -159,10 +159,10 @@ def make_tokens(ifadapter: Any) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def tokens(make_tokens):
     """Of three boxes that overlap."""
-    return make_tokens(dense.THREE)
+    return make_tokens(oracle.THREE)
 
 
 @pytest.fixture(scope="session")
 def term(checkpoint):
     """What they add, for the oracle."""
-    return dense.make_term(checkpoint, dense.make_phrases(3), dense.THREE)
+    return oracle.make_term(checkpoint, oracle.make_phrases(3), oracle.THREE)

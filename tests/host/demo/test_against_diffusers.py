@@ -1,0 +1,110 @@
+"""The demo's models give in the host what they give in diffusers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import comfy.sample
+import comfy.samplers
+import comfy.sd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import nodes
+import oracle
+from demo_case import DEMO, LAYOUT, SUPPORT, TIMESTEPS, TOLERANCE, denoised
+
+SAMPLED = 5e-3  # after 20 steps, the first from noise 4500 times as large as the latents
+
+
+@pytest.fixture(scope="module")
+def expected(asked, tmp_path_factory) -> dict[str, Tensor]:
+    """What diffusers_reference.py answers, run by the Python of the tests' own environment."""
+    python = os.environ.get("IFADAPTER_TEST_PYTHON")
+    if python is None:
+        pytest.skip(
+            "no Python with diffusers: IFADAPTER_TEST_PYTHON is not set (tests/run_host_tests.py sets it)"
+        )
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+    }  # that is pytest's
+    if subprocess.run(
+        [python, "-c", "import diffusers"], env=environment, capture_output=True, check=False
+    ).returncode:
+        pytest.skip(f"{python} has no diffusers")
+    folder = tmp_path_factory.mktemp("diffusers")
+    request, given = folder / "request.safetensors", folder / "answer.safetensors"
+    save_file(asked, request, {"layout": LAYOUT})
+    command = [python, str(SUPPORT / "diffusers_reference.py"), str(DEMO), str(request), str(given)]
+    ran = subprocess.run(
+        command, env={**environment, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    return load_file(given)
+
+
+def test_noise_schedule(demo, expected):
+    sigmas = demo.model.get_model_object("model_sampling").sigmas[list(TIMESTEPS)]
+    assert oracle.max_difference(1 / (1 + sigmas**2), expected["alphas"]) <= 1e-6
+
+
+def test_text_states(prompts, expected):
+    for conditioning, row in zip(prompts, ("cond", "uncond"), strict=True):
+        assert 0.5 < expected[f"text_{row}"].std() < 2
+        assert oracle.max_difference(conditioning[0][0], expected[f"text_{row}"]) <= TOLERANCE
+
+
+def test_instance_tokens(node, demo, layout, expected):
+    tokens = node("IFAdapterEncode", ifadapter=demo.ifadapter, clip=demo.clip, layout=layout[0])[0]
+    assert tokens.cond.dtype == torch.float32
+    assert oracle.max_difference(tokens.cond, expected["tokens_cond"]) <= TOLERANCE
+    assert oracle.max_difference(tokens.uncond, expected["tokens_uncond"]) <= TOLERANCE
+    assert oracle.max_difference(tokens.cond, tokens.uncond) > 1000 * TOLERANCE
+
+
+def test_denoised_without_adapter(demo, prompts, asked, expected):
+    got = denoised(demo.model, prompts, asked["latents"])
+    for row in ("cond", "uncond"):
+        assert oracle.max_difference(got[row], expected[f"plain_{row}"]) <= TOLERANCE
+    assert oracle.max_difference(expected["plain_cond"], expected["plain_uncond"]) > 100 * TOLERANCE
+
+
+def test_denoised_with_adapter(adapted, prompts, asked, expected):
+    got = denoised(adapted, prompts, asked["latents"])
+    for row in ("cond", "uncond"):
+        assert oracle.max_difference(got[row], expected[f"adapted_{row}"]) <= TOLERANCE
+        assert oracle.max_difference(expected[f"adapted_{row}"], expected[f"plain_{row}"]) > 20 * TOLERANCE
+
+
+def test_sampled(adapted, prompts, asked, expected):
+    """All steps: what the host calls Euler is DDIM, and its scheduler "simple" what diffusers calls trailing timesteps."""
+    noise = asked["latents"][:1]
+    got = comfy.sample.sample(
+        adapted,
+        noise,
+        20,
+        2.0,
+        "euler",
+        "simple",
+        *prompts,
+        torch.zeros_like(noise),
+        disable_pbar=True,
+        seed=1,
+    )
+    assert oracle.max_difference(adapted.model.process_latent_in(got), expected["sampled"]) <= SAMPLED
+
+
+def test_decoded(demo, asked, expected):
+    latents = demo.model.model.process_latent_out(asked["latents"][:1])
+    picture = nodes.VAEDecode().decode(demo.vae, {"samples": latents})[0]
+    assert oracle.max_difference(picture.movedim(-1, 1), expected["decoded"]) <= TOLERANCE
+
+
+def test_encoded(demo, asked, expected):
+    latents = nodes.VAEEncode().encode(demo.vae, asked["picture"].movedim(1, -1))[0]["samples"]
+    assert (
+        oracle.max_difference(demo.model.model.process_latent_in(latents), expected["encoded"]) <= TOLERANCE
+    )

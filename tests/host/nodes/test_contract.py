@@ -1,0 +1,155 @@
+"""Names, types and defaults of all inputs and outputs, which saved workflows rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
+
+import comfy_execution.validation
+import pytest
+
+import nodes
+from loaded_pack import pack_module
+
+SCHEDULE = {"strength": ("FLOAT", 1.0), "start_percent": ("FLOAT", 0.0), "end_percent": ("FLOAT", 1.0)}
+# Saved workflows rely on all of it: entries may be added at the end of a list, never changed, moved or removed.
+# id: (required inputs, optional inputs, outputs), inputs as name: (type, default).
+CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
+    "IFAdapterLoader": ({"adapter_name": ("COMBO", None)}, {}, [("ifadapter", "IFADAPTER")]),
+    "IFAdapterLayout": (
+        {"layout": ("STRING", ANY), "width": ("INT", 1024), "height": ("INT", 1024)},
+        {
+            "boxes": ("BOUNDING_BOX,ARRAY,BBOX", None),
+            "masks": ("MASK", None),
+            "bbox_format": ("COMBO", "xywh"),
+            "background": ("IMAGE", None),
+        },
+        [
+            ("layout", "IFADAPTER_LAYOUT"),
+            ("picture", "IMAGE"),
+            ("prompt", "STRING"),
+            ("width", "INT"),
+            ("height", "INT"),
+            ("caption", "STRING"),
+        ],
+    ),
+    "IFAdapterEncode": (
+        {
+            "ifadapter": ("IFADAPTER", None),
+            "clip": ("CLIP", None),
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "use_appearance_tokens": ("BOOLEAN", True),
+            "use_eot_token": ("BOOLEAN", True),
+        },
+        {},
+        [("tokens", "IFADAPTER_TOKENS")],
+    ),
+    "IFAdapterSemanticMap": (
+        {"tokens": ("IFADAPTER_TOKENS", None)},
+        {"strengths": ("STRING", ""), "depth_order": ("COMBO", "learned gate"), "masks": ("MASK", None)},
+        [("semantic_map", "IFADAPTER_MAP"), ("picture", "IMAGE")],
+    ),
+    "IFAdapterApply": (
+        {
+            "model": ("MODEL", None),
+            "ifadapter": ("IFADAPTER", None),
+            "semantic_map": ("IFADAPTER_MAP", None),
+            **SCHEDULE,
+        },
+        {},
+        [("model", "MODEL")],
+    ),
+    "IFAdapterSimple": (
+        {
+            "model": ("MODEL", None),
+            "clip": ("CLIP", None),
+            "ifadapter": ("IFADAPTER", None),
+            "layout": ("IFADAPTER_LAYOUT", None),
+        }
+        | SCHEDULE,
+        {},
+        [("model", "MODEL")],
+    ),
+    "IFAdapterBatchMaps": (
+        {"semantic_maps": ("IFADAPTER_MAP", None)},
+        {"more_maps": ("IFADAPTER_MAP", None)},
+        [("semantic_map", "IFADAPTER_MAP")],
+    ),
+    "IFAdapterDemoModels": (
+        {},
+        {},
+        [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")],
+    ),
+}
+
+
+def info(node_id: str) -> dict[str, Any]:
+    """What the host tells its frontend about a node."""
+    return json.loads(json.dumps(nodes.NODE_CLASS_MAPPINGS[node_id].GET_NODE_INFO_V1()))
+
+
+def test_nodes_module_is_the_hosts(host):
+    """The pack has a package of the same name as the host's nodes.py."""
+    assert Path(nodes.__file__) == host / "nodes.py"
+
+
+@pytest.mark.parametrize("node_id", CONTRACT)
+def test_contract(node_id):
+    shown = info(node_id)
+    assert shown["name"] == node_id
+    for section, known in zip(("required", "optional"), CONTRACT[node_id], strict=False):
+        given = shown["input"].get(section, {})
+        names = shown["input_order"].get(section, [])
+        assert names == list(given)
+        assert names[: len(known)] == list(known)
+        for name, (kind, default) in known.items():
+            assert (given[name][0], given[name][1].get("default")) == (kind, default)
+    outputs = list(zip(shown["output_name"], shown["output"], strict=True))
+    assert outputs[: len(CONTRACT[node_id][2])] == CONTRACT[node_id][2]
+    assert not any(shown["output_is_list"])
+    assert shown["is_input_list"] == (node_id == "IFAdapterBatchMaps")
+
+
+def test_every_node_has_a_contract():
+    assert {node_id for node_id in nodes.NODE_CLASS_MAPPINGS if node_id.startswith("IFAdapter")} == set(
+        CONTRACT
+    )
+    assert info("IFAdapterSemanticMap")["input"]["optional"]["depth_order"][1]["options"][:2] == [
+        "learned gate",
+        "layout order",
+    ]
+
+
+@pytest.mark.parametrize("node_id", CONTRACT)
+def test_every_input_and_output_has_a_tooltip(node_id):
+    shown = info(node_id)
+    assert shown["category"] == "IFAdapter"
+    assert shown["display_name"] == nodes.NODE_DISPLAY_NAME_MAPPINGS[node_id]
+    assert "IFAdapter" in shown["display_name"]
+    assert shown["description"]
+    inputs = {**shown["input"].get("required", {}), **shown["input"].get("optional", {})}
+    assert all(options.get("tooltip") for _, options in inputs.values())
+    assert len(shown["output_tooltips"]) == len(shown["output"])
+    assert all(shown["output_tooltips"])
+
+
+def test_pack_exports_only_entry_point_and_scripts():
+    module = pack_module()
+    assert module.__all__ == ["WEB_DIRECTORY", "comfy_entrypoint"]
+    assert sorted(
+        path.name for path in (Path(module.__file__).parent / module.WEB_DIRECTORY).glob("*.js")
+    ) == [
+        "layout_model.js",
+        "layout_view.js",
+        "layout_widget.js",
+    ]
+    assert not hasattr(module, "NODE_CLASS_MAPPINGS")
+
+
+@pytest.mark.parametrize("kind", ["BOUNDING_BOX", "ARRAY", "BBOX"])
+def test_host_accepts_linked_boxes(kind):
+    accepts = info("IFAdapterLayout")["input"]["optional"]["boxes"][0]
+    assert comfy_execution.validation.validate_node_input(kind, accepts)
+    assert not comfy_execution.validation.validate_node_input("IMAGE", accepts)

@@ -1,0 +1,62 @@
+"""What the nodes are called in each language, and their help."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nodes
+
+PACK = Path(__file__).resolve().parents[3]
+LANGUAGES = sorted(path.parent.name for path in PACK.glob("locales/*/nodeDefs.json"))
+IDS = sorted(node_id for node_id in nodes.NODE_CLASS_MAPPINGS if node_id.startswith("IFAdapter"))
+
+
+def words(language: str) -> dict[str, Any]:
+    return json.loads((PACK / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+
+
+def said(part: Any) -> dict[str, str]:
+    return {"name": part.display_name or part.id, "tooltip": part.tooltip}
+
+
+def schema_words(node_id: str) -> dict[str, Any]:
+    schema = nodes.NODE_CLASS_MAPPINGS[node_id].GET_SCHEMA()
+    told = {"display_name": schema.display_name, "description": schema.description}
+    if schema.inputs:
+        told["inputs"] = {part.id: said(part) for part in schema.inputs}
+    return {**told, "outputs": {str(number): said(part) for number, part in enumerate(schema.outputs)}}
+
+
+def shape(value: Any) -> Any:
+    return (
+        {key: shape(part) for key, part in value.items()} if isinstance(value, dict) else bool(value.strip())
+    )
+
+
+def test_languages_exist() -> None:
+    assert {"en", "zh", "ja"} <= set(LANGUAGES)
+
+
+def test_english_equals_the_schemas() -> None:
+    assert words("en") == {node_id: schema_words(node_id) for node_id in IDS}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_is_complete(language: str) -> None:
+    assert shape(words(language)) == shape(words("en"))
+
+
+@pytest.mark.parametrize("node_id", IDS)
+def test_every_node_has_a_help_page_with_all_its_inputs_and_outputs(node_id: str) -> None:
+    page = PACK / "web" / "docs" / f"{node_id}.md"
+    text = page.read_text("utf-8")
+    schema = nodes.NODE_CLASS_MAPPINGS[node_id].GET_SCHEMA()
+    assert text.startswith(f"# {schema.display_name}\n")
+    names = [part.id for part in schema.inputs] + [part.display_name for part in schema.outputs]
+    assert not [name for name in names if f"`{name}`" not in text]
+    pictures = [line.split("](")[1].split(")")[0] for line in text.splitlines() if line.startswith("![")]
+    assert not [picture for picture in pictures if not (page.parent / picture).exists()]

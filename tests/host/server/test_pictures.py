@@ -1,0 +1,112 @@
+"""Committed workflows on the server, and the pictures that they save."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ifadapter_core.layout import Layout
+from server_process import Server, messages
+from shapes.recognition.verifier import verify
+from shapes.scene import Attributes, Figure
+from workflow_graphs import (
+    SIDE_PX,
+    WORKFLOWS,
+    change,
+    committed,
+    layout_of,
+    only,
+    strength,
+    without_adapter,
+    workflow,
+)
+
+DEMO_FIGURES = [  # what the captions of try_it_without_downloads.json say
+    Attributes("circle", "red", "dotted", "white"),
+    Attributes("circle", "yellow", "bordered", "blue"),
+    Attributes("triangle", "green", "striped", "white"),
+    Attributes("square", "blue"),
+]
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_workflow_changes_the_picture_and_strength_zero_does_not(server: Server, name: str) -> None:
+    without = server.picture(
+        without_adapter(workflow(name))
+    )  # first, so that a model that stays patched shows
+    adapted = pixels(server.picture(workflow(name)))
+    off = server.picture(strength(workflow(name), 0.0))
+    assert adapted.shape == (SIDE_PX, SIDE_PX, 3)
+    assert adapted.std() > 1
+    assert off == without
+    assert np.abs(adapted.astype(int) - pixels(without)).mean() > 1
+
+
+def test_each_image_of_a_batch_has_its_own_layout(server: Server) -> None:
+    first, second = map(pixels, server.pictures(workflow("two_layouts_in_a_batch.json")))
+    alone = pixels(
+        server.picture(workflow("place_things_with_boxes.json"))
+    )  # the same seed, and the layout of the first
+    assert np.abs(first.astype(int) - alone).max() <= 1
+    swapped = workflow("two_layouts_in_a_batch.json")
+    node = swapped[only(swapped, "IFAdapterBatchMaps")]["inputs"]
+    node["more_maps"], node["semantic_maps"] = node["semantic_maps"], node["more_maps"]
+    other_first, other_second = map(pixels, server.pictures(swapped))
+    assert np.abs(first.astype(int) - other_first).mean() > 1
+    assert np.abs(second.astype(int) - other_second).mean() > 1
+
+
+def test_same_prompt_gives_same_file_after_another_one(server: Server) -> None:
+    first = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=7))
+    other = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=8))
+    again = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=7))
+    assert first == again
+    assert first != other
+
+
+def test_run_after_an_interrupted_one_is_unaffected(server: Server) -> None:
+    expected = server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=9))
+    long_run = change(workflow("place_things_with_boxes.json"), "KSampler", seed=9, steps=2000)
+    entry = server.run(long_run, interrupt_at=2)
+    assert messages(entry, "execution_interrupted")
+    assert only(long_run, "SaveImage") not in entry["outputs"]
+    assert server.picture(change(workflow("place_things_with_boxes.json"), "KSampler", seed=9)) == expected
+
+
+def test_the_demo_draws_its_layout(server: Server) -> None:
+    """As committed, with the models that come with the pack."""
+    graph = committed("try_it_without_downloads.json")
+    layout = layout_of(graph)
+    picture = pixels(server.picture(graph))
+    assert picture.shape == (layout.height, layout.width, 3) == (128, 128, 3)
+    assert picture.std() > 1
+    verdicts = verify(picture, figures_of(layout))
+    assert len(verdicts) == len(layout.instances)
+    assert all(verdict.success for verdict in verdicts)
+
+
+def figures_of(layout: Layout) -> list[Figure]:
+    """The demo's instances as the verifier wants them, with their boxes in pixels."""
+    sides = (layout.width, layout.height) * 2
+    return [
+        Figure(
+            attributes,
+            tuple(round(value * side) for value, side in zip(instance.box, sides, strict=True)),
+            instance.local_description,
+        )
+        for attributes, instance in zip(DEMO_FIGURES, layout.instances, strict=True)
+    ]
+
+
+def test_a_run_reports_exact_token_counts_to_the_editor(server: Server) -> None:
+    graph = workflow(WORKFLOWS[0])
+    shown = server.run(graph)["outputs"][only(graph, "IFAdapterLayout")]["ifadapter_tokens"]
+    assert [entry["text"] for entry in shown] == layout_of(graph).local_descriptions
+    assert all(2 < entry["tokens"] <= 77 for entry in shown)

@@ -1,0 +1,75 @@
+"""A node pack for tests only: the small random models as nodes, in place of a checkpoint loader."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import comfy.sd
+import comfy.sd1_clip
+from comfy_api.latest import ComfyExtension, io
+
+HERE = Path(__file__).resolve().parent  # resolved: the pack may be a link
+sys.path.append(str(HERE.parent))
+
+import small_models  # noqa: E402
+
+
+class IFAdapterTestModels(io.ComfyNode):
+    """Takes the place of CheckpointLoaderSimple, with the same outputs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestModels",
+            display_name="IFAdapter Test Models",
+            category="IFAdapter/tests",
+            outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(
+            small_models.small_model(output_scale=5.0), small_models.small_clip(), small_models.small_vae()
+        )
+
+
+class IFAdapterTestOtherClip(io.ComfyNode):
+    """A CLIP of another base model: the first of SDXL's text encoders alone."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestOtherClip",
+            display_name="IFAdapter Test Other CLIP",
+            category="IFAdapter/tests",
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        class Target:
+            clip = comfy.sd1_clip.SD1ClipModel
+            tokenizer = comfy.sd1_clip.SD1Tokenizer
+            params: dict[str, Any] = {}
+
+        width = small_models.TEXT_WIDTHS["clip_l"]
+        config = {
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_attention_heads": 2,
+            "projection_dim": width,
+        }
+        return io.NodeOutput(
+            comfy.sd.CLIP(Target, parameters=1, model_options={"clip_l_model_config": config})
+        )
+
+
+class TestExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [IFAdapterTestModels, IFAdapterTestOtherClip]
+
+
+async def comfy_entrypoint() -> TestExtension:
+    return TestExtension()

@@ -1,0 +1,127 @@
+"""The user's CLIP: it stays as it is, its LoRA acts, and a CLIP of another model is an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.sd
+import comfy.sd1_clip
+import comfy.sdxl_clip
+import pytest
+import torch
+from torch import Tensor
+
+import oracle
+from transformers_clip import BEGIN, END, LAYERS
+
+
+def test_text_encoders_run_once_for_all_depths_and_are_restored(encode, clip):
+    stacks = [getattr(clip.cond_stage_model, name).transformer.text_model.encoder for name in LAYERS]
+    calls: list[int] = []
+    hooks = [
+        layers.layers[-1].register_forward_hook(lambda _module, _given, out: calls.append(len(out)))
+        for layers in stacks
+    ]
+    first = encode(["a red cube", "a blue (ball:1.3)"])
+    for hook in hooks:
+        hook.remove()
+    assert calls == [3, 3]  # both descriptions, and the empty text that weights need
+    assert all("forward" not in vars(layers) for layers in stacks)
+    assert torch.equal(encode(["a red cube", "a blue (ball:1.3)"]).cond, first.cond)
+
+
+def state_of(clip: Any) -> tuple:
+    return (
+        clip.layer_idx,
+        clip.use_clip_schedule,
+        dict(clip.tokenizer_options),
+        dict(clip.patcher.patches),
+        clip.patcher.patches_uuid,
+    )
+
+
+@pytest.mark.parametrize("skip", [None, -1, -3])
+def test_clip_skip_is_ignored_and_kept(encode, clip, skip):
+    expected = encode(["a red cat"]).cond
+    own = clip.clone()
+    if skip is not None:
+        own.clip_layer(skip)
+
+    def prompt() -> tuple[Tensor, Tensor]:
+        return own.encode_from_tokens(own.tokenize("a prompt"), return_pooled=True)
+
+    before, prompted = state_of(own), prompt()
+    weights = {key: value.clone() for key, value in own.cond_stage_model.state_dict().items()}
+    assert torch.equal(encode(["a red cat"], own).cond, expected)
+    assert state_of(own) == before
+    assert all(torch.equal(value, weights[key]) for key, value in own.cond_stage_model.state_dict().items())
+    for got, want in zip(prompt(), prompted, strict=True):
+        assert torch.equal(got, want)
+
+
+def test_no_hooks_are_left(encode, clip):
+    def hooks() -> list[int]:
+        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_state_dict_hooks")
+        return [len(getattr(module, kind)) for module in clip.cond_stage_model.modules() for kind in kinds]
+
+    before = hooks()
+    encode(["a red cat"])
+    assert hooks() == before
+    assert not any(before)
+
+
+def test_clip_lora_acts_on_the_descriptions(encode, clip):
+    """A CLIP from a LoRA loader carries patches; the descriptions must see them, the unpatched CLIP must not."""
+    before = encode(["a red cat"]).cond
+    patched = clip.clone()
+    key = "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
+    weight = clip.cond_stage_model.state_dict()[key]
+    assert patched.add_patches({key: (torch.ones_like(weight),)}, 1.0) == [key]
+    assert oracle.max_difference(encode(["a red cat"], patched).cond, before) > 0.01
+    assert torch.equal(encode(["a red cat"]).cond, before)
+
+
+def other_clip(clip_class: Any, tokenizer: Any, name: str, width: int) -> comfy.sd.CLIP:
+    class Target:
+        params: dict[str, Any] = {}
+
+    Target.clip, Target.tokenizer = clip_class, tokenizer
+    sizes = {
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_attention_heads": 2,
+        "projection_dim": width,
+    }
+    return comfy.sd.CLIP(Target, parameters=1, model_options={f"{name}_model_config": sizes})
+
+
+class ThreeEncoders:
+    """A stand-in for the CLIP of a model with a T5 encoder."""
+
+    def tokenize(self, text: str) -> dict[str, list]:
+        return {name: [[(BEGIN, 1.0), (320, 1.0), (END, 1.0)]] for name in ("l", "g", "t5xxl")}
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        pytest.param(
+            lambda: other_clip(comfy.sd1_clip.SD1ClipModel, comfy.sd1_clip.SD1Tokenizer, "clip_l", 32),
+            ["32", "encoders l)"],
+            id="SD 1.5",
+        ),
+        pytest.param(
+            lambda: other_clip(
+                comfy.sdxl_clip.SDXLRefinerClipModel, comfy.sdxl_clip.SDXLTokenizer, "clip_g", 64
+            ),
+            ["64"],
+            id="refiner",
+        ),
+        pytest.param(ThreeEncoders, ["g, l, t5xxl"], id="with T5"),
+    ],
+)
+def test_wrong_clip_error_describes_clip_and_adapter(encode, make, named):
+    with pytest.raises(ValueError, match="does not fit the adapter") as error:
+        encode(["a cat"], make())
+    for part in (*named, "made for a model with 96-wide text features, 96 wide", "Connect the CLIP"):
+        assert part in str(error.value)

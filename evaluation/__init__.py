@@ -1,1 +1,4 @@
-"""The paper's evaluation protocol (section 4), as a tool: benchmark, pictures, scores. See docs/evaluation.md."""
+"""The paper's evaluation protocol (section 4): benchmarks, pictures and scores.
+
+See docs/evaluation.md.
+"""

@@ -1,4 +1,4 @@
-"""``python -m evaluation build|generate|score|table|calibrate|sweep``."""
+"""Command line: ``python -m evaluation build|generate|score|table|calibrate|sweep``."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import Sequence
 from .errors import INSTALL, EvaluationError
 
 COMMANDS = {
-    "build": "a benchmark out of COCO's annotations, or of the drawn world",
-    "generate": "the pictures of a benchmark, by ComfyUI or by the core",
-    "score": "instance feature success, AP, CLIP score and FID of pictures",
-    "table": "the scores of several folders of pictures as one table",
-    "calibrate": "the scores of pictures of the drawn world beside those of a verifier that knows all boxes",
-    "sweep": "generate and score for many variants, as one table",
+    "build": "build a benchmark from COCO annotations or from the drawn world",
+    "generate": "generate a picture for every layout of a benchmark, with ComfyUI or diffusers",
+    "score": "score pictures: instance feature success, AP, CLIP score and FID",
+    "table": "join the scores of several runs into one table",
+    "calibrate": "compare the protocol with an exact verifier, on pictures of the drawn world",
+    "sweep": "generate and score many variants, with a table and plots",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 2 for an error with a message, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     parsers = {
         name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()
     }
-    asked = next((word for word in given if word in COMMANDS), None)
+    chosen = next((word for word in given if word in COMMANDS), None)
     try:
-        command = (
-            importlib.import_module(f".commands.{asked}", __package__) if asked else None
-        )  # no more than it needs
+        # Import only the chosen command: the others may need packages that are not installed.
+        command = importlib.import_module(f".commands.{chosen}", __package__) if chosen else None
         if command is not None:
-            command.add_arguments(parsers[str(asked)])
+            command.add_arguments(parsers[str(chosen)])
         options = parser.parse_args(given)
         return int(command.run(options)) if command is not None else 2
     except ModuleNotFoundError as error:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. What was made is kept; the same command goes on from there.\n")
+        sys.stderr.write("Stopped. Finished files are kept; run the same command to resume.\n")
         return 130
 
 

@@ -1,4 +1,4 @@
-"""A benchmark: layouts that two people can know to be the same."""
+"""Benchmarks: layouts with content hashes, so that two people can check that theirs are the same."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import Any
 from ifadapter_core.layout import Layout, LayoutError
 from ifadapter_core.layout_formats import from_json
 
-from .files import json_bytes, write_whole
+from .files import json_bytes, write_atomic
 
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A layout and the name that its picture bears."""
+    """A named layout.
+
+    name: file name of the layout and of its picture, without extension.
+    layout: canvas size in pixels and instances.
+    """
 
     name: str
     layout: Layout
@@ -26,7 +30,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """entries: in the order of the manifest. source: what they were made from, for people. digest: changes with any layout."""
+    """A set of layouts.
+
+    entries: named layouts in the manifest's order.
+    source: origin of the layouts, for people.
+    digest: SHA-256 over all layouts; any change of a layout changes it.
+    """
 
     entries: tuple[Entry, ...]
     source: dict[str, Any]
@@ -34,11 +43,11 @@ class Benchmark:
 
 
 class BenchmarkError(ValueError):
-    """The folder is not the benchmark that its manifest names."""
+    """The folder's files do not match its manifest."""
 
 
 def release_json(layout: Layout) -> str:
-    """In the release's format, boxes in pixels, with the size of the canvas."""
+    """The layout in the release's JSON format: boxes as x, y, width, height in pixels of the canvas."""
     annotations = [
         {
             "box": [
@@ -62,30 +71,32 @@ def release_json(layout: Layout) -> str:
 
 
 def write_benchmark(folder: Path, layouts: dict[str, Layout], source: dict[str, Any]) -> Benchmark:
-    """Write ``layouts/NAME.json`` of each, and a manifest with their hashes."""
+    """Write ``layouts/NAME.json`` for each layout, and a manifest with their hashes."""
     hashes = {}
     for name, layout in layouts.items():
         content = release_json(layout).encode()
-        write_whole(folder / "layouts" / f"{name}.json", content)
+        write_atomic(folder / "layouts" / f"{name}.json", content)
         hashes[name] = hashlib.sha256(content).hexdigest()
     manifest = {"digest": _digest(hashes), "source": source, "layouts": hashes}
-    write_whole(folder / MANIFEST, json_bytes(manifest))
+    write_atomic(folder / MANIFEST, json_bytes(manifest))
     return read_benchmark(folder)
 
 
 def read_benchmark(folder: Path) -> Benchmark:
-    """Raises BenchmarkError when a layout is missing, was changed, or is no layout."""
+    """Raises BenchmarkError if the manifest or a layout is missing, invalid or was changed."""
     path = folder / MANIFEST
     if not path.is_file():
         raise BenchmarkError(
-            f"{folder} has no {MANIFEST}. Give the folder that `python -m evaluation build` wrote."
+            f"{folder} has no {MANIFEST}. Give a folder written by `python -m evaluation build`."
         )
     try:
         manifest = json.loads(path.read_text("utf-8"))
         hashes: dict[str, str] = manifest["layouts"]
         source: dict[str, Any] = manifest["source"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{path} is no manifest ({error}). Build the benchmark again.") from error
+        raise BenchmarkError(
+            f"{path} is not a valid manifest ({error}). Build the benchmark again."
+        ) from error
     entries = tuple(
         _read_entry(folder / "layouts" / f"{name}.json", name, expected) for name, expected in hashes.items()
     )
@@ -93,12 +104,14 @@ def read_benchmark(folder: Path) -> Benchmark:
 
 
 def _read_entry(path: Path, name: str, expected: str) -> Entry:
+    """expected: SHA-256 of the file's text, from the manifest."""
     if not path.is_file():
         raise BenchmarkError(f"{path} is missing. Copy the whole benchmark, or build it again.")
     text = path.read_text("utf-8")
     if hashlib.sha256(text.encode()).hexdigest() != expected:
         raise BenchmarkError(
-            f"{path} is not the layout that the manifest names: it was changed. Restore it, or build the benchmark again."
+            f"{path} was changed: its hash is not the manifest's. Restore the file, "
+            "or build the benchmark again."
         )
     try:
         content = json.loads(text)
@@ -108,6 +121,6 @@ def _read_entry(path: Path, name: str, expected: str) -> Entry:
 
 
 def _digest(hashes: dict[str, str]) -> str:
-    return hashlib.sha256(
-        "\n".join(f"{name} {value}" for name, value in sorted(hashes.items())).encode()
-    ).hexdigest()
+    """SHA-256 over all names and hashes, independent of their order."""
+    lines = "\n".join(f"{name} {value}" for name, value in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()

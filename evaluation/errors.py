@@ -1,7 +1,7 @@
-"""What the commands report in one line, without a traceback; beside ValueError and OSError."""
+"""Errors that the commands report as one line, without a traceback, like ValueError and OSError."""
 
-INSTALL = "Install what is missing: pip install -r training/requirements.txt -r evaluation/requirements.txt"
+INSTALL = "Install the requirements: pip install -r training/requirements.txt -r evaluation/requirements.txt"
 
 
 class EvaluationError(RuntimeError):
-    """Something from outside did not do its part; the message says what, and how to go on."""
+    """A server, model or other external part failed. The message says which one and how to continue."""

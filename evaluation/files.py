@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and names for what is in them."""
+"""Atomic file writes, content hashes, and pinned settings of output folders."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from typing import Any
 
 from PIL import Image
 
-BLOCK = 2**20  # bytes
+BLOCK_BYTES = 2**20
+MESSAGE_CHARACTERS = 600  # limit for the differences listed in one error message
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """In the place of what was there, at once: whoever is killed in between leaves the old file or none."""
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a temporary file, then rename: a killed process leaves the old file or none.
+
+    Creates folders.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(content)
-    os.replace(new, path)
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
 
 
 def json_bytes(value: Any) -> bytes:
-    """As people read it, keys as they come."""
+    """Indented JSON in UTF-8 with a final newline; keys keep their order."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def png_bytes(picture: Image.Image) -> bytes:
-    """The pixels alone: what a picture's file told besides is left out, so that the same pixels are the same bytes."""
+    """PNG of the RGB pixels without metadata, so equal pixels give equal bytes."""
     out = io.BytesIO()
     rgb = picture.convert("RGB")
     Image.frombytes("RGB", rgb.size, rgb.tobytes()).save(out, "PNG")
@@ -36,40 +40,49 @@ def png_bytes(picture: Image.Image) -> bytes:
 
 
 def digest_of(*paths: Path) -> str:
-    """SHA-256 of the files' contents, one after the other."""
+    """SHA-256 (hex) of the concatenated contents of the files."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
-            while block := file.read(BLOCK):
+            while block := file.read(BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
 
 
-def keep_settings(path: Path, settings: dict[str, Any], what: str) -> None:
-    """Write the settings that a folder's files come from, or check that they are those of the files that are there.
+def pin_settings(path: Path, settings: dict[str, Any], contents: str) -> None:
+    """Write the settings of an output folder, or check that the folder already has the same ones.
 
-    Raises ValueError that names what differs.
+    Files of different settings must not be mixed in one folder; the bytes of ``path`` are the key
+    for resuming.
+
+    path: JSON file in the output folder.
+    settings: everything that the folder's files depend on.
+    contents: what the folder holds, for the message, for example "pictures".
+
+    Raises ValueError with the differing settings if the folder was made with other ones.
     """
     content = json_bytes(settings)
-    if path.exists() and path.read_bytes() != content:
-        try:
-            before = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"{path} cannot be read ({error}). Remove {path.parent}, or choose another folder."
-            ) from error
-        keys = before.keys() | settings.keys() if isinstance(before, dict) else ()
-        differing = [
-            f"{key} was {before.get(key)!r}, is {settings.get(key)!r}"
-            for key in sorted(keys)
-            if before.get(key) != settings.get(key)
-        ]
-        raise ValueError(
-            f"{path.parent} holds {what} of other settings: {_short('; '.join(differing))}. Choose another folder, or remove this one."
-        )
     if not path.exists():
-        write_whole(path, content)
+        write_atomic(path, content)
+    elif path.read_bytes() != content:
+        raise ValueError(
+            f"{path.parent} holds {contents} made with other settings: {_differences(path, settings)}. "
+            "Choose another folder, or remove this one."
+        )
 
 
-def _short(text: str, most: int = 600) -> str:
-    return text if len(text) <= most else f"{text[:most]} .."
+def _differences(path: Path, settings: dict[str, Any]) -> str:
+    """The settings that differ from those in the file, for a message."""
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}). Remove {path.parent}, or choose another folder."
+        ) from error
+    keys = before.keys() | settings.keys() if isinstance(before, dict) else ()
+    text = "; ".join(
+        f"{key} was {before.get(key)!r}, is {settings.get(key)!r}"
+        for key in sorted(keys)
+        if before.get(key) != settings.get(key)
+    )
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} .."

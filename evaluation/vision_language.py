@@ -1,4 +1,7 @@
-"""Vision-language models: a picture and a question in, words out."""
+"""Vision-language models: picture and question in, text out.
+
+Local (transformers) or behind an HTTP endpoint.
+"""
 
 from __future__ import annotations
 
@@ -17,39 +20,46 @@ from PIL import Image
 from .errors import EvaluationError
 from .files import png_bytes
 
-MOST_TOKENS = 128  # of an answer
-ATTEMPTS = 6
-FIRST_WAIT_S = 1.0  # before the second attempt; twice as long before each further one
-TIMEOUT_S = 120.0  # of one request
-KEY_VARIABLE = "EVALUATION_API_KEY"  # environment variable; only endpoints that ask for a key need it
+MAX_ANSWER_TOKENS = 128
+ATTEMPTS = 6  # per question, before the endpoint is given up
+FIRST_WAIT_S = 1.0  # before the second attempt; doubled before each further one
+TIMEOUT_S = 120.0  # per request
+KEY_VARIABLE = "EVALUATION_API_KEY"  # environment variable, for endpoints that require an API key
 
 
 class VisionLanguage(Protocol):
-    """name: of the model, for the benchmark's source."""
+    """A vision-language model.
+
+    name: model id, recorded in the benchmark's source and in the tables.
+    """
 
     name: str
 
     def ask(self, picture: Image.Image, prompt: str) -> str:
-        """The answer, stripped and not empty; the likeliest one, so that the same question has the same answer.
+        """The answer: stripped, never empty, greedily decoded and therefore deterministic.
 
-        Raises AnswerError when there is none.
+        Raises AnswerError if the model gives none.
         """
         ...
 
 
 class AnswerError(EvaluationError):
-    """The model gave no answer."""
+    """The model or its server gave no answer."""
 
 
-class NothingSaidError(AnswerError):
-    """The model answered, with no words."""
+class EmptyAnswerError(AnswerError):
+    """The model answered with an empty text."""
 
 
 class LocalModel:
-    """An image-text-to-text model of transformers: Qwen-VL, InternVL and the like, by the id on the hub or a folder."""
+    """An image-text-to-text model of transformers (Qwen-VL, InternVL and others).
+
+    name: model id on the hub, or a folder.
+    device: torch device. On a CPU the weights are float32, elsewhere bfloat16.
+    """
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor  # seconds to import
+        from transformers import AutoModelForImageTextToText, AutoProcessor  # slow import
 
         self.name = name
         self._processor = AutoProcessor.from_pretrained(name)
@@ -67,19 +77,23 @@ class LocalModel:
             return_dict=True,
             return_tensors="pt",
         ).to(self._model.device, self._model.dtype)
-        out = self._model.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=False)
-        answer: str = self._processor.decode(
-            out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        ).strip()
+        out = self._model.generate(**inputs, max_new_tokens=MAX_ANSWER_TOKENS, do_sample=False)
+        prompt_length = inputs["input_ids"].shape[1]
+        answer: str = self._processor.decode(out[0, prompt_length:], skip_special_tokens=True).strip()
         if not answer:
-            raise NothingSaidError(f"{self.name} answered nothing to {prompt!r}. Choose another model.")
+            raise EmptyAnswerError(f"{self.name} gave an empty answer to {prompt!r}. Choose another model.")
         return answer
 
 
 class Endpoint:
-    """A model behind the chat completions of an OpenAI-compatible server (vLLM and the like).
+    """A model behind the chat completions of an OpenAI-compatible server (vLLM and others).
 
-    url: up to and including ``/v1``. Time-outs, lost connections, 429, 5xx and answers that are no completion are tried again.
+    Retries time-outs, lost connections, statuses 429 and 5xx, and responses that are not completions.
+
+    url: base URL, up to and including ``/v1``.
+    name: model id on the server.
+    timeout_s: time limit of one request, seconds.
+    wait: sleeps for a number of seconds.
     """
 
     def __init__(
@@ -89,69 +103,74 @@ class Endpoint:
         self._url = f"{url.rstrip('/')}/chat/completions"
         key = os.environ.get(KEY_VARIABLE)
         self._timeout_s = timeout_s
-        self._client = httpx.Client(
-            timeout=timeout_s, headers={"Authorization": f"Bearer {key}"} if key else {}
-        )
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client = httpx.Client(timeout=timeout_s, headers=headers)
         self._wait = wait
 
     def ask(self, picture: Image.Image, prompt: str) -> str:
+        """Raises AnswerError after ``ATTEMPTS`` failures, or at once if the server refuses the request."""
         image = f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
         content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": prompt}]
         body = {
             "model": self.name,
             "messages": [{"role": "user", "content": content}],
             "temperature": 0,
-            "max_tokens": MOST_TOKENS,
+            "max_tokens": MAX_ANSWER_TOKENS,
         }
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._complete(body)
-            except _PassingError as error:
+            except _TransientError as error:  # noqa: PERF203  (the loop retries)
                 if attempt == ATTEMPTS:
-                    kind = NothingSaidError if isinstance(error, _EmptyError) else AnswerError
+                    kind = EmptyAnswerError if isinstance(error, _EmptyTextError) else AnswerError
                     raise kind(
-                        f"{self._url} gave no answer in {ATTEMPTS} attempts; the last time: {error}. Check the server; the same command "
-                        "goes on from here."
+                        f"{self._url} gave no answer in {ATTEMPTS} attempts; the last error: {error}. "
+                        "Check the server, then run the same command to resume."
                     ) from error
                 logging.warning("%s: %s; attempt %d of %d follows", self._url, error, attempt + 1, ATTEMPTS)
                 self._wait(FIRST_WAIT_S * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
     def _complete(self, body: dict[str, Any]) -> str:
+        """One attempt. Raises _TransientError if another attempt may succeed, else AnswerError."""
         try:
-            status, answer = self._post(body)
+            status, response = self._post(body)
         except httpx.TransportError as error:
-            raise _PassingError(f"{type(error).__name__} ({error})") from error
-        shown = answer.decode("utf-8", "replace")
+            raise _TransientError(f"{type(error).__name__} ({error})") from error
+        shown = response.decode("utf-8", "replace")
         if status == 429 or status >= 500:
-            raise _PassingError(f"status {status}")
+            raise _TransientError(f"status {status}")
         if status != 200:
             raise AnswerError(
                 f"{self._url} refused the request for the model {self.name} ({status}): {shown[:500]}"
             )
         try:
-            text = (json.loads(answer)["choices"][0]["message"]["content"] or "").strip()
+            text = (json.loads(response)["choices"][0]["message"]["content"] or "").strip()
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _PassingError(f"no completion but {shown[:200]!r}") from error
+            raise _TransientError(f"expected a completion, got {shown[:200]!r}") from error
         if not text:
-            raise _EmptyError("an empty answer")
+            raise _EmptyTextError("an empty answer")
         return str(text)
 
     def _post(self, body: dict[str, Any]) -> tuple[int, bytes]:
-        """Status and body. The time-out is for all of it: httpx's own is for each part, and a server may trickle for ever."""
+        """Status and body of the response.
+
+        The time limit covers the whole response: httpx limits each chunk only, and a server may
+        trickle for ever.
+        """
         deadline = time.monotonic() + self._timeout_s
-        answer = bytearray()
+        content = bytearray()
         with self._client.stream("POST", self._url, json=body) as response:
             for part in response.iter_bytes():
-                answer += part
+                content += part
                 if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"not all of the answer came in {self._timeout_s:g} s")
-        return response.status_code, bytes(answer)
+                    raise httpx.ReadTimeout(f"the response took longer than {self._timeout_s:g} s")
+        return response.status_code, bytes(content)
 
 
-class _PassingError(Exception):
-    """Something that may be better the next time."""
+class _TransientError(Exception):
+    """A failure that another attempt may avoid."""
 
 
-class _EmptyError(_PassingError):
-    """The server works, and the model said nothing."""
+class _EmptyTextError(_TransientError):
+    """A valid completion with an empty text."""

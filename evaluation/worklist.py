@@ -1,4 +1,4 @@
-"""Work that threads share."""
+"""A queue of work that threads share and can return items to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Worklist(Generic[T]):
-    """Items, each taken by one worker at a time; what is given back is taken by the next."""
+    """Items for several workers. A worker takes one item at a time, and finishes it or returns it."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._waiting = deque(items)
@@ -19,7 +19,10 @@ class Worklist(Generic[T]):
         self._changed = Condition()
 
     def take(self) -> T | None:
-        """The next item; waits while others may still give theirs back. None: nothing is left for anyone."""
+        """The next item, or None when all are finished.
+
+        Waits while other workers may still return theirs.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._taken)
             if not self._waiting:
@@ -28,7 +31,7 @@ class Worklist(Generic[T]):
             return self._waiting.popleft()
 
     def done(self, again: T | None = None) -> None:
-        """One taken item is dealt with, or comes back."""
+        """Finish a taken item. again: the item itself, to queue it for another attempt."""
         with self._changed:
             self._taken -= 1
             if again is not None:
@@ -36,7 +39,7 @@ class Worklist(Generic[T]):
             self._changed.notify_all()
 
     def clear(self) -> list[T]:
-        """What nobody took."""
+        """Remove and return the items that no worker has taken."""
         with self._changed:
             left = list(self._waiting)
             self._waiting.clear()
@@ -45,12 +48,14 @@ class Worklist(Generic[T]):
 
 
 def in_threads(tasks: Sequence[Callable[[], None]]) -> None:
-    """All at once, to their end. On Ctrl-C nobody waits for them: the threads die with the process.
+    """Run all tasks concurrently and wait for them.
 
-    A single task runs in the thread of the caller, since one that is at work in torch would take the process down with it.
+    The threads are daemons: on Ctrl-C the process ends without waiting for them. A single task runs
+    in the calling thread, because a daemon thread that is inside torch crashes the process at exit.
     """
     if len(tasks) == 1:
-        return tasks[0]()
+        tasks[0]()
+        return
     threads = [Thread(target=task, daemon=True) for task in tasks]
     for thread in threads:
         thread.start()

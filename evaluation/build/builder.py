@@ -1,4 +1,4 @@
-"""Benchmarks out of real pictures or of the drawn world: layouts, and the real pictures beside them in ``real/``."""
+"""Builds benchmarks: layouts, and the real pictures beside them in ``real/``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ifadapter_core.layout import Box, Layout
+from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 from shapes.drawing import draw
 from shapes.sampler import HELD_OUT, World, sample_scene
 
 from ..benchmark import Benchmark, release_json, write_benchmark
-from ..files import keep_settings, png_bytes, write_whole
+from ..files import pin_settings, png_bytes, write_atomic
 from ..vision_language import AnswerError, VisionLanguage
 from ..worklist import Worklist, in_threads
 from .coco import Draft
@@ -27,10 +27,16 @@ PROMPTS = Path(__file__).parent / "prompts"
 
 
 class CocoBuilder:
-    """Drafts -> a benchmark in ``folder``. What was described stays, so that a run goes on from where it stopped.
+    """Describes drafts with a vision-language model and writes the benchmark.
 
-    images: folder of the drafts' files. size: pixels along each side of the canvas. source: what the drafts come from.
-    requests: questions that the model is asked at once.
+    Finished layouts are kept on resuming.
+
+    folder: output folder of the benchmark.
+    images: folder with the drafts' picture files.
+    size: side of the square canvas in pixels.
+    model: describes every picture and every object.
+    source: origin of the drafts, recorded in the manifest.
+    requests: number of concurrent questions to the model.
     """
 
     def __init__(
@@ -54,18 +60,27 @@ class CocoBuilder:
         self.requests = requests
 
     def build(self, drafts: Sequence[Draft]) -> Benchmark:
-        """Raises ValueError when a picture is missing or is not the annotated one, AnswerError when the model gives no words."""
+        """Describe all drafts and write the manifest.
+
+        Raises ValueError if a picture is missing or does not match its annotation, AnswerError if the
+        model fails.
+        """
+        # Check the inputs before the first question.
         missing = [draft.file_name for draft in drafts if not (self.images / draft.file_name).is_file()]
         if missing:
             raise ValueError(
-                f"{len(missing)} of {len(drafts)} pictures are not in {self.images}, as {missing[0]}. Give the folder of all."
+                f"{len(missing)} of {len(drafts)} pictures are missing in {self.images}, "
+                f"for example {missing[0]}. "
+                "Give the folder with all pictures."
             )
-        keep_settings(self.folder / BUILD, self.source, "layouts")
-        wanting = [draft for draft in drafts if not self._layout_path(draft).exists()]
-        work, failed = Worklist(wanting), list[BaseException]()
-        with tqdm(
-            total=len(drafts), initial=len(drafts) - len(wanting), unit="picture", dynamic_ncols=True
-        ) as bar:
+        pin_settings(self.folder / BUILD, self.source, "layouts")
+
+        # Describe the drafts that have no layout yet, several at a time. The first error stops all
+        # threads.
+        remaining = [draft for draft in drafts if not self._layout_path(draft).exists()]
+        work, failed = Worklist(remaining), list[BaseException]()
+        done = len(drafts) - len(remaining)
+        with tqdm(total=len(drafts), initial=done, unit="picture", dynamic_ncols=True) as bar:
 
             def serve() -> None:
                 while (draft := work.take()) is not None:
@@ -80,6 +95,8 @@ class CocoBuilder:
             in_threads([serve] * self.requests)
         if failed:
             raise failed[0]
+
+        # Write the manifest last: a folder with a manifest is complete.
         layouts = {
             draft.name: from_json(self._layout_path(draft).read_text("utf-8"), self.size, self.size)
             for draft in drafts
@@ -90,23 +107,22 @@ class CocoBuilder:
         return self.folder / "layouts" / f"{draft.name}.json"
 
     def _describe(self, draft: Draft) -> None:
-        """Write the real picture, then its layout."""
+        """Write the real picture, then its layout: an existing layout marks a finished draft."""
         picture = self._square(draft)
-        instances = tuple(
-            replace(
-                one,
-                local_description=self._ask(
-                    draft, cut(picture, one.box), "local_description", one.local_description
-                ),
-            )
-            for one in draft.layout.instances
-        )
+        instances = tuple(self._described(draft, picture, instance) for instance in draft.layout.instances)
         layout = Layout(self.size, self.size, instances, self._ask(draft, picture, "caption", ""))
         resized = picture.resize((self.size, self.size), Image.Resampling.LANCZOS)
-        write_whole(self.folder / REAL / f"{draft.name}.png", png_bytes(resized))
-        write_whole(self._layout_path(draft), release_json(layout).encode())
+        write_atomic(self.folder / REAL / f"{draft.name}.png", png_bytes(resized))
+        write_atomic(self._layout_path(draft), release_json(layout).encode())
+
+    def _described(self, draft: Draft, picture: Image.Image, instance: Instance) -> Instance:
+        """The instance with the model's description of its crop in place of its category."""
+        category = instance.local_description
+        text = self._ask(draft, crop_box(picture, instance.box), "local_description", category)
+        return replace(instance, local_description=text)
 
     def _square(self, draft: Draft) -> Image.Image:
+        """The draft's central square, cropped from its file."""
         path = self.images / draft.file_name
         try:
             with Image.open(path) as file:
@@ -115,23 +131,28 @@ class CocoBuilder:
             raise ValueError(f"{path} cannot be read: {error}") from error
         if picture.size != draft.size:
             raise ValueError(
-                f"{path} has {picture.size} pixels and its annotation says {draft.size}. Give the pictures of this annotation."
+                f"{path} has {picture.size} pixels, its annotation says {draft.size}. "
+                "Give the pictures that belong to the annotations."
             )
         x, y, side = draft.square
         return picture.crop((x, y, x + side, y + side))
 
     def _ask(self, draft: Draft, picture: Image.Image, prompt: str, category: str) -> str:
-        """The words of an answer on one line, without quotation marks around them."""
-        answer = " ".join(
-            self.model.ask(picture, self.prompts[prompt].format(category=category)).split()
-        ).strip("\"'` ")
-        if not answer:
-            raise AnswerError(f"{self.model.name} has no words for {draft.file_name}. Choose another model.")
-        return answer
+        """The answer as one line, without enclosing quotation marks.
+
+        prompt: its name. category: COCO's name of the object, for the prompt.
+        """
+        answer = self.model.ask(picture, self.prompts[prompt].format(category=category))
+        text = " ".join(answer.split()).strip("\"'` ")
+        if not text:
+            raise AnswerError(
+                f"{self.model.name} gave an empty description of {draft.file_name}. Choose another model."
+            )
+        return text
 
 
-def cut(picture: Image.Image, box: Box) -> Image.Image:
-    """The pixels that a box touches."""
+def crop_box(picture: Image.Image, box: Box) -> Image.Image:
+    """Crop a box (fractions of the picture), rounded outwards to at least one whole pixel."""
     (x0, x1), (y0, y1) = (
         (int(low * side), -int(-high * side // 1)) for low, high, side in _edges(box, picture.size)
     )
@@ -139,20 +160,24 @@ def cut(picture: Image.Image, box: Box) -> Image.Image:
 
 
 def _edges(box: Box, size: tuple[int, int]) -> Iterable[tuple[float, float, int]]:
+    """(low, high, side in pixels) of each axis."""
     return ((box.x0, box.x1, size[0]), (box.y0, box.y1, size[1]))
 
 
 def build_drawn(folder: Path, world: World, count: int) -> Benchmark:
-    """The first scenes that no training may see."""
+    """A benchmark of the first ``count`` held-out scenes, which no training uses.
+
+    Raises ValueError for a wrong count.
+    """
     if not 1 <= count <= len(HELD_OUT):
         raise ValueError(
-            f"{count} scenes are asked for; expected 1 to {len(HELD_OUT)}, which no training sees."
+            f"{count} scenes were requested; expected 1 to {len(HELD_OUT)}, the held-out scenes."
         )
     source = {"kind": "drawn world", "world": asdict(world), "first_scene": HELD_OUT[0]}
-    keep_settings(folder / BUILD, source, "layouts")
+    pin_settings(folder / BUILD, source, "layouts")
     layouts = {}
     for index in tqdm(HELD_OUT[:count], unit="scene"):
         drawn, name = sample_scene(world, index), f"{index:05d}"
-        write_whole(folder / REAL / f"{name}.png", png_bytes(Image.fromarray(draw(drawn))))
+        write_atomic(folder / REAL / f"{name}.png", png_bytes(Image.fromarray(draw(drawn))))
         layouts[name] = drawn.layout
     return write_benchmark(folder, layouts, source)

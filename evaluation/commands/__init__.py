@@ -1,1 +1,1 @@
-"""The commands of ``python -m evaluation``."""
+"""The commands. Each file turns its command-line options into typed settings and hands these on."""

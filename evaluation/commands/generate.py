@@ -1,25 +1,20 @@
-"""``python -m evaluation generate``: the layouts of a benchmark as pictures, by ComfyUI or by the core."""
+"""``python -m evaluation generate``: pictures of a benchmark's layouts, by ComfyUI or by diffusers."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..benchmark import read_benchmark
-from ..generate.generator import Source, generate, missing_pictures
-from ..generate.workflow import Workflow, read_workflow
-
-if TYPE_CHECKING:
-    from ifadapter_diffusers.sampling import (
-        Control,
-    )  # imports torch, which pictures through ComfyUI do without
+from ..generate.settings import ComfyUISettings, DiffusersSettings, GenerateSettings
+from ..generate.sources import generate_folder
+from ..generate.workflow import read_workflow
 
 PAPER_STEPS, PAPER_GUIDANCE = 30, 7.5  # the release's inference settings
+DEFAULT_TIMEOUT_S = 1800.0
 COMFYUI_ONLY = ("workflow", "slot", "set", "timeout")
-CORE_ONLY = (
+DIFFUSERS_ONLY = (
     "adapter",
     "method",
     "steps",
@@ -35,201 +30,173 @@ CORE_ONLY = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("benchmark", type=Path, help="folder that `python -m evaluation build` wrote")
+    parser.add_argument("benchmark", type=Path, help="folder written by `python -m evaluation build`")
     parser.add_argument(
-        "output", type=Path, help="folder for the pictures NAME.png; those that are there are kept"
+        "output", type=Path, help="folder for the pictures NAME.png; existing pictures are kept"
     )
     add_options(parser)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """All but the folders. What is left out is None, so that it can be told from what was given."""
+    """All options but the folders.
+
+    An option that was not given is None, so that a misplaced one can be refused.
+    """
     parser.add_argument(
-        "--seed", type=int, default=0, help="the seed of each picture comes from this one and its name"
+        "--seed", type=int, default=0, help="seed of the run; each picture's seed comes from it and its name"
     )
-    comfyui = parser.add_argument_group("with ComfyUI")
+    _add_comfyui_options(parser.add_argument_group("with ComfyUI"))
+    _add_diffusers_options(parser.add_argument_group("with diffusers"))
+
+
+def _add_comfyui_options(comfyui: argparse._ArgumentGroup) -> None:
     comfyui.add_argument(
-        "--server", action="append", metavar="HOST:PORT", help="a running ComfyUI; several share the work"
+        "--server", action="append", metavar="HOST:PORT", help="a running ComfyUI; repeat to share the work"
     )
     comfyui.add_argument(
-        "--workflow", type=Path, help="in API format, as workflows/api/place_things_with_boxes.json"
+        "--workflow",
+        type=Path,
+        help="workflow in API format, for example workflows/api/place_things_with_boxes.json",
     )
     comfyui.add_argument(
         "--slot",
         action="append",
         metavar="NAME=NODE.INPUT",
-        help="where layout, width, height, seed, prompt go and image comes from",
+        help="input for layout, width, height, seed or prompt, or the output node of image; repeatable",
     )
     comfyui.add_argument(
         "--set",
         action="append",
         metavar="NODE.INPUT=VALUE",
-        help="an input for all pictures, as KSampler.steps=20",
+        help="input for all pictures, for example KSampler.steps=20; repeatable",
     )
-    comfyui.add_argument("--timeout", type=float, metavar="SECONDS", help="for one picture (default 1800)")
-    core = parser.add_argument_group("with diffusers")
-    base = core.add_mutually_exclusive_group()
+    comfyui.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help=f"time limit per picture (default {DEFAULT_TIMEOUT_S:.0f})",
+    )
+
+
+def _add_diffusers_options(diffusers: argparse._ArgumentGroup) -> None:
+    base = diffusers.add_mutually_exclusive_group()
     base.add_argument(
         "--models",
         metavar="FOLDER_OR_ID",
-        help="base model: diffusers' format, a hub id, or one .safetensors file",
+        help="base model: folder in diffusers' format, hub id, or one .safetensors file",
     )
     base.add_argument(
         "--demo",
         metavar="FOLDER",
-        help="the small models with their adapter and their sampler's settings, as demo",
+        help="the small models, with their adapter and sampler settings, for example demo",
     )
-    core.add_argument("--adapter", type=Path, help="file of the adapter, .bin or .safetensors")
-    core.add_argument(
+    diffusers.add_argument("--adapter", type=Path, help="the adapter's file, .bin or .safetensors")
+    diffusers.add_argument(
         "--method",
-        metavar="KEY",
-        help="full (default); its ablations appearance and eot; its baselines caption, placed and regional",
+        help="full (default), eot, appearance, regional, caption or placed; see docs/evaluation.md",
     )
-    core.add_argument("--steps", type=int, help=f"of the sampler (default {PAPER_STEPS})")
-    core.add_argument(
-        "--guidance", type=float, help=f"strength of classifier-free guidance (default {PAPER_GUIDANCE})"
+    diffusers.add_argument("--steps", type=int, help=f"sampler steps (default {PAPER_STEPS})")
+    diffusers.add_argument(
+        "--guidance", type=float, help=f"scale of classifier-free guidance (default {PAPER_GUIDANCE})"
     )
-    core.add_argument("--strength", type=float, help="of the adapter (default 1)")
-    core.add_argument(
+    diffusers.add_argument("--strength", type=float, help="strength of the adapter (default 1)")
+    diffusers.add_argument(
         "--start",
         type=float,
         metavar="PERCENT",
         help="where in the noise schedule the adapter starts, 0..1 (default 0)",
     )
-    core.add_argument("--end", type=float, metavar="PERCENT", help="where it stops, 0..1 (default 1)")
-    core.add_argument("--layers", metavar="N,N", help="numbers of the adapted layers that act (default: all)")
-    core.add_argument(
+    diffusers.add_argument(
+        "--end",
+        type=float,
+        metavar="PERCENT",
+        help="where in the noise schedule the adapter stops, 0..1 (default 1)",
+    )
+    diffusers.add_argument(
+        "--layers", metavar="N,N", help="indices of the active adapted layers (default: all)"
+    )
+    diffusers.add_argument(
         "--front-hides-back",
         action="store_true",
         default=None,
-        help="depth order instead of the learned gate",
+        help="depth order in place of the learned gate",
     )
-    core.add_argument("--device", help="as cuda (default cpu)")
-    core.add_argument(
+    diffusers.add_argument("--device", help="torch device, for example cuda (default cpu)")
+    diffusers.add_argument(
         "--half", action="store_true", default=None, help="float16 for the UNet and the text encoders"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises ValueError, OSError or GenerationError with what to do about it."""
-    benchmark = read_benchmark(options.benchmark)
+    """Raises ValueError, OSError or GenerationError with a message for the user."""
     settings = settings_of(options)
-    sources: list[Source] = []  # no model is loaded for pictures that are there
-    if missing_pictures(benchmark, options.output):
-        sources = _comfyui(options) if options.server else _core(options, settings)
-    generate(benchmark, sources, options.output, options.seed, settings)
+    generate_folder(read_benchmark(options.benchmark), options.output, settings)
     return 0
 
 
-def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What pictures come from, beside their benchmark and their seed; no model is loaded. Raises ValueError for a wrong option."""
+def settings_of(options: argparse.Namespace) -> GenerateSettings:
+    """Raises ValueError for missing, contradictory or invalid options. Loads no model."""
     if (options.server is None) == (options.models is None and options.demo is None):
         raise ValueError(
-            "Say what makes the pictures: either --server and --workflow, or --models and --adapter, or --demo."
+            "Choose one source of pictures: --server with --workflow, --models with --adapter, or --demo."
         )
-    return _comfyui_settings(options) if options.server else _core_settings(options)
+    return GenerateSettings(options.seed, _comfyui(options) if options.server else _diffusers(options))
 
 
-def _comfyui_settings(options: argparse.Namespace) -> dict[str, Any]:
-    _refuse(options, CORE_ONLY, "a ComfyUI makes the pictures: change the workflow, or use --set")
+def _comfyui(options: argparse.Namespace) -> ComfyUISettings:
+    _refuse(options, DIFFUSERS_ONLY, "ComfyUI generates the pictures; change the workflow, or use --set")
     if options.workflow is None:
         raise ValueError(
-            "Name a workflow in API format with --workflow, as workflows/api/place_things_with_boxes.json."
+            "--server needs --workflow, a workflow in API format such as "
+            "workflows/api/place_things_with_boxes.json."
         )
-    workflow = _workflow(options)
-    slots = {name: ".".join(filter(None, slot)) for name, slot in sorted(workflow.slots.items())}
-    content = json.dumps(workflow.graph, sort_keys=True)
-    return {"workflow": hashlib.sha256(content.encode()).hexdigest(), "slots": slots, "graph": workflow.graph}
+    workflow = read_workflow(options.workflow, options.slot or (), options.set or ())
+    return ComfyUISettings(tuple(options.server), workflow, options.timeout or DEFAULT_TIMEOUT_S)
 
 
-def _comfyui(options: argparse.Namespace) -> list[Source]:
-    from ..generate.comfyui import PICTURE_TIMEOUT_S, ComfyUI
-
-    workflow = _workflow(options)
-    return [ComfyUI(address, workflow, options.timeout or PICTURE_TIMEOUT_S) for address in options.server]
-
-
-def _workflow(options: argparse.Namespace) -> Workflow:
-    return read_workflow(options.workflow, options.slot or (), options.set or ())
-
-
-def _core_settings(options: argparse.Namespace) -> dict[str, Any]:
-    from ifadapter_diffusers.sampling import GUIDANCE, STEPS
+def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
+    from ifadapter_diffusers.sampling import GUIDANCE, STEPS, Control  # torch, not needed for ComfyUI
     from shapes.methods import METHODS
 
-    from ..files import digest_of
-    from ..generate.core import weights_of
-
-    _refuse(options, COMFYUI_ONLY, "the core makes the pictures: it belongs to --server")
-    adapter = _adapter(options)
-    if not adapter.is_file():
-        raise ValueError(f"There is no adapter {adapter}. Name its file with --adapter.")
+    _refuse(options, COMFYUI_ONLY, "diffusers generates the pictures; it needs --server")
     method = _given(options.method, "full")
     if method not in METHODS:
         raise ValueError(f"--method is {method!r}; expected one of {', '.join(METHODS)}.")
+    models = options.demo or options.models
     steps, guidance = (STEPS, GUIDANCE) if options.demo else (PAPER_STEPS, PAPER_GUIDANCE)
-    return {
-        "models": weights_of(options.demo or options.models),
-        "adapter": digest_of(adapter),
-        "method": method,
-        "steps": _given(options.steps, steps),
-        "guidance": _given(options.guidance, guidance),
-        "layers": _numbers(options.layers),
-        **vars(_control(options)),
-        "half": bool(options.half),
-    }
-
-
-def _core(options: argparse.Namespace, settings: dict[str, Any]) -> list[Source]:
-    import torch
-
-    from ifadapter_diffusers.painter import Painter
-    from shapes.methods import METHODS
-
-    from ..generate.core import Core
-
-    painter = Painter(
-        options.demo or options.models,
-        adapter=_adapter(options),
-        control=_control(options),
+    return DiffusersSettings(
+        models=models,
+        adapter=options.adapter or Path(models) / "ifadapter.safetensors",
+        method=METHODS[method],
+        steps=_given(options.steps, steps),
+        guidance=_given(options.guidance, guidance),
+        layers=_indices(options.layers),
+        control=Control(
+            strength=_given(options.strength, 1.0),
+            start_percent=_given(options.start, 0.0),
+            end_percent=_given(options.end, 1.0),
+            front_hides_back=bool(options.front_hides_back),
+        ),
         device=_given(options.device, "cpu"),
-        dtype=torch.half if options.half else torch.float,
-        steps=settings["steps"],
-        guidance=settings["guidance"],
-        layers=settings["layers"],
-    )
-    return [Core(painter, METHODS[settings["method"]])]
-
-
-def _adapter(options: argparse.Namespace) -> Path:
-    return options.adapter or Path(options.demo or options.models) / "ifadapter.safetensors"
-
-
-def _control(options: argparse.Namespace) -> Control:
-    from ifadapter_diffusers.sampling import Control
-
-    return Control(
-        strength=_given(options.strength, 1.0),
-        start_percent=_given(options.start, 0.0),
-        end_percent=_given(options.end, 1.0),
-        front_hides_back=bool(options.front_hides_back),
+        half=bool(options.half),
     )
 
 
 def _refuse(options: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:
+    """Raises ValueError if an option was given that the chosen source does not have."""
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) is not None]
     if given:
         raise ValueError(f"{', '.join(given)} cannot be used: {reason}.")
 
 
-def _numbers(text: str | None) -> list[int] | None:
+def _indices(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(
-            f"--layers is {text!r}; expected whole numbers with commas between, as 40,41."
+            f"--layers is {text!r}; expected comma-separated integers, for example 40,41."
         ) from None
 
 

@@ -1,1 +1,1 @@
-"""Pictures of a benchmark, by ComfyUI or by diffusers."""
+"""Pictures of a benchmark's layouts, by ComfyUI or by diffusers."""

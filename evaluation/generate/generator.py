@@ -1,4 +1,7 @@
-"""Layouts to pictures NAME.png, by any number of sources at once; what is there already is kept."""
+"""Generates NAME.png for each layout, with any number of concurrent sources.
+
+Existing pictures are kept.
+"""
 
 from __future__ import annotations
 
@@ -15,70 +18,75 @@ from ifadapter_core.layout import Layout
 
 from ..benchmark import Benchmark, Entry
 from ..errors import EvaluationError
-from ..files import keep_settings, png_bytes, write_whole
+from ..files import pin_settings, png_bytes, write_atomic
+from ..pictures import aspect_ratio_matches, picture_path
 from ..worklist import Worklist, in_threads
 
 GENERATION = "generation.json"
-ATTEMPTS = 3  # for each picture, by whatever source
-ASPECT_TOLERANCE = (
-    0.02  # pictures have the layout's proportions; their sides may be those of a grid of latents
-)
+ATTEMPTS = 3  # per picture, over all sources
 
 
 class Source(Protocol):
-    """What makes pictures, one at a time."""
+    """Generates one picture at a time.
+
+    name: for messages.
+    """
 
     name: str
 
     def paint(self, layout: Layout, seed: int) -> Image.Image:
-        """Raises PictureError when this picture could not be made, SourceLostError when the source makes none any more."""
+        """Raises PictureError if this picture failed, SourceLostError if the source can generate no more."""
         ...
 
 
 class PictureError(RuntimeError):
-    """A picture could not be made."""
+    """One picture failed; the source can go on."""
 
 
 class SourceLostError(RuntimeError):
-    """A source is gone, and with it what it was at."""
+    """A source is lost, together with the picture it was working on."""
 
 
 class GenerationError(EvaluationError):
-    """Not all pictures were made; the message names those that are missing, and why."""
+    """Some pictures were not generated. The message says how many and why."""
 
 
 def seed_of(seed: int, name: str) -> int:
-    """The seed of one picture (32 bits): no two alike, the same whichever others are made, and for all methods the same."""
+    """The seed of one picture, 32 bits. It depends on the run's seed and the layout's name only.
+
+    So it is the same for every method, in any order, and with any selection of layouts.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big")
 
 
 def generate(
     benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed: int, settings: dict[str, Any]
 ) -> None:
-    """Make the pictures that are not in ``folder`` yet. settings: what they are made with besides, for ``generation.json``.
+    """Generate the pictures that are missing in ``folder``, one thread per source.
 
-    A picture that a source lost or could not make goes back to the others, up to ``ATTEMPTS`` times. Raises ValueError when the
-    folder holds pictures of other settings, GenerationError when some are missing in the end.
+    A picture that a source failed at or lost is queued again, up to ``ATTEMPTS`` attempts in all.
+
+    settings: everything but the benchmark and the seed that the pictures depend on, for
+        ``generation.json``.
+
+    Raises ValueError if the folder holds pictures of other settings, GenerationError if pictures
+    are still missing.
     """
-    keep_settings(folder / GENERATION, {"benchmark": benchmark.digest, "seed": seed, **settings}, "pictures")
-    wanting = missing_pictures(benchmark, folder)
-    work, attempts, problems = (
-        Worklist(wanting),
-        dict.fromkeys((entry.name for entry in wanting), 0),
-        dict[str, str](),
-    )
-    stopped: list[BaseException] = []
-    bar = tqdm(
-        total=len(benchmark.entries),
-        initial=len(benchmark.entries) - len(wanting),
-        unit="picture",
-        dynamic_ncols=True,
-    )
+    pin_settings(folder / GENERATION, {"benchmark": benchmark.digest, "seed": seed, **settings}, "pictures")
+
+    # Queue the missing pictures.
+    remaining = missing_pictures(benchmark, folder)
+    work = Worklist(remaining)
+    attempts = dict.fromkeys((entry.name for entry in remaining), 0)
+    problems: dict[str, str] = {}  # last error by picture name
+    fatal: list[BaseException] = []
+    total = len(benchmark.entries)
+    bar = tqdm(total=total, initial=total - len(remaining), unit="picture", dynamic_ncols=True)
 
     def paint(entry: Entry, source: Source) -> None:
         picture = source.paint(entry.layout, seed_of(seed, entry.name))
-        check_proportions(picture, entry.layout)
-        write_whole(picture_path(folder, entry.name), png_bytes(picture))
+        check_aspect_ratio(picture, entry.layout)
+        write_atomic(picture_path(folder, entry.name), png_bytes(picture))
         bar.update()
 
     def give_back(entry: Entry, error: Exception) -> None:
@@ -91,47 +99,48 @@ def generate(
         while (entry := work.take()) is not None:
             try:
                 paint(entry, source)
-            except PictureError as error:
+            except PictureError as error:  # noqa: PERF203  (a failure must not end the loop)
                 give_back(entry, error)
             except SourceLostError as error:
                 give_back(entry, error)
                 return
-            except BaseException as error:  # one that no other source would be spared, as a wrong workflow
-                stopped.append(error)
+            except BaseException as error:  # every source would fail, for example at a wrong workflow
+                fatal.append(error)
                 work.clear()
                 work.done()
                 return
             else:
                 work.done()
 
+    # Let all sources work until the queue is empty, all sources are lost, or one hits a fatal error.
     try:
         in_threads([lambda source=source: serve(source) for source in sources])  # type: ignore[misc]
     finally:
         bar.close()
-    if stopped:
-        raise stopped[0]
+    if fatal:
+        raise fatal[0]
+
+    # Report what is still missing.
     missing = missing_pictures(benchmark, folder)
     if missing:
         reason = problems.get(missing[0].name) or next(iter(problems.values()), "")
         raise GenerationError(
-            f"{len(missing)} of {len(benchmark.entries)} pictures are missing, as {missing[0].name}: {reason} "
-            "The same command goes on from here."
+            f"{len(missing)} of {total} pictures are missing, for example {missing[0].name}: {reason} "
+            "Run the same command to resume."
         )
 
 
 def missing_pictures(benchmark: Benchmark, folder: Path) -> list[Entry]:
+    """The entries without a picture in the folder."""
     return [entry for entry in benchmark.entries if not picture_path(folder, entry.name).exists()]
 
 
-def picture_path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.png"
-
-
-def check_proportions(picture: Image.Image, layout: Layout) -> None:
-    """Raises ValueError when the boxes would not fit the picture."""
-    given, expected = picture.width / picture.height, layout.width / layout.height
-    if abs(given / expected - 1) > ASPECT_TOLERANCE:
+def check_aspect_ratio(picture: Image.Image, layout: Layout) -> None:
+    """Raises ValueError if the boxes do not fit the picture: its aspect ratio is not the layout's."""
+    if not aspect_ratio_matches(picture, layout):
         raise ValueError(
-            f"The picture has {picture.width} x {picture.height} pixels and its layout {layout.width} x {layout.height}. Link the layout "
-            "node's width and height to the empty latent, or name their places with --slot width=NODE.INPUT and --slot height=NODE.INPUT."
+            f"The picture has {picture.width} x {picture.height} pixels, its layout "
+            f"{layout.width} x {layout.height}. Link the layout node's width and height to the "
+            "empty latent, or name "
+            "the inputs with --slot width=NODE.INPUT and --slot height=NODE.INPUT."
         )

@@ -1,4 +1,4 @@
-"""An API-format workflow and the slots in it that differ from picture to picture."""
+"""A workflow in ComfyUI's API format, and its slots: the inputs that differ from picture to picture."""
 
 from __future__ import annotations
 
@@ -12,34 +12,42 @@ from typing import Any, NamedTuple
 from ifadapter_core.layout import Layout
 from ifadapter_core.layout_formats import to_json
 
-Graph = dict[str, dict[str, Any]]
+Graph = dict[str, dict[str, Any]]  # node id -> {"class_type": ..., "inputs": {...}}
 
 LAYOUT_NODE = "IFAdapterLayout"
-SEEDS = ("seed", "noise_seed")
-OUTPUTS = ("SaveImage", "PreviewImage")  # the first kind that the workflow has
+SEEDS = ("seed", "noise_seed")  # input names
+OUTPUTS = ("SaveImage", "PreviewImage")  # classes, by preference
 SLOTS = ("layout", "width", "height", "seed", "prompt", "image")
 
 
 class Slot(NamedTuple):
-    """An input of a node. Of the slot ``image``, which is an output node's, the input does not matter."""
+    """An input of a node.
+
+    node: the node's id.
+    input: the input's name; empty for the slot ``image``, which is an output node.
+    """
 
     node: str
     input: str
 
 
 class WorkflowError(ValueError):
-    """The workflow has no such slot, or more than one."""
+    """The workflow is not usable, or a slot is missing or ambiguous."""
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """slots: of ``SLOTS``, those that the workflow has; ``layout``, ``seed`` and ``image`` always."""
+    """A workflow for many pictures.
+
+    graph: in API format, with the settings of the run.
+    slots: by slot name (see ``SLOTS``); ``layout``, ``seed`` and ``image`` are always present.
+    """
 
     graph: Graph
     slots: Mapping[str, Slot]
 
     def fill(self, layout: Layout, seed: int) -> Graph:
-        """The graph for one picture."""
+        """A copy of the graph for one picture."""
         values = {
             "layout": to_json(layout),
             "width": layout.width,
@@ -56,30 +64,21 @@ class Workflow:
 
 
 def read_workflow(path: Path, slots: Sequence[str] = (), settings: Sequence[str] = ()) -> Workflow:
-    """Read a workflow in API format.
+    """Read a workflow in API format and find its slots.
 
-    slots: ``NAME=NODE.INPUT`` in place of what is found (see ``find_slots``). settings: ``NODE.INPUT=VALUE``, VALUE in JSON or
-    plain words, for the whole run. NODE: an id, or a class of which there is one node.
-    Raises WorkflowError that names what is missing or not clear.
+    NODE is a node's id, or its class if only one node has that class.
+
+    slots: ``NAME=NODE.INPUT`` (``image=NODE``), overrides of the slots that ``find_slots`` would find.
+    settings: ``NODE.INPUT=VALUE``, inputs for the whole run; VALUE is JSON or plain text.
+
+    Raises WorkflowError that names what is missing or ambiguous.
     """
-    try:
-        graph = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        ours = "Those of this pack are in workflows/api/, for example workflows/api/place_things_with_boxes.json."
-        raise WorkflowError(f"There is no workflow {path}. {ours}") from error
-    except ValueError as error:
-        raise WorkflowError(f"{path} is not JSON: {error}") from error
-    if not isinstance(graph, dict) or not all(
-        isinstance(node, dict) and {"class_type", "inputs"} <= node.keys() for node in graph.values()
-    ):
-        raise WorkflowError(
-            f"{path} is no workflow in API format. In ComfyUI, save it by File > Export (API)."
-        )
+    graph = _read_graph(path)
     for setting in settings:
         place, equals, value = setting.partition("=")
         if not equals:
             raise WorkflowError(
-                f"{setting!r} is no setting; write NODE.INPUT=VALUE, as in KSampler.steps=30."
+                f"{setting!r} is not a setting; write NODE.INPUT=VALUE, for example KSampler.steps=30."
             )
         node, key = find_input(graph, place)
         graph[node]["inputs"][key] = _value(value)
@@ -88,26 +87,48 @@ def read_workflow(path: Path, slots: Sequence[str] = (), settings: Sequence[str]
         name, equals, place = slot.partition("=")
         if not equals or name not in SLOTS:
             raise WorkflowError(
-                f"{slot!r} is no slot; write NAME=NODE.INPUT with NAME one of {', '.join(SLOTS)}."
+                f"{slot!r} is not a slot; write NAME=NODE.INPUT, where NAME is one of {', '.join(SLOTS)}."
             )
         given[name] = Slot(_node(graph, place), "") if name == "image" else find_input(graph, place)
     return Workflow(graph, find_slots(graph, given))
 
 
-def find_slots(graph: Graph, given: Mapping[str, Slot]) -> dict[str, Slot]:
-    """The slots of a workflow; those in ``given`` are not looked for.
+def _read_graph(path: Path) -> Graph:
+    try:
+        graph = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        example = "workflows/api/place_things_with_boxes.json"
+        raise WorkflowError(
+            f"There is no workflow {path}. Those of this pack are in workflows/api/, for example {example}."
+        ) from error
+    except ValueError as error:
+        raise WorkflowError(f"{path} is not JSON: {error}") from error
+    if not isinstance(graph, dict) or not all(
+        isinstance(node, dict) and {"class_type", "inputs"} <= node.keys() for node in graph.values()
+    ):
+        raise WorkflowError(
+            f"{path} is not a workflow in API format. In ComfyUI, save it with File > Export (API)."
+        )
+    return graph
 
-    layout, width, height: inputs of the one ``IFAdapterLayout`` node. seed: the one input named ``seed`` or ``noise_seed`` that holds
-    a number. prompt: the ``text`` of the node that the sampler's ``positive`` comes from, if words are written there; in our
-    workflows the layout node is linked to it, and there is no slot. image: the one ``SaveImage`` node, or else the one
-    ``PreviewImage`` node.
+
+def find_slots(graph: Graph, given: Mapping[str, Slot]) -> dict[str, Slot]:
+    """All slots of a workflow.
+
+    given: slots that are known already.
+
+    layout, width, height: inputs of the only ``IFAdapterLayout`` node.
+    seed: the only input named ``seed`` or ``noise_seed`` that holds a number.
+    prompt: the ``text`` of the node that the sampler's ``positive`` leads back to, if it holds
+        text. In our workflows it is linked to the layout node instead, and there is no such slot.
+    image: the only ``SaveImage`` node, or else the only ``PreviewImage`` node.
+
+    Raises WorkflowError if a required slot is missing or ambiguous.
     """
     slots = dict(given)
     if "layout" not in slots:
-        slots["layout"] = Slot(
-            _only("layout", [node for node, each in graph.items() if each["class_type"] == LAYOUT_NODE]),
-            "layout",
-        )
+        layouts = [node for node, each in graph.items() if each["class_type"] == LAYOUT_NODE]
+        slots["layout"] = Slot(_only("layout", layouts), "layout")
     for name in ("width", "height"):
         if name not in slots and name in graph[slots["layout"].node]["inputs"]:
             slots[name] = Slot(slots["layout"].node, name)
@@ -128,44 +149,48 @@ def find_slots(graph: Graph, given: Mapping[str, Slot]) -> dict[str, Slot]:
 
 
 def find_input(graph: Graph, place: str) -> Slot:
-    """``NODE.INPUT`` as a slot."""
+    """The input at ``NODE.INPUT``. Raises WorkflowError if there is none."""
     node, dot, key = place.rpartition(".")
     if not dot:
-        raise WorkflowError(f"{place!r} is no input; write NODE.INPUT, as in KSampler.seed or 13.seed.")
-    number = _node(graph, node)
-    if key not in graph[number]["inputs"]:
         raise WorkflowError(
-            f"Node {number} ({graph[number]['class_type']}) has no input {key}; it has {', '.join(graph[number]['inputs'])}."
+            f"{place!r} is not an input; write NODE.INPUT, for example KSampler.seed or 13.seed."
+        )
+    number = _node(graph, node)
+    inputs = graph[number]["inputs"]
+    if key not in inputs:
+        raise WorkflowError(
+            f"Node {number} ({graph[number]['class_type']}) has no input {key}; it has {', '.join(inputs)}."
         )
     return Slot(number, key)
 
 
 def _node(graph: Graph, name: str) -> str:
+    """The id of a node, from its id or its class."""
     if name in graph:
         return name
     nodes = [node for node, each in graph.items() if each["class_type"] == name]
     if len(nodes) != 1:
         found = (
-            f"{len(nodes)} nodes of that class ({', '.join(nodes)}); name one by its id"
-            if nodes
-            else "no such node"
+            f"{len(nodes)} nodes of that class ({', '.join(nodes)}); give an id" if nodes else "no such node"
         )
-        raise WorkflowError(
-            f"{name}: the workflow has {found}. Its classes are {', '.join(sorted({n['class_type'] for n in graph.values()}))}."
-        )
+        classes = ", ".join(sorted({node["class_type"] for node in graph.values()}))
+        raise WorkflowError(f"{name}: the workflow has {found}. Its classes are {classes}.")
     return nodes[0]
 
 
 def _only(name: str, found: Sequence[str]) -> str:
+    """The only candidate for a slot. Raises WorkflowError if there is none, or more than one."""
     if len(found) != 1:
-        places = f"{len(found)} places for it ({', '.join(found)})" if found else "no place for it"
+        candidates = f"{len(found)} candidates ({', '.join(found)})" if found else "no candidate"
         example = "image=NODE" if name == "image" else f"{name}=NODE.INPUT"
-        raise WorkflowError(f"The workflow has {places}: the slot {name}. Name one with --slot {example}.")
+        raise WorkflowError(
+            f"The workflow has {candidates} for the slot {name}. Choose one with --slot {example}."
+        )
     return found[0]
 
 
 def _prompt(graph: Graph) -> Slot | None:
-    """Where a positive prompt is written out, going back from the first ``positive`` input."""
+    """The text input that the first ``positive`` input leads back to; None if it is linked."""
     node = next(
         (
             each["inputs"]["positive"][0]
@@ -190,6 +215,7 @@ def _prompt(graph: Graph) -> Slot | None:
 
 
 def _value(text: str) -> Any:
+    """The text parsed as JSON, or itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

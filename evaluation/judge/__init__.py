@@ -1,1 +1,1 @@
-"""Scores of single pictures: detection, matching, verification, CLIP score, FID."""
+"""Scores of single pictures: detection, matching, verification, CLIP score; and the FID."""

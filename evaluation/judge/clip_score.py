@@ -11,31 +11,35 @@ from torch import Tensor
 
 
 class ClipScore:
-    """model: a CLIP of transformers, by the id on the hub or a folder."""
+    """Scores picture and caption pairs.
+
+    model: a CLIP model of transformers, by hub id or folder.
+    device: torch device.
+    """
 
     def __init__(self, model: str, device: str = "cpu") -> None:
-        from torchmetrics.multimodal import CLIPScore  # seconds to import
+        from torchmetrics.multimodal import CLIPScore  # slow import
         from transformers import CLIPModel, CLIPProcessor
 
         loaded: Any = CLIPModel.from_pretrained(model)
         clip = _Clip(loaded.to(device).eval())
-        words = _Processor(CLIPProcessor.from_pretrained(model))
+        processor = _Processor(CLIPProcessor.from_pretrained(model))
         self._device = device
-        self._metric = CLIPScore(lambda: (clip, words))  # type: ignore[arg-type, return-value]
+        self._metric = CLIPScore(lambda: (clip, processor))  # type: ignore[arg-type, return-value]
 
     @torch.no_grad()
     def score(self, picture: Image.Image, caption: str) -> float:
-        """100 cos(picture, caption), and 0 where that is negative."""
-        return float(self._metric(_bytes(picture).to(self._device), caption))
+        """max(0, 100 cos(picture, caption))."""
+        return float(self._metric(_pixels(picture).to(self._device), caption))
 
 
-def _bytes(picture: Image.Image) -> Tensor:
-    """(3, H, W) in 0..255."""
+def _pixels(picture: Image.Image) -> Tensor:
+    """(3, H, W), uint8."""
     return torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0)
 
 
 class _Clip:
-    """transformers 5 puts the features into an output of several tensors; torchmetrics expects them alone."""
+    """Unwraps the features: transformers 5 returns an output object, torchmetrics expects the tensor."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -53,7 +57,10 @@ class _Clip:
 
 
 class _Processor:
-    """Cuts long captions so that they keep their last token, which CLIP takes the meaning from; torchmetrics cuts it off."""
+    """Truncates long captions but keeps the EOT token, from which CLIP takes its text embedding.
+
+    torchmetrics itself would cut the EOT token off.
+    """
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor

@@ -1,4 +1,4 @@
-"""What finds things in a picture: a detection model, or a program for a world that it knows."""
+"""The interface of detectors: find phrases in a picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Protocol
 
 from PIL import Image
 
-PixelBox = tuple[float, float, float, float]  # x0 y0 x1 y1 in pixels of the picture
+PixelBox = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture
 
 
 @dataclass(frozen=True)
 class Detection:
-    """score: 0..1. phrase: the number of the phrase that it answers."""
+    """One detected object.
+
+    box: in pixels of the picture.
+    score: confidence, 0..1.
+    phrase: index of the phrase that the object matches.
+    """
 
     box: PixelBox
     score: float
@@ -21,8 +26,13 @@ class Detection:
 
 
 class Detector(Protocol):
-    """name: for the tables and the settings that results are kept under."""
+    """Finds the objects that phrases describe.
+
+    name: shown in tables, and part of the settings that scores are stored with.
+    """
 
     name: str
 
-    def detect(self, picture: Image.Image, phrases: Sequence[str]) -> list[Detection]: ...
+    def detect(self, picture: Image.Image, phrases: Sequence[str]) -> list[Detection]:
+        """All detections of all phrases, in any order."""
+        ...

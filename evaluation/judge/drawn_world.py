@@ -1,4 +1,4 @@
-"""Programs in the place of a detection model and a vision-language model, for the drawn world of the small models."""
+"""Detector and verifier for the drawn world: programs instead of models."""
 
 from __future__ import annotations
 
@@ -18,89 +18,93 @@ from .detector import Detection
 from .scorer import pixel_box
 from .verifier import Verdict
 
-RIM = 0.2  # of plain ground around a crop, in parts of its longer side
+MARGIN = 0.2  # plain background around a crop, as a fraction of its longer side
 
 
 class ShapesDetector:
-    """Finds all figures; one answers every phrase that names its shape, the better the more else of the phrase it has."""
+    """Detects all figures.
+
+    A figure matches every phrase with its shape; equal attributes raise the score.
+    """
 
     name = "shapes"
 
     def detect(self, picture: Image.Image, phrases: Sequence[str]) -> list[Detection]:
-        """Raises ValueError when a phrase is not of this world."""
-        asked = [attributes_of(phrase) for phrase in phrases]
+        """Raises ValueError if a phrase does not describe a figure of the drawn world."""
+        wanted = [attributes_of(phrase) for phrase in phrases]
         return [
-            Detection(found.box, found.score * _likeness(found.attributes, wanted), number)
+            Detection(found.box, found.score * _similarity(found.attributes, attributes), index)
             for found in detect(np.asarray(picture.convert("RGB")))
-            for number, wanted in enumerate(asked)
-            if found.attributes.shape == wanted.shape
+            for index, attributes in enumerate(wanted)
+            if found.attributes.shape == attributes.shape
         ]
 
 
 class ShapesVerifier:
-    """Says yes when the figure that fills the crop has the shape, the colours and the pattern that are told.
+    """Accepts a crop if the figure that fills it has the described shape, colours and pattern.
 
-    A crop does not tell what stands in front of what, and the outline ends at its edges: it is looked at as it is and with plain ground
-    around. Of real drawings with much overlap some are called wrong; score ``real/`` to see how many.
+    A crop does not show the depth order and cuts the outline off at its edges, so it is classified
+    as it is and with a margin of plain background. Some real drawings with much overlap are
+    rejected; score ``real/`` to see how many.
     """
 
     name = "shapes"
 
     def verify(self, crop: Image.Image, description: str) -> Verdict:
-        """There is no telling when the description is not of this world."""
+        """``fits`` is None if the description is not of the drawn world."""
         wanted = read_description(description)
         if wanted is None:
             return Verdict(None)
-        rim = round(RIM * max(crop.size))
-        return Verdict(any(self._shows(crop.convert("RGB"), border, wanted) for border in (0, rim)))
+        margin = round(MARGIN * max(crop.size))
+        return Verdict(any(self._shows(crop.convert("RGB"), border, wanted) for border in (0, margin)))
 
     def _shows(self, crop: Image.Image, border: int, wanted: Attributes) -> bool:
+        """border: pixels of plain background to add on each side."""
         picture = ImageOps.expand(crop, border, BACKGROUNDS["grey"])
-        (found,) = classify(
-            np.asarray(picture), [(border, border, border + crop.width, border + crop.height)]
-        )
+        box = (border, border, border + crop.width, border + crop.height)
+        (found,) = classify(np.asarray(picture), [box])
         return found.score >= FOUND_SCORE and found.attributes == wanted
 
 
 def check_world(benchmark: Benchmark) -> None:
-    """Raises ValueError when an instance of the benchmark is no figure of this world."""
+    """Raises ValueError if an instance of the benchmark is not a figure of the drawn world."""
     for entry in benchmark.entries:
         for description in entry.layout.local_descriptions:
             attributes_of(description)
 
 
 def attributes_of(description: str) -> Attributes:
-    """Raises ValueError when a description is not of this world."""
+    """Raises ValueError if the description is not of the drawn world."""
     attributes = read_description(description)
     if attributes is None:
         raise ValueError(
-            f"{description!r} names no figure of the drawn world. Take a benchmark of `python -m evaluation build --world shapes`, or "
-            "score this one by models."
+            f"{description!r} is not a figure of the drawn world. Use a benchmark built with "
+            "`python -m evaluation build --world shapes`, or score this one with models."
         )
     return attributes
 
 
 def figures_of(layout: Layout, size: tuple[int, int]) -> list[Figure]:
-    """What a picture of this width and height should show, from back to front."""
+    """The figures that a picture of the layout should show, from back to front.
+
+    size: width and height of the picture in pixels.
+    """
     return [
         Figure(
             attributes_of(instance.local_description),
-            _whole(pixel_box(instance.box, size)),
+            _rounded(pixel_box(instance.box, size)),
             instance.local_description,
         )
         for instance in layout.instances
     ]
 
 
-def _whole(box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+def _rounded(box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
     x0, y0, x1, y1 = map(round, box)
     return x0, y0, x1, y1
 
 
-def _likeness(seen: Attributes, wanted: Attributes) -> float:
-    """The part of the attributes that agree."""
-    pairs = [
-        (getattr(seen, name), getattr(wanted, name))
-        for name in ("shape", "colour", "pattern", "pattern_colour")
-    ]
-    return sum(a == b for a, b in pairs) / len(pairs)
+def _similarity(seen: Attributes, wanted: Attributes) -> float:
+    """Fraction of equal attributes, 0..1."""
+    names = ("shape", "colour", "pattern", "pattern_colour")
+    return sum(getattr(seen, name) == getattr(wanted, name) for name in names) / len(names)

@@ -1,4 +1,4 @@
-"""The Frechet Inception distance (Heusel et al. 2017) of pictures to real ones, by torchmetrics."""
+"""The Frechet Inception distance (Heusel et al. 2017) to real pictures, by torchmetrics."""
 
 from __future__ import annotations
 
@@ -11,54 +11,57 @@ import torch
 from PIL import Image
 from torch import nn
 
-INCEPTION_FEATURES = 2048  # of the last pooling, as the FID is defined
-ENOUGH = (
-    1000  # pictures on each side; with fewer the distance says more of their number than of their quality
-)
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+INCEPTION_FEATURES = 2048  # the final pooling layer, as the FID is defined
+RELIABLE_COUNT = 1000  # pictures per set; with fewer, the bias from the sample size dominates
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def real_pictures(folder: Path) -> list[Path]:
-    """Raises ValueError when there are fewer than two."""
-    paths = (
-        sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS) if folder.is_dir() else []
-    )
+    """The pictures of a folder, sorted. Raises ValueError if there are fewer than two."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = [path for path in files if path.suffix.lower() in EXTENSIONS]
     if len(paths) < 2:
         raise ValueError(
-            f"{folder} has {len(paths)} pictures; expected at least 2. Give a folder of real pictures, as the benchmark's real/."
+            f"{folder} has {len(paths)} pictures; expected at least 2. "
+            "Give a folder of real pictures, for example the benchmark's real/."
         )
     return paths
 
 
 @torch.no_grad()
 def frechet_inception_distance(
-    made: Sequence[Path],
+    generated: Sequence[Path],
     real: Sequence[Path],
     extractor: int | nn.Module = INCEPTION_FEATURES,
     device: str = "cpu",
 ) -> float:
-    """extractor: pictures (1, 3, H, W) in 0..255 -> features (1, F); a number takes the layer of Inception with so many features."""
-    from torchmetrics.image.fid import FrechetInceptionDistance  # seconds to import
+    """The FID of two sets of picture files. Warns below ``RELIABLE_COUNT`` pictures.
 
-    few = min(len(made), len(real))
-    if few < 2:
+    extractor: maps pictures (1, 3, H, W), uint8, to features (1, F); a number selects Inception's
+        layer of that width.
+    Raises ValueError if a set has fewer than two pictures.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance  # slow import
+
+    smaller = min(len(generated), len(real))
+    if smaller < 2:
         raise ValueError(
-            f"The FID of {len(made)} pictures to {len(real)} real ones is not defined; expected at least 2 of each."
+            f"The FID of {len(generated)} pictures to {len(real)} real ones is not defined; "
+            "expected at least 2 of each."
         )
-    if few < ENOUGH:
+    if smaller < RELIABLE_COUNT:
         logging.warning(
-            "The FID of %d pictures to %d real ones is not reliable; take at least %d of each.",
-            len(made),
+            "The FID of %d pictures to %d real ones is not reliable; use at least %d of each.",
+            len(generated),
             len(real),
-            ENOUGH,
+            RELIABLE_COUNT,
         )
-    device = "cpu" if device.startswith("mps") else device  # Apple's GPUs know no float64
-    metric = FrechetInceptionDistance(extractor, sync_on_compute=False).to(
-        device
-    )  # one process asks; the others may be gone
-    for paths, are_real in ((real, True), (made, False)):
+    device = "cpu" if device.startswith("mps") else device  # Apple's MPS backend has no float64
+    # No synchronisation: the main process computes alone, the other processes may have ended.
+    metric = FrechetInceptionDistance(extractor, sync_on_compute=False).to(device)
+    for paths, is_real in ((real, True), (generated, False)):
         for path in paths:
             with Image.open(path) as picture:
                 pixels = torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0)
-            metric.update(pixels[None].to(device), real=are_real)
+            metric.update(pixels[None].to(device), real=is_real)
     return float(metric.compute())

@@ -1,4 +1,4 @@
-"""Grounding DINO (Liu et al. 2023) as the detector, by its id on the hub or a folder."""
+"""Grounding DINO (Liu et al. 2023) as the detector."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from .detector import Detection
 
 
 class GroundingDino:
-    """threshold: least score of a detection, 0..1. Each phrase is asked for by itself, so a detection has one phrase only."""
+    """Runs the model once per phrase, so that each detection belongs to exactly one phrase.
+
+    name: hub id or folder of the model.
+    device: torch device.
+    threshold: minimum score of a detection, 0..1.
+    """
 
     def __init__(self, name: str, device: str = "cpu", threshold: float = 0.25) -> None:
-        from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor  # seconds to import
+        from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor  # slow import
 
         self.name = name
         self._threshold = threshold
@@ -24,21 +29,16 @@ class GroundingDino:
         self._model = model.to(device).eval()
 
     def detect(self, picture: Image.Image, phrases: Sequence[str]) -> list[Detection]:
-        return [
-            found
-            for number, phrase in enumerate(phrases)
-            for found in self._find(picture.convert("RGB"), phrase, number)
-        ]
+        rgb = picture.convert("RGB")
+        return [found for index, phrase in enumerate(phrases) for found in self._find(rgb, phrase, index)]
 
     @torch.no_grad()
-    def _find(self, picture: Image.Image, phrase: str, number: int) -> list[Detection]:
-        longest = {
-            "truncation": True,
-            "max_length": self._model.config.max_text_len,
-        }  # tokens that the model has room for
-        inputs = self._processor(images=picture, text=asked(phrase), return_tensors="pt", **longest).to(
-            self._model.device
-        )
+    def _find(self, picture: Image.Image, phrase: str, index: int) -> list[Detection]:
+        text = model_prompt(phrase)
+        max_length = self._model.config.max_text_len  # tokens
+        inputs = self._processor(
+            images=picture, text=text, return_tensors="pt", truncation=True, max_length=max_length
+        ).to(self._model.device)
         (found,) = self._processor.post_process_grounded_object_detection(
             self._model(**inputs),
             inputs["input_ids"],
@@ -46,10 +46,12 @@ class GroundingDino:
             target_sizes=[(picture.height, picture.width)],
         )
         pairs = zip(found["boxes"].tolist(), found["scores"].tolist(), strict=True)
-        return [Detection((x0, y0, x1, y1), score, number) for (x0, y0, x1, y1), score in pairs]
+        return [Detection((x0, y0, x1, y1), score, index) for (x0, y0, x1, y1), score in pairs]
 
 
-def asked(phrase: str) -> str:
-    """As the model wants it: small letters and one full stop, at the end, since each part between stops or question marks is a thing
-    of its own."""
+def model_prompt(phrase: str) -> str:
+    """The phrase in lower case with exactly one full stop, at its end.
+
+    The model treats the parts between full stops or question marks as separate phrases.
+    """
     return f"{phrase.lower().replace('.', ',').replace('?', ',').strip(' ,')}."

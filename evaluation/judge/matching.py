@@ -1,4 +1,4 @@
-"""Which detection serves which wanted box."""
+"""Greedy one-to-one matching of detections to the boxes of a layout."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from ifadapter_core.geometry import box_iou
 
 from .detector import Detection, PixelBox
 
-MATCH_IOU = 0.5  # the paper's, section 4
-ROUNDING = 1e-9  # boxes went through fractions of the canvas
+MATCH_IOU = 0.5  # the paper, section 4
+ROUNDING = 1e-9  # boxes were converted to fractions of the canvas and back
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A box, in pixels of the picture, and the number of the phrase that should be found there."""
+    """A box of the layout.
+
+    box: in pixels of the picture.
+    phrase: index of the phrase expected there.
+    """
 
     box: PixelBox
     phrase: int
@@ -23,21 +27,25 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Match:
-    """detection: its number."""
+    """A detection assigned to a wanted box.
+
+    detection: its index.
+    iou: intersection over union of the two boxes, at least ``MATCH_IOU``.
+    """
 
     detection: int
     iou: float
 
 
 def match(detections: Sequence[Detection], wanted: Sequence[Wanted]) -> list[Match | None]:
-    """For each wanted box the detection of its phrase that serves it, or None.
+    """The matching detection of each wanted box, or None.
 
-    The detection with the highest score chooses first, and takes the box that it overlaps most of those still open; so it serves
-    one box, and another detection of the same thing serves none.
+    Greedy by descending score: each detection takes the unmatched box of its phrase with the
+    largest IoU. So a detection matches at most one box, and duplicates of a detection match none.
     """
     matches: list[Match | None] = [None] * len(wanted)
-    for number in sorted(range(len(detections)), key=lambda number: -detections[number].score):
-        found = detections[number]
+    for index in sorted(range(len(detections)), key=lambda index: -detections[index].score):
+        found = detections[index]
         overlaps = {
             place: box_iou(found.box, each.box)
             for place, each in enumerate(wanted)
@@ -45,5 +53,5 @@ def match(detections: Sequence[Detection], wanted: Sequence[Wanted]) -> list[Mat
         }
         best = max(overlaps, key=overlaps.__getitem__, default=None)
         if best is not None and overlaps[best] >= MATCH_IOU - ROUNDING:
-            matches[best] = Match(number, overlaps[best])
+            matches[best] = Match(index, overlaps[best])
     return matches

@@ -1,4 +1,4 @@
-"""What was found and judged in one picture."""
+"""The detections and verdicts of one picture, and their JSON form."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from .detector import Detection, PixelBox
 
 @dataclass(frozen=True)
 class InstanceScore:
-    """box: the wanted one, in pixels of the picture. phrase: the number of its description among the picture's.
+    """The result for one instance of a layout.
 
-    detection: the number of the detection that serves it, if any; iou: of the two boxes, else 0. verdicts: by the verifiers' names,
-    None where there is no telling; none at all for what was not found. answers: the words that verdicts come from, where there are any.
+    box: the layout's box, in pixels of the picture.
+    description: the instance's local description.
+    phrase: index of the description among the picture's distinct descriptions.
+    detection: index of the matching detection; None if the instance was not found.
+    iou: of the box and the matching detection; 0 if not found.
+    verdicts: by verifier name; None if the answer was neither yes nor no; empty if not found.
+    answers: raw text of the answers, by verifier name; only of verifiers that are models.
     """
 
     box: PixelBox
@@ -32,7 +37,14 @@ class InstanceScore:
 
 @dataclass(frozen=True)
 class PictureScore:
-    """digest: SHA-256 of the picture's file. size: width, height in pixels."""
+    """The result for one picture.
+
+    name: the layout's name.
+    digest: SHA-256 of the picture's file.
+    size: width and height in pixels.
+    detections: all detections of all phrases.
+    instances: one result per instance, in the layout's order.
+    """
 
     name: str
     digest: str
@@ -41,7 +53,7 @@ class PictureScore:
     instances: tuple[InstanceScore, ...]
 
     def successes(self, verifier: str) -> int:
-        """Instances that were found and that this verifier calls right."""
+        """Number of instances that were found and that this verifier accepts."""
         return sum(instance.verdicts.get(verifier) is True for instance in self.instances)
 
 
@@ -50,7 +62,7 @@ def to_json(score: PictureScore) -> dict[str, Any]:
 
 
 def from_json(text: str) -> PictureScore:
-    """Raises ValueError when the text is no score of a picture."""
+    """Raises ValueError if the text is not the JSON of a PictureScore."""
     try:
         data = json.loads(text)
         width, height = data["size"]
@@ -60,7 +72,7 @@ def from_json(text: str) -> PictureScore:
         instances = tuple(InstanceScore(**{**each, "box": _box(each["box"])}) for each in data["instances"])
         return PictureScore(data["name"], data["digest"], (width, height), detections, instances)
     except (LookupError, TypeError) as error:
-        raise ValueError(f"no score of a picture ({error!r})") from error
+        raise ValueError(f"not a picture's score: {error!r}") from error
 
 
 def _box(numbers: list[float]) -> PixelBox:

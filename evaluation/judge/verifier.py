@@ -1,4 +1,4 @@
-"""What says whether a crop of a picture fits a description: a vision-language model, or a program for a world that it knows."""
+"""The interface of verifiers: does a crop match its description?"""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Verdict:
-    """fits: None: there is no telling, as when a model answered neither yes nor no. It is counted, and is no success.
+    """The answer of a verifier.
 
-    answer: a model's own words; empty from a program.
+    fits: whether the crop matches; None if the answer was neither yes nor no, which is counted but
+        is no success.
+    answer: the model's raw text; empty if the verifier is a program.
     """
 
     fits: bool | None
@@ -20,8 +22,13 @@ class Verdict:
 
 
 class Verifier(Protocol):
-    """name: for the tables and the settings that results are kept under."""
+    """Compares a crop of a picture with a description.
+
+    name: shown in tables, and part of the settings that scores are stored with.
+    """
 
     name: str
 
-    def verify(self, crop: Image.Image, description: str) -> Verdict: ...
+    def verify(self, crop: Image.Image, description: str) -> Verdict:
+        """Judge one crop."""
+        ...

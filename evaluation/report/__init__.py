@@ -1,1 +1,1 @@
-"""Scores of many pictures as numbers, tables and galleries."""
+"""Scores of many pictures: metrics, tables, galleries, and the calibration of the protocol."""

@@ -1,4 +1,4 @@
-"""Sheets of instances that came out as wanted, and of those that did not: the picture, both boxes, the description, the verdicts."""
+"""Contact sheets of successful and failed instances: picture, both boxes, description and verdicts."""
 
 from __future__ import annotations
 
@@ -9,74 +9,81 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ifadapter_diffusers.contact_sheet import grid
 
-from ..files import png_bytes, write_whole
+from ..files import png_bytes, write_atomic
 from ..judge.picture_score import InstanceScore, PictureScore
-from .score_table import WORDS
+from ..pictures import picture_path
+from .score_table import VERDICT_WORDS
 
-MOST = 24  # instances on a sheet
+MAX_TILES = 24  # instances per sheet
 COLUMNS = 6
 TILE_PX = 256
-TEXT_PX = 14
-LINE_PX = 2  # of a box
-LINES = 5  # of text below a picture
+TEXT_PX = 14  # line height
+LINE_PX = 2  # width of a box outline
+MAX_TEXT_LINES = 5  # below a picture
 WANTED_COLOUR, FOUND_COLOUR = (255, 255, 255), (255, 160, 0)
 EDGE_COLOUR = (0, 0, 0)
 
-Shown = tuple[PictureScore, InstanceScore]
+Item = tuple[PictureScore, InstanceScore]  # an instance, with the picture it is in
 
 
 def write_gallery(scores: Sequence[PictureScore], pictures: Path, output: Path) -> None:
-    """``successes.png``: all verifiers say yes; ``failures.png``: the others. White: the wanted box; orange: what serves it."""
+    """Write ``successes.png`` (all verifiers accept) and ``failures.png`` (the others).
+
+    The layout's box is white, the matching detection orange. An existing sheet is removed if it would be
+    empty.
+    """
     every = [(score, instance) for score in scores for instance in score.instances]
-    for name, right in (("successes", True), ("failures", False)):
-        shown = spread([(score, instance) for score, instance in every if is_success(instance) == right])
+    for name, success in (("successes", True), ("failures", False)):
+        items = spread([(score, instance) for score, instance in every if is_success(instance) == success])
         path = output / f"{name}.png"
-        if shown:
-            write_whole(path, png_bytes(sheet(shown, pictures)))
+        if items:
+            write_atomic(path, png_bytes(sheet(items, pictures)))
         else:
             path.unlink(missing_ok=True)
 
 
 def is_success(instance: InstanceScore) -> bool:
+    """Whether the instance was found and all verifiers accept it."""
     return instance.found and all(verdict is True for verdict in instance.verdicts.values())
 
 
-def spread(shown: Sequence[Shown]) -> list[Shown]:
-    """As many as a sheet holds, evenly out of all."""
-    count = min(len(shown), MOST)
-    return [shown[number * len(shown) // count] for number in range(count)]
+def spread(items: Sequence[Item]) -> list[Item]:
+    """At most ``MAX_TILES`` of the items, evenly spaced."""
+    count = min(len(items), MAX_TILES)
+    return [items[number * len(items) // count] for number in range(count)]
 
 
-def sheet(shown: Sequence[Shown], pictures: Path) -> Image.Image:
+def sheet(items: Sequence[Item], pictures: Path) -> Image.Image:
+    """One tile per item, ``COLUMNS`` in a row."""
     tiles = []
-    for score, instance in shown:
-        with Image.open(pictures / f"{score.name}.png") as picture:
+    for score, instance in items:
+        with Image.open(picture_path(pictures, score.name)) as picture:
             tiles.append(tile(picture.convert("RGB"), score, instance))
     return grid([tiles[first : first + COLUMNS] for first in range(0, len(tiles), COLUMNS)])
 
 
 def tile(picture: Image.Image, score: PictureScore, instance: InstanceScore) -> Image.Image:
-    """(TILE_PX, TILE_PX and the text): the picture, fitted, with the boxes; below, name, verdicts and description."""
+    """The picture, fitted into a square, with both boxes; below it name, verdicts and description."""
     scale = TILE_PX / max(picture.size)
     small = picture.resize(
         (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))),
         Image.Resampling.LANCZOS,
     )
-    made = Image.new("RGB", (TILE_PX, TILE_PX + (LINES + 1) * TEXT_PX), "white")
+    made = Image.new("RGB", (TILE_PX, TILE_PX + (MAX_TEXT_LINES + 1) * TEXT_PX), "white")
     made.paste(small, (0, 0))
+
+    # Both boxes; the detection's is enlarged, so that it stays visible around an equal box of the
+    # layout.
     draw, font = ImageDraw.Draw(made), ImageFont.load_default(TEXT_PX - 2)
     if instance.detection is not None:
-        _outline(
-            draw, score.detections[instance.detection].box, scale, FOUND_COLOUR, grown=LINE_PX
-        )  # both are seen, if they agree
+        _outline(draw, score.detections[instance.detection].box, scale, FOUND_COLOUR, grown=LINE_PX)
     _outline(draw, instance.box, scale, WANTED_COLOUR)
-    verdicts = [f"{name}: {WORDS[verdict]}" for name, verdict in instance.verdicts.items()] or ["not found"]
-    lines = [
-        line
-        for text in (score.name, ", ".join(verdicts), instance.description)
-        for line in wrapped(draw, text, font)
-    ]
-    for number, line in enumerate(lines[:LINES]):
+
+    # The text.
+    verdicts = [f"{name}: {VERDICT_WORDS[verdict]}" for name, verdict in instance.verdicts.items()]
+    texts = (score.name, ", ".join(verdicts or ["not found"]), instance.description)
+    lines = [line for text in texts for line in wrapped(draw, text, font)]
+    for number, line in enumerate(lines[:MAX_TEXT_LINES]):
         draw.text((3, TILE_PX + 3 + number * TEXT_PX), line, fill=EDGE_COLOUR, font=font)
     return made
 
@@ -84,7 +91,7 @@ def tile(picture: Image.Image, score: PictureScore, instance: InstanceScore) -> 
 def wrapped(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> list[str]:
-    """Lines that are no wider than a tile, unless a word is."""
+    """The text broken into lines that fit a tile; a word that is too long gets a line of its own."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -102,7 +109,11 @@ def _outline(
     colour: tuple[int, int, int],
     grown: int = 0,
 ) -> None:
-    """A line with a dark inner edge, to be seen on any ground."""
+    """Draw a box with a dark inner edge, visible on any background.
+
+    box: in pixels of the picture. scale: tile pixels per picture pixel. grown: enlargement per
+        side, tile pixels.
+    """
     x0, y0, x1, y1 = (round(edge * scale) for edge in box)
     corners = (x0 - grown, y0 - grown, max(x1 - 1, x0) + grown, max(y1 - 1, y0) + grown)
     for width, line in ((2 * LINE_PX, EDGE_COLOUR), (LINE_PX, colour)):

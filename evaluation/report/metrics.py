@@ -1,4 +1,4 @@
-"""Numbers out of the scores of pictures: instance feature success and average precision, with bootstrap intervals over pictures."""
+"""Instance feature success and average precision, with bootstrap intervals over pictures."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..judge.detector import PixelBox
 from ..judge.picture_score import PictureScore
 
 RESAMPLES = 2000
-AP_RESAMPLES = 200  # each ranks all detections again
-CONFIDENCE = (2.5, 97.5)  # percentiles
-AP_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # COCO's
-MOST_DETECTIONS = 100  # of a phrase in a picture; COCO's
+AP_RESAMPLES = 200  # fewer, because each one ranks all detections again
+CONFIDENCE = (2.5, 97.5)  # percentiles of the interval
+AP_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # COCO's thresholds
+MAX_DETECTIONS = 100  # per phrase and picture; COCO's limit
 
-Interval = tuple[float, float]
+Interval = tuple[float, float]  # low, high
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95 % bootstrap interval."""
+    """A value and its uncertainty.
+
+    value: the estimate.
+    interval: 95 % bootstrap interval (low, high).
+    """
 
     value: float
     interval: Interval
@@ -32,17 +37,24 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Precision:
-    """COCO's average precision, 0..1: the mean over IoU 0.5 to 0.95, and that at 0.5."""
+    """COCO's average precision, 0..1.
+
+    ap: mean over the IoU thresholds 0.5 to 0.95.
+    ap50: at IoU 0.5.
+    """
 
     ap: Estimate
     ap50: Estimate
 
 
 def share(hits: ArrayLike, totals: ArrayLike) -> Estimate:
-    """The part of the instances that hits are, 0..1, from both numbers for each picture: (pictures)."""
+    """sum(hits) / sum(totals), 0..1, resampled over pictures.
+
+    hits, totals: counts per picture, each (pictures,). Raises ValueError if all totals are 0.
+    """
     hits, totals = np.asarray(hits, np.float64), np.asarray(totals, np.float64)
     if not totals.sum():
-        raise ValueError("There are no instances to score. Build the benchmark with layouts that have some.")
+        raise ValueError("There are no instances to score. Build a benchmark whose layouts have instances.")
     picks = _picks(len(hits), RESAMPLES)
     return Estimate(
         float(hits.sum() / totals.sum()), _interval(hits[picks].sum(1) / np.maximum(totals[picks].sum(1), 1))
@@ -50,17 +62,18 @@ def share(hits: ArrayLike, totals: ArrayLike) -> Estimate:
 
 
 def mean(values: ArrayLike) -> Estimate:
-    """Of one value for each picture: (pictures)."""
+    """Mean of one value per picture, (pictures,)."""
     values = np.asarray(values, np.float64)
     return Estimate(float(values.mean()), _interval(values[_picks(len(values), RESAMPLES)].mean(1)))
 
 
 def feature_success(scores: Sequence[PictureScore], verifier: str) -> Estimate:
-    """The paper's IFS: the part of the wanted instances that were found and that the verifier calls right."""
+    """The paper's IFS: fraction of instances that were found and that the verifier accepts."""
     return share([score.successes(verifier) for score in scores], [len(score.instances) for score in scores])
 
 
 def found_share(scores: Sequence[PictureScore]) -> Estimate:
+    """Fraction of instances that were found at their boxes."""
     return share(
         [sum(instance.found for instance in score.instances) for score in scores],
         [len(score.instances) for score in scores],
@@ -68,25 +81,32 @@ def found_share(scores: Sequence[PictureScore]) -> Estimate:
 
 
 def unparsable(scores: Sequence[PictureScore], verifier: str) -> int:
-    """Answers that told neither yes nor no."""
+    """Number of answers that were neither yes nor no."""
     return sum(
         instance.verdicts.get(verifier, False) is None for score in scores for instance in score.instances
     )
 
 
 def average_precision(scores: Sequence[PictureScore]) -> Precision:
-    """By pycocotools. A detection can only be right for the phrase that it answers; all are ranked together by their scores."""
+    """COCO's AP by pycocotools, class-agnostic.
+
+    A detection can only match boxes of its own phrase; all detections are ranked together by score.
+    Raises ValueError if there are no instances.
+    """
     evaluation, owners = _coco_evaluation(scores)
     matched = evaluation.evalImgs
     value = _accumulate(evaluation, matched)
+
+    # Resample pictures. Matching is per picture, so each resample only ranks the matched detections
+    # again.
     by_picture = [
         [matched[place] for place in np.flatnonzero(owners == number)] for number in range(len(scores))
     ]
     resampled = []
     for picks in _picks(len(scores), AP_RESAMPLES):
-        drawn = [each for number in picks for each in by_picture[number]]
-        if any(len(each["gtIds"]) for each in drawn):  # some pictures may have no instances
-            resampled.append(_accumulate(evaluation, drawn))
+        sample = [each for number in picks for each in by_picture[number]]
+        if any(len(each["gtIds"]) for each in sample):  # AP is undefined without instances
+            resampled.append(_accumulate(evaluation, sample))
     columns = np.array(resampled)
     return Precision(
         Estimate(value[0], _interval(columns[:, 0])), Estimate(value[1], _interval(columns[:, 1]))
@@ -94,7 +114,11 @@ def average_precision(scores: Sequence[PictureScore]) -> Precision:
 
 
 def _coco_evaluation(scores: Sequence[PictureScore]) -> tuple[Any, NDArray[np.int64]]:
-    """A COCOeval that has matched, in which each phrase of each picture is an image; and the pictures' numbers by these images."""
+    """A COCOeval after matching, and the picture index of each of its images, (images,).
+
+    Each pair of picture and phrase is an image of its own, so detections match boxes of their
+    phrase only.
+    """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -103,9 +127,8 @@ def _coco_evaluation(scores: Sequence[PictureScore]) -> tuple[Any, NDArray[np.in
     owners: list[int] = []
     for number, score in enumerate(scores):
         first = len(owners) + 1
-        owners += [number] * (
-            1 + max((one.phrase for one in (*score.instances, *score.detections)), default=-1)
-        )
+        phrases = 1 + max((one.phrase for one in (*score.instances, *score.detections)), default=-1)
+        owners += [number] * phrases
         truths += [
             _annotation(len(truths) + place, first + one.phrase, one.box)
             for place, one in enumerate(score.instances, 1)
@@ -115,9 +138,10 @@ def _coco_evaluation(scores: Sequence[PictureScore]) -> tuple[Any, NDArray[np.in
             for place, one in enumerate(score.detections, 1)
         ]
     if not truths:
-        raise ValueError("There are no instances to score. Build the benchmark with layouts that have some.")
+        raise ValueError("There are no instances to score. Build a benchmark whose layouts have instances.")
+
     images = [{"id": number} for number in range(1, len(owners) + 1)]
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells of its progress
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         sets = []
         for annotations in (truths, found):
             coco = COCO()
@@ -127,12 +151,13 @@ def _coco_evaluation(scores: Sequence[PictureScore]) -> tuple[Any, NDArray[np.in
         evaluation = COCOeval(*sets, iouType="bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.params.iouThrs = np.array(AP_IOUS)
-        evaluation.params.maxDets = [MOST_DETECTIONS]
+        evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.evaluate()
     return evaluation, np.array(owners)
 
 
-def _annotation(number: int, image: int, box: tuple[float, float, float, float]) -> dict[str, Any]:
+def _annotation(number: int, image: int, box: PixelBox) -> dict[str, Any]:
+    """A box in COCO's annotation format."""
     width, height = box[2] - box[0], box[3] - box[1]
     area = width * height
     return {
@@ -146,10 +171,9 @@ def _annotation(number: int, image: int, box: tuple[float, float, float, float])
 
 
 def _accumulate(evaluation: Any, matched: Sequence[Any]) -> tuple[float, float]:
-    """AP and AP50 of what was matched in some images, which may occur more than once."""
-    numbers = list(range(len(matched)))
+    """AP and AP50 of matched images; an image may occur more than once."""
     evaluation.evalImgs = list(matched)
-    evaluation.params.imgIds = evaluation._paramsEval.imgIds = numbers
+    evaluation.params.imgIds = evaluation._paramsEval.imgIds = list(range(len(matched)))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, 0, 0, 0]  # (IoUs, recalls)
@@ -157,7 +181,7 @@ def _accumulate(evaluation: Any, matched: Sequence[Any]) -> tuple[float, float]:
 
 
 def _picks(count: int, resamples: int) -> NDArray[np.int64]:
-    """Pictures drawn with replacement, always the same: (resamples, count)."""
+    """Picture indices for the bootstrap, from a fixed seed: (resamples, count)."""
     return np.random.Generator(np.random.PCG64(0)).integers(count, size=(resamples, count))
 
 

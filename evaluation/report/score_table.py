@@ -1,4 +1,4 @@
-"""The scores of pictures as numbers, as a table like the paper's Table 1, and as a row for each instance."""
+"""The scores of a picture set as JSON, as a table like the paper's Table 1, and as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .metrics import Estimate, average_precision, feature_success, found_share, 
 SCORES = "scores.json"
 PAPER = "arXiv 2409.08240"
 PAPER_VERIFIERS = ("QwenVL", "InternVL", "CogVL")
-PUBLISHED: dict[str, tuple[float | None, ...]] = {  # IFS by the verifiers above, AP, CLIP, FID
+# Table 1 of the paper: IFS by each of PAPER_VERIFIERS, AP, CLIP, FID.
+PUBLISHED: dict[str, tuple[float | None, ...]] = {
     "real images": (92.8, 82.2, 69.9, 75.3, None, None),
     "InstanceDiffusion": (69.6, 49.7, 38.2, 43.1, 23.3, 26.8),
     "GLIGEN": (44.8, 25.8, 17.5, 18.4, 23.5, 29.7),
@@ -26,51 +27,68 @@ PUBLISHED: dict[str, tuple[float | None, ...]] = {  # IFS by the verifiers above
     "IFAdapter, EoT only": (69.6, 63.9, 53.5, 45.9, 24.1, 27.2),
     "IFAdapter, appearance tokens only": (29.9, 16.2, 12.0, 12.3, 24.3, 44.7),
 }
-WORDS = {True: "yes", False: "no", None: "unparsable"}  # verdicts
+VERDICT_WORDS = {True: "yes", False: "no", None: "unparsable"}
 
 
 @dataclass(frozen=True)
-class Whole:
-    """What concerns all pictures at once, where it was asked for. clip, fid: values; the models and folders they come from."""
+class PictureSetScores:
+    """Optional metrics of the whole picture set.
+
+    clip: mean CLIP score, or None.
+    clip_model: hub id or folder of the CLIP model, or None.
+    fid: Frechet Inception distance, or None.
+    real_count: number of real pictures that the FID compares with, or None.
+    """
 
     clip: Estimate | None = None
     clip_model: str | None = None
     fid: float | None = None
-    real: int | None = None
+    real_count: int | None = None
 
 
 def summarize(
-    name: str, settings: dict[str, Any], scores: Sequence[PictureScore], names: Sequence[str], whole: Whole
+    name: str,
+    settings: dict[str, Any],
+    scores: Sequence[PictureScore],
+    verifiers: Sequence[str],
+    whole_set: PictureSetScores,
 ) -> dict[str, Any]:
-    """What ``SCORES`` holds; shares are 0..1. names: of the verifiers; ``success`` is that of the first."""
-    success = {verifier: feature_success(scores, verifier) for verifier in names}
+    """The content of ``scores.json``; fractions are 0..1, and ``success`` is the IFS of the first verifier.
+
+    name: of the picture set, its row in tables.
+    settings: the content of ``scoring.json``.
+    verifiers: their names.
+    """
+    success = {verifier: feature_success(scores, verifier) for verifier in verifiers}
     precision = average_precision(scores)
     summary: dict[str, Any] = {
         "name": name,
         **settings,
         "pictures": len(scores),
         "instances": sum(len(score.instances) for score in scores),
-        "success": success[names[0]].value,
-        "interval": list(success[names[0]].interval),
+        "success": success[verifiers[0]].value,
+        "interval": list(success[verifiers[0]].interval),
         "ifs": {
             verifier: {**_numbers(success[verifier]), "unparsable": unparsable(scores, verifier)}
-            for verifier in names
+            for verifier in verifiers
         },
         "found": _numbers(found_share(scores)),
         "ap": _numbers(precision.ap),
         "ap50": _numbers(precision.ap50),
     }
-    if whole.clip is not None:
-        summary["clip"] = {**_numbers(whole.clip), "model": whole.clip_model}
-    if whole.fid is not None:
-        summary["fid"] = {"value": whole.fid, "real_pictures": whole.real}
+    if whole_set.clip is not None:
+        summary["clip"] = {**_numbers(whole_set.clip), "model": whole_set.clip_model}
+    if whole_set.fid is not None:
+        summary["fid"] = {"value": whole_set.fid, "real_pictures": whole_set.real_count}
     return summary
 
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a row for each, the published rows, and what the numbers come from. Shares in percent, as in the paper.
+    """Markdown: a row per summary, the published rows, and notes on the sources.
 
-    summaries: as of ``summarize``, at least one, of the same settings.
+    Fractions in percent, as in the paper.
+
+    summaries: at least one, from ``summarize``, all with the same settings.
     """
     verifiers = list(summaries[0]["ifs"])
     titles = ["method"]
@@ -101,7 +119,7 @@ def _row(summary: dict[str, Any], verifiers: Sequence[str]) -> list[str]:
 
 
 def instances_csv(scores: Sequence[PictureScore], verifiers: Sequence[str]) -> str:
-    """A row for each wanted instance; boxes are x0 y0 x1 y1 in pixels of the picture."""
+    """CSV with a row per instance; boxes are x0 y0 x1 y1 in pixels of the picture."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -110,9 +128,15 @@ def instances_csv(scores: Sequence[PictureScore], verifiers: Sequence[str]) -> s
     for score in scores:
         for number, instance in enumerate(score.instances, 1):
             writer.writerow(
-                [score.name, number, instance.description, _box(instance.box), *_found(score, instance)]
+                [
+                    score.name,
+                    number,
+                    instance.description,
+                    _box(instance.box),
+                    *_detection_cells(score, instance),
+                ]
                 + [
-                    WORDS[instance.verdicts[verifier]] if verifier in instance.verdicts else ""
+                    VERDICT_WORDS[instance.verdicts[verifier]] if verifier in instance.verdicts else ""
                     for verifier in verifiers
                 ]
             )
@@ -122,10 +146,13 @@ def instances_csv(scores: Sequence[PictureScore], verifiers: Sequence[str]) -> s
 def _notes(summaries: Sequence[dict[str, Any]]) -> str:
     first = summaries[0]
     lines = [
-        f"- {first['pictures']} pictures, {first['instances']} instances; benchmark {first['benchmark'][:12]}; detector "
-        f"{first['detector']}. In brackets: 95 % bootstrap over pictures.",
+        f"- {first['pictures']} pictures, {first['instances']} instances; "
+        f"benchmark {first['benchmark'][:12]}; "
+        f"detector {first['detector']}. In brackets: 95 % bootstrap interval over pictures.",
         *_answers(summaries),
-        f"- Published: {PAPER}, Table 1, with its own layouts, detector and verifiers; see docs/evaluation.md for what can be compared.",
+        f"- Published: {PAPER}, Table 1, with other layouts, detector and verifiers; "
+        "docs/evaluation.md says what can "
+        "be compared.",
         *(f"- CLIP score by {model}." for model in _each(summaries, "clip", "model")),
         *(f"- FID to {count} real pictures." for count in _each(summaries, "fid", "real_pictures")),
     ]
@@ -135,15 +162,15 @@ def _notes(summaries: Sequence[dict[str, Any]]) -> str:
 def _answers(summaries: Sequence[dict[str, Any]]) -> Iterator[str]:
     for verifier in summaries[0]["ifs"]:
         count = sum(summary["ifs"][verifier]["unparsable"] for summary in summaries)
-        yield f"- {verifier}: {count} answers were neither yes nor no; they count as no success."
+        yield f"- {verifier}: {count} answers were neither yes nor no; they do not count as success."
 
 
 def _each(summaries: Sequence[dict[str, Any]], column: str, key: str) -> list[Any]:
-    """What the summaries that have a column say there, without what was said before."""
+    """The distinct values of a key, over the summaries that have the column."""
     return list(dict.fromkeys(summary[column][key] for summary in summaries if column in summary))
 
 
-def _found(score: PictureScore, instance: InstanceScore) -> list[str]:
+def _detection_cells(score: PictureScore, instance: InstanceScore) -> list[str]:
     if instance.detection is None:
         return ["no", "", "", ""]
     detection = score.detections[instance.detection]
@@ -164,12 +191,10 @@ def _percent(row: dict[str, Any]) -> str:
 
 
 def _plain(row: dict[str, Any] | None) -> str:
-    return (
-        "-"
-        if row is None
-        else f"{row['value']:.1f}"
-        + (" ({:.1f} .. {:.1f})".format(*row["interval"]) if "interval" in row else "")
-    )
+    if row is None:
+        return "-"
+    interval = " ({:.1f} .. {:.1f})".format(*row["interval"]) if "interval" in row else ""
+    return f"{row['value']:.1f}{interval}"
 
 
 def _cell(text: str) -> str:

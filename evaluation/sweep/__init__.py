@@ -1,1 +1,1 @@
-"""Many variants of one benchmark."""
+"""Sweeps: many variants of one benchmark, generated, scored and compared."""

@@ -1,4 +1,4 @@
-"""The rows of a sweep as one table and as plots."""
+"""The results of a sweep as one table and as plots."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import json_bytes, write_whole
-from .config import Point, Sweep, slug
+from ..files import json_bytes, write_atomic
+from .plan import Point, Sweep, slug
 
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 6.4, 4.0, 150
 
 
 @dataclass(frozen=True)
 class Row:
-    """A point and what it reached. scores: by the titles of the columns. interval: of the first one."""
+    """A point and its scores.
+
+    point: the point of the sweep.
+    layouts: number of layouts that were scored.
+    scores: by column title.
+    interval: (low, high) of the first column, or None.
+    """
 
     point: Point
     layouts: int
@@ -24,21 +30,22 @@ class Row:
 
 
 def score_at(scores: dict[str, Any], place: str) -> Any:
-    """What stands at ``a.b.c``. Raises ValueError that names what there is."""
+    """The value at a path ``a.b.c``. Raises ValueError, listing the existing keys, if there is none."""
     value: Any = scores
     for number, key in enumerate(place.split(".")):
         if not isinstance(value, dict) or key not in value:
             known = ", ".join(value) if isinstance(value, dict) else repr(value)
             above = ".".join(place.split(".")[:number]) or "scores.json"
             raise ValueError(
-                f"The scores have nothing at {place}: in {above} there is {known}. Correct columns or interval of the sweep."
+                f"The scores have no {place}: {above} has {known}. "
+                "Correct columns or interval of the sweep file."
             )
         value = value[key]
     return value
 
 
 def make_row(sweep: Sweep, point: Point, layouts: int, scores: dict[str, Any]) -> Row:
-    """Raises ValueError when a column is no number."""
+    """scores: the content of ``scores.json``. Raises ValueError if a column is not a number."""
     columns = {title: score_at(scores, place) for title, place in sweep.columns.items()}
     wrong = [title for title, value in columns.items() if type(value) not in (int, float)]
     if wrong:
@@ -56,12 +63,13 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
+    """The scores with three decimals, counts as integers."""
     first, *others = (str(value) if type(value) is int else f"{value:.3f}" for value in row.scores.values())
     return [first if row.interval is None else "{} ({:.3f} .. {:.3f})".format(first, *row.interval), *others]
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> None:
-    """``sweep.md`` and ``sweep.json``."""
+    """Write ``sweep.md`` and ``sweep.json``."""
     records = [
         {
             "name": row.point.name,
@@ -75,20 +83,19 @@ def write_table(rows: Sequence[Row], folder: Path) -> None:
         }
         for row in rows
     ]
-    write_whole(folder / "sweep.json", json_bytes(records))
-    write_whole(folder / "sweep.md", table(rows).encode())
+    write_atomic(folder / "sweep.json", json_bytes(records))
+    write_atomic(folder / "sweep.md", table(rows).encode())
 
 
 def write_plots(sweep: Sweep, rows: Sequence[Row], folder: Path) -> None:
-    """``variants.png``, and one for each axis, of the first column."""
+    """Plot the first column: ``variants.png``, and one plot per axis."""
     plot_variants([row for row in rows if row.point.axis is None], folder / "variants.png")
     for axis in sweep.axes:
-        plot_axis(
-            axis.name, [row for row in rows if row.point.axis == axis.name], folder / f"{slug(axis.name)}.png"
-        )
+        plot_axis(axis, [row for row in rows if row.point.axis == axis], folder / f"{slug(axis)}.png")
 
 
 def plot_variants(rows: Sequence[Row], path: Path) -> None:
+    """A bar per variant."""
     figure, axes, title = _figure(rows)
     values = [row.scores[title] for row in rows]
     axes.barh(
@@ -104,22 +111,31 @@ def plot_variants(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot_axis(name: str, rows: Sequence[Row], path: Path) -> None:
-    """A line for each variant. Values stand at their places, parts of the benchmark side by side."""
+    """A line per variant.
+
+    The x axis shows values to scale, parts of the benchmark at equal distances.
+    """
     figure, axes, title = _figure(rows)
+
+    # Positions and labels on the x axis.
     values = sorted({float(row.point.value or 0) for row in rows})
     labels = {
         float(row.point.value or 0): f"{row.point.part}\n{row.layouts} layouts"
         for row in rows
         if row.point.part
     }
-    places = {value: number if labels else value for number, value in enumerate(values)}
+    positions = {value: number if labels else value for number, value in enumerate(values)}
+
+    # The lines.
     variants = list(dict.fromkeys(row.point.variant for row in rows))
     for variant in variants:
         line = [row for row in rows if row.point.variant == variant]
-        reached = [row.scores[title] for row in line]
-        at = [places[float(row.point.value or 0)] for row in line]
-        axes.errorbar(at, reached, yerr=_errors(line, reached), label=variant, marker="o", capsize=3)
-    axes.set_xticks(list(places.values()), [labels.get(value, f"{value:g}") for value in values])
+        x = [positions[float(row.point.value or 0)] for row in line]
+        y = [row.scores[title] for row in line]
+        axes.errorbar(x, y, yerr=_errors(line, y), label=variant, marker="o", capsize=3)
+
+    # Ticks, titles and legend.
+    axes.set_xticks(list(positions.values()), [labels.get(value, f"{value:g}") for value in values])
     axes.set_ylim(bottom=0)
     axes.set_xlabel(name)
     axes.set_ylabel(title)
@@ -131,7 +147,7 @@ def plot_axis(name: str, rows: Sequence[Row], path: Path) -> None:
 
 
 def _figure(rows: Sequence[Row]) -> tuple[Any, Any, str]:
-    """An empty figure, its axes, and the title of the column that is plotted."""
+    """An empty figure, its axes, and the title of the plotted column."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -141,7 +157,7 @@ def _figure(rows: Sequence[Row]) -> tuple[Any, Any, str]:
 
 
 def _errors(rows: Sequence[Row], values: Sequence[float]) -> list[list[float]] | None:
-    """How far the intervals go below and above the values."""
+    """Distances from the values to the ends of their intervals, lower and upper; or None."""
     if any(row.interval is None for row in rows):
         return None
     bounds = [row.interval for row in rows if row.interval is not None]

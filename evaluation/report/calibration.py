@@ -1,4 +1,7 @@
-"""Does the paper's protocol rank methods as an exact verifier does? Asked in the drawn world, where all is known."""
+"""Does the paper's protocol rank methods like an exact verifier?
+
+Answered in the drawn world, which has one.
+"""
 
 from __future__ import annotations
 
@@ -13,44 +16,50 @@ from tqdm.auto import tqdm
 from shapes.recognition.verifier import verify
 
 from ..benchmark import Benchmark
-from ..report.metrics import feature_success
-from .drawn_world import figures_of
-from .scorer import Scorer, picture_path, read_picture
+from ..judge.drawn_world import figures_of
+from ..judge.scorer import Scorer
+from ..pictures import picture_path, read_picture
+from .metrics import feature_success
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The success of each method, 0..1, by the protocol and by the verifier that knows all boxes."""
+    """Instance feature success of each method, 0..1, measured in two ways.
+
+    protocol: by the paper's protocol, by method name.
+    exact: by the verifier that knows all boxes, by method name.
+    """
 
     protocol: dict[str, float]
     exact: dict[str, float]
 
     @property
-    def differing(self) -> list[tuple[str, str]]:
-        """The pairs of which the first is better by the exact verifier and not by the protocol."""
+    def disagreements(self) -> list[tuple[str, str]]:
+        """Pairs (better, worse) by the exact verifier that the protocol ties or ranks in reverse."""
         better = [(a, b) for a, b in permutations(self.exact, 2) if self.exact[a] > self.exact[b]]
         return [(a, b) for a, b in better if not self.protocol[a] > self.protocol[b]]
 
     @property
     def agrees(self) -> bool:
-        """Whichever method is better by the exact verifier is better by the protocol."""
-        return not self.differing
+        """Whether the protocol reproduces every strict ranking of the exact verifier."""
+        return not self.disagreements
 
 
 def calibrate(scorer: Scorer, benchmark: Benchmark, methods: Mapping[str, Path]) -> Calibration:
-    """methods: name -> folder with NAME.png for each layout of a benchmark out of the drawn world. Uses the first verifier.
+    """Measure methods on a benchmark of the drawn world, with the scorer's first verifier.
 
-    Raises ValueError when a picture is none.
+    methods: folder with NAME.png for each layout, by method name. Raises ValueError if a picture
+        cannot be read.
     """
     protocol, exact = {}, {}
     for method, folder in methods.items():
-        scores, right, total = [], 0, 0
+        scores, correct, total = [], 0, 0
         for entry in tqdm(benchmark.entries, desc=method, unit="picture", dynamic_ncols=True):
-            picture = read_picture(picture_path(folder, entry), entry.layout)
+            picture = read_picture(picture_path(folder, entry.name), entry.layout)
             scores.append(scorer.score(entry.name, picture, entry.layout))
             verdicts = verify(np.asarray(picture), figures_of(entry.layout, picture.size))
-            right += sum(verdict.success for verdict in verdicts)
+            correct += sum(verdict.success for verdict in verdicts)
             total += len(verdicts)
         protocol[method] = feature_success(scores, scorer.verifiers[0].name).value
-        exact[method] = right / total
+        exact[method] = correct / total
     return Calibration(protocol, exact)

@@ -8,7 +8,8 @@
 # make demo       sample a few layouts with the small models of demo/ into demo_output/; ARGS="--seed 1 --layout my.json"
 # make results    measure the demo's models on held-out layouts, into docs/results/
 # make bench      time the layers, sampling steps in ComfyUI and the editor, into build/bench/; needs 16 GB of memory
-# make pictures   the docs' pictures of the editor
+# make pictures   the docs' pictures of the editor, the registry's icon and banner
+# make thumbnails the pictures of the workflows in ComfyUI's template browser
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,7 +24,7 @@ PARALLEL := -n 2 --dist worksteal
 WITHOUT_HOST := $(filter-out tests/host/ tests/web/ %/__pycache__/,$(sort $(wildcard tests/*/)))
 NPM := $(shell command -v npm 2>/dev/null)
 
-.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results pictures bench
+.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results pictures thumbnails bench
 
 test: $(VENV)/.ready
 	$(BIN)/python tests/run_parts.py lint test-core test-host test-web
@@ -90,8 +91,12 @@ lint-web: node_modules/.ready
 	npm run lint --silent
 endif
 
-pictures: node_modules/.ready build/frontend/.ready
+pictures: $(VENV)/.ready node_modules/.ready build/frontend/.ready
+	$(BIN)/python docs/images/make_icon_and_banner.py
 	node tests/web/pictures.js
+
+thumbnails: node_modules/.ready build/frontend/.ready
+	node tests/web/thumbnails.js
 
 bench: $(VENV)/.ready node_modules/.ready build/frontend/.ready
 	$(BIN)/python benchmarks/run.py

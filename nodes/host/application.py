@@ -120,7 +120,8 @@ class AppliedAdapter:
                 "first, then refine it in tiles with the model from before IFAdapter Apply."
             )
             return out
-        packed = self._pack_rows(rows, *extra_options["activations_shape"][-2:], q.device)
+        height, width = extra_options["activations_shape"][-2:]
+        packed = self._pack_rows(rows, height, width, q.device)
         layer: InstanceCrossAttention = self.layers.model[processor]
         keys_values = self._keys_values_for(processor, q)
         own = (out.clone() if shared else out).to(q.dtype).contiguous()
@@ -167,7 +168,9 @@ class AppliedAdapter:
         key = (rows, height, width, device)
         if key not in self._packed:
             counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
-            geometries, strengths, sources = [], [], []
+            geometries: list[Geometry] = []
+            strengths: list[list[float]] = []
+            sources: list[int] = []
             for row in rows:
                 index = row.image % len(counts)
                 semantic_map = self._semantic_maps[index]
@@ -183,11 +186,11 @@ class AppliedAdapter:
     def _geometry(
         self, semantic_map: SemanticMap, height: int, width: int, window: Window | None
     ) -> Geometry:
-        whole = window is None or window.is_whole
-        if whole and (id(semantic_map), height, width) not in self._warned:
+        part = None if window is None or window.is_whole else window.box
+        if part is None and (id(semantic_map), height, width) not in self._warned:
             self._warned.add((id(semantic_map), height, width))
             _warn_small_boxes(semantic_map.tokens.boxes, height, width)
-        return semantic_map.geometry(height, width, None if whole else window.box)
+        return semantic_map.geometry(height, width, part)
 
     def _warn_not_reached(self, transformer_options: dict[str, Any]) -> None:
         slots = transformer_options.get("patches_replace", {}).get("attn2", {})

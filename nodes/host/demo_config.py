@@ -107,7 +107,7 @@ class _WidthFactor(float):
     The host's layers need integer widths, and the ratios of the demo's UNet are not integers.
     """
 
-    def __mul__(self, width: int) -> int:
+    def __mul__(self, width: float) -> int:
         return round(float(self) * width)
 
     __rmul__ = __mul__

@@ -53,6 +53,7 @@ class _MemoisedForward:
         self._forward = encoder.forward
         self._layers = {depth: encoder.layers[depth] for depth in depths}
         self._input: Tensor | None = None
+        self._states: dict[int, Tensor] = {}
 
     def __call__(
         self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None
@@ -63,7 +64,8 @@ class _MemoisedForward:
         Returns the states of the last layer and of that layer, both (N, T, C).
         """
         if self._input is None or not torch.equal(x, self._input):
-            self._input, self._states = x.clone(), {}  # the layers modify x in place
+            self._input = x.clone()  # the layers modify x in place
+            self._states = {}
             with ExitStack() as stack:
                 for depth, layer in self._layers.items():
                     stack.callback(layer.register_forward_hook(partial(self._keep, depth)).remove)

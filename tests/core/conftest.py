@@ -1,9 +1,14 @@
-"""One setting for all property tests: the same examples in every run, and no verdict that hangs on the clock."""
+"""Settings of all core tests: deterministic property tests without a time limit, and one thread."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import torch
 from hypothesis import HealthCheck, settings
+
+sys.path.append(str(Path(__file__).parent / "support"))
 
 settings.register_profile(
     "core", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]

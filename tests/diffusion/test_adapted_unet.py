@@ -125,7 +125,7 @@ def test_it_is_what_the_equations_say(
 def put_in_by_hand(
     unet: UNet2DConditionModel, adapter: IFAdapter, groups: Sequence[RowGroup], size: tuple[int, int]
 ) -> None:
-    """The equations of tests/reference.py in the cross attention of a float64 UNet."""
+    """The equations of tests/reference in the cross attention of a float64 UNet."""
     weights = {release_name(name): tensor.double() for name, tensor in adapter.state_dict().items()}
     processors = dict(unet.attn_processors)
     for layer in adapter.config.layers:

@@ -1,7 +1,7 @@
 """The oracle for the patched UNet: the reference arithmetic put into the host's model by plain attn2 replacements.
 
 Knows nothing of the pack. Where the layers are, which rows are positive and how large a layer's grid is are stated here
-by themselves; the arithmetic is tests/reference.py in float64.
+by themselves; the arithmetic is tests/reference in float64.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Local descriptions -> instance tokens, against transformers' CLIP and tests/reference.py."""
+"""Local descriptions -> instance tokens, against transformers' CLIP and tests/reference."""
 
 from __future__ import annotations
 

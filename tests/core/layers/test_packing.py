@@ -13,7 +13,7 @@ from torch import Tensor
 import reference
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import CHUNK, PADDING, PackedInstances, pack_instances
+from ifadapter_core.packing import CHUNK_CELLS, MAX_AREA_RATIO, PackedInstances, pack_instances
 
 HEIGHT, WIDTH = 5, 7
 BOXES = [
@@ -38,8 +38,8 @@ def covered(packed: PackedInstances) -> Tensor:
     """How often each instance is said to cover each cell: (instances, cells)."""
     counts = torch.zeros(len(packed.row), HEIGHT * WIDTH, dtype=torch.long)
     for band in packed.bands:
-        owners = band.sources[:, None].expand_as(band.inside).flatten()
-        members, places = (torch.cat(part) for part in zip(*band.members, strict=True))
+        owners = band.sources[:, None].expand_as(band.valid).flatten()
+        members, places = (torch.cat(part) for part in zip(*band.scatter, strict=True))
         assert places.equal(packed.covered[band.queries[members]])
         assert (places // (HEIGHT * WIDTH)).equal(packed.row[owners[members]])
         counts.index_put_((owners[members], places % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
@@ -50,13 +50,13 @@ def test_a_cpu_gets_its_cells_in_chunks() -> None:
     """So that what is computed of a chunk stays in its caches; one instance is never split."""
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.5, 0.5]] * 5)])
     packed = pack_instances([build_geometry(boxes, 32, 32)], [[1.0] * 6])
-    assert sorted(tuple(band.inside.shape) for band in packed.bands) == [
+    assert sorted(tuple(band.valid.shape) for band in packed.bands) == [
         (1, 256),
         (1, 1024),
         (2, 256),
         (2, 256),
     ]
-    assert CHUNK == 2 * 256
+    assert CHUNK_CELLS == 2 * 256
 
 
 rows_of_instances = st.lists(st.lists(st.sampled_from(range(len(BOXES))), max_size=6), min_size=1, max_size=4)
@@ -86,13 +86,13 @@ def test_every_covered_cell_is_there_once(rows: list[list[int]], hides: bool) ->
 def test_padding_is_little_and_no_part_has_a_cell_of_a_row_twice(rows: list[list[int]]) -> None:
     packed = placed(rows)
     for band in packed.bands:
-        assert band.inside.numel() <= PADDING * int(band.inside.sum())
+        assert band.valid.numel() <= MAX_AREA_RATIO * int(band.valid.sum())
         assert (
-            torch.cat([numbers for numbers, _ in band.members])
+            torch.cat([numbers for numbers, _ in band.scatter])
             .sort()
-            .values.equal(band.inside.flatten().nonzero()[:, 0])
+            .values.equal(band.valid.flatten().nonzero()[:, 0])
         )
-        for _, places in band.members:
+        for _, places in band.scatter:
             assert len(places.unique()) == len(places)
 
 

@@ -1,11 +1,10 @@
-"""The method written out naively: the oracle that the fast code is held against.
+"""The method's equations, implemented naively. Independent of the pack: needs torch only.
 
-Everything works on a checkpoint in the release's own layout, a dict of three dicts (`text_proj_model`, `adapter_modules`,
-`pos_net`) under the release's key names. Masks are dense over the whole grid, empty slots are real slots of zeros, instances,
-heads and slots are Python loops, and nothing is cached: slow on purpose, so that each line can be read against its equation.
-The arithmetic runs in the dtype of the weights that go in; `double` gives a checkpoint in float64.
-
-This module needs torch and the standard library, and shares no code with the pack.
+Weights are checkpoints in the release's format: a dict of three dicts (`text_proj_model`,
+`adapter_modules`, `pos_net`) with the release's key names. Masks are dense over the whole grid, empty
+slots are filled with zeros, and instances, heads and slots are Python loops without caches. This is slow
+on purpose: each line can be checked against its equation. Everything is computed in the dtype of the
+weights; `double` converts a checkpoint to float64.
 """
 
 from __future__ import annotations
@@ -20,17 +19,18 @@ from torch import Tensor
 StateDict = dict[str, Tensor]
 Checkpoint = dict[str, StateDict]
 
-FREQUENCIES = 64  # of the box embedding: 8 values for each, so 512 in all
+FREQUENCIES = 64  # of the box embedding; 8 values each, 512 in total
 RMS_EPS = 1e-6
-KERNEL = 7  # of the spatial attention
+KERNEL = 7  # kernel size of the spatial attention
 
 
 def part(sd: StateDict, prefix: str) -> StateDict:
-    """The entries below `prefix`, with it taken off: part(sd, "25.") is one adapted layer."""
+    """The entries that start with `prefix`, without it: part(sd, "25.") is one adapted layer."""
     return {key[len(prefix) :]: value for key, value in sd.items() if key.startswith(prefix)}
 
 
 def double(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint in float64."""
     return {name: {key: value.double() for key, value in sd.items()} for name, sd in checkpoint.items()}
 
 
@@ -44,7 +44,7 @@ def layer_norm(x: Tensor, sd: StateDict, name: str) -> Tensor:
 
 
 def rms_norm(x: Tensor, offset: Tensor | None = None) -> Tensor:
-    """x over its root mean square on the last axis; the stored weight is an offset from 1."""
+    """x divided by its root mean square over the last axis; the stored weight is an offset from 1."""
     normed = x / torch.sqrt((x * x).mean(dim=-1, keepdim=True) + RMS_EPS)
     return normed if offset is None else normed * (1 + offset)
 
@@ -57,7 +57,7 @@ def linear(x: Tensor, sd: StateDict, name: str) -> Tensor:
 def attention(
     q: Tensor, k: Tensor, v: Tensor, q_offset: Tensor, k_offset: Tensor, visible: Tensor | None = None
 ) -> Tensor:
-    """One sample: q (T, C), k and v (S, C), visible (S,) -> (T, C); the head size is that of the norm's weight."""
+    """One sample: q (T, C), k and v (S, C), visible (S,) -> (T, C). The head size is that of q_offset."""
     size = q_offset.numel()
     heads = []
     for start in range(0, q.shape[-1], size):
@@ -75,8 +75,9 @@ def attention(
 def word_masks(attention_mask: Tensor, depth: int, quirk: bool = True) -> list[Tensor]:
     """The visible words of one instance for each resampler layer, (T,) booleans.
 
-    Each layer hides BOS and the position sum - 1. With the quirk they all edit one mask, so that the sum shrinks from layer
-    to layer and each layer after the first hides one further word; without it each starts from the mask as given.
+    Each layer hides BOS and the position sum - 1. With the quirk, all layers edit the same mask, so the sum
+    shrinks and every layer after the first hides one more word. Without it, every layer starts from the
+    given mask.
     """
     masks = []
     mask = attention_mask.clone().long()
@@ -85,7 +86,7 @@ def word_masks(attention_mask: Tensor, depth: int, quirk: bool = True) -> list[T
             mask = attention_mask.clone().long()
         eot = int(mask.sum()) - 1
         mask[0] = 0
-        mask[eot] = 0  # -1 is the last position
+        mask[eot] = 0  # an empty mask gives -1, the last position
         masks.append(mask.bool().clone())
     return masks
 
@@ -153,7 +154,7 @@ def instance_tokens(
     boxes: Tensor,
     quirk: bool = True,
 ) -> Tensor:
-    """(N, k L + 1, D): the appearance tokens depth by depth, then EoT; the grounding is added to all of them."""
+    """(N, k L + 1, D): appearance tokens depth by depth, then EoT, each plus the grounding."""
     appearance = resampler(checkpoint["text_proj_model"], phrase_embeds, attention_mask, quirk)
     grounding = position_net(checkpoint["pos_net"], boxes)
     rows = []
@@ -170,7 +171,7 @@ def null_tokens(
     boxes: Tensor,
     quirk: bool = True,
 ) -> Tensor:
-    """The same boxes with nothing described: the tokens of the uncond rows."""
+    """Tokens of the null condition: the same boxes without descriptions."""
     return instance_tokens(
         checkpoint,
         torch.zeros_like(phrase_embeds),
@@ -185,9 +186,9 @@ def null_tokens(
 
 
 def box_mask(box: Tensor, h: int, w: int) -> Tensor:
-    """(h, w) booleans: cells floor(x0 w) .. ceil(x1 w) - 1, likewise in y, and one cell at the least.
+    """(h, w) booleans: columns floor(x0 w) .. ceil(x1 w) - 1, rows likewise, at least one cell.
 
-    The products are taken in float32: 0.7 * 10 must give the same cell everywhere.
+    Products are computed in float32, so that 0.7 * 10 gives the same cell everywhere.
     """
     x0, y0, x1, y1 = box.to(torch.float32)
     mask = torch.zeros(h, w, dtype=torch.bool)
@@ -206,7 +207,7 @@ def box_masks(boxes: Tensor, h: int, w: int) -> Tensor:
 
 
 def instance_feature(sd: StateDict, q: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """s_i of one row: q (h w, C), tokens (M, D), mask (h, w) -> (C, h, w), zero outside the mask (eq. 4)."""
+    """s_i of one row: q (h w, C), tokens (M, D), mask (h, w) -> (C, h, w), 0 outside the mask (eq. 4)."""
     s = attention(
         q,
         linear(tokens, sd, "to_k_ap"),
@@ -218,7 +219,7 @@ def instance_feature(sd: StateDict, q: Tensor, tokens: Tensor, mask: Tensor) -> 
 
 
 def importance(sd: StateDict, s: Tensor) -> Tensor:
-    """c_i = conv1x1(CBAM(s_i)): (C, h, w) -> (h, w); the maxima and means are over the whole grid (eq. 6)."""
+    """c_i = conv1x1(CBAM(s_i)): (C, h, w) -> (h, w). Max and mean run over the whole grid (eq. 6)."""
 
     def shared_mlp(pooled: Tensor) -> Tensor:
         return linear(F.relu(linear(pooled, sd, "cbam.cam.linear.0")), sd, "cbam.cam.linear.2")
@@ -231,9 +232,9 @@ def importance(sd: StateDict, s: Tensor) -> Tensor:
 
 
 def gate_weights(sd: StateDict, features: Tensor, masks: Tensor, order: str = "release") -> Tensor:
-    """w_i: features (slots, C, h, w) with empty slots of zeros, masks (slots, h, w) -> (slots, h, w).
+    """w_i: features (slots, C, h, w) with zeros in empty slots, masks (slots, h, w) -> (slots, h, w).
 
-    `release` multiplies the importance with the size gate before the softmax, `paper` the softmax with the gate (eq. 7).
+    order: "release" applies the size gate before the softmax, "paper" after it (eq. 7).
     """
     foreground = int(masks.any(dim=0).sum())
     importances, gates = [], []
@@ -262,10 +263,13 @@ def layer_residual(
     masks: Tensor | None = None,
     strengths: Sequence[float] | None = None,
 ) -> Tensor:
-    """What one adapted layer adds to its attention: tanh(alpha) * D, zero on background cells.
+    """Residual of one adapted layer: tanh(alpha) * D, zero on background cells.
 
-    q (R, h w, C) is the layer's own projected query; tokens (N, M, D), the same in all rows, or (R, N, M, D). `masks` (N, h, w)
-    stands for the boxes' own cells where given. `strengths` scale the share of each instance in D. Slots grow to N.
+    q: (R, h w, C) projected queries of the layer.
+    tokens: (R, N, M, D), or (N, M, D) for the same tokens in all rows.
+    slots: number of softmax slots; at least N are used.
+    masks: (N, h, w) covered cells; default: the cells of the boxes.
+    strengths: factor on each instance's part of D.
     """
     n = tokens.shape[-3]
     masks = box_masks(boxes, h, w) if masks is None else masks.bool()
@@ -287,82 +291,3 @@ def layer_residual(
         d[:, background] = 0
         rows.append(d.reshape(q.shape[2], h * w).T)
     return torch.tanh(sd["alpha"]) * torch.stack(rows)
-
-
-# Made-up weights
-
-
-def make_release_checkpoint(
-    seed: int = 0,
-    *,
-    text_width: int = 24,
-    token_width: int | None = None,
-    dim: int = 32,
-    depth: int = 4,
-    heads: int = 2,
-    head_dim: int = 16,
-    queries: int = 4,
-    mlp_ratio: int = 4,
-    position_width: int = 48,
-    layers: Sequence[tuple[int, int, int]] = ((49, 32, 16), (121, 48, 8)),
-) -> Checkpoint:
-    """A small checkpoint in the release's layout, float32; `layers` are (processor index, width, head size).
-
-    The scales keep activations near 1 while the norms, the gate and alpha all matter: a wrong term shows in the output.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    token_width = text_width if token_width is None else token_width
-
-    def normal(*shape: int, scale: float = 1.0) -> Tensor:
-        return torch.randn(*shape, generator=generator) * scale
-
-    def add_linear(
-        sd: StateDict, name: str, rows: int, columns: int, bias: bool = True, scale: float = 1.0
-    ) -> None:
-        sd[f"{name}.weight"] = normal(rows, columns, scale=scale / math.sqrt(columns))
-        if bias:
-            sd[f"{name}.bias"] = normal(rows, scale=0.2)
-
-    def add_norm(sd: StateDict, name: str, width: int) -> None:
-        sd[f"{name}.weight"] = 1 + normal(width, scale=0.2)
-        sd[f"{name}.bias"] = normal(width, scale=0.1)
-
-    inner = heads * head_dim
-    text: StateDict = {"latents": normal(1, queries, dim)}
-    add_linear(text, "proj_in", dim, text_width)
-    add_linear(text, "proj_out", token_width, dim)
-    add_norm(text, "norm_out", token_width)
-    add_norm(text, "attention_norm", dim)
-    for i in range(depth):
-        own = f"layers.{i}.0"
-        add_norm(text, f"{own}.norm1", dim)
-        add_norm(text, f"{own}.norm2", dim)
-        add_linear(text, f"{own}.to_q", inner, dim, bias=False)
-        add_linear(text, f"{own}.to_kv", 2 * inner, dim, bias=False)
-        add_linear(text, f"{own}.to_out", dim, inner, bias=False)
-        text[f"{own}.q_norm.weight"] = normal(head_dim, scale=0.3)
-        text[f"{own}.k_norm.weight"] = normal(head_dim, scale=0.3)
-        mlp = f"layers.{i}.1"
-        add_linear(text, f"{mlp}.gate_proj", mlp_ratio * dim, dim, bias=False)
-        add_linear(text, f"{mlp}.up_proj", mlp_ratio * dim, dim, bias=False)
-        add_linear(text, f"{mlp}.down_proj", dim, mlp_ratio * dim, bias=False)
-
-    adapter: StateDict = {}
-    for index, width, size in layers:
-        hidden = width // 16
-        adapter[f"{index}.alpha"] = torch.tensor(0.8) + normal(1, scale=0.1)[0]
-        add_linear(adapter, f"{index}.to_k_ap", width, token_width, bias=False)
-        add_linear(adapter, f"{index}.to_v_ap", width, token_width, bias=False)
-        adapter[f"{index}.q_norm.weight"] = normal(size, scale=0.3)
-        adapter[f"{index}.k_norm.weight"] = normal(size, scale=0.3)
-        adapter[f"{index}.cbam.sam.conv.weight"] = normal(1, 2, KERNEL, KERNEL, scale=0.4)
-        add_linear(adapter, f"{index}.cbam.cam.linear.0", hidden, width, scale=2.0)
-        add_linear(adapter, f"{index}.cbam.cam.linear.2", width, hidden, scale=2.0)
-        adapter[f"{index}.conv.weight"] = normal(1, width, 1, 1, scale=6.0 / math.sqrt(width))
-        adapter[f"{index}.conv.bias"] = torch.tensor([-0.7]) + normal(1, scale=0.1)
-
-    position: StateDict = {}
-    add_linear(position, "linears_position.0", position_width, 8 * FREQUENCIES)
-    add_linear(position, "linears_position.2", position_width, position_width, scale=1.5)
-    add_linear(position, "linears_position.4", token_width, position_width, scale=1.5)
-    return {"text_proj_model": text, "adapter_modules": adapter, "pos_net": position}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+os.environ["DIFFUSERS_VERBOSITY"] = os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read on import
 
 import diffusers
 import transformers
@@ -40,7 +43,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the pictures")
     options = parser.parse_args()
     start = time.monotonic()
-    quiet_libraries()
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
     try:
         layouts = [read_layout(path) for path in options.layout or sorted(MODELS.glob("layouts/*.json"))]
         painter = Painter(MODELS, options.seed, options.steps, options.guidance)
@@ -66,13 +70,6 @@ def main() -> None:
         "With SDXL: put this folder into ComfyUI/custom_nodes and open "
         "workflows/place_things_with_boxes.json (see README.md, Install).\n"
     )
-
-
-def quiet_libraries() -> None:
-    """Show errors of the model libraries only. Their notes concern neither the demo nor its user."""
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
 
 
 def read_layout(path: Path) -> Layout:

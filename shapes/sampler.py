@@ -100,7 +100,7 @@ def sample_scene(world: World, index: int) -> Scene:
 def _arrange(world: World, count: int, longest: float, rng: Generator) -> list[_Candidate]:
     """Place figures from back to front; fewer than ``count`` if one has no valid position."""
     arrangement: list[_Candidate] = []
-    owners = np.full((world.size, world.size), -1)
+    owners: NDArray[np.int64] = np.full((world.size, world.size), -1, np.int64)
     areas: list[int] = []  # silhouette area of each figure in pixels
     for number in range(count):
         shape, pattern = pick(rng, world.shapes), pick(rng, world.patterns)

@@ -208,7 +208,7 @@ def _refined_box(observation: _Observation, candidate: _Candidate) -> Floats:
     box = candidate.box
     for step in REFINEMENT_STEPS:
         # Score the box with each edge shifted by itself.
-        reach = step * np.tile(box[2:] - box[:2], 2)
+        reach = np.float32(step) * np.tile(box[2:] - box[:2], 2)
         boxes = box + EDGE_SHIFTS * reach  # (9, 4)
         colour, pattern_colour, background, visible = np.moveaxis(cell_means(evidence, boxes, FINE), -1, 0)
         around = _contradiction(np.maximum(colour, pattern_colour), background, visible) @ (1 - inside)

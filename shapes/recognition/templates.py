@@ -96,7 +96,7 @@ class Templates:
 def candidate_boxes() -> CandidateBoxes:
     centres = np.array([(x, y) for y in SHIFTS for x in SHIFTS])[:, None] + 0.5
     halves = np.array([(width, height) for height in SCALES for width in SCALES])[None] / 2
-    boxes = np.concatenate([centres - halves, centres + halves], -1).reshape(-1, 4)
+    boxes: NDArray[np.float64] = np.concatenate([centres - halves, centres + halves], -1).reshape(-1, 4)
     overlap = ious(boxes, np.array([0.0, 0.0, 1.0, 1.0]))
     boxes, overlap = boxes[overlap >= MIN_IOU], overlap[overlap >= MIN_IOU]
     silhouettes = [[_in_box(shape, box) for box in boxes] for shape in SHAPES]

@@ -23,7 +23,10 @@ class IFAdapterApply(io.ComfyNode):
             inputs=[
                 model_input(),
                 ifadapter_input(),
-                MapType.Input("semantic_map", tooltip="The semantic map from IFAdapter Semantic Map."),
+                MapType.Input(
+                    "semantic_map",
+                    tooltip="The semantic map from IFAdapter Semantic Map or IFAdapter Batch Maps.",
+                ),
                 *schedule_inputs(),
             ],
             outputs=[

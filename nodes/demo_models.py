@@ -14,7 +14,7 @@ class IFAdapterDemoModels(io.ComfyNode):
             category="IFAdapter",
             description="Loads the small models that ship with this pack. They draw coloured "
             "shapes at 128 x 128 pixels, on any machine and without a download. Use them "
-            "together; do not mix them with other models, LoRAs or adapters.",
+            "together; do not mix them with models, LoRAs or adapters of another base model.",
             search_aliases=["try ifadapter", "quickstart", "example checkpoint", "test model"],
             outputs=[
                 io.Model.Output(

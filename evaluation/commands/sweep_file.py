@@ -137,7 +137,11 @@ def _point(
 def _generate_settings(point: str, words: Words) -> GenerateSettings:
     parser = _Parser(f"{point}: generate")
     generate_command.add_options(parser)
-    return generate_command.settings_of(parser.parse_args(words))
+    options = parser.parse_args(words)
+    try:
+        return generate_command.settings_of(options)
+    except ValueError as error:
+        raise ValueError(f"{parser.prog}: {error}") from error
 
 
 def _score_settings(words: Words) -> ScoreSettings:

@@ -1,7 +1,8 @@
-"""Prepares the import of what is tested here, before any of it is imported."""
+"""Import paths of these tests, and fixtures that several folders use."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -9,9 +10,13 @@ import pytest
 
 from package_of_same_name import restore
 
-sys.path.insert(0, str(Path(__file__).parent))  # loopback, scenes, ..
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+# pytest gives this folder and its subfolders the names of the packages under test. It does not
+# replace packages that are imported already, so import all of them first.
 restore("evaluation")
+for folder in ("build", "commands", "generate", "judge", "report", "sweep"):
+    importlib.import_module(f"evaluation.{folder}")
 
 
 @pytest.fixture(scope="session")

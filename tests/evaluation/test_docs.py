@@ -1,4 +1,4 @@
-"""The commands that docs/evaluation.md shows are commands, its configs are configs, and nothing that is shipped needs any of it."""
+"""docs/evaluation.md shows valid commands and sweep files; nothing that is shipped needs the evaluation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from evaluation.__main__ import COMMANDS, main
-from evaluation.commands.sweep import _Parser
+from evaluation.commands.sweep_file import read_sweep
+from evaluation.generate.settings import DiffusersSettings
 from evaluation.generate.workflow import read_workflow
-from evaluation.sweep.config import read_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
@@ -31,13 +31,13 @@ SWEEPS = sorted((ROOT / "evaluation" / "sweeps").glob("*.yaml"))
 
 def parse(words: list[str]) -> argparse.Namespace:
     command = importlib.import_module(f"evaluation.commands.{words[0]}")
-    parser = _Parser(words[0])
+    parser = argparse.ArgumentParser(words[0])
     command.add_arguments(parser)
     return parser.parse_args(words[1:])
 
 
 @pytest.mark.parametrize("words", [line[3:] for line in LINES], ids=" ".join)
-def test_every_command_has_the_options_that_the_page_gives_it(words: list[str]) -> None:
+def test_the_options_of_every_command_exist(words: list[str]) -> None:
     options = parse(words)
     workflow = getattr(options, "workflow", None)
     if workflow is not None:
@@ -50,27 +50,27 @@ def test_the_page_shows_every_command() -> None:
     assert {line[3] for line in LINES} >= set(COMMANDS)
 
 
-def test_the_config_shown_is_one(tmp_path: Path) -> None:
+def test_the_sweep_file_shown_is_valid(tmp_path: Path) -> None:
     (text,) = (block for language, block in BLOCKS if language == "yaml")
     path = tmp_path / "sweep.yaml"
     path.write_text(text)
-    assert len(read_sweep(path).points()) == 2 + 3 + 12
+    assert len(read_sweep(path).points) == 2 + 3 + 12
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_every_point_of_our_sweeps_is_a_command(path: Path) -> None:
-    points = read_sweep(path).points()
-    for point in points:
-        options = parse(["generate", "benchmark", "pictures", *point.options])
-        if options.workflow:
-            read_workflow(ROOT / options.workflow, options.slot or (), options.set or ())
-    assert len({point.name for point in points}) == len(points)
-    score = parse(["score", "benchmark", "pictures", "output", *read_sweep(path).score])
-    assert score.detector
-    assert score.verifier
+def test_our_sweep_files_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # paths in sweep files are relative to the root of the pack
+    sweep = read_sweep(path)
+    for point in sweep.points:
+        source = point.settings.source
+        if not isinstance(source, DiffusersSettings):
+            assert {"layout", "seed", "image"} <= source.workflow.slots.keys()
+    assert len({point.name for point in sweep.points}) == len(sweep.points)
+    assert sweep.score.detector
+    assert sweep.score.verifiers
 
 
-def test_the_small_worlds_drawings_are_scored_as_written(
+def test_the_drawings_of_the_small_world_are_scored_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -88,7 +88,9 @@ def test_the_small_worlds_drawings_are_scored_as_written(
     assert (tmp_path / "runs/evaluation/scores/shapes_real/table.md").exists()
 
 
-def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_the_small_world_run_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").symlink_to(ROOT / "demo", target_is_directory=True)
     small = [line[3:] for line in LINES if "shapes" in " ".join(line) and "sweep" not in " ".join(line)]
@@ -102,7 +104,7 @@ def test_the_small_worlds_commands_run_as_written(tmp_path: Path, monkeypatch: p
         assert (tmp_path / f"runs/evaluation/scores/shapes_{name}/table.md").exists()
 
 
-def test_nothing_that_is_shipped_imports_it() -> None:
+def test_nothing_that_is_shipped_imports_the_evaluation() -> None:
     folders = ("nodes", "ifadapter_core", "training", "demo")
     sources = [ROOT / "__init__.py", *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
     assert len(sources) > 50
@@ -113,7 +115,8 @@ def test_nothing_that_is_shipped_imports_it() -> None:
     ]
 
 
-def test_pictures_through_comfyui_need_no_torch() -> None:
-    """So that the generator may stand on a machine without it."""
-    code = "import sys, evaluation.commands.generate, evaluation.comfyui; sys.exit('torch' in sys.modules)"
+def test_generating_with_comfyui_needs_no_torch() -> None:
+    """So that ``generate`` runs on a machine without torch."""
+    modules = "evaluation.commands.generate, evaluation.generate.comfyui"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The evaluation is an extra: nothing that the host loads needs it."""
+"""The evaluation is optional: nothing that the host loads imports it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def imports_evaluation(source: str) -> bool:
     return any("evaluation" in name.split(".") for name in names)
 
 
-def test_nothing_that_the_host_loads_imports_it() -> None:
+def test_the_host_does_not_load_the_evaluation() -> None:
     assert len(LOADED_BY_THE_HOST) > 20
     assert [path for path in LOADED_BY_THE_HOST if imports_evaluation(path.read_text("utf-8"))] == []
 
@@ -39,5 +39,5 @@ def test_nothing_that_the_host_loads_imports_it() -> None:
         "def f():\n from ..evaluation.fid import x",
     ],
 )
-def test_an_import_would_be_seen(source: str) -> None:
+def test_the_check_detects_imports(source: str) -> None:
     assert imports_evaluation(source)

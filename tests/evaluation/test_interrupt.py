@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command at once, whatever it waits for, and says that it can go on."""
+"""Ctrl-C ends a command at once, whatever it waits for, with a message about resuming."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from evaluation.benchmark import write_benchmark
 from evaluation.build.builder import build_drawn
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30  # less than the 120 s that a request may take
+EXIT_TIMEOUT_S = 30  # below the time limit of a request, 120 s
 
 
 @pytest.fixture
 def server() -> Iterator[VisionServer]:
-    """It never answers its second request."""
+    """A server that never answers its second request."""
     running = VisionServer(block_at=2)
     yield running
     running.stop()
 
 
 def interrupt(words: list[object], when: Callable[[], bool]) -> None:
-    handler = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # who is started in the background inherits that it is ignored
+    """Start a command, send SIGINT once ``when`` is true, and check how it ends."""
+    # Reset the handler for the child: a background process of a shell inherits that SIGINT is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "evaluation", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
@@ -41,19 +41,19 @@ def interrupt(words: list[object], when: Callable[[], bool]) -> None:
     while not when():
         try:
             assert process.wait(timeout=0.02) is None, "it ended before it was interrupted"
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired:  # noqa: PERF203  (the time-out is the poll)
             continue
     process.send_signal(signal.SIGINT)
     try:
-        _, error = process.communicate(timeout=PATIENCE_S)
+        _, error = process.communicate(timeout=EXIT_TIMEOUT_S)
     finally:
         process.kill()
-    assert error.splitlines()[-1] == "Stopped. What was made is kept; the same command goes on from there."
+    assert error.splitlines()[-1] == "Stopped. Finished files are kept; run the same command to resume."
     assert "Traceback" not in error
     assert process.returncode == 130
 
 
-def test_a_builder_that_waits_for_its_model(tmp_path: Path, server: VisionServer) -> None:
+def test_builder_waiting_for_a_server(tmp_path: Path, server: VisionServer) -> None:
     Image.new("RGB", (80, 60)).save(tmp_path / "one.png")
     boxes = [
         {"id": place, "image_id": 1, "category_id": 7, "iscrowd": 0, "bbox": [12 + 10 * place, 4, 14, 20]}
@@ -67,7 +67,7 @@ def test_a_builder_that_waits_for_its_model(tmp_path: Path, server: VisionServer
     interrupt(["build", tmp_path / "out", *coco, *model], server.blocked.is_set)
 
 
-def test_a_generator_in_the_middle(models: Path, tmp_path: Path) -> None:
+def test_generator_between_pictures(models: Path, tmp_path: Path) -> None:
     write_benchmark(
         tmp_path / "benchmark", {f"p{number}": tiny_models.layout(number) for number in range(4)}, {}
     )
@@ -75,7 +75,7 @@ def test_a_generator_in_the_middle(models: Path, tmp_path: Path) -> None:
     interrupt(words, lambda: bool(list((tmp_path / "out").glob("*.png"))))
 
 
-def test_a_scorer_that_waits_for_its_model(tmp_path: Path, server: VisionServer) -> None:
+def test_scorer_waiting_for_a_server(tmp_path: Path, server: VisionServer) -> None:
     build_drawn(tmp_path / "shapes", WORLD, 4)
     write_drawings(tmp_path / "drawings", 4, 0.0)
     judges = ["--detector", "shapes", "--verifier", f"tiny@{server.url}"]
@@ -85,10 +85,11 @@ def test_a_scorer_that_waits_for_its_model(tmp_path: Path, server: VisionServer)
     )
 
 
-def test_a_sweep_in_the_middle(models: Path, tmp_path: Path) -> None:
+def test_sweep_between_pictures(models: Path, tmp_path: Path) -> None:
     build_drawn(tmp_path / "shapes", WORLD, 4)
     (tmp_path / "sweep.yaml").write_text(
-        f"benchmark: {tmp_path / 'shapes'}\ngenerate: --models {models} --steps 5\nscore: --detector shapes --verifier shapes\n"
+        f"benchmark: {tmp_path / 'shapes'}\ngenerate: --models {models} --steps 5\n"
+        "score: --detector shapes --verifier shapes\n"
         "columns: {success: success}\nvariants:\n  IFAdapter:\n"
     )
     pictures = tmp_path / "out" / "pictures" / "ifadapter"

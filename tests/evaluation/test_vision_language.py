@@ -1,4 +1,4 @@
-"""The real classes of transformers on models of a few random weights, made and saved here."""
+"""Local vision-language models: the real classes of transformers on tiny random models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from evaluation.vision_language import MOST_TOKENS, AnswerError, LocalModel
+from evaluation.vision_language import MAX_ANSWER_TOKENS, AnswerError, LocalModel
 
 WORDS = [
     "a",
@@ -46,7 +46,8 @@ WORDS = [
 ]
 MARKS = ["<pad>", "<end>", "<image>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 TEMPLATE = (
-    "{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == 'image' %}IMAGE "
+    "{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == "
+    "'image' %}IMAGE "
     "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
 )
 
@@ -173,14 +174,14 @@ def picture(shade: int) -> Image.Image:
     )
 
 
-def test_it_answers_with_words_and_the_same_each_time(model: LocalModel) -> None:
+def test_answers_are_deterministic_text(model: LocalModel) -> None:
     answer = model.ask(picture(1), "what is this ?")
     assert model.ask(picture(1), "what is this ?") == answer
-    assert 0 < len(answer.split()) <= MOST_TOKENS
+    assert 0 < len(answer.split()) <= MAX_ANSWER_TOKENS
     assert set(answer.split()) <= set(WORDS)
 
 
-def test_the_picture_and_the_question_both_count(model: LocalModel) -> None:
+def test_answers_depend_on_picture_and_question(model: LocalModel) -> None:
     answers = {
         model.ask(picture(shade), question)
         for shade in (1, 3, 7)
@@ -189,10 +190,10 @@ def test_the_picture_and_the_question_both_count(model: LocalModel) -> None:
     assert len(answers) > 3
 
 
-def test_no_words_are_an_error(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_answer_is_an_error(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model._model.generation_config, "max_new_tokens", 1)
     monkeypatch.setattr(
         model._model, "generate", lambda input_ids, **_: torch.cat([input_ids, torch.tensor([[1]])], dim=1)
     )
-    with pytest.raises(AnswerError, match="answered nothing to 'what'"):
+    with pytest.raises(AnswerError, match="gave an empty answer to 'what'"):
         model.ask(picture(1), "what")

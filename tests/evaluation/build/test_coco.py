@@ -1,4 +1,4 @@
-"""Which pictures and boxes a benchmark out of COCO takes."""
+"""Selection of pictures and boxes from COCO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluation.build.coco import Selection, candidates, choose, read_annotation
 
 
 def coco(*pictures: list[dict[str, Any]], width: int = 200, height: int = 100) -> dict[str, Any]:
-    """Each picture is a list of annotations, of which only what matters is given."""
+    """Annotations of pictures; each picture is a list of annotations, completed with defaults."""
     images = [
         {"id": number, "file_name": f"p{number}.jpg", "width": width, "height": height}
         for number in range(len(pictures))
@@ -31,7 +31,7 @@ def coco(*pictures: list[dict[str, Any]], width: int = 200, height: int = 100) -
 
 
 def boxes(count: int, side: float = 20) -> list[dict[str, Any]]:
-    """In the square in the middle, 50..150 of 200."""
+    """Boxes inside the central square, 50..150 of 200 pixels."""
     return [{"bbox": [55 + 8 * place, 5 + 8 * place, side, side]} for place in range(count)]
 
 
@@ -43,7 +43,7 @@ def test_pictures_have_three_to_eight_objects() -> None:
 
 def test_small_objects_and_crowds_do_not_count() -> None:
     crowd = {**boxes(1)[0], "iscrowd": 1}
-    small = {"bbox": [60, 10, 10, 20]}  # 2 % of the square of 100 x 100, and not more
+    small = {"bbox": [60, 10, 10, 20]}  # exactly 2 % of the square of 100 x 100 pixels
     large = {"bbox": [60, 10, 10, 20.5]}
     drafts = candidates(
         coco([*boxes(2), crowd], [*boxes(2), small], [*boxes(2), large], [*boxes(3), crowd, small]),
@@ -52,9 +52,9 @@ def test_small_objects_and_crowds_do_not_count() -> None:
     assert [(draft.name, len(draft.layout.instances)) for draft in drafts] == [("p2", 3), ("p3", 3)]
 
 
-def test_boxes_are_those_of_the_square_in_the_middle() -> None:
-    cut = {"bbox": [40, 0, 30, 50], "category_id": 2}  # a third of it lies outside
-    out = {"bbox": [0, 0, 60, 60]}  # most of it does
+def test_boxes_are_cropped_to_the_central_square() -> None:
+    cut = {"bbox": [40, 0, 30, 50], "category_id": 2}  # a third is outside the square
+    out = {"bbox": [0, 0, 60, 60]}  # most is outside the square
     (draft,) = candidates(coco([*boxes(2), cut, out]), Selection())
     assert draft.square == (50, 0, 100)
     assert (draft.layout.width, draft.layout.height) == (100, 100)
@@ -63,12 +63,12 @@ def test_boxes_are_those_of_the_square_in_the_middle() -> None:
     assert len(draft.layout.instances) == 3
 
 
-def test_large_objects_stand_behind_small_ones() -> None:
+def test_large_objects_are_behind_small_ones() -> None:
     (draft,) = candidates(coco([{"bbox": [60, 10, side, side]} for side in (20, 50, 30)]), Selection())
     assert [round(100 * (box.x1 - box.x0)) for box in draft.layout.boxes] == [50, 30, 20]
 
 
-def test_the_choice_depends_on_the_seed_and_not_on_the_order_of_the_file() -> None:
+def test_the_choice_depends_on_the_seed_but_not_on_the_order_of_the_file() -> None:
     data = coco(*(boxes(3) for _ in range(40)))
     shuffled = {key: random.Random(1).sample(value, len(value)) for key, value in data.items()}
     names = [draft.name for draft in choose(data, Selection(), 10, seed=3)]
@@ -77,8 +77,10 @@ def test_the_choice_depends_on_the_seed_and_not_on_the_order_of_the_file() -> No
     assert [draft.name for draft in choose(data, Selection(), 10, seed=4)] != names
 
 
-def test_too_few_pictures_are_an_error_with_both_numbers() -> None:
-    with pytest.raises(ValueError, match=r"5 pictures are asked for and 2 have 3 to 8 objects .*--count"):
+def test_too_few_pictures_are_an_error_with_both_counts() -> None:
+    with pytest.raises(
+        ValueError, match=r"5 pictures were requested, but only 2 have 3 to 8 objects .*--count"
+    ):
         choose(coco(boxes(3), boxes(3), boxes(1)), Selection(), 5, seed=0)
 
 
@@ -86,8 +88,8 @@ def test_too_few_pictures_are_an_error_with_both_numbers() -> None:
     "content",
     ["{", "[]", json.dumps({"images": [], "annotations": []}), json.dumps({**coco(), "images": {}})],
 )
-def test_other_files_are_refused_by_name(tmp_path: Path, content: str) -> None:
+def test_other_json_files_are_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "captions.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"captions\.json is no file of COCO's instance annotations"):
+    with pytest.raises(ValueError, match=r"captions\.json is not a file of COCO's instance annotations"):
         read_annotations(path)

@@ -1,4 +1,4 @@
-"""The slots of a workflow: found in all of ours, and never guessed."""
+"""The slots of a workflow: found in all workflows of this pack, never guessed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluation.generate.workflow import Slot, WorkflowError, find_slots, read_w
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 
-WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows" / "api"
+WORKFLOWS = Path(__file__).resolve().parents[3] / "workflows" / "api"
 ONE_LAYOUT = sorted(
     path.name for path in WORKFLOWS.glob("*.json") if path.name != "two_layouts_in_a_batch.json"
 )
@@ -38,16 +38,16 @@ def only(content: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ONE_LAYOUT)
-def test_the_slots_of_our_workflows_are_found_and_filled(name: str) -> None:
+def test_slots_of_our_workflows_are_found_and_filled(name: str) -> None:
     workflow = read_workflow(WORKFLOWS / name)
     before = copy.deepcopy(workflow.graph)
     filled = workflow.fill(LAYOUT, 2**31 + 7)
     given = only(filled, "IFAdapterLayout")
     assert from_json(given["layout"], given["width"], given["height"]) == LAYOUT
     assert only(filled, "KSampler")["seed"] == 2**31 + 7
-    assert "prompt" not in workflow.slots  # the layout node is linked to it
+    assert "prompt" not in workflow.slots  # it is linked to the layout node
     assert filled[workflow.slots["image"].node]["class_type"] == "SaveImage"
-    assert workflow.graph == before  # for the next picture
+    assert workflow.graph == before  # unchanged for the next picture
     changed = [
         (node, key)
         for node in filled
@@ -57,9 +57,9 @@ def test_the_slots_of_our_workflows_are_found_and_filled(name: str) -> None:
     assert {key for _, key in changed} <= {"layout", "width", "height", "seed"}
 
 
-def test_a_prompt_that_is_written_out_is_a_slot(tmp_path: Path) -> None:
+def test_a_prompt_given_as_text_is_a_slot(tmp_path: Path) -> None:
     content = graph()
-    content["10"]["inputs"]["text"] = "words of an old picture"
+    content["10"]["inputs"]["text"] = "an old prompt"
     content["20"] = {
         "class_type": "ConditioningSetArea",
         "inputs": {"conditioning": ["10", 0], "strength": 1},
@@ -70,7 +70,7 @@ def test_a_prompt_that_is_written_out_is_a_slot(tmp_path: Path) -> None:
     assert workflow.fill(LAYOUT, 1)["10"]["inputs"]["text"] == "a room, a red cat"
 
 
-def test_without_a_saved_image_the_preview_is_taken(tmp_path: Path) -> None:
+def test_a_preview_is_used_if_no_image_is_saved(tmp_path: Path) -> None:
     content = graph("try_it_without_downloads.json")
     (layout_preview,) = (node for node, each in content.items() if each["class_type"] == "PreviewImage")
     del content[layout_preview]
@@ -79,17 +79,18 @@ def test_without_a_saved_image_the_preview_is_taken(tmp_path: Path) -> None:
     assert read_workflow(write(tmp_path, content)).slots["image"].node == saved
 
 
-def test_what_is_not_clear_must_be_named(tmp_path: Path) -> None:
+def test_ambiguous_slots_must_be_given(tmp_path: Path) -> None:
     content = graph()
     content["30"] = {"class_type": "SaveImage", "inputs": {"images": ["14", 0]}}
     content["31"] = {"class_type": "RandomNoise", "inputs": {"noise_seed": 5}}
     path = write(tmp_path, content)
     with pytest.raises(
         WorkflowError,
-        match=r"2 places for it \(13\.seed, 31\.noise_seed\): the slot seed\. Name one with --slot seed=NODE\.INPUT",
+        match=r"2 candidates \(13\.seed, 31\.noise_seed\) for the slot seed\. "
+        r"Choose one with --slot seed=NODE\.INPUT",
     ):
         read_workflow(path)
-    with pytest.raises(WorkflowError, match=r"2 places for it \(15, 30\): the slot image"):
+    with pytest.raises(WorkflowError, match=r"2 candidates \(15, 30\) for the slot image"):
         read_workflow(path, slots=["seed=RandomNoise.noise_seed"])
     slots = read_workflow(path, slots=["seed=RandomNoise.noise_seed", "image=30", "prompt=11.text"]).slots
     assert (slots["seed"], slots["image"].node, slots["prompt"]) == (
@@ -99,12 +100,12 @@ def test_what_is_not_clear_must_be_named(tmp_path: Path) -> None:
     )
 
 
-def test_two_layouts_must_be_told_apart() -> None:
+def test_two_layout_nodes_are_ambiguous() -> None:
     with pytest.raises(WorkflowError, match="the slot layout"):
         find_slots(graph("two_layouts_in_a_batch.json"), {})
 
 
-def test_settings_hold_for_all_pictures() -> None:
+def test_settings_apply_to_all_pictures() -> None:
     settings = [
         "KSampler.steps=4",
         "IFAdapterEncode.use_eot_token=false",
@@ -122,10 +123,14 @@ def test_settings_hold_for_all_pictures() -> None:
     [
         ([], ["KSampler.step=4"], r"Node 13 \(KSampler\) has no input step; it has seed, steps"),
         ([], ["Sampler.steps=4"], r"Sampler: the workflow has no such node\. Its classes are CLIPTextEncode"),
-        ([], ["CLIPTextEncode.text=x"], r"2 nodes of that class \(10, 11\); name one by its id"),
-        ([], ["KSampler.steps"], r"'KSampler\.steps' is no setting; write NODE\.INPUT=VALUE"),
-        (["seeds=13.seed"], [], r"'seeds=13\.seed' is no slot; .*layout, width, height, seed, prompt, image"),
-        (["seed=13"], [], r"'13' is no input; write NODE\.INPUT"),
+        ([], ["CLIPTextEncode.text=x"], r"2 nodes of that class \(10, 11\); give an id"),
+        ([], ["KSampler.steps"], r"'KSampler\.steps' is not a setting; write NODE\.INPUT=VALUE"),
+        (
+            ["seeds=13.seed"],
+            [],
+            r"'seeds=13\.seed' is not a slot; .*layout, width, height, seed, prompt, image",
+        ),
+        (["seed=13"], [], r"'13' is not an input; write NODE\.INPUT"),
     ],
 )
 def test_wrong_names_are_explained(slots: list[str], settings: list[str], message: str) -> None:
@@ -144,5 +149,5 @@ def test_a_missing_workflow_names_the_folder_of_the_api_workflows(tmp_path: Path
     ids=["list", "other", "graph"],
 )
 def test_other_files_are_refused(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(WorkflowError, match=r"no workflow in API format.*Export \(API\)"):
+    with pytest.raises(WorkflowError, match=r"not a workflow in API format.*Export \(API\)"):
         read_workflow(write(tmp_path, content))

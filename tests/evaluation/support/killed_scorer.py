@@ -1,4 +1,7 @@
-"""What a test starts in place of `python -m evaluation score` to have it killed: arguments are the pictures judged before, the rest."""
+"""`python -m evaluation score` that kills itself.
+
+Arguments: number of pictures to judge first, then the command's.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,12 @@ from PIL import Image
 from evaluation.__main__ import main
 from evaluation.judge import drawn_world
 from evaluation.judge.detector import Detection
+from evaluation.report import score_folder
 
 
-class Killed(drawn_world.ShapesDetector):
+class KillingDetector(drawn_world.ShapesDetector):
+    """Kills the process at the picture after the first ``before`` ones."""
+
     def __init__(self, before: int) -> None:
         self.left = before
 
@@ -26,5 +32,5 @@ class Killed(drawn_world.ShapesDetector):
 
 
 if __name__ == "__main__":
-    drawn_world.ShapesDetector = lambda: Killed(int(sys.argv[1]))  # type: ignore[assignment, misc]
+    score_folder.ShapesDetector = lambda: KillingDetector(int(sys.argv[1]))  # type: ignore[assignment, misc]
     sys.exit(main(sys.argv[2:]))

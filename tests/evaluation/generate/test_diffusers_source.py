@@ -1,11 +1,10 @@
-"""Work that is shared, and the core as the one who does it: a tiny model with random weights."""
+"""Diffusers as the source of pictures, with a tiny model of random weights."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,9 @@ import tiny_models
 from evaluation.__main__ import main
 from evaluation.benchmark import write_benchmark
 from evaluation.generate.generator import GENERATION, seed_of
-from evaluation.worklist import Worklist
-from ifadapter_diffusers.painter import Painter
+from ifadapter_diffusers.painter import METHODS, Painter
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COUNT = 4
 
 
@@ -34,34 +32,7 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
 
 
-def test_whoever_finds_nothing_waits_for_what_may_come_back() -> None:
-    work = Worklist("ab")
-    assert (work.take(), work.take()) == ("a", "b")
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(work.take)
-        work.done()
-        work.done(again="a")
-        assert waiting.result(timeout=60) == "a"
-        last = pool.submit(work.take)
-        work.done()
-        assert last.result(timeout=60) is None
-
-
-def test_what_is_cleared_is_left_to_nobody() -> None:
-    work = Worklist("abc")
-    assert work.take() == "a"
-    assert work.clear() == ["b", "c"]
-    work.done()
-    assert work.take() is None
-
-
-def test_seeds_belong_to_the_names() -> None:
-    assert seed_of(0, "a") == seed_of(0, "a")
-    assert len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b")}) == 3
-    assert all(0 <= seed_of(seed, "x") < 2**32 for seed in range(20))
-
-
-def test_the_core_paints_each_layout_by_itself(models: Path, benchmark: Path, tmp_path: Path) -> None:
+def test_each_layout_is_painted_by_itself(models: Path, benchmark: Path, tmp_path: Path) -> None:
     command = [
         "generate",
         str(benchmark),
@@ -78,7 +49,9 @@ def test_the_core_paints_each_layout_by_itself(models: Path, benchmark: Path, tm
     assert main(command) == 0
     painter = Painter(models, steps=2, guidance=3.0)
     for number in range(COUNT):
-        expected = painter.paint("full", [tiny_models.layout(number)], first=seed_of(5, f"p{number}"))[0]
+        expected = painter.paint(
+            METHODS["full"], [tiny_models.layout(number)], first=seed_of(5, f"p{number}")
+        )[0]
         assert (
             np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1
         )  # the benchmark rounds boxes to 1/1000 pixel
@@ -124,11 +97,11 @@ def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--layers", "a,b"), "--layers is 'a,b'; expected whole numbers"),
+        (("--layers", "a,b"), "--layers is 'a,b'; expected comma-separated integers"),
         (("--layers", "99"), "layers asked for are [99]; expected some of"),
     ],
 )
-def test_wrong_layers_are_explained(
+def test_wrong_layers_are_refused(
     models: Path,
     benchmark: Path,
     tmp_path: Path,
@@ -140,7 +113,7 @@ def test_wrong_layers_are_explained(
     assert message in capsys.readouterr().err
 
 
-def test_a_killed_core_goes_on_to_the_same_files(models: Path, benchmark: Path, tmp_path: Path) -> None:
+def test_a_killed_generator_resumes_to_the_same_files(models: Path, benchmark: Path, tmp_path: Path) -> None:
     def command(folder: str) -> list[str]:
         given = [str(benchmark), str(tmp_path / folder), "--models", str(models), "--steps", "10"]
         return [sys.executable, "-m", "evaluation", "generate", *given]
@@ -149,7 +122,7 @@ def test_a_killed_core_goes_on_to_the_same_files(models: Path, benchmark: Path, 
     while not list((tmp_path / "killed").glob("*.png")):
         try:
             assert process.wait(timeout=0.02) is None, "it ended before it was killed"
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired:  # noqa: PERF203  (the time-out is the poll)
             continue
     process.kill()
     process.wait()

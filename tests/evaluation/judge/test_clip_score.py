@@ -1,4 +1,4 @@
-"""The CLIP score by a tiny CLIP with random weights, of transformers' own classes."""
+"""The CLIP score, with a tiny CLIP of random weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pictures(count: int) -> list[Image.Image]:
     ]
 
 
-def test_it_is_the_cosine_in_percent_and_never_negative(clip: Path, tmp_path: Path) -> None:
+def test_the_score_is_the_cosine_in_percent_clamped_at_zero(clip: Path, tmp_path: Path) -> None:
     pairs = list(zip(pictures(len(tiny_models.TEXTS)), tiny_models.TEXTS, strict=True))
     model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)
     cosines = []
@@ -45,8 +45,8 @@ def test_it_is_the_cosine_in_percent_and_never_negative(clip: Path, tmp_path: Pa
     assert [ClipScore(str(tmp_path)).score(*pair) for pair in pairs] == [0.0] * len(pairs)
 
 
-def test_long_captions_keep_their_end_token(clip: Path) -> None:
-    """Without it CLIP would read the same out of every long caption."""
+def test_truncated_captions_keep_their_eot_token(clip: Path) -> None:
+    """Without it, CLIP would give every long caption the same embedding."""
     (picture,) = pictures(1)
     score = ClipScore(str(clip))
     model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)

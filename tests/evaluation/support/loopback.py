@@ -1,4 +1,4 @@
-"""HTTP servers of the tests' own on this machine, with faults on demand."""
+"""Local HTTP test servers with faults on demand: a vision-language endpoint and a ComfyUI."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from PIL import Image
 
 
 class Answer(NamedTuple):
+    """An HTTP response."""
+
     body: bytes
     status: int = 200
 
 
-TRICKLE = Answer(b"", -1)  # never comes to its end
+TRICKLE = Answer(b"", -1)  # a response that never ends
 
 
 def of_json(content: Any, status: int = 200) -> Answer:
+    """A response with a JSON body."""
     return Answer(json.dumps(content).encode(), status)
 
 
 class Loopback(ABC):
-    """A server whose ``respond(method, path, content)`` gives an Answer, or None to break the connection off."""
+    """A server in a thread of its own. ``respond`` returns an Answer, or None to drop the connection."""
 
     def __init__(self) -> None:
         outer = self
         self.stopping = Event()
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 self._answer(None)
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
             def _answer(self, content: Any) -> None:
@@ -53,11 +56,11 @@ class Loopback(ABC):
                     self.send_header("Content-Length", str(len(answer.body)))
                     self.end_headers()
                     self.wfile.write(answer.body)
-                except OSError:  # the client went away
+                except OSError:  # the client closed the connection
                     pass
 
             def _trickle(self) -> None:
-                """A body that does not end, a byte at a time."""
+                """Send an endless body, one byte at a time."""
                 self.send_response(200)
                 self.end_headers()
                 while not outer.stopping.wait(0.02):
@@ -83,9 +86,10 @@ class Loopback(ABC):
 
 
 class VisionServer(Loopback):
-    """An OpenAI-compatible one. It says what depends on the picture and the question alone, after the faults, one for each request.
+    """An OpenAI-compatible endpoint. Its answers depend on the picture and the question only.
 
-    faults: "hang", "break", or an Answer. block_at: the number of the request that is never answered; ``blocked`` says that it came.
+    faults: "hang", "break", an Answer or None, for the first requests in order.
+    block_at: number of a request that is never answered; ``blocked`` is set when it arrives.
     """
 
     def __init__(self, faults: list[Any] | None = None, block_at: int | None = None) -> None:
@@ -112,20 +116,24 @@ class VisionServer(Loopback):
 
 
 def completion(text: Any) -> Answer:
+    """A chat completion with this text."""
     return of_json({"choices": [{"message": {"role": "assistant", "content": text}}]})
 
 
 def words(content: Any) -> str:
-    """What the server says: the last words of the question and a name for the picture."""
+    """An answer that identifies the picture and the length of the question."""
     image, text = content["messages"][0]["content"]
-    return f' "a thing\nlike {hashlib.sha256(image["image_url"]["url"].encode()).hexdigest()[:8]}, {len(text["text"])}" '
+    picture = hashlib.sha256(image["image_url"]["url"].encode()).hexdigest()[:8]
+    return f' "a thing\nlike {picture}, {len(text["text"])}" '
 
 
 class FakeComfyUI(Loopback):
-    """Paints one colour for each layout and seed. dies_at: the prompt that it dies of. block_at: one that it never finishes;
-    ``blocked`` says that it came. ready_after: how often it is asked for a picture before the picture is there.
+    """A ComfyUI that paints a plain colour, determined by layout and seed.
 
-    tamper(number, entry) changes the history entry of a prompt, or gives an Answer in its place.
+    dies_at: number of the prompt at which the server dies.
+    tamper: (number, history entry) -> another entry, or an Answer to send instead.
+    block_at: number of a prompt that is never finished; ``blocked`` is set when it arrives.
+    ready_after: number of history queries until a picture is finished.
     """
 
     def __init__(
@@ -139,12 +147,8 @@ class FakeComfyUI(Loopback):
         self.asked: dict[str, int] = {}
         self.dead = False
         self.blocked = Event()
-        self._dies_at, self._block_at, self._tamper, self._ready_after = (
-            dies_at,
-            block_at,
-            tamper,
-            ready_after,
-        )
+        self._dies_at, self._block_at = dies_at, block_at
+        self._tamper, self._ready_after = tamper, ready_after
         self._lock = Lock()
         super().__init__()
 

@@ -1,4 +1,4 @@
-"""Pictures to a benchmark, with words from a model behind HTTP that may fail, and a builder that may be killed."""
+"""The builder: descriptions over HTTP with faults, resuming after a kill, and the drawn world."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from folders import contents
 from loopback import TRICKLE, Answer, Loopback, VisionServer, completion, of_json
 from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import read_benchmark
-from evaluation.build.builder import CocoBuilder, cut
+from evaluation.build.builder import CocoBuilder, crop_box
 from evaluation.build.coco import Draft, Selection, choose, read_annotations
-from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint, NothingSaidError
+from evaluation.vision_language import ATTEMPTS, AnswerError, EmptyAnswerError, Endpoint
 from ifadapter_core.layout import Box
 from shapes.descriptions import read_description
 from shapes.drawing import draw
+from shapes.models.config import load_shapes_config
 from shapes.sampler import sample_scene
-from training.config import load_config
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COUNT = 4
 SIZE = 128
 TIMEOUT_S = 0.2
@@ -49,7 +50,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``instances.json`` and ``images/``: noise, in which nothing is like anything else."""
+    """A folder with ``instances.json`` and ``images/`` of noise, so that all crops differ."""
     folder = tmp_path_factory.mktemp("coco")
     (folder / "images").mkdir()
     rng = np.random.Generator(np.random.PCG64(0))
@@ -80,15 +81,7 @@ def builder(
     return CocoBuilder(folder, coco / "images", SIZE, model, {"seed": 0}, **options)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def test_every_crop_and_picture_gets_the_models_words(coco: Path, tmp_path: Path, serve: Serve) -> None:
+def test_every_crop_and_picture_is_described(coco: Path, tmp_path: Path, serve: Serve) -> None:
     server = serve()
     benchmark = builder(coco, tmp_path, server).build(drafts(coco))
     assert len(server.requests) == COUNT * 4
@@ -98,7 +91,7 @@ def test_every_crop_and_picture_gets_the_models_words(coco: Path, tmp_path: Path
         for entry in benchmark.entries
         for text in (entry.layout.caption, *entry.layout.local_descriptions)
     ]
-    assert len(set(texts)) == COUNT * 4  # each of its own picture
+    assert len(set(texts)) == COUNT * 4  # each text belongs to its own picture
     assert all(
         text.startswith("a thing like ") and text[-1].isdigit() for text in texts
     )  # one line, no quotation marks
@@ -112,7 +105,7 @@ def test_every_crop_and_picture_gets_the_models_words(coco: Path, tmp_path: Path
     assert "prompts" in benchmark.source
 
 
-def test_the_real_pictures_lie_beside_the_layouts(coco: Path, tmp_path: Path, serve: Serve) -> None:
+def test_real_pictures_are_written_beside_the_layouts(coco: Path, tmp_path: Path, serve: Serve) -> None:
     for entry in builder(coco, tmp_path, serve()).build(drafts(coco)).entries:
         real = Image.open(tmp_path / "real" / f"{entry.name}.png")
         square = (
@@ -123,10 +116,10 @@ def test_the_real_pictures_lie_beside_the_layouts(coco: Path, tmp_path: Path, se
         assert (np.asarray(real) == np.asarray(square)).all()
 
 
-def test_two_people_build_the_same_benchmark(coco: Path, tmp_path: Path, serve: Serve) -> None:
+def test_building_is_deterministic(coco: Path, tmp_path: Path, serve: Serve) -> None:
     builder(coco, tmp_path / "one", serve()).build(drafts(coco))
     builder(coco, tmp_path / "two", serve(), requests=4).build(drafts(coco))
-    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 FAULTS = [
@@ -137,35 +130,35 @@ FAULTS = [
     of_json({"choices": []}),
     of_json({"error": "busy"}, 429),
 ]
-PASSING = [*FAULTS[:5], of_json([]), *FAULTS[5:], completion(""), completion(None), TRICKLE]
+TRANSIENT = [*FAULTS[:5], of_json([]), *FAULTS[5:], completion(""), completion(None), TRICKLE]
 
 
-def test_faults_that_pass_change_nothing(coco: Path, tmp_path: Path, serve: Serve) -> None:
-    builder(coco, tmp_path / "calm", serve()).build(drafts(coco))
+def test_transient_faults_change_nothing(coco: Path, tmp_path: Path, serve: Serve) -> None:
+    builder(coco, tmp_path / "faultless", serve()).build(drafts(coco))
     waits: list[float] = []
-    server = serve(faults=[*PASSING[:4], None, *PASSING[4:8], None, *PASSING[8:]])
-    builder(coco, tmp_path / "stormy", server, waits).build(drafts(coco))
-    assert files(tmp_path / "calm") == files(tmp_path / "stormy")
+    server = serve(faults=[*TRANSIENT[:4], None, *TRANSIENT[4:8], None, *TRANSIENT[8:]])
+    builder(coco, tmp_path / "faulty", server, waits).build(drafts(coco))
+    assert contents(tmp_path / "faultless") == contents(tmp_path / "faulty")
     assert waits == [1, 2, 4, 8, 1, 2, 4, 8, 1, 2]
-    assert len(server.requests) == COUNT * 4 + len(PASSING)
+    assert len(server.requests) == COUNT * 4 + len(TRANSIENT)
 
 
 @pytest.mark.parametrize("text", ["", " \n", None])
-def test_a_model_that_says_nothing_is_told_from_a_server_that_is_lost(serve: Serve, text: Any) -> None:
+def test_an_empty_answer_is_an_error_of_its_own(serve: Serve, text: Any) -> None:
     server = serve(faults=[completion(text)] * ATTEMPTS)
-    with pytest.raises(NothingSaidError, match="the last time: an empty answer"):
+    with pytest.raises(EmptyAnswerError, match="the last error: an empty answer"):
         Endpoint(server.url, "tiny-vl", wait=[].append).ask(Image.new("RGB", (4, 4)), "What is this?")
 
 
 @pytest.mark.parametrize(
     "fault", [*FAULTS, TRICKLE], ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"]
 )
-def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(
+def test_a_permanent_fault_is_an_error_and_the_next_run_resumes(
     coco: Path, tmp_path: Path, serve: Serve, fault: Any
 ) -> None:
     first = serve(faults=[None] * 5 + [fault] * ATTEMPTS)
     with pytest.raises(
-        AnswerError, match=rf"gave no answer in {ATTEMPTS} attempts; the last time: .*goes on from here"
+        AnswerError, match=rf"gave no answer in {ATTEMPTS} attempts; the last error: .*to resume"
     ):
         builder(coco, tmp_path, first).build(drafts(coco))
     kept = len(list((tmp_path / "layouts").iterdir()))
@@ -176,7 +169,7 @@ def test_a_fault_that_stays_is_an_error_and_the_next_run_goes_on(
     assert len(second.requests) == (COUNT - kept) * 4
 
 
-def test_a_refusal_is_told_at_once(serve: Serve) -> None:
+def test_a_refused_request_is_not_retried(serve: Serve) -> None:
     server = serve(faults=[of_json({"error": "no model tiny-vl"}, 404)])
     with pytest.raises(
         AnswerError, match=r"refused the request for the model tiny-vl \(404\).*no model tiny-vl"
@@ -185,7 +178,7 @@ def test_a_refusal_is_told_at_once(serve: Serve) -> None:
     assert len(server.requests) == 1
 
 
-def test_a_killed_builder_goes_on_to_the_same_files(coco: Path, tmp_path: Path, serve: Serve) -> None:
+def test_a_killed_builder_resumes_to_the_same_files(coco: Path, tmp_path: Path, serve: Serve) -> None:
     def command(server: VisionServer, folder: str) -> list[str]:
         given = [
             "--annotations",
@@ -208,7 +201,7 @@ def test_a_killed_builder_goes_on_to_the_same_files(coco: Path, tmp_path: Path, 
             server.url,
         ]
 
-    blocking = serve(block_at=10)  # in the third picture
+    blocking = serve(block_at=10)  # the third picture
     process = subprocess.Popen(command(blocking, "killed"), cwd=ROOT, stderr=subprocess.PIPE)
     assert blocking.blocked.wait(timeout=120)
     process.send_signal(signal.SIGKILL)
@@ -218,37 +211,37 @@ def test_a_killed_builder_goes_on_to_the_same_files(coco: Path, tmp_path: Path, 
     subprocess.run(command(resumed, "killed"), cwd=ROOT, check=True, capture_output=True)
     assert len(resumed.requests) == (COUNT - 2) * 4
     assert main(command(serve(), "whole")[3:]) == 0
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_what_does_not_belong_together_is_refused(coco: Path, tmp_path: Path, serve: Serve) -> None:
+def test_other_settings_and_wrong_pictures_are_refused(coco: Path, tmp_path: Path, serve: Serve) -> None:
     server = serve()
     builder(coco, tmp_path / "a", server).build(drafts(coco))
-    with pytest.raises(ValueError, match=r"layouts of other settings: .*seed was 0, is 1"):
+    with pytest.raises(ValueError, match=r"layouts made with other settings: .*seed was 0, is 1"):
         CocoBuilder(
             tmp_path / "a", coco / "images", SIZE, Endpoint(server.url, "tiny-vl"), {"seed": 1}
         ).build(drafts(coco))
-    with pytest.raises(ValueError, match=r"4 of 4 pictures are not in .*Give the folder of all"):
+    with pytest.raises(ValueError, match=r"4 of 4 pictures are missing in .*Give the folder with all"):
         CocoBuilder(tmp_path / "b", tmp_path, SIZE, Endpoint(server.url, "tiny-vl"), {}).build(drafts(coco))
     (tmp_path / "images").mkdir()
     for draft in drafts(coco):
         Image.new("RGB", (60, 80)).save(tmp_path / "images" / draft.file_name)
-    with pytest.raises(ValueError, match=r"has \(60, 80\) pixels and its annotation says \(80, 60\)"):
+    with pytest.raises(ValueError, match=r"has \(60, 80\) pixels, its annotation says \(80, 60\)"):
         CocoBuilder(tmp_path / "c", tmp_path / "images", SIZE, Endpoint(server.url, "tiny-vl"), {}).build(
             drafts(coco)
         )
 
 
-def test_a_crop_has_all_pixels_that_its_box_touches() -> None:
+def test_a_crop_is_rounded_outwards() -> None:
     picture = Image.new("RGB", (10, 20))
-    assert cut(picture, Box(0.0, 0.0, 1.0, 1.0)).size == (10, 20)
-    assert cut(picture, Box(0.25, 0.52, 0.55, 0.58)).size == (4, 2)  # 2.5 .. 5.5 and 10.4 .. 11.6
+    assert crop_box(picture, Box(0.0, 0.0, 1.0, 1.0)).size == (10, 20)
+    assert crop_box(picture, Box(0.25, 0.52, 0.55, 0.58)).size == (4, 2)  # 2.5 .. 5.5 and 10.4 .. 11.6
 
 
-def test_the_drawn_world_is_a_benchmark_too(tmp_path: Path) -> None:
+def test_the_drawn_world_is_built_as_a_benchmark(tmp_path: Path) -> None:
     assert main(["build", "--world", "shapes", "--count", "5", str(tmp_path)]) == 0
     benchmark = read_benchmark(tmp_path)
-    world = load_config("shapes").shapes.world  # type: ignore[union-attr]
+    world = load_shapes_config().shapes.world
     for index, entry in enumerate(benchmark.entries):
         drawn = sample_scene(world, index)
         assert entry.name == f"{index:05d}"
@@ -262,7 +255,7 @@ def test_the_drawn_world_is_a_benchmark_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--annotations, --images, --model must be given"),
+        ([], "A benchmark from COCO needs --annotations, --images, --model"),
         (["--world", "shapes", "--images", "x"], "--images cannot be used with --world"),
         (["--world", "sdxl"], "sdxl has no drawn world"),
         (["--world", "shapes", "--count", "0"], "--count is 0"),

@@ -1,4 +1,4 @@
-"""Detectors and verifiers that say what a test tells them, and a drawn world that is judged quickly and without mistakes."""
+"""Scripted detectors and verifiers, and drawings of a small world that is judged fast."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ from shapes.scene import COLOURS, SHAPES, Attributes, Figure, Scene, palette_ord
 
 WORLD = World(size=64, instances=(1, 2), sides=(0.35, 0.6))
 
+# Layouts by the overlap of their boxes, back to front.
+BACK, FRONT, ASIDE = Box(0.0, 0.0, 0.5, 0.5), Box(0.25, 0.0, 1.0, 0.5), Box(0.6, 0.6, 0.9, 0.9)
+SWEEP_BOXES = {"none": (ASIDE, BACK), "half": (BACK, FRONT), "three": (BACK, FRONT, ASIDE), "alone": (ASIDE,)}
 
-class Told:
-    """A detector that finds the same in every picture: (box, score, phrase as words)."""
 
-    name = "told"
+class ScriptedDetector:
+    """Returns the same detections for every picture: (box, score, phrase text)."""
+
+    name = "scripted"
 
     def __init__(self, *found: tuple[tuple[float, float, float, float], float, str]) -> None:
         self.found = found
@@ -38,10 +42,10 @@ class Told:
         ]
 
 
-class Answers:
-    """A verifier that looks the answer up by the description, and keeps the sizes of the crops."""
+class ScriptedVerifier:
+    """Looks its answer up by the description, and records the sizes of the crops."""
 
-    def __init__(self, name: str = "answers", **answers: bool | None) -> None:
+    def __init__(self, name: str = "scripted", **answers: bool | None) -> None:
         self.name = name
         self.answers = answers
         self.crops: list[tuple[int, int]] = []
@@ -52,7 +56,7 @@ class Answers:
 
 
 def layout(*instances: tuple[tuple[float, float, float, float], str], size: int = 100) -> Layout:
-    """Boxes in pixels."""
+    """A layout of (box in pixels, description)."""
     parts = tuple(Instance(Box(*(edge / size for edge in box)), words) for box, words in instances)
     return Layout(size, size, parts, "a picture")
 
@@ -60,6 +64,7 @@ def layout(*instances: tuple[tuple[float, float, float, float], str], size: int 
 def instance(
     verdict: bool | None = True, found: bool = True, verifier: str = "v", description: str = "a thing"
 ) -> InstanceScore:
+    """The score of one instance."""
     verdicts = {verifier: verdict} if found else {}
     return InstanceScore(
         (10, 10, 50, 50), description, 0, 0 if found else None, 1.0 if found else 0.0, verdicts, {}
@@ -67,30 +72,34 @@ def instance(
 
 
 def picture_score(name: str, *instances: InstanceScore) -> PictureScore:
-    """One detection for all instances."""
+    """The score of a picture with one detection, shared by all instances."""
     return PictureScore(name, "", (100, 100), (Detection((10, 10, 50, 50), 0.9, 0),), instances)
 
 
-def altered(drawn: Scene, part: float, rng: np.random.Generator) -> Scene:
-    """This part of the figures has another shape, which is not found, or another colour, which is found and is wrong."""
+def altered(drawn: Scene, fraction: float, rng: np.random.Generator) -> Scene:
+    """A scene with a fraction of its figures changed.
+
+    Half of these get another shape, so that they are not found, the others another colour.
+    """
     figures = tuple(
-        _other(figure, rng.random() < 0.5) if rng.random() < part else figure for figure in drawn.figures
+        _other(figure, rng.random() < 0.5) if rng.random() < fraction else figure for figure in drawn.figures
     )
     return replace(drawn, figures=figures)
 
 
-def write_drawings(folder: Path, count: int, part: float, world: World = WORLD) -> Path:
-    """``NAME.png`` of the first scenes, as the builder names them, with this part of the figures altered."""
+def write_drawings(folder: Path, count: int, fraction: float, world: World = WORLD) -> Path:
+    """Write ``NAME.png`` of the first scenes, with a fraction of the figures altered."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.Generator(np.random.PCG64(1))
     for index in range(count):
-        Image.fromarray(draw(altered(sample_scene(world, index), part, rng))).save(
+        Image.fromarray(draw(altered(sample_scene(world, index), fraction, rng))).save(
             folder / f"{index:05d}.png"
         )
     return folder
 
 
 def _other(figure: Figure, in_shape: bool) -> Figure:
+    """The figure with another shape, or else another colour."""
     old = figure.attributes
     if in_shape:
         return replace(

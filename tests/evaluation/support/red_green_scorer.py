@@ -1,4 +1,4 @@
-"""What a test starts in place of `python -m evaluation`: the FID looks at red and green alone, since Inception must be downloaded."""
+"""`python -m evaluation` with an FID of red and green; Inception's features need a download."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import partial
 from torch import Tensor, nn
 
 from evaluation.__main__ import main
-from evaluation.commands import score as score_command
 from evaluation.judge.fid import frechet_inception_distance
+from evaluation.report import score_folder
 
 
 class RedGreen(nn.Module):
-    """The means of red and green: (pictures, 2)."""
+    """Mean red and mean green of each picture, (pictures, 2)."""
 
     num_features = 2
 
@@ -22,6 +22,6 @@ class RedGreen(nn.Module):
 
 
 if __name__ == "__main__":
-    score_command.PACKAGES["real"] = ["torchmetrics"]
-    score_command.frechet_inception_distance = partial(frechet_inception_distance, extractor=RedGreen())
+    score_folder.PACKAGES["fid"] = ["torchmetrics"]
+    score_folder.frechet_inception_distance = partial(frechet_inception_distance, extractor=RedGreen())
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Numbers with known answers."""
+"""Metrics of cases with known results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ A, B = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0)
 def boxes(
     name: str, wanted: list[tuple[PixelBox, int]], found: list[tuple[PixelBox, float, int]]
 ) -> PictureScore:
-    """Wanted boxes with their phrases; detections with scores and phrases."""
+    """wanted: (box, phrase). found: (box, score, phrase)."""
     instances = tuple(InstanceScore(box, str(phrase), phrase, None, 0.0, {}, {}) for box, phrase in wanted)
     return PictureScore(name, "", (400, 400), tuple(Detection(*each) for each in found), instances)
 
@@ -35,38 +35,41 @@ def ap(*scores: PictureScore) -> tuple[float, float]:
     return precision.ap.value, precision.ap50.value
 
 
-# Average precision, with COCO's 101 points of recall
+# Average precision, with COCO's 101 recall points
 
 
-def test_what_is_found_exactly_is_one_and_what_is_not_found_is_none() -> None:
+def test_perfect_and_missing_detections() -> None:
     assert ap(boxes("p", [(A, 0), (B, 1)], [(A, 0.9, 0), (B, 0.8, 1)])) == pytest.approx((1, 1))
     assert ap(boxes("p", [(A, 0)], [])) == (0, 0)
 
 
-def test_a_box_of_iou_072_counts_at_five_of_ten_thresholds() -> None:
+def test_iou_072_passes_five_of_ten_thresholds() -> None:
     assert ap(boxes("p", [(A, 0)], [(narrowed(0.72), 0.9, 0)])) == pytest.approx((0.5, 1))
 
 
-def test_right_wrong_right_over_two_pictures() -> None:
-    """Precision 1 up to recall 1/2, so at 51 points; then 2/3, so at 50. Above IoU 0.6 only the first one is right."""
+def test_a_false_positive_ranked_between_two_matches() -> None:
+    """Precision is 1 up to recall 1/2 (51 points), then 2/3 (50 points).
+
+    Above IoU 0.6 only the first matches.
+    """
     first = boxes("p", [(A, 0)], [(A, 0.9, 0), (B, 0.8, 0)])
     second = boxes("q", [(A, 0)], [(narrowed(0.62), 0.7, 0)])
     ap50, above = (51 + 50 * 2 / 3) / 101, 51 / 101
     assert ap(first, second) == pytest.approx(((3 * ap50 + 7 * above) / 10, ap50))
 
 
-def test_a_phrase_is_answered_by_its_own_detections_only() -> None:
+def test_detections_match_boxes_of_their_own_phrase_only() -> None:
     assert ap(boxes("p", [(A, 0), (B, 1)], [(A, 0.9, 1), (B, 0.8, 0)])) == (0, 0)
 
 
-def test_a_second_detection_of_one_instance_is_wrong() -> None:
-    """Ranked before the other instance: precision 1, 1/2, 2/3, whose envelope is 1 at 51 points and 2/3 at 50."""
+def test_a_duplicate_detection_is_a_false_positive() -> None:
+    """Precisions 1, 1/2, 2/3 in ranked order; their envelope is 1 at 51 points and 2/3 at 50."""
     found = [(A, 0.9, 0), (A, 0.8, 0), (B, 0.7, 0)]
     assert ap(boxes("p", [(A, 0), (B, 0)], found))[1] == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
 def test_all_detections_are_ranked_together() -> None:
-    """A wrong detection counts the more the higher its score is, in whatever picture it is."""
+    """A false positive costs more the higher its score, in any picture."""
     right = boxes("p", [(A, 0)], [(A, 0.5, 0)])
     assert ap(boxes("q", [], [(B, 0.9, 0)]), right) == pytest.approx((1 / 2, 1 / 2))
     wrong_first, wrong_last = (boxes("q", [(A, 0)], [(B, score, 0)]) for score in (0.9, 0.1))
@@ -74,8 +77,8 @@ def test_all_detections_are_ranked_together() -> None:
     assert ap(right, wrong_last)[1] == pytest.approx(51 / 101)
 
 
-def made_up(seed: int, pictures: int = 12) -> list[PictureScore]:
-    """Boxes with jittered, missing and invented detections; some scores are equal."""
+def random_scores(seed: int, pictures: int = 12) -> list[PictureScore]:
+    """Boxes with jittered, missing and spurious detections; some scores are equal."""
     randomness = np.random.default_rng(seed)
     scores = []
     for number in range(pictures):
@@ -95,7 +98,7 @@ def made_up(seed: int, pictures: int = 12) -> list[PictureScore]:
 
 
 def by_pycocotools(scores: list[PictureScore]) -> tuple[float, float]:
-    """AP and AP50 in its own way: results that it loads, numbers that it summarizes."""
+    """AP and AP50 by pycocotools' usual interface."""
 
     def entry(picture: int, one: InstanceScore | Detection) -> dict[str, Any]:
         x0, y0, x1, y1 = one.box
@@ -130,18 +133,18 @@ def by_pycocotools(scores: list[PictureScore]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_it_is_what_pycocotools_says(seed: int) -> None:
-    scores = made_up(seed)
+def test_ap_equals_that_of_pycocotools(seed: int) -> None:
+    scores = random_scores(seed)
     assert ap(*scores) == pytest.approx(by_pycocotools(scores), abs=1e-12)
     assert 0.1 < ap(*scores)[0] < ap(*scores)[1] < 0.95
 
 
-def test_the_interval_of_a_perfect_detector_is_a_point() -> None:
+def test_the_interval_of_a_perfect_detector_has_zero_width() -> None:
     scores = [boxes(str(number), [(A, 0), (B, 1)], [(A, 0.9, 0), (B, 0.8, 1)]) for number in range(4)]
     assert average_precision(scores).ap.interval == pytest.approx((1, 1))
 
 
-def test_the_interval_covers_the_value_and_stays_the_same() -> None:
+def test_the_interval_contains_the_value_and_is_deterministic() -> None:
     scores = [boxes(str(number), [(A, 0)], [(A, 0.9, 0)] if number % 2 else []) for number in range(20)]
     first = average_precision(scores)
     low, high = first.ap50.interval
@@ -153,7 +156,7 @@ def test_the_interval_covers_the_value_and_stays_the_same() -> None:
 # Success
 
 
-def test_success_is_over_instances() -> None:
+def test_success_is_a_fraction_of_instances() -> None:
     scores = [
         picture_score("p", instance(True), instance(False), instance(None), instance(found=False)),
         picture_score("q", instance()),
@@ -163,13 +166,13 @@ def test_success_is_over_instances() -> None:
     assert unparsable(scores, "v") == 1
 
 
-def test_a_verifier_that_was_not_asked_has_no_success() -> None:
+def test_an_unknown_verifier_has_no_success() -> None:
     assert feature_success([picture_score("p", instance())], "w").value == 0
     assert unparsable([picture_score("p", instance())], "w") == 0
 
 
-def test_intervals_are_those_of_pictures() -> None:
-    """Ten alike instances in one picture tell no more than one: the standard error is that of the pictures."""
+def test_intervals_resample_pictures() -> None:
+    """Ten equal instances of a picture are no more evidence than one."""
     rng = np.random.Generator(np.random.PCG64(3))
     hits = rng.random(200) < 0.4
     low, high = share(10 * hits, np.full(200, 10)).interval
@@ -179,7 +182,7 @@ def test_intervals_are_those_of_pictures() -> None:
     assert share(hits, np.ones(200)).interval == (low, high) == share(hits, np.ones(200)).interval
 
 
-def test_pictures_without_instances_are_no_harm_but_none_at_all_are() -> None:
+def test_pictures_without_instances_are_allowed_unless_all_are() -> None:
     assert share([1, 0], [1, 0]).value == 1
     with pytest.raises(ValueError, match="no instances to score"):
         share([0, 0], [0, 0])
@@ -187,6 +190,6 @@ def test_pictures_without_instances_are_no_harm_but_none_at_all_are() -> None:
         average_precision([replace(picture_score("p"), detections=())])
 
 
-def test_means() -> None:
+def test_mean() -> None:
     assert mean([1.0, 2.0, 6.0]).value == 3
     assert mean([2.0, 2.0]).interval == (2, 2)

@@ -1,4 +1,4 @@
-"""The Frechet Inception distance, with features whose Gaussians are known."""
+"""The Frechet Inception distance, with features of known mean and covariance."""
 
 from __future__ import annotations
 
@@ -8,22 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from torch import Tensor, nn
+from red_green_scorer import RedGreen
 
 from evaluation.judge.fid import frechet_inception_distance, real_pictures
 
 
-class RedGreen(nn.Module):
-    """The means of red and green: (pictures, 2)."""
-
-    num_features = 2
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return pictures[:, :2].double().mean((2, 3))
-
-
 def write(folder: Path, mean: tuple[int, int], spread: tuple[int, int]) -> list[Path]:
-    """Four pictures, whose red and green have this mean and the variances 2/3 of the spreads' squares, without covariance."""
+    """Four pictures; red and green have these means, variances 2/3 * spread**2 and no covariance."""
     folder.mkdir()
     (red, green), (a, b) = mean, spread
     for number, (right, down) in enumerate([(a, 0), (-a, 0), (0, b), (0, -b)]):
@@ -31,16 +22,16 @@ def write(folder: Path, mean: tuple[int, int], spread: tuple[int, int]) -> list[
     return real_pictures(folder)
 
 
-def test_it_is_the_closed_form_of_gaussians(tmp_path: Path) -> None:
-    """|m - m'|^2 + (s_1 - s_1')^2 + (s_2 - s_2')^2 when neither has covariance."""
+def test_closed_form_without_covariance(tmp_path: Path) -> None:
+    """|m - m'|^2 + (s_1 - s_1')^2 + (s_2 - s_2')^2."""
     real = write(tmp_path / "real", (100, 100), (30, 60))
     made = write(tmp_path / "made", (110, 90), (60, 15))
     expected = 10**2 + 10**2 + 2 / 3 * ((60 - 30) ** 2 + (60 - 15) ** 2)
     assert frechet_inception_distance(made, real, RedGreen()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_it_is_the_closed_form_with_covariance(tmp_path: Path) -> None:
-    """Of pictures whose red and green vary alike: the covariance matrices are multiples of each other."""
+def test_closed_form_with_covariance(tmp_path: Path) -> None:
+    """The covariance matrices of the two sets are multiples of each other."""
     sets = []
     for name, scale in (("real", 20), ("made", 50)):
         (tmp_path / name).mkdir()
@@ -55,31 +46,31 @@ def test_it_is_the_closed_form_with_covariance(tmp_path: Path) -> None:
     )
 
 
-def test_the_same_pictures_have_no_distance(tmp_path: Path) -> None:
+def test_equal_pictures_have_distance_zero(tmp_path: Path) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
     assert frechet_inception_distance(real, real, RedGreen()) == pytest.approx(0, abs=1e-3)
 
 
-def test_few_pictures_are_warned_of(
+def test_few_pictures_give_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
     with caplog.at_level(logging.WARNING):
         frechet_inception_distance(real[:3], real, RedGreen())
-    assert "FID of 3 pictures to 4 real ones is not reliable; take at least 1000" in caplog.text
+    assert "FID of 3 pictures to 4 real ones is not reliable; use at least 1000" in caplog.text
     caplog.clear()
-    monkeypatch.setattr("evaluation.judge.fid.ENOUGH", 3)
+    monkeypatch.setattr("evaluation.judge.fid.RELIABLE_COUNT", 3)
     frechet_inception_distance(real[:3], real, RedGreen())
     assert not caplog.text
 
 
-def test_it_needs_two_pictures_of_each(tmp_path: Path) -> None:
+def test_two_pictures_of_each_set_are_required(tmp_path: Path) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
     with pytest.raises(ValueError, match="of 1 pictures to 4 real ones is not defined"):
         frechet_inception_distance(real[:1], real, RedGreen())
 
 
 @pytest.mark.parametrize("folder", ["none", "."])
-def test_a_folder_without_pictures_is_named(tmp_path: Path, folder: str) -> None:
+def test_a_folder_without_pictures_is_an_error(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ValueError, match="has 0 pictures; expected at least 2"):
         real_pictures(tmp_path / folder)

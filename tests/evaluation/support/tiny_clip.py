@@ -1,4 +1,4 @@
-"""A CLIP with a few random weights, of transformers' own classes."""
+"""A tiny CLIP with random weights, of transformers' own classes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ SIZE = 32
 
 
 def save_clip(folder: Path) -> Path:
+    """Save the model and its processor to a folder, and return the folder."""
     words = tiny_models.tokenizer(folder / "words")
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     tokens = {
@@ -27,7 +28,7 @@ def save_clip(folder: Path) -> Path:
         projection_dim=16,
     )
     model = CLIPModel(config)
-    for parameter in model.parameters():  # so that texts and pictures differ much
+    for parameter in model.parameters():  # larger weights, so that scores differ clearly
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(folder)
     pictures = CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})

@@ -1,4 +1,4 @@
-"""The real classes on a model of a few random weights, made and saved here."""
+"""Grounding DINO: the real classes of transformers on a tiny random model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
     GroundingDinoImageProcessorPil,
 )
 
-from evaluation.judge.grounding_dino import GroundingDino, asked
+from evaluation.judge.grounding_dino import GroundingDino, model_prompt
 
 PICTURE = Image.effect_noise((96, 64), 90).convert("RGB")
 WORDS = [
@@ -84,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_every_phrase_is_asked_for_by_itself(folder: Path) -> None:
+def test_each_phrase_is_detected_separately(folder: Path) -> None:
     phrases = ["a green sofa with white stripes", "a lamp"]
     found = GroundingDino(str(folder), threshold=0.0).detect(PICTURE, phrases)
     assert {detection.phrase for detection in found} == {0, 1}
@@ -97,14 +97,14 @@ def test_every_phrase_is_asked_for_by_itself(folder: Path) -> None:
 
 def test_boxes_are_in_pixels_of_the_picture(folder: Path) -> None:
     small = GroundingDino(str(folder), threshold=0.0).detect(PICTURE, ["a lamp"])
-    assert max(detection.box[2] - detection.box[0] for detection in small) > 2  # not in 0..1
+    assert max(detection.box[2] - detection.box[0] for detection in small) > 2  # not fractions
     assert all(
         -96 <= x0 < x1 <= 192 and -64 <= y0 < y1 <= 128
         for x0, y0, x1, y1 in (detection.box for detection in small)
     )
 
 
-def test_what_is_below_the_threshold_is_not_found(folder: Path) -> None:
+def test_detections_below_the_threshold_are_dropped(folder: Path) -> None:
     every = sorted(
         detection.score for detection in GroundingDino(str(folder), threshold=0.0).detect(PICTURE, ["a lamp"])
     )
@@ -113,7 +113,7 @@ def test_what_is_below_the_threshold_is_not_found(folder: Path) -> None:
     assert sorted(detection.score for detection in kept) == every[10:]
 
 
-def test_what_is_too_long_is_cut(folder: Path) -> None:
+def test_long_phrases_are_truncated(folder: Path) -> None:
     """The model has room for 32 tokens."""
     detector = GroundingDino(str(folder), threshold=0.0)
     long, longer = ("a green sofa with white stripes " * times for times in (10, 20))
@@ -121,6 +121,6 @@ def test_what_is_too_long_is_cut(folder: Path) -> None:
     assert detector.detect(PICTURE, [long]) == detector.detect(PICTURE, [longer])
 
 
-def test_a_phrase_is_one_thing_for_the_model() -> None:
-    assert asked("a lamp? a sofa?") == "a lamp, a sofa."
-    assert asked("A Green sofa. With white stripes.") == "a green sofa, with white stripes."
+def test_a_prompt_has_one_full_stop_at_its_end() -> None:
+    assert model_prompt("a lamp? a sofa?") == "a lamp, a sofa."
+    assert model_prompt("A Green sofa. With white stripes.") == "a green sofa, with white stripes."

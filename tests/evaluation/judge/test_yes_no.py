@@ -1,4 +1,4 @@
-"""Answers are read strictly: what is neither yes nor no is no verdict."""
+"""Strict parsing of answers: anything but a single yes or no is not a verdict."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from PIL import Image
 
 from evaluation.judge.verifier import Verdict
 from evaluation.judge.yes_no import YesNoVerifier, yes_or_no
-from evaluation.vision_language import AnswerError, NothingSaidError
+from evaluation.vision_language import AnswerError, EmptyAnswerError
 
 CROP = Image.new("RGB", (8, 8))
 
 
 class Model:
-    """Answers with what it is given, and remembers the question."""
+    """Gives a fixed answer, and records the question."""
 
     name = "model"
 
@@ -44,11 +44,11 @@ class Model:
         ("1", None),
     ],
 )
-def test_only_one_of_the_two_words_is_a_verdict(answer: str, verdict: bool | None) -> None:
+def test_only_a_single_yes_or_no_is_a_verdict(answer: str, verdict: bool | None) -> None:
     assert yes_or_no(answer) is verdict
 
 
-def test_the_question_holds_the_description() -> None:
+def test_the_question_contains_the_description() -> None:
     model = Model("yes")
     assert YesNoVerifier(model).verify(CROP, "a {green} sofa") == Verdict(True, "yes")
     assert "a {green} sofa" in model.prompt
@@ -56,7 +56,7 @@ def test_the_question_holds_the_description() -> None:
     assert "{description}" not in model.prompt
 
 
-def test_no_words_are_no_verdict_but_a_lost_server_is_an_error() -> None:
-    assert YesNoVerifier(Model(NothingSaidError("nothing"))).verify(CROP, "a sofa") == Verdict(None)
+def test_an_empty_answer_is_no_verdict_but_a_lost_server_is_an_error() -> None:
+    assert YesNoVerifier(Model(EmptyAnswerError("nothing"))).verify(CROP, "a sofa") == Verdict(None)
     with pytest.raises(AnswerError, match="gone"):
         YesNoVerifier(Model(AnswerError("gone"))).verify(CROP, "a sofa")

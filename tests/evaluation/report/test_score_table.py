@@ -1,4 +1,4 @@
-"""The table, the rows of the instances and the sheets say what the scores say."""
+"""The table, the CSV and the contact sheets show the scores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from scenes import instance, picture_score
 
-from evaluation.report.gallery import FOUND_COLOUR, MOST, TILE_PX, is_success, spread, write_gallery
+from evaluation.report.gallery import FOUND_COLOUR, MAX_TILES, TILE_PX, is_success, spread, write_gallery
 from evaluation.report.metrics import Estimate
-from evaluation.report.score_table import PUBLISHED, Whole, instances_csv, summarize, table
+from evaluation.report.score_table import PUBLISHED, PictureSetScores, instances_csv, summarize, table
 
 SETTINGS = {"benchmark": "abcdef0123456789", "detector": "dino", "verifiers": ["v", "w|x"]}
 SCORES = [
@@ -22,7 +22,7 @@ SCORES = [
 
 
 def rows(text: str) -> list[dict[str, str]]:
-    """Of a Markdown table, by its titles."""
+    """The rows of a Markdown table, by column title."""
     lines = [
         line.replace("\\|", "¦").strip("| ").split(" | ")
         for line in text.splitlines()
@@ -31,11 +31,11 @@ def rows(text: str) -> list[dict[str, str]]:
     return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
 
 
-def summary(whole: Whole | None = None) -> dict:
-    return summarize("ours", SETTINGS, SCORES, SETTINGS["verifiers"], whole or Whole())
+def summary(whole_set: PictureSetScores | None = None) -> dict:
+    return summarize("ours", SETTINGS, SCORES, SETTINGS["verifiers"], whole_set or PictureSetScores())
 
 
-def test_our_row_stands_above_the_published_ones() -> None:
+def test_our_row_is_above_the_published_ones() -> None:
     ours, *published = rows(table([summary()]))
     assert ours["method"] == "ours"
     assert ours["IFS v"].startswith("25.0 (")
@@ -50,8 +50,8 @@ def test_our_row_stands_above_the_published_ones() -> None:
     assert (adapter["AP"], adapter["CLIP"], adapter["FID"], adapter["IFS v"]) == ("49.0", "25.1", "22.0", "-")
 
 
-def test_every_summary_has_a_row() -> None:
-    other = {**summary(Whole(Estimate(20.0, (19.0, 21.0)), "some/clip")), "name": "other"}
+def test_each_summary_has_a_row() -> None:
+    other = {**summary(PictureSetScores(Estimate(20.0, (19.0, 21.0)), "some/clip")), "name": "other"}
     text = table([summary(), other])
     assert [row["method"] for row in rows(text)][:3] == ["ours", "other", "real images (published)"]
     assert [row["CLIP"] for row in rows(text)][:2] == [
@@ -62,14 +62,14 @@ def test_every_summary_has_a_row() -> None:
     assert "v: 2 answers were neither yes nor no" in text
 
 
-def test_unparsable_answers_are_shown() -> None:
+def test_unparsable_answers_are_counted() -> None:
     text = table([summary()])
     assert "v: 1 answers were neither yes nor no" in text
     assert "w|x: 0 answers" in text
     assert summary()["ifs"]["v"]["unparsable"] == 1
 
 
-def test_the_first_verifier_is_the_success() -> None:
+def test_success_is_that_of_the_first_verifier() -> None:
     numbers = summary()
     assert numbers["success"] == numbers["ifs"]["v"]["value"] == 0.25
     assert numbers["interval"] == numbers["ifs"]["v"]["interval"]
@@ -79,8 +79,8 @@ def test_the_first_verifier_is_the_success() -> None:
     assert "fid" not in numbers
 
 
-def test_what_concerns_all_pictures_is_there_when_it_was_asked_for() -> None:
-    numbers = summary(Whole(Estimate(25.12, (24.0, 26.0)), "some/clip", 22.04, 5000))
+def test_clip_score_and_fid_are_optional() -> None:
+    numbers = summary(PictureSetScores(Estimate(25.12, (24.0, 26.0)), "some/clip", 22.04, 5000))
     ours = rows(table([numbers]))[0]
     assert ours["CLIP"] == "25.1 (24.0 .. 26.0)"
     assert ours["FID"] == "22.0"
@@ -92,7 +92,7 @@ def test_what_concerns_all_pictures_is_there_when_it_was_asked_for() -> None:
     }
 
 
-def test_every_instance_has_a_row() -> None:
+def test_each_instance_has_a_csv_row() -> None:
     found = list(csv.DictReader(io.StringIO(instances_csv(SCORES, ["v", "w"]))))
     assert [(row["picture"], row["number"], row["found"], row["v"], row["w"]) for row in found] == [
         ("p", "1", "yes", "yes", ""),
@@ -105,7 +105,7 @@ def test_every_instance_has_a_row() -> None:
     assert found[3]["detection"] == found[3]["iou"] == found[3]["score"] == ""
 
 
-def test_descriptions_with_commas_and_lines_stay_in_their_cells() -> None:
+def test_descriptions_with_commas_and_newlines_are_quoted() -> None:
     words = 'a "red",\nlarge cat'
     (row,) = csv.DictReader(
         io.StringIO(instances_csv([picture_score("p", instance(description=words))], ["v"]))
@@ -113,7 +113,7 @@ def test_descriptions_with_commas_and_lines_stay_in_their_cells() -> None:
     assert row["description"] == words
 
 
-def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
+def test_the_sheets_show_successes_and_failures(tmp_path: Path) -> None:
     for number, name in enumerate("pq"):
         Image.new("RGB", (100, 50), (0, 0, 200 + number)).save(tmp_path / f"{name}.png")
     write_gallery(SCORES, tmp_path, tmp_path / "out")
@@ -123,14 +123,15 @@ def test_the_sheets_hold_successes_and_failures(tmp_path: Path) -> None:
     assert right.shape[1] == TILE_PX
     assert wrong.shape[1] > 3 * TILE_PX
     white_line = (right[: TILE_PX // 2] == 255).all(-1)
-    assert white_line[:, round(0.1 * TILE_PX)].sum() > 50  # the wanted box's left side, from 10 of 100 pixels
-    assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(
-        -1
-    ).sum() > 100  # the detection, beside it though it is the same box
-    assert (right[TILE_PX:] < 128).all(-1).any()  # words
+    assert (
+        white_line[:, round(0.1 * TILE_PX)].sum() > 50
+    )  # left side of the layout's box, at 10 of 100 pixels
+    # The detection is visible around the layout's box, although both are equal.
+    assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(-1).sum() > 100
+    assert (right[TILE_PX:] < 128).all(-1).any()  # text
 
 
-def test_a_sheet_without_instances_is_removed(tmp_path: Path) -> None:
+def test_an_empty_sheet_is_removed(tmp_path: Path) -> None:
     Image.new("RGB", (100, 100)).save(tmp_path / "p.png")
     write_gallery([picture_score("p", instance(False))], tmp_path, tmp_path)
     assert (tmp_path / "failures.png").exists()
@@ -140,17 +141,17 @@ def test_a_sheet_without_instances_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "failures.png").exists()
 
 
-def test_a_sheet_is_spread_over_all_pictures() -> None:
+def test_a_sheet_samples_all_pictures_evenly() -> None:
     scores = [picture_score(str(number), instance(description=str(number))) for number in range(100)]
     shown = spread([(score, score.instances[0]) for score in scores])
     numbers = [int(one.description) for _, one in shown]
-    assert len(numbers) == MOST
+    assert len(numbers) == MAX_TILES
     assert numbers[0] == 0
     assert numbers[-1] > 90
     assert numbers == sorted(set(numbers))
 
 
-def test_all_verifiers_must_agree_on_a_success() -> None:
+def test_a_success_needs_every_verifier() -> None:
     both = instance()
     both.verdicts["w"] = None
     assert is_success(instance())

@@ -1,6 +1,6 @@
-"""Starts a real ComfyUI in this process, with a folder tree of its own, and lets its loader import the pack.
+"""Starts a real ComfyUI in this process with a temporary base directory, and loads the pack with its loader.
 
-COMFYUI_PATH names the host; tests/run_host_tests.py sets it and picks the host's own Python.
+COMFYUI_PATH is the folder of the host. tests/run_host_tests.py sets it and runs the host's Python.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ HERE = Path(__file__).resolve().parent
 PACK = HERE.parent.parent
 if "COMFYUI_PATH" not in os.environ:
     raise pytest.UsageError(
-        "tests/host needs a ComfyUI: run python tests/run_host_tests.py, or set COMFYUI_PATH and use its Python."
+        "tests/host needs a ComfyUI. Run python tests/run_host_tests.py, or set COMFYUI_PATH and use "
+        "the Python of that ComfyUI."
     )
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
 BASE = Path(tempfile.mkdtemp(prefix="ifadapter-host-tests-"))
@@ -31,10 +32,10 @@ FOLDERS = ("models/ifadapter", "models/embeddings", "custom_nodes", "input", "ou
 
 
 def start_host() -> None:
-    """Import the host with its command line set, so that `nodes` is its module from here on, and then the pack through it."""
+    """Import the host with its own command line, then load the pack. `nodes` is the host's module."""
     for folder in FOLDERS:
         (BASE / folder).mkdir(parents=True)
-    sys.path.insert(0, str(HOST))  # before the pack's root, whose `nodes` is a package of the same name
+    sys.path.insert(0, str(HOST))  # first, because the pack's root has a package `nodes` too
     sys.path.append(str(HERE / "support"))
     given, sys.argv = sys.argv, ["main.py", "--cpu", "--base-directory", str(BASE)]
     try:
@@ -43,15 +44,14 @@ def start_host() -> None:
         comfy.options.enable_args_parsing()
         import comfy.utils
 
-        importlib.import_module(
-            "utils.extra_config"
-        )  # as main.py does before `nodes`, which puts comfy/utils.py on the path
+        # Before `nodes`, as in main.py: `nodes` puts comfy/utils.py on the path, which hides `utils`.
+        importlib.import_module("utils.extra_config")
         import nodes
     finally:
         sys.argv = given
     comfy.utils.set_progress_bar_enabled(False)
     if not asyncio.run(nodes.load_custom_node(str(PACK), module_parent="custom_nodes")):
-        raise pytest.UsageError("The host could not import the pack; the log above says why.")
+        raise pytest.UsageError("The host could not load the pack. The log above contains the error.")
 
 
 start_host()
@@ -66,19 +66,19 @@ torch.set_num_threads(1)  # the tensors are tiny
 
 @pytest.fixture(scope="session")
 def base() -> Path:
-    """The host's base directory: models, input, output and the rest."""
+    """The host's base directory, with models, input and output."""
     return BASE
 
 
 @pytest.fixture(scope="session")
 def host() -> Path:
-    """Where the host's sources are."""
+    """The folder of the host's sources."""
     return HOST
 
 
 @pytest.fixture(scope="session")
 def node() -> Callable[..., tuple]:
-    """node(id, **inputs) runs a node that the host has registered and returns its outputs."""
+    """node(id, **inputs) runs a registered node and returns its outputs."""
     import nodes
 
     def run(node_id: str, **inputs: Any) -> tuple:
@@ -89,20 +89,19 @@ def node() -> Callable[..., tuple]:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> dict[str, dict[str, torch.Tensor]]:
-    """An adapter for the small models, in the release's layout."""
+    """An adapter for the small models, in the release's format."""
     return oracle.make_checkpoint(seed=0)
 
 
 @pytest.fixture(scope="session")
 def load(node: Callable[..., tuple], base: Path) -> Callable[[str, Any], Any]:
-    """load(name, checkpoint) -> the adapter, by way of a file in models/ifadapter."""
+    """load(name, checkpoint) saves a file in models/ifadapter and loads it with the loader node."""
     import folder_paths
 
     def run(name: str, checkpoint: Any) -> Any:
         torch.save(checkpoint, base / "models" / "ifadapter" / name)
-        folder_paths.filename_list_cache.pop(
-            "ifadapter", None
-        )  # the clock of a folder is too coarse to notice every new file
+        # The modification time of a folder is too coarse to show every new file.
+        folder_paths.filename_list_cache.pop("ifadapter", None)
         return node("IFAdapterLoader", adapter_name=name)[0]
 
     return run
@@ -115,7 +114,7 @@ def ifadapter(load: Callable[[str, Any], Any], checkpoint: dict) -> Any:
 
 @pytest.fixture(scope="session")
 def model() -> Any:
-    """One MODEL for all tests: no node may change it."""
+    """One MODEL for all tests, because no node may change it."""
     return small_models.small_model(output_scale=20.0)
 
 
@@ -126,9 +125,9 @@ def clip(base: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def apply(node: Callable[..., tuple], model: Any, ifadapter: Any) -> Callable[..., Any]:
-    """apply(tokens) -> the MODEL with the adapter, by the semantic map node and the apply node.
+    """apply(tokens, **inputs) -> the MODEL with the adapter, by the Semantic Map and Apply nodes.
 
-    Takes the apply node's inputs by name, and those of the semantic map node (strengths, depth_order, masks).
+    inputs: of the Apply node, and strengths, depth_order and masks of the Semantic Map node.
     """
     defaults = {
         "model": model,
@@ -148,7 +147,7 @@ def apply(node: Callable[..., tuple], model: Any, ifadapter: Any) -> Callable[..
 
 @pytest.fixture(scope="session")
 def make_tokens(ifadapter: Any) -> Callable[..., Any]:
-    """make_tokens(boxes) -> the adapter's instance tokens for made-up text features, those of oracle.make_phrases."""
+    """make_tokens(boxes) -> the adapter's instance tokens for the text features of oracle.make_phrases."""
 
     def make(boxes: oracle.Boxes, adapter: Any = ifadapter) -> Any:
         return adapter.model.encode_instances(*oracle.make_phrases(len(boxes)), torch.tensor(boxes))
@@ -158,11 +157,11 @@ def make_tokens(ifadapter: Any) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def tokens(make_tokens):
-    """Of three boxes that overlap."""
+    """Instance tokens of three overlapping boxes."""
     return make_tokens(oracle.THREE)
 
 
 @pytest.fixture(scope="session")
 def term(checkpoint):
-    """What they add, for the oracle."""
+    """The oracle's term for these tokens."""
     return oracle.make_term(checkpoint, oracle.make_phrases(3), oracle.THREE)

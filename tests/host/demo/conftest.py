@@ -18,7 +18,7 @@ def demo(node) -> Demo:
 
 @pytest.fixture(scope="session")
 def layout(node) -> tuple:
-    """The layout node's outputs."""
+    """Outputs of the layout node."""
     return node("IFAdapterLayout", layout=LAYOUT, width=SIDE_PX, height=SIDE_PX)
 
 
@@ -34,13 +34,13 @@ def adapted(node, demo, layout) -> Any:
 
 @pytest.fixture(scope="session")
 def prompts(demo, layout) -> tuple[list, list]:
-    """The conditionings, positive and negative."""
+    """Positive and negative conditioning."""
     return encode_text(demo, layout[2]), encode_text(demo, "")
 
 
 @pytest.fixture(scope="session")
-def asked() -> dict[str, Tensor]:
-    """What diffusers_reference.py is given."""
+def request_tensors() -> dict[str, Tensor]:
+    """Input of diffusers_reference.py."""
     generator = torch.Generator().manual_seed(8)
     return {
         "latents": torch.randn(len(TIMESTEPS), 3, SIDE_PX // 8, SIDE_PX // 8, generator=generator),

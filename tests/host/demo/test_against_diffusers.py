@@ -1,4 +1,4 @@
-"""The demo's models give in the host what they give in diffusers."""
+"""The demo's models give the same results in the host and in diffusers."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ import nodes
 import oracle
 from demo_case import DEMO, LAYOUT, SUPPORT, TIMESTEPS, TOLERANCE, denoised
 
-SAMPLED = 5e-3  # after 20 steps, the first from noise 4500 times as large as the latents
+SAMPLED_TOLERANCE = 5e-3  # after 20 steps; the noise of the first is 4500 times the latents
 
 
 @pytest.fixture(scope="module")
-def expected(asked, tmp_path_factory) -> dict[str, Tensor]:
-    """What diffusers_reference.py answers, run by the Python of the tests' own environment."""
+def expected(request_tensors, tmp_path_factory) -> dict[str, Tensor]:
+    """Output of diffusers_reference.py, run by the Python of the test environment."""
     python = os.environ.get("IFADAPTER_TEST_PYTHON")
     if python is None:
         pytest.skip(
             "no Python with diffusers: IFADAPTER_TEST_PYTHON is not set (tests/run_host_tests.py sets it)"
         )
-    environment = {
-        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
-    }  # that is pytest's
+    # PYTHONPATH contains this process's pytest.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if subprocess.run(
         [python, "-c", "import diffusers"], env=environment, capture_output=True, check=False
     ).returncode:
         pytest.skip(f"{python} has no diffusers")
     folder = tmp_path_factory.mktemp("diffusers")
     request, given = folder / "request.safetensors", folder / "answer.safetensors"
-    save_file(asked, request, {"layout": LAYOUT})
+    save_file(request_tensors, request, {"layout": LAYOUT})
     command = [python, str(SUPPORT / "diffusers_reference.py"), str(DEMO), str(request), str(given)]
     ran = subprocess.run(
         command, env={**environment, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
@@ -65,23 +64,23 @@ def test_instance_tokens(node, demo, layout, expected):
     assert oracle.max_difference(tokens.cond, tokens.uncond) > 1000 * TOLERANCE
 
 
-def test_denoised_without_adapter(demo, prompts, asked, expected):
-    got = denoised(demo.model, prompts, asked["latents"])
+def test_denoised_without_adapter(demo, prompts, request_tensors, expected):
+    got = denoised(demo.model, prompts, request_tensors["latents"])
     for row in ("cond", "uncond"):
         assert oracle.max_difference(got[row], expected[f"plain_{row}"]) <= TOLERANCE
     assert oracle.max_difference(expected["plain_cond"], expected["plain_uncond"]) > 100 * TOLERANCE
 
 
-def test_denoised_with_adapter(adapted, prompts, asked, expected):
-    got = denoised(adapted, prompts, asked["latents"])
+def test_denoised_with_adapter(adapted, prompts, request_tensors, expected):
+    got = denoised(adapted, prompts, request_tensors["latents"])
     for row in ("cond", "uncond"):
         assert oracle.max_difference(got[row], expected[f"adapted_{row}"]) <= TOLERANCE
         assert oracle.max_difference(expected[f"adapted_{row}"], expected[f"plain_{row}"]) > 20 * TOLERANCE
 
 
-def test_sampled(adapted, prompts, asked, expected):
-    """All steps: what the host calls Euler is DDIM, and its scheduler "simple" what diffusers calls trailing timesteps."""
-    noise = asked["latents"][:1]
+def test_sampled(adapted, prompts, request_tensors, expected):
+    """All steps: the host's "euler" is DDIM, its "simple" is diffusers' trailing timesteps."""
+    noise = request_tensors["latents"][:1]
     got = comfy.sample.sample(
         adapted,
         noise,
@@ -94,17 +93,19 @@ def test_sampled(adapted, prompts, asked, expected):
         disable_pbar=True,
         seed=1,
     )
-    assert oracle.max_difference(adapted.model.process_latent_in(got), expected["sampled"]) <= SAMPLED
+    assert (
+        oracle.max_difference(adapted.model.process_latent_in(got), expected["sampled"]) <= SAMPLED_TOLERANCE
+    )
 
 
-def test_decoded(demo, asked, expected):
-    latents = demo.model.model.process_latent_out(asked["latents"][:1])
+def test_decoded(demo, request_tensors, expected):
+    latents = demo.model.model.process_latent_out(request_tensors["latents"][:1])
     picture = nodes.VAEDecode().decode(demo.vae, {"samples": latents})[0]
     assert oracle.max_difference(picture.movedim(-1, 1), expected["decoded"]) <= TOLERANCE
 
 
-def test_encoded(demo, asked, expected):
-    latents = nodes.VAEEncode().encode(demo.vae, asked["picture"].movedim(1, -1))[0]["samples"]
+def test_encoded(demo, request_tensors, expected):
+    latents = nodes.VAEEncode().encode(demo.vae, request_tensors["picture"].movedim(1, -1))[0]["samples"]
     assert (
         oracle.max_difference(demo.model.model.process_latent_in(latents), expected["encoded"]) <= TOLERANCE
     )

@@ -26,7 +26,7 @@ WEIGHTS = (
 
 @pytest.fixture
 def damaged(tmp_path, monkeypatch) -> Path:
-    """A copy of the demo's folder in its place."""
+    """A copy of the demo's folder, used by the demo node."""
     folder = tmp_path / "demo"
     shutil.copytree(DEMO, folder)
     monkeypatch.setattr(pack_module("nodes.host.demo"), "FOLDER", folder)

@@ -32,7 +32,7 @@ def assert_is_a_picture(picture: Tensor) -> None:
 
 
 def test_picture_from_an_empty_latent(demo, adapted, prompts):
-    """The host's own has 4 channels."""
+    """The host's empty latent has 4 channels, the demo's latents have 3."""
     pictures = []
     for model in (demo.model, adapted):
         latent = sample(model, prompts, nodes.EmptyLatentImage().generate(SIDE_PX, SIDE_PX)[0])
@@ -42,16 +42,16 @@ def test_picture_from_an_empty_latent(demo, adapted, prompts):
     assert oracle.max_difference(*pictures) > 0.01
 
 
-def test_picture_from_a_picture(demo, adapted, prompts, asked):
-    given = asked["picture"].movedim(1, -1)
+def test_picture_from_a_picture(demo, adapted, prompts, request_tensors):
+    given = request_tensors["picture"].movedim(1, -1)
     latent = sample(adapted, prompts, nodes.VAEEncode().encode(demo.vae, given)[0], denoise=0.5)
     assert_is_a_picture(nodes.VAEDecode().decode(demo.vae, latent)[0])
 
 
-def test_tiled_decoding_and_encoding(demo, asked):
-    """The host counts latent channels there."""
-    picture = asked["picture"].movedim(1, -1)
-    with torch.inference_mode():  # as the host runs its nodes
+def test_tiled_decoding_and_encoding(demo, request_tensors):
+    """Tiling depends on the number of latent channels."""
+    picture = request_tensors["picture"].movedim(1, -1)
+    with torch.inference_mode():  # as in a run of the host
         latent = nodes.VAEEncodeTiled().encode(demo.vae, picture, 64, 16)[0]
         assert latent["samples"].shape == (1, 3, SIDE_PX // 8, SIDE_PX // 8)
         assert_is_a_picture(nodes.VAEDecodeTiled().decode(demo.vae, latent, 64, 16)[0])
@@ -63,7 +63,7 @@ def test_computes_in_float32_on_the_cpu(demo):
 
 
 def test_too_long_description(node, demo, caplog):
-    """The end of a text is that of the demo's own vocabulary."""
+    """The end token is that of the demo's vocabulary."""
     words = " ".join(["red", "blue", "green"] * 25)
     layout = json.dumps({"boxes": [{"x": 0, "y": 0, "w": 1, "h": 1, "caption": f"{words} yellow star"}]})
     layout = node("IFAdapterLayout", layout=layout, width=SIDE_PX, height=SIDE_PX)[0]
@@ -94,8 +94,8 @@ def test_wrong_model_error_names_the_demo(node, demo, model, make_tokens):
         node("IFAdapterApply", model=model, ifadapter=demo.ifadapter, semantic_map=semantic_map, **SCHEDULE)
 
 
-def test_loras(demo, prompts, asked):
-    """Named as diffusers names the layers, or as the host does."""
+def test_loras(demo, prompts, request_tensors):
+    """With the layer names of diffusers, and with those of the host."""
     generator = torch.Generator().manual_seed(4)
     layers = {
         "lora_unet_up_blocks_1_attentions_0_transformer_blocks_0_attn2_to_q": 96,
@@ -106,10 +106,10 @@ def test_loras(demo, prompts, asked):
     for layer, width in layers.items():
         lora[f"{layer}.lora_up.weight"] = torch.randn(width, 4, generator=generator)
         lora[f"{layer}.lora_down.weight"] = torch.randn(4, width, generator=generator)
-    before = denoised(demo.model, prompts, asked["latents"])["cond"]
+    before = denoised(demo.model, prompts, request_tensors["latents"])["cond"]
     model, clip = comfy.sd.load_lora_for_models(demo.model, demo.clip, lora, 1.0, 1.0)
     assert (len(model.patches), len(clip.patcher.patches)) == (2, 1)
-    assert oracle.max_difference(denoised(model, prompts, asked["latents"])["cond"], before) > 0.01
+    assert oracle.max_difference(denoised(model, prompts, request_tensors["latents"])["cond"], before) > 0.01
     assert (
         oracle.max_difference(
             encode_text(Demo(model, clip, None, None), "a red star")[0][0],
@@ -117,11 +117,11 @@ def test_loras(demo, prompts, asked):
         )
         > 0.01
     )
-    assert torch.equal(denoised(demo.model, prompts, asked["latents"])["cond"], before)
+    assert torch.equal(denoised(demo.model, prompts, request_tensors["latents"])["cond"], before)
 
 
 def test_host_can_reload_the_models(demo):
-    """As it does for a copy that shares no weights."""
+    """The host loads them again for a copy that shares no weights."""
     if "force_deepcopy" not in inspect.signature(demo.model.clone).parameters:
         pytest.skip("this host makes no such copies")
     for patcher in (demo.model, demo.clip.patcher, demo.vae.patcher):

@@ -20,7 +20,7 @@ def folder(base: Path) -> Path:
 
 @pytest.fixture
 def write(folder: Path, request: pytest.FixtureRequest) -> Callable[[str, bytes], str]:
-    """write(name, content) -> name: a file in models/ifadapter for this test only."""
+    """write(name, content) -> name. Creates a file in models/ifadapter, deleted after the test."""
 
     def run(name: str, content: bytes) -> str:
         (folder / name).write_bytes(content)
@@ -33,7 +33,7 @@ def write(folder: Path, request: pytest.FixtureRequest) -> Callable[[str, bytes]
 
 @pytest.fixture
 def restart(monkeypatch: pytest.MonkeyPatch, host: Path, tmp_path: Path) -> Callable[[str], None]:
-    """restart(yaml) -> what happens to the adapter folders when the host starts with this extra_model_paths.yaml."""
+    """restart(yaml) registers the adapter folders as at a start with this extra_model_paths.yaml."""
 
     def run(yaml: str) -> None:
         monkeypatch.delitem(folder_paths.folder_names_and_paths, "ifadapter")

@@ -38,7 +38,8 @@ def test_folders_of_the_yaml_are_searched_too(ifadapter, folder, restart, tmp_pa
         (tmp_path / name / file).write_bytes(b"")
     (tmp_path / "one" / "one.bin").write_bytes((folder / "small.bin").read_bytes())
     restart(
-        f"first:\n  base_path: {tmp_path}\n  ifadapter: one\nsecond:\n  ifadapter: |\n    {tmp_path / 'two'}\n"
+        f"first:\n  base_path: {tmp_path}\n  ifadapter: one\n"
+        f"second:\n  ifadapter: |\n    {tmp_path / 'two'}\n"
     )
     assert folder_paths.get_folder_paths("ifadapter") == [
         str(tmp_path / "one"),
@@ -58,7 +59,7 @@ def test_default_folder_named_in_the_yaml_is_listed_once(folder, restart):
 
 
 def test_no_adapter_files(restart, monkeypatch, tmp_path):
-    """The node is there, its combo has something to show, and the message says where to look and what to get."""
+    """The combo box is not empty, and the error names the folders and the source of the weights."""
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
     restart(f"mine:\n  ifadapter: {tmp_path / 'empty'}\n")

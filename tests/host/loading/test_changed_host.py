@@ -37,6 +37,6 @@ def test_renamed_host_class_costs_the_demo_node_only(tmp_path, name):
 
 
 def test_names_read_at_use_do_not_stop_the_pack(tmp_path):
-    """A renamed UNet class breaks Apply alone, and a renamed server class only the preview of linked boxes."""
+    """A renamed UNet class breaks Apply alone; a renamed server class, the preview of linked boxes."""
     names = ["comfy.ldm.modules.attention.SpatialTransformer", "server.PromptServer"]
     assert load_without(names, tmp_path) == {"nodes": NODE_IDS, "error": None}

@@ -20,7 +20,7 @@ NODE_IDS = [node_id for node_id in nodes.NODE_CLASS_MAPPINGS if node_id.startswi
 
 @pytest.fixture
 def load_pack() -> Iterator[Callable[[Path], bool]]:
-    """load_pack(folder) loads a pack with the host's loader; afterwards the first copy is registered again."""
+    """load_pack(folder) loads a pack with the host's loader. The first copy is restored afterwards."""
     mappings = nodes.NODE_CLASS_MAPPINGS, nodes.EXTENSION_WEB_DIRS, nodes.LOADED_MODULE_DIRS, sys.modules
     saved = [dict(mapping) for mapping in mappings]
     yield lambda folder: asyncio.run(nodes.load_custom_node(str(folder), module_parent="custom_nodes"))

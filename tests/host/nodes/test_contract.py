@@ -14,7 +14,7 @@ import nodes
 from loaded_pack import pack_module
 
 SCHEDULE = {"strength": ("FLOAT", 1.0), "start_percent": ("FLOAT", 0.0), "end_percent": ("FLOAT", 1.0)}
-# Saved workflows rely on all of it: entries may be added at the end of a list, never changed, moved or removed.
+# Saved workflows rely on every entry. New entries go to the end of a list; none is changed, moved or removed.
 # id: (required inputs, optional inputs, outputs), inputs as name: (type, default).
 CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
     "IFAdapterLoader": ({"adapter_name": ("COMBO", None)}, {}, [("ifadapter", "IFADAPTER")]),
@@ -86,12 +86,12 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
 
 
 def info(node_id: str) -> dict[str, Any]:
-    """What the host tells its frontend about a node."""
+    """The host's description of a node for its frontend."""
     return json.loads(json.dumps(nodes.NODE_CLASS_MAPPINGS[node_id].GET_NODE_INFO_V1()))
 
 
 def test_nodes_module_is_the_hosts(host):
-    """The pack has a package of the same name as the host's nodes.py."""
+    """The pack has a package with the name of the host's nodes.py."""
     assert Path(nodes.__file__) == host / "nodes.py"
 
 

@@ -41,7 +41,7 @@ def test_layout_strengths_equal_node_strengths(node, apply, ifadapter, clip, lay
     [(True, True, slice(0, 13)), (True, False, slice(0, 12)), (False, True, slice(12, 13))],
 )
 def test_encode_switches(node, apply, model, checkpoint, ifadapter, clip, layout, appearance, eot, kept):
-    """Which of the 13 tokens are left; what is left acts as the reference has it."""
+    """Kept tokens out of 13, and their effect in the UNet, against the reference."""
     every = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=layout)[0]
     tokens = node(
         "IFAdapterEncode",

@@ -67,8 +67,8 @@ def test_single_linked_box(node):
     assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES[:1]))
 
 
-def bare_numbers(bbox_format: str, kind: type) -> list:
-    """The boxes in pixels as other packs link them."""
+def plain_numbers(bbox_format: str, kind: type) -> list:
+    """The boxes in pixels, as four plain numbers each."""
     boxes = [(box["x"], box["y"], box["width"], box["height"]) for box in bounding_boxes()]
     return [kind((x, y, w, h) if bbox_format == "xywh" else (x, y, x + w, y + h)) for x, y, w, h in boxes]
 
@@ -76,7 +76,7 @@ def bare_numbers(bbox_format: str, kind: type) -> list:
 @pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor])
 @pytest.mark.parametrize("bbox_format", ["xywh", "xyxy"])
 def test_linked_boxes_of_plain_numbers(node, bbox_format, kind):
-    boxes = bare_numbers(bbox_format, kind)
+    boxes = plain_numbers(bbox_format, kind)
     for linked in (boxes, [boxes]):
         assert_is_the_layout(
             node(
@@ -100,7 +100,7 @@ def test_boxes_around_masks(node):
     masks = torch.zeros(2, 96, 160)  # a quarter of the canvas
     for mask, (x0, y0, x1, y1) in zip(masks, BOXES, strict=True):
         mask[round(96 * y0) : round(96 * y1), round(160 * x0) : round(160 * x1)] = 1
-        mask[0, 0] = 0.4  # not painted enough
+        mask[0, 0] = 0.4  # below one half, so it does not count
     layout = node("IFAdapterLayout", layout=json.dumps(WORDS), masks=masks, **CANVAS)[0]
     assert layout.local_descriptions == WORDS
     assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES), atol=1 / 96)

@@ -1,4 +1,4 @@
-"""What the nodes are called in each language, and their help."""
+"""Node texts in each language, and help pages."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ LANGUAGES = sorted(path.parent.name for path in PACK.glob("locales/*/nodeDefs.js
 IDS = sorted(node_id for node_id in nodes.NODE_CLASS_MAPPINGS if node_id.startswith("IFAdapter"))
 
 
-def words(language: str) -> dict[str, Any]:
+def node_defs(language: str) -> dict[str, Any]:
     return json.loads((PACK / "locales" / language / "nodeDefs.json").read_text("utf-8"))
 
 
-def said(part: Any) -> dict[str, str]:
+def texts_of(part: Any) -> dict[str, str]:
     return {"name": part.display_name or part.id, "tooltip": part.tooltip}
 
 
-def schema_words(node_id: str) -> dict[str, Any]:
+def schema_texts(node_id: str) -> dict[str, Any]:
     schema = nodes.NODE_CLASS_MAPPINGS[node_id].GET_SCHEMA()
-    told = {"display_name": schema.display_name, "description": schema.description}
+    texts = {"display_name": schema.display_name, "description": schema.description}
     if schema.inputs:
-        told["inputs"] = {part.id: said(part) for part in schema.inputs}
-    return {**told, "outputs": {str(number): said(part) for number, part in enumerate(schema.outputs)}}
+        texts["inputs"] = {part.id: texts_of(part) for part in schema.inputs}
+    return {**texts, "outputs": {str(number): texts_of(part) for number, part in enumerate(schema.outputs)}}
 
 
 def shape(value: Any) -> Any:
@@ -42,12 +42,12 @@ def test_languages_exist() -> None:
 
 
 def test_english_equals_the_schemas() -> None:
-    assert words("en") == {node_id: schema_words(node_id) for node_id in IDS}
+    assert node_defs("en") == {node_id: schema_texts(node_id) for node_id in IDS}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_is_complete(language: str) -> None:
-    assert shape(words(language)) == shape(words("en"))
+    assert shape(node_defs(language)) == shape(node_defs("en"))
 
 
 @pytest.mark.parametrize("node_id", IDS)

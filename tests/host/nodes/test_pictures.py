@@ -31,7 +31,7 @@ def test_layout_picture_shows_the_boxes(node):
         full, tint = edge - outside, inside - outside
         assert full.abs().max() > 0.2
         assert torch.cosine_similarity(full, tint, dim=0) > 0.99
-        assert 0.05 < (tint.norm() / full.norm()).item() < 0.95  # see-through
+        assert 0.05 < (tint.norm() / full.norm()).item() < 0.95  # translucent
         assert torch.equal(picture[0, int(y1 * 400) + 5, int(x0 * 640)], outside)
         colours.append(edge)
     assert (colours[0] - colours[1]).abs().max() > 0.2
@@ -71,13 +71,13 @@ def test_pictures_of_a_hundred_instances(node, make_tokens):
 def owners(
     node: Any, make_tokens: Any, boxes: oracle.Boxes, size: tuple[int, int], **inputs: Any
 ) -> list[list[int]]:
-    """Which instance, or -1, the semantic map's picture shows in each cell of 32 pixels."""
+    """Instance index, or -1 for the background, in each 32-pixel cell of the semantic map's picture."""
     width, height = size
 
     def colours(shown: oracle.Boxes, **more: Any) -> Tensor:
         picture = node("IFAdapterSemanticMap", tokens=replace(make_tokens(shown), canvas=size), **more)[1]
         assert picture.shape == (1, height, width, 3)
-        return picture[0, 26::32, 24::32]  # clear of outlines and of the numbers in the corners
+        return picture[0, 26::32, 24::32]  # away from outlines and from the numbers in the corners
 
     key = colours(
         [(i / len(boxes), 0.0, (i + 1) / len(boxes), 0.5) for i in range(len(boxes))]
@@ -106,7 +106,7 @@ LARGE, SMALL = (
     "boxes", [[LARGE, SMALL], [SMALL, LARGE]], ids=["small one in front", "large one in front"]
 )
 def test_map_picture_shows_who_owns_each_cell(node, make_tokens, boxes, order):
-    """With the learned gate the smaller box has the larger gate; by layout order the later one stands in front."""
+    """The learned gate prefers the smaller box; the layout order prefers the later one."""
     large, small = boxes.index(LARGE), boxes.index(SMALL)
     both = small if order == "learned gate" else 1
     expected = [

@@ -12,7 +12,7 @@ from torch import Tensor
 import oracle
 from sampling import allowed, assert_alike, sample
 
-SHARE = 0.1  # of the queries, that the neighbour adds
+SHARE = 0.1  # the other pack adds this share of the queries
 ALWAYS = {"sigma_start": 999999999.9, "sigma_end": 0.0}
 
 
@@ -23,7 +23,7 @@ def share_of_queries(
 
 
 class Slot:
-    """What such a pack puts into a slot that is free."""
+    """The patch that such a pack puts into an empty slot."""
 
     def __init__(self, callback: Callable, **options: Any) -> None:
         self.callbacks = [(callback, options)]
@@ -40,8 +40,8 @@ class Slot:
         return out
 
 
-def with_neighbour(model: Any, share: float = SHARE, schedule: dict = ALWAYS) -> Any:
-    """A clone with the neighbour in the adapted layers, in the way that it does it."""
+def with_callback(model: Any, share: float = SHARE, schedule: dict = ALWAYS) -> Any:
+    """A clone to which such a pack adds itself in the adapted layers."""
     clone = model.clone()
     options = clone.model_options["transformer_options"].copy()
     options["patches_replace"] = options.get("patches_replace", {}).copy()
@@ -56,13 +56,13 @@ def with_neighbour(model: Any, share: float = SHARE, schedule: dict = ALWAYS) ->
 
 
 def shared_attention(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
-    """The oracle's cross attention with the neighbour's part."""
+    """The oracle's cross attention, plus the other pack's share."""
     return oracle.text_attention(q, k, v, options) + SHARE * q.double()
 
 
 @pytest.mark.parametrize("order", ["before", "behind"])
 def test_callback_added_before_or_after(apply, tokens, term, model, order):
-    got = with_neighbour(apply(tokens)) if order == "behind" else apply(tokens, model=with_neighbour(model))
+    got = with_callback(apply(tokens)) if order == "behind" else apply(tokens, model=with_callback(model))
     want = oracle.patch(model, term, under=shared_attention)
     assert_alike(sample(got), sample(want), sample(oracle.patch(model, term)))
 
@@ -70,26 +70,26 @@ def test_callback_added_before_or_after(apply, tokens, term, model, order):
 def test_callback_added_to_a_clone_does_not_reach_the_original(apply, tokens, model):
     patched = apply(tokens)
     before = sample(patched)
-    once = sample(with_neighbour(patched))
+    once = sample(with_callback(patched))
     assert sample(patched).equal(before)
     assert not once.equal(before)
-    assert sample(with_neighbour(patched)).equal(once)  # a second run adds nothing to the first one's
-    twice = with_neighbour(with_neighbour(patched))
-    assert oracle.max_difference(sample(twice), sample(with_neighbour(patched, 2 * SHARE))) <= allowed(once)
+    assert sample(with_callback(patched)).equal(once)  # adding once more to the original gives the same
+    twice = with_callback(with_callback(patched))
+    assert oracle.max_difference(sample(twice), sample(with_callback(patched, 2 * SHARE))) <= allowed(once)
 
 
 def test_callback_added_after_two_adapters_does_not_reach_the_first(apply, tokens, model):
     first = apply(tokens)
     before = sample(first)
-    second = with_neighbour(apply(tokens, model=first))
+    second = with_callback(apply(tokens, model=first))
     sample(second)
     assert sample(first).equal(before)
 
 
 def test_added_callback_keeps_its_schedule(apply, tokens, model):
     patched = apply(tokens)
-    never = with_neighbour(patched, schedule={"sigma_start": 1e-6, "sigma_end": 0.0})
+    never = with_callback(patched, schedule={"sigma_start": 1e-6, "sigma_end": 0.0})
     assert sample(never).equal(sample(patched))
-    late = sample(with_neighbour(patched, schedule={"sigma_start": 5.0, "sigma_end": 0.0}))
+    late = sample(with_callback(patched, schedule={"sigma_start": 5.0, "sigma_end": 0.0}))
     assert not late.equal(sample(patched))
-    assert not late.equal(sample(with_neighbour(patched)))
+    assert not late.equal(sample(with_callback(patched)))

@@ -1,4 +1,4 @@
-"""Nodes of the host that change attention, features or weights: LoRA, ControlNet, merging, HyperTile, ToMe, FreeU."""
+"""Host nodes that change attention, features or weights: LoRA, ControlNet, merging, ToMe and others."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ import oracle
 import small_models
 from sampling import NEGATIVE, POSITIVE, SIZE, assert_alike, sample
 
-NEIGHBOURS = {
+HOST_NODES = {
     "HyperTile": lambda model: HyperTile.execute(model, 64, 2, 0, False)[0],
     "ToMe": lambda model: TomePatchModel.execute(model, 0.3)[0],
     "FreeU": lambda model: FreeU_V2.execute(model, 1.3, 1.4, 0.9, 0.2)[0],
 }
 
 
-@pytest.mark.parametrize("name", NEIGHBOURS)
+@pytest.mark.parametrize("name", HOST_NODES)
 @pytest.mark.parametrize("order", ["before", "behind"])
 def test_host_nodes(apply, tokens, term, model, name, order):
-    """Ours with the neighbour is the oracle with the neighbour."""
-    change = NEIGHBOURS[name]
-    torch.manual_seed(0)  # some draw lots
+    """The pack together with the node equals the oracle together with the node."""
+    change = HOST_NODES[name]
+    torch.manual_seed(0)  # some nodes use random numbers
     got = sample(change(apply(tokens)) if order == "behind" else apply(tokens, model=change(model)))
     torch.manual_seed(0)
     want = sample(change(oracle.patch(model, term)))
@@ -44,7 +44,7 @@ def test_host_nodes(apply, tokens, term, model, name, order):
 
 
 def lora_of(model: Any, strength: float) -> Any:
-    """A clone with a LoRA on the queries of an adapted layer, by the host's own weight patches."""
+    """A clone with a LoRA on the queries of an adapted layer, by the host's weight patches."""
     clone = model.clone()
     key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
     weight = model.model.state_dict()[key]
@@ -64,7 +64,7 @@ def test_lora(apply, tokens, term, model, order):
 
 
 def test_merged_models(apply, tokens, term, model):
-    """The weights of two models mixed, with the adapter on the first: the host keeps that one's patches."""
+    """Merged weights of two models; the host keeps the patches of the first, which has the adapter."""
     second = small_models.small_model(seed=4, output_scale=20.0)
 
     def merged(patcher: Any) -> Any:
@@ -77,7 +77,7 @@ def test_merged_models(apply, tokens, term, model):
 
 
 class Control(comfy.controlnet.ControlBase):
-    """Adds the same to the middle of the UNet at every step, as a ControlNet's output is added."""
+    """A ControlNet with a constant output at the UNet's middle block."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ def test_controlnet(apply, tokens, term, model):
 
 
 def test_weight_hooks_on_a_conditioning(apply, tokens, term, model):
-    """A LoRA that acts on the positive conditioning only: the host calls the UNet for each set of weights."""
+    """A LoRA on the positive conditioning alone: the host makes one UNet call per set of weights."""
     key = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q.weight"
     weight = model.model.state_dict()[key]
     difference = (

@@ -24,7 +24,7 @@ def test_replaced_adapter_warns_once(apply, tokens, model, caplog):
 
 
 def test_uncalled_adapter_warns_once(apply, tokens, model, caplog):
-    """As with compiled blocks that were traced without the patches, or blocks that are not run."""
+    """For example, compiled blocks that were traced without the patches, or skipped blocks."""
     patched = apply(tokens)
 
     def hide(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -64,7 +64,7 @@ def test_compiled_without_guard_filter_equals_uncompiled(apply, tokens, model, c
 
 
 def test_compiled_with_guard_filter_acts_or_warns(apply, tokens, model, caplog):
-    """The host's own compile node lets a trace from before the patches be used again."""
+    """The host's compile node may reuse a trace from before the patches."""
     options = {"guard_filter_fn": skip_torch_compile_dict}
     plain = sample(compiled(model, **options))
     patched = apply(tokens)

@@ -1,4 +1,4 @@
-"""Patches of other packs that are in the slots before ours."""
+"""Patches of other packs that were in the slots before."""
 
 from __future__ import annotations
 
@@ -25,35 +25,33 @@ def inputs():
 
 
 def theirs(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
-    """What another pack might put in the place of a cross attention."""
+    """A cross attention as another pack might compute it."""
     return (0.8 * oracle.text_attention(q, k, v, options) + 0.3 * v.mean(dim=1, keepdim=True)).to(q.dtype)
 
 
 @pytest.mark.parametrize("length", [3, 2])
 def test_adds_to_an_existing_replacement(apply, tokens, term, model, inputs, length):
-    """The host knows a replacement for one transformer block, and one for all blocks of an attention."""
-    neighbour = model.clone()
+    """The host takes replacements for one transformer block, and for all in one attention module."""
+    previous = model.clone()
     for layer in {layer[:length] for layer in oracle.LAYERS.values()}:
-        neighbour.set_model_attn2_replace(theirs, *layer)
-    neighbour.set_model_attn2_replace(theirs, "input", 7, 0)  # not one of ours
-    expected = oracle.predict(oracle.patch(neighbour, term, under=theirs), inputs)
-    assert oracle.max_difference(oracle.predict(neighbour, inputs), oracle.predict(model, inputs)) > 0.1
-    assert (
-        oracle.max_difference(oracle.predict(apply(tokens, model=neighbour), inputs), expected) <= TOLERANCE
-    )
+        previous.set_model_attn2_replace(theirs, *layer)
+    previous.set_model_attn2_replace(theirs, "input", 7, 0)  # not an adapted layer
+    expected = oracle.predict(oracle.patch(previous, term, under=theirs), inputs)
+    assert oracle.max_difference(oracle.predict(previous, inputs), oracle.predict(model, inputs)) > 0.1
+    assert oracle.max_difference(oracle.predict(apply(tokens, model=previous), inputs), expected) <= TOLERANCE
 
 
 def test_transformer_replacement_takes_precedence_over_block_replacement(apply, tokens, term, model, inputs):
-    """As the host itself would pick."""
-    neighbour = model.clone()
-    neighbour.set_model_attn2_replace(theirs, "output", 1, 0)
-    neighbour.set_model_attn2_replace(lambda q, k, v, options: 0.5 * theirs(q, k, v, options), "output", 1)
-    delta = oracle.predict(apply(tokens, model=neighbour, strength=1e-6), inputs)
-    assert oracle.max_difference(delta, oracle.predict(neighbour, inputs)) <= TOLERANCE
+    """The host has the same precedence."""
+    previous = model.clone()
+    previous.set_model_attn2_replace(theirs, "output", 1, 0)
+    previous.set_model_attn2_replace(lambda q, k, v, options: 0.5 * theirs(q, k, v, options), "output", 1)
+    delta = oracle.predict(apply(tokens, model=previous, strength=1e-6), inputs)
+    assert oracle.max_difference(delta, oracle.predict(previous, inputs)) <= TOLERANCE
 
 
-class Neighbour:
-    """A patch object as the host knows them: with a model that must be loaded, and told where to move."""
+class PreviousPatch:
+    """A patch object with all the host's methods: a model to load, and device changes."""
 
     def __init__(self) -> None:
         self.own = comfy.model_patcher.ModelPatcher(torch.nn.Linear(2, 2), small_models.CPU, small_models.CPU)
@@ -65,24 +63,24 @@ class Neighbour:
     def models(self) -> list[Any]:
         return [self.own]
 
-    def to(self, device_or_dtype: Any) -> Neighbour:
+    def to(self, device_or_dtype: Any) -> PreviousPatch:
         self.moves.append(device_or_dtype)
         return self
 
 
 def test_previous_patch_is_still_loaded_and_moved(apply, tokens, model):
-    neighbour = Neighbour()
+    previous = PreviousPatch()
     behind = model.clone()
-    behind.set_model_attn2_replace(neighbour, "output", 0, 0)
-    assert neighbour.own in behind.model_patches_models()
+    behind.set_model_attn2_replace(previous, "output", 0, 0)
+    assert previous.own in behind.model_patches_models()
     patched = apply(tokens, model=behind)
     patched.model_patches_to(torch.float16)
-    assert neighbour.own in patched.model_patches_models()
-    assert neighbour.moves == [torch.float16]
+    assert previous.own in patched.model_patches_models()
+    assert previous.moves == [torch.float16]
 
 
-class Remembering:
-    """Attention that gives what it made in the first call of a layer again, as packs do that reuse results."""
+class CachingAttention:
+    """Attention that returns the tensor of a layer's first call again, as caching packs do."""
 
     def __init__(self) -> None:
         self.made: dict[Any, tuple[Tensor, Tensor]] = {}
@@ -105,13 +103,13 @@ class Remembering:
 
 @pytest.mark.parametrize("way", ["replace", "override"])
 def test_aliased_outputs_are_not_modified(apply, tokens, model, way):
-    neighbour, base = Remembering(), model.clone()
+    previous, base = CachingAttention(), model.clone()
     if way == "replace":
         for block in oracle.LAYERS.values():
-            base.set_model_attn2_replace(neighbour, *block)
+            base.set_model_attn2_replace(previous, *block)
     else:
-        base.model_options["transformer_options"]["optimized_attention_override"] = neighbour.override
+        base.model_options["transformer_options"]["optimized_attention_override"] = previous.override
     sample(apply(tokens, model=base))
-    assert neighbour.made
-    for out, first in neighbour.made.values():
+    assert previous.made
+    for out, first in previous.made.values():
         assert torch.equal(out, first)

@@ -14,7 +14,11 @@ from sampling import assert_alike, sample, warnings_of
 
 
 def coupled(model: Any, tell: Callable[[dict, list[int]], None], copies: int = 2, spare: int = 0) -> Any:
-    """A clone as such packs make it. tell(options, numbers) leaves word of the rows. spare: rows too many."""
+    """A clone patched by such a pack.
+
+    tell(options, numbers): stores the conditioning number of each row. copies: of each positive row.
+    spare: surplus rows, which belong to no conditioning.
+    """
     clone = model.clone()
 
     def times(options: dict) -> list[int]:
@@ -56,7 +60,7 @@ def in_place(options: dict, numbers: list[int]) -> None:
 
 
 CONVENTIONS: dict[str, Callable[[dict, list[int]], None]] = {
-    "nothing is told": lambda options, numbers: None,
+    "none": lambda options, numbers: None,
     "cond_or_uncond_couple": lambda options, numbers: options.update(cond_or_uncond_couple=numbers),
     "cond_or_uncond_hook_couple": lambda options, numbers: options.update(cond_or_uncond_hook_couple=numbers),
     "cond_or_uncond in place": in_place,
@@ -65,13 +69,13 @@ CONVENTIONS: dict[str, Callable[[dict, list[int]], None]] = {
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_multiplied_positive_rows(apply, tokens, term, model, convention):
-    """The copies are equal, so nothing may change."""
+    """All copies are equal, so their average must not change."""
     got = sample(apply(tokens, model=coupled(model, CONVENTIONS[convention])), batch=2)
     assert_alike(got, sample(oracle.patch(model, term), batch=2), sample(model, batch=2))
 
 
 def test_unidentified_rows_are_unchanged_with_one_warning(apply, tokens, model, caplog):
-    neighbour = coupled(model, CONVENTIONS["nothing is told"], copies=1, spare=1)
+    neighbour = coupled(model, CONVENTIONS["none"], copies=1, spare=1)
     got, plain = sample(apply(tokens, model=neighbour), batch=2), sample(neighbour, batch=2)
     assert got.equal(plain)
     assert len(warnings_of(caplog)) == 1

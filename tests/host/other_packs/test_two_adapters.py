@@ -18,7 +18,7 @@ def inputs():
 
 @pytest.fixture(scope="module")
 def second(load, make_tokens):
-    """Another adapter: its ModelPatcher, its tokens for ten boxes, and its part in the oracle."""
+    """A second adapter: its ModelPatcher, its tokens for ten boxes, and the oracle's term."""
     checkpoint = oracle.make_checkpoint(seed=9)
     adapter = load("second.bin", checkpoint)
     return (

@@ -14,7 +14,7 @@ from sampling import SIZE, allowed, sample
 
 @pytest.fixture(scope="module")
 def layouts(ifadapter, make_tokens):
-    """Three, one without instances."""
+    """Tokens of three layouts, one of them without instances."""
     return [make_tokens(oracle.THREE), ifadapter.model.no_instances(), make_tokens(oracle.ONE)]
 
 
@@ -30,7 +30,7 @@ def apply_all(node, ifadapter, model):
 
 
 def test_each_image_of_a_batch_has_its_own_layout(apply_all, apply, layouts, model):
-    together = sample(apply_all(*layouts), batch=4)  # the fourth has the first layout again
+    together = sample(apply_all(*layouts), batch=4)  # the fourth image has the first layout
     noise = comfy.sample.prepare_noise(torch.zeros(4, 4, *SIZE), 7)
     for image, tokens in enumerate([*layouts, layouts[0]]):
         alone = sample(apply(tokens), noise=noise[image : image + 1])

@@ -1,4 +1,4 @@
-"""Clones of the patched model share weights, and only weights."""
+"""Clones of the patched model: equal results, shared weights, separate callbacks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_clones_and_repeated_runs_are_equal(apply, tokens, model, inputs):
 
 
 def copied_weights(memo: dict) -> list:
-    """What a deepcopy with this memo has copied of weights."""
+    """Modules and tensors that a deepcopy with this memo copied."""
     return [value for value in memo.values() if isinstance(value, (torch.nn.Module, Tensor))]
 
 
 def test_deepcopy_of_the_options_copies_no_weights(apply, tokens, inputs):
-    """Hosts before 2026 deep-copied the options at each clone, and some packs still do."""
+    """Hosts before 2026 deep-copied the options with every clone, and some packs still do."""
     patched = apply(tokens)
     expected, memo = oracle.predict(patched, inputs), {}
     clone = patched.clone()
@@ -44,13 +44,13 @@ def test_deepcopy_of_the_options_copies_no_weights(apply, tokens, inputs):
     assert not copied_weights(memo)
     assert torch.equal(oracle.predict(clone, inputs), expected)
     for patch in replacements(clone).values():
-        patch.add(lambda out, *_: out)  # must not reach the model that it came from
+        patch.add(lambda out, *_: out)  # must not reach the original model
     assert not torch.equal(oracle.predict(clone, inputs), expected)
     assert torch.equal(oracle.predict(patched, inputs), expected)
 
 
 def test_deepcopy_of_run_options_copies_no_weights(apply, tokens):
-    """In a run the options hold the wrappers too."""
+    """During a run the options contain the wrappers too."""
     patched = apply(tokens, end_percent=0.4)
     expected, memo = ksampler(patched, steps=4), {}
 

@@ -40,7 +40,7 @@ def test_run_after_an_aborted_one_is_unaffected(apply, tokens, error):
 
 
 def test_run_after_out_of_memory_is_unaffected(apply, tokens, model, monkeypatch):
-    """The host frees memory and the user runs again."""
+    """As if the host frees memory and the user runs again."""
     patched = apply(tokens)
     before = sample(patched)
     replaced = patched.model_options["transformer_options"]["patches_replace"]["attn2"]

@@ -1,4 +1,4 @@
-"""What is loaded, cached and released."""
+"""Loading, caching and releasing of the adapter's weights, keys and values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_only_the_sampling_layers_are_loaded_for_sampling(apply, tokens, checkpo
 
 
 def test_no_copies_are_kept_after_a_run(apply, tokens):
-    """Keys and values are cast to the queries' precision for a run, and forgotten with it."""
+    """The keys and values in the precision of the queries are released after the run."""
     base = small_models.small_model(torch.bfloat16)
 
     def copies(_options: Any = None) -> int:
@@ -68,7 +68,7 @@ def test_no_copies_are_kept_after_a_run(apply, tokens):
 
 
 def test_dropped_model_frees_its_layers_at_once(apply, tokens):
-    """Not when the garbage collector comes by: until then they would stay on the device."""
+    """Without waiting for the garbage collector, until which they would stay on the device."""
     patched = apply(tokens)
     layers = weakref.ref(patched.model_patches_models()[0])
     gc.disable()
@@ -80,7 +80,7 @@ def test_dropped_model_frees_its_layers_at_once(apply, tokens):
 
 
 def test_partially_loaded_models(apply, tokens):
-    """The host keeps most of the weights of model and adapter where they are stored, and fetches them when they are used."""
+    """The host keeps most weights of model and adapter offloaded, and fetches each one at use."""
     base = small_models.small_model(output_scale=20.0)
     patched = apply(tokens, model=base)
     whole = sample(patched)

@@ -1,4 +1,4 @@
-"""Where the adapter has nothing to do, nothing changes: strength 0, no instances, outside the schedule."""
+"""The adapter is a no-op at strength 0, without instances, and outside its schedule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_strength_zero_changes_no_bit(apply, tokens, model, inputs):
         model.model_options,
         model.wrappers,
         model.callbacks,
-    )  # and costs nothing
+    )  # no patch, so no cost either
     assert torch.equal(oracle.predict(off, inputs), oracle.predict(model, inputs))
     assert torch.equal(ksampler(off), ksampler(model))
 
@@ -36,7 +36,7 @@ def test_empty_layout_changes_no_bit(node, apply, ifadapter, clip, model, inputs
 
 @pytest.mark.parametrize("window", [(0.0, 0.0), (1.0, 1.0), (0.9, 0.91), (0.6, 0.4)])
 def test_outside_the_schedule_window_changes_no_bit(apply, tokens, model, inputs, window):
-    """Windows that no step falls into: beyond both ends, between two steps, and an inverted one."""
+    """Windows without a step: beyond both ends, between two steps, and an inverted one."""
     off = apply(tokens, start_percent=window[0], end_percent=window[1])
     assert torch.equal(oracle.predict(off, inputs, sigma=14.0), oracle.predict(model, inputs, sigma=14.0))
     assert torch.equal(ksampler(off, steps=2), ksampler(model, steps=2))

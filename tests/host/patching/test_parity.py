@@ -1,4 +1,4 @@
-"""The whole UNet: the nodes against the reference arithmetic that oracle.py puts into the same model."""
+"""The whole UNet: the nodes against the oracle's reference arithmetic in the same model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import oracle
 
 TOLERANCE = 5e-5  # on outputs of order 1
 LAYOUTS = {"one": oracle.ONE, "three": oracle.THREE, "ten overlapping": oracle.TEN, "twelve": oracle.TWELVE}
-SIZES = [(32, 32), (24, 40), (30, 22), (27, 33)]  # the last two have grids that are no exact halves
+SIZES = [(32, 32), (24, 40), (30, 22), (27, 33)]  # the sides of the last two do not divide by 4
 
 
 @pytest.fixture(scope="module")
 def pair(model, checkpoint, apply, make_tokens):
-    """pair(layout, strength) -> the same adapter twice: placed by the nodes, and by the oracle."""
+    """pair(layout, strength) -> two models with the same adapter: by the nodes, and by the oracle."""
 
     @lru_cache
     def tokens_and_term(layout: str) -> tuple[Any, oracle.Term]:
@@ -35,7 +35,7 @@ def check(pair: tuple[Any, Any], model: Any, inputs: oracle.Inputs, chunks: tupl
     patched, expected = (oracle.predict(patcher, inputs, chunks) for patcher in pair)
     plain = oracle.predict(model, inputs, chunks)
     assert 0.5 < expected.std() < 2
-    assert oracle.max_difference(expected, plain) > 1000 * TOLERANCE  # else agreement would mean nothing
+    assert oracle.max_difference(expected, plain) > 1000 * TOLERANCE  # otherwise equality would prove nothing
     assert oracle.max_difference(patched, expected) <= TOLERANCE
 
 
@@ -57,7 +57,7 @@ def test_row_orders(pair, model, chunks, batch):
 
 
 def test_rows_are_independent(pair):
-    """A row alone gives what it gives in a batch."""
+    """A single row gives the same result as in a batch."""
     patched, _ = pair("three")
     inputs = oracle.make_inputs(4, 24, 20)
     together = oracle.predict(patched, inputs, (1, 0))

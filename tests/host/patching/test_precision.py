@@ -29,7 +29,7 @@ def inputs():
     ],
 )
 def test_model_precisions(apply, tokens, term, inputs, dtype, cast, tolerance):
-    """The adapter computes in the precision of the queries; that of the stored weights does not matter."""
+    """The adapter computes in the precision of the queries, whatever that of the stored weights."""
     base = small_models.small_model(dtype, cast=cast, output_scale=20.0)
     patched, expected, plain = (
         oracle.predict(m, inputs) for m in (apply(tokens, model=base), oracle.patch(base, term), base)
@@ -53,7 +53,7 @@ def test_half_precision_adapter_file(load, apply, make_tokens, checkpoint, model
 
 
 class NoFloat64(TorchDispatchMode):
-    """Refuses what Apple's GPUs do not have."""
+    """Fails on every tensor of a type that Apple GPUs lack."""
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -85,7 +85,7 @@ def test_nothing_is_computed_in_float64(node, ifadapter, clip, model):
 
 
 class Quantised(torch.nn.Module):
-    """A linear layer as GGUF packs make it: its weight is bytes that have no float type, made anew at every call."""
+    """A linear layer like those of GGUF packs: int8 weights, dequantised at every call."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()

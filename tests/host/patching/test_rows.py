@@ -20,7 +20,7 @@ CROP = {"height": 16, "width": 12, "top": 4, "left": 8}
 
 
 def in_crop(boxes: Tensor) -> Tensor:
-    """The boxes of a picture as fractions of CROP, cut at its edges."""
+    """Boxes (N, 4) of a picture as fractions of CROP, clipped at its edges."""
     height, width = SIZE
     left, top = CROP["left"] / width, CROP["top"] / height
     right, bottom = left + CROP["width"] / width, top + CROP["height"] / height
@@ -33,7 +33,7 @@ def is_crop(options: dict) -> bool:
 
 
 def test_area_gets_boxes_in_its_own_coordinates(apply, tokens, term, model):
-    """The crop is sampled as a picture of its own, so the boxes must move with it."""
+    """The area is sampled as a separate picture, so the boxes need its coordinates."""
     region = nodes.ConditioningSetArea().append(
         OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0
     )[0]
@@ -51,7 +51,7 @@ def test_area_gets_boxes_in_its_own_coordinates(apply, tokens, term, model):
 
 
 def test_area_without_boxes_is_unchanged(apply, make_tokens, model, checkpoint):
-    """Boxes outside of a crop cover none of its cells."""
+    """Boxes outside of an area cover none of its cells."""
     boxes = [(0.0, 0.0, 0.3, 0.1)]
     region = nodes.ConditioningSetArea().append(
         OTHER, CROP["width"] * 8, CROP["height"] * 8, CROP["left"] * 8, CROP["top"] * 8, 1.0
@@ -81,7 +81,7 @@ def test_masked_conditionings_are_both_positive(apply, tokens, term, model):
 
 
 def test_masked_region_with_the_whole_picture(apply, tokens, term, model):
-    """Both are positive, and the region has a strength of its own."""
+    """Both are positive, and the region has its own strength."""
     mask = torch.zeros(1, *SIZE)
     mask[:, 4:12] = 1
     positive = POSITIVE + nodes.ConditioningSetMask().append(OTHER, mask, "default", 0.6)[0]
@@ -91,7 +91,7 @@ def test_masked_region_with_the_whole_picture(apply, tokens, term, model):
 
 
 def tiled(model: Any, height: int) -> Any:
-    """A clone that has the UNet called on the upper and the lower part of the picture, as packs for tiles do."""
+    """A clone that calls the UNet on the upper and lower part of the picture, as packs for tiles do."""
     clone = model.clone()
 
     def wrap(apply_model: Callable[..., Tensor], call: dict) -> Tensor:
@@ -128,7 +128,7 @@ def rows_module():
 
 
 def test_context_windows_map_to_batch_images(rows_module):
-    """The tag counts the images of a call; the window says which of the batch they are."""
+    """The tag has image indices in the call; the context window maps them to the batch."""
     tag = torch.tensor([[1, image, 0, 0, 8, 8, 8, 8] for image in range(3)], dtype=torch.int32)
     options = {"original_shape": (3, 4, 8, 8), "context_window": SimpleNamespace(index_list=[4, 5, 6])}
     assert [row.image for row in rows_module.rows_of(tag, options, 3)] == [4, 5, 6]

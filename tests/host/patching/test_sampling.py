@@ -47,7 +47,7 @@ def test_sampling_matches_the_oracle(apply, tokens, term, model, cfg, batch):
 
 
 def test_sampling_with_host_attention_for_instances(apply, tokens, term, model, monkeypatch):
-    """Off the CPU the host's attention serves the instances too."""
+    """On other devices than a CPU, the instances use the host's attention."""
     patched = apply(tokens)
     application = pack_module("nodes.host.application")
     chosen, choose = [], application._instance_attention
@@ -81,7 +81,7 @@ def test_separate_calls_equal_a_joint_call(apply, tokens, model, monkeypatch):
     ],
 )
 def test_positive_rows_of_three_conditionings(apply, tokens, term, model, guider, positive):
-    """Only the conditioning called positive gets the descriptions, wherever the guider puts it."""
+    """Only the positive conditioning gets the descriptions, at any position in the guider's list."""
     expected = oracle.patch(
         model, replace(term, positive=lambda chunks: [chunk == positive for chunk in chunks])
     )
@@ -90,7 +90,7 @@ def test_positive_rows_of_three_conditionings(apply, tokens, term, model, guider
 
 
 def test_pass_with_the_negative_alone(apply, tokens, term, model):
-    """Self-attention guidance calls the UNet once more with the negative conditioning, which the host then numbers 0."""
+    """Self-attention guidance adds a UNet call with the negative alone, which the host numbers 0."""
 
     def run(patcher: Any) -> Tensor:
         guided = SelfAttentionGuidance.execute(patcher, 0.8, 2.0)
@@ -103,7 +103,7 @@ def test_pass_with_the_negative_alone(apply, tokens, term, model):
 
 
 def test_guider_with_a_second_model_for_the_negative(apply, tokens, model):
-    """The host: "Use the same model for ordinary CFG"."""
+    """With the same model twice, this guider is ordinary CFG, according to the host."""
     if not hasattr(nodes_custom_sampler, "Guider_DualModel"):
         pytest.skip("this host has no such guider")
     patched, sigmas = apply(tokens), (14.0, 4.0, 1.0, 0.0)
@@ -118,7 +118,7 @@ def test_guider_with_a_second_model_for_the_negative(apply, tokens, model):
 
 
 def test_prompts_of_unequal_length(apply, tokens, term, model):
-    """So unequal that the host calls the UNet for each of them."""
+    """The host makes a separate UNet call for each of them."""
     long = [[POSITIVE[0][0].repeat(1, 7, 1), POSITIVE[0][1]]]
     calls: list[int] = []
 
@@ -144,7 +144,7 @@ def test_batch_of_three(apply, tokens, term, model):
 
 
 def test_perturbed_attention_guidance(apply, tokens, term, model):
-    """One more pass of the positive conditioning alone."""
+    """Adds a UNet call with the positive conditioning alone."""
 
     def run(patcher: Any) -> Tensor:
         return sample(PerturbedAttentionGuidance.execute(patcher, 3.0)[0])

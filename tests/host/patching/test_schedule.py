@@ -1,4 +1,4 @@
-"""The part of the noise schedule in which the adapter acts, with all kinds of samplers and schedules."""
+"""The part of the noise schedule in which the adapter acts, for several samplers and schedules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def inputs():
 
 
 def switched(model: Any, is_on: Callable[[float], bool], seen: set[bool]) -> Any:
-    """A clone without any attn2 replacement in the calls whose sigma is_on denies."""
+    """A clone that keeps its attn2 patches only in calls at a noise level for which is_on is true."""
     clone = model.clone()
 
     def switch(apply_model: Callable[..., Tensor], call: dict) -> Tensor:
@@ -37,7 +37,7 @@ def switched(model: Any, is_on: Callable[[float], bool], seen: set[bool]) -> Any
 
 @pytest.mark.parametrize("window", [(0.0, 0.4), (0.4, 1.0), (0.3, 0.6)])
 def test_acts_inside_the_window_only(apply, tokens, model, window):
-    """As a run in which the patches are there for the steps inside the window only."""
+    """Equals a run that has the patches only in the steps inside the window."""
     start, end = (model.get_model_object("model_sampling").percent_to_sigma(percent) for percent in window)
     seen: set[bool] = set()
     expected = switched(apply(tokens), lambda sigma: end <= sigma <= start, seen)
@@ -77,7 +77,7 @@ def test_window_includes_its_ends(apply, tokens, model, inputs):
 def test_percent_follows_a_schedule_set_later(apply, tokens, model, change, percent, between):
     now = model.get_model_object("model_sampling").percent_to_sigma(percent)
     later = change(model).get_model_object("model_sampling").percent_to_sigma(percent)
-    assert now < between < later  # inside the window by the schedule of before, outside by the one in force
+    assert now < between < later  # inside the window by the old schedule, outside by the new one
     sigmas = (later * 1.5, later * 1.1, between, 2.0, 0.0)
     got = sample_sigmas(cfg_guider(change(apply(tokens, end_percent=percent))), sigmas)
     seen: set[bool] = set()
@@ -97,7 +97,7 @@ def test_percent_follows_a_schedule_set_later(apply, tokens, model, change, perc
 )
 @pytest.mark.parametrize("window", [(0.0, 1.0), (0.0, 0.35)], ids=["all", "the first part"])
 def test_samplers(apply, tokens, term, model, sampler, scheduler, steps, cfg, window):
-    """Few steps, and stages between the steps: the adapter acts in those calls whose noise is inside the window."""
+    """Few steps, and stages between steps: the adapter acts in calls at noise levels in the window."""
     sampling = model.get_model_object("model_sampling")
     start, end = (sampling.percent_to_sigma(percent) for percent in window)
     acting = replace(term, active=lambda options: end <= options["sigmas"].max().item() <= start)

@@ -15,13 +15,13 @@ from sampling import SIZE, assert_alike, ksampler, sample
 
 
 def run_deep_shrink(model: Any) -> Tensor:
-    """The UNet works on half the cells in the first part of the schedule."""
+    """The UNet works at half the resolution in the first part of the schedule."""
     shrunk = PatchModelAddDownscale.execute(model, 3, 2.0, 0.0, 0.35, True, "bicubic", "bicubic")[0]
     return sample(shrunk, size=(32, 24), steps=4)
 
 
 class ShrunkTerm(oracle.Term):
-    """The oracle's part with the cells that the layer really has: a quarter of them while the UNet is shrunk."""
+    """The oracle's term for a UNet that has a quarter of the cells while it is shrunk."""
 
     def added(self, processor: int, q: Tensor, options: dict) -> Tensor | float:
         height, width = oracle.grid_of(options["original_shape"])
@@ -68,11 +68,11 @@ def test_inpainting(apply, tokens, term, model):
     assert_alike(got, run(oracle.patch(model, term)), run(model))
     assert (
         oracle.max_difference(got * (1 - mask), latent_of(SIZE) * (1 - mask)) <= 1e-4
-    )  # what is kept is kept
+    )  # the unmasked part stays
 
 
 def test_second_pass_at_another_size(apply, tokens, term, model):
-    """One patched model for both, as in a high-resolution fix."""
+    """One patched model for both passes, as in a high-resolution fix."""
 
     def run(patcher: Any) -> Tensor:
         first = sample(patcher, size=(24, 16))
@@ -84,7 +84,7 @@ def test_second_pass_at_another_size(apply, tokens, term, model):
 
 @pytest.mark.parametrize("size", [(104, 152), (24, 13), (67, 45)], ids=str)
 def test_any_picture_size(apply, tokens, term, model, size):
-    """832 x 1216 pixels, an odd width, and sides that are no multiple of the UNet's."""
+    """832 x 1216 pixels, odd sides, and sides that are not multiples of the UNet's stride."""
 
     def run(patcher: Any) -> Tensor:
         return sample(patcher, size=size)

@@ -22,9 +22,8 @@ def test_missing_adapter_file(server: Server, name: str, empty: bool) -> None:
     file = server.base / "models" / "ifadapter" / ADAPTER
     aside = server.base / ADAPTER
     graph = change(workflow("place_things_with_boxes.json"), "IFAdapterLoader", adapter_name=name)
-    for node in all_of(
-        graph, "PreviewImage"
-    ):  # with one output that can be made, the server would make that one
+    # Otherwise the server would run the output that does not need the adapter.
+    for node in all_of(graph, "PreviewImage"):
         del graph[node]
     if empty:
         file.rename(aside)

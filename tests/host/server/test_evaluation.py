@@ -1,4 +1,4 @@
-"""The evaluation's generator on a real ComfyUI server, as a user runs it: in a Python of its own, over HTTP."""
+"""The evaluation's ``generate`` command on a real ComfyUI server, in a process of its own, over HTTP."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ def generate(server: Server, benchmark: Path, name: str, *options: str) -> subpr
         "--workflow",
         str(benchmark.parent / "workflow.json"),
     ]
-    environment = {
-        key: value for key, value in os.environ.items() if key != "PYTHONPATH"
-    }  # that is the host's pytest
+    # PYTHONPATH contains this process's pytest.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [PYTHON, "-m", "evaluation", "generate", *given, *options]
     return subprocess.run(command, cwd=PACK, env=environment, capture_output=True, text=True, check=False)
 
@@ -77,13 +76,13 @@ def test_generated_pictures_equal_those_of_the_server(server: Server, benchmark:
         expected = Image.open(server.base / "output" / saved["subfolder"] / saved["filename"])
         assert (np.asarray(picture) == np.asarray(expected)).all()
         assert np.asarray(picture).std() > 1
-    again = generate(server, benchmark, "again", "--seed", "4")  # the server has kept all of it
+    again = generate(server, benchmark, "again", "--seed", "4")  # from the server's cache
     assert again.returncode == 0
     assert files(benchmark.parent / "again") == made
     other = generate(server, benchmark, "other", "--seed", "4", "--set", "IFAdapterApply.strength=0")
     assert other.returncode == 0, other.stderr
     changed = {name for name, content in files(benchmark.parent / "other").items() if content != made[name]}
-    assert changed == {"one.png", "two.png"}  # where there is an instance
+    assert changed == {"one.png", "two.png"}  # the layouts with instances
 
 
 def test_server_errors_reach_the_user(server: Server, benchmark: Path) -> None:

@@ -24,7 +24,8 @@ from workflow_graphs import (
     workflow,
 )
 
-DEMO_FIGURES = [  # what the captions of try_it_without_downloads.json say
+# The captions of try_it_without_downloads.json.
+DEMO_FIGURES = [
     Attributes("circle", "red", "dotted", "white"),
     Attributes("circle", "yellow", "bordered", "blue"),
     Attributes("triangle", "green", "striped", "white"),
@@ -38,9 +39,8 @@ def pixels(png: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_workflow_changes_the_picture_and_strength_zero_does_not(server: Server, name: str) -> None:
-    without = server.picture(
-        without_adapter(workflow(name))
-    )  # first, so that a model that stays patched shows
+    # First, so that a model that stays patched would be detected.
+    without = server.picture(without_adapter(workflow(name)))
     adapted = pixels(server.picture(workflow(name)))
     off = server.picture(strength(workflow(name), 0.0))
     assert adapted.shape == (SIDE_PX, SIDE_PX, 3)
@@ -81,7 +81,7 @@ def test_run_after_an_interrupted_one_is_unaffected(server: Server) -> None:
 
 
 def test_the_demo_draws_its_layout(server: Server) -> None:
-    """As committed, with the models that come with the pack."""
+    """The committed workflow, with the models that ship with the pack."""
     graph = committed("try_it_without_downloads.json")
     layout = layout_of(graph)
     picture = pixels(server.picture(graph))
@@ -93,7 +93,7 @@ def test_the_demo_draws_its_layout(server: Server) -> None:
 
 
 def figures_of(layout: Layout) -> list[Figure]:
-    """The demo's instances as the verifier wants them, with their boxes in pixels."""
+    """The layout's instances for the verifier, with boxes in pixels."""
     sides = (layout.width, layout.height) * 2
     return [
         Figure(

@@ -1,6 +1,6 @@
 """Load the pack into a ComfyUI without some of its names: ``changed_host.py BASE PACK NAME [NAME ..]``.
 
-Run by loading/test_changed_host.py in a process of its own. NAME: module and attribute, such as comfy.sd.CLIP.
+Run by loading/test_changed_host.py in a separate process. NAME: module and attribute (comfy.sd.CLIP).
 Prints JSON: the pack's node ids, and the error of the demo node.
 """
 

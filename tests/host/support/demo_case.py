@@ -1,4 +1,4 @@
-"""The demo's models, and one layout for them."""
+"""The demo's outputs, a layout for its models, and denoising with the host's guider."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LAYOUT = json.dumps(
 
 
 class Demo(NamedTuple):
-    """The node's outputs."""
+    """Outputs of the demo node."""
 
     model: Any
     clip: Any
@@ -49,7 +49,7 @@ TIMESTEPS = (999, 949, 749, 499, 249, 49, 0)
 
 
 def denoised(model: Any, prompts: tuple[list, list], latents: Tensor) -> dict[str, Tensor]:
-    """What the host's guider gets from the model at TIMESTEPS, for the negative and the positive prompt."""
+    """The host's denoised latents at TIMESTEPS, for the negative and the positive prompt."""
     sigmas = model.get_model_object("model_sampling").sigmas[list(TIMESTEPS)]
     seen: dict[str, list[Tensor]] = {"uncond": [], "cond": []}
 

@@ -1,4 +1,4 @@
-"""What diffusers makes of the demo's models, with the trainer's own code: ``diffusers_reference.py FOLDER REQUEST ANSWER``.
+"""Outputs of the demo's models in diffusers: ``diffusers_reference.py FOLDER REQUEST ANSWER``.
 
 Run by test_demo.py with a Python that has diffusers, which a host need not have. Knows nothing of the nodes.
 """
@@ -24,14 +24,17 @@ from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.sampling import guided, layout_tokens
 
 STEPS, GUIDANCE = 20, 2.0
-TERMINAL = (
-    4.8973451890853435e-08  # what the host has for the last alpha, which is zero and by which it divides
-)
+# The last alpha of the schedule is 0. The host divides by alphas, so it uses this value instead.
+TERMINAL = 4.8973451890853435e-08
 
 
 @torch.no_grad()
 def answer(folder: Path, request: dict[str, Tensor], text: str) -> dict[str, Tensor]:
-    """request: ``latents`` (T, C, h, w) of unit variance, ``timesteps`` (T,), ``picture`` (1, 3, H, W) in 0..1; text: the layout."""
+    """Outputs of text encoder, adapter, UNet and autoencoder, by name.
+
+    request: ``latents`` (T, C, h, w) of unit variance, ``timesteps`` (T,), ``picture`` (1, 3, H, W)
+    in 0..1. text: the layout as JSON.
+    """
     base = BaseModel.from_pretrained(str(folder))
     picture, latents, timesteps = request["picture"], request["latents"], request["timesteps"]
     layout = from_json(text, picture.shape[-1], picture.shape[-2])
@@ -40,7 +43,7 @@ def answer(folder: Path, request: dict[str, Tensor], text: str) -> dict[str, Ten
     alphas = base.scheduler.alphas_cumprod[timesteps].clamp(min=TERMINAL)
 
     def denoised(unet: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
-        """The velocity that a UNet predicts, as the picture without noise, for the negative and the positive prompt."""
+        """Denoised latents from the UNet's velocity, for the negative and the positive prompt."""
         rows = []
         for x, timestep, alpha in zip(latents, timesteps, alphas, strict=True):
             both = torch.stack([x, x])

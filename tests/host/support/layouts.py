@@ -22,13 +22,13 @@ WORDS = ["a red chair", "a blue lamp"]
 def layout_of(
     node: Any, boxes: oracle.Boxes, width: int = 256, height: int = 256, words: str = "a thing"
 ) -> tuple:
-    """The layout node's outputs for these boxes."""
+    """Outputs of the layout node for these boxes."""
     entries = [{"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "caption": words} for x0, y0, x1, y1 in boxes]
     return node("IFAdapterLayout", layout=json.dumps({"boxes": entries}), width=width, height=height)
 
 
 def release_format() -> dict:
-    """Pixels of a 768 x 768 canvas, and captions as text or as a list of one."""
+    """Boxes in pixels of a 768 x 768 canvas; captions as a string or a list of one string."""
     boxes = [[round(v * 768) for v in (x0, y0, x1 - x0, y1 - y0)] for x0, y0, x1, y1 in BOXES]
     captions = [[WORDS[0]], WORDS[1]]
     return {

@@ -1,4 +1,4 @@
-"""The loader node as the host sees it."""
+"""The loader node, and files for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def loader() -> Any:
 
 
 def choices() -> list[str]:
-    """What the loader's combo offers."""
+    """The file names in the loader's combo box."""
     return loader().GET_NODE_INFO_V1()["input"]["required"]["adapter_name"][1]["options"]
 
 

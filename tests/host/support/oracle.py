@@ -1,7 +1,7 @@
-"""The oracle for the patched UNet: the reference arithmetic put into the host's model by plain attn2 replacements.
+"""The oracle for the patched UNet: reference arithmetic in the host's model, by plain attn2 replacements.
 
-Knows nothing of the pack. Where the layers are, which rows are positive and how large a layer's grid is are stated here
-by themselves; the arithmetic is tests/reference in float64.
+Independent of the pack. Layer locations, positive rows and grid sizes are stated here again; the
+arithmetic is tests/reference.py in float64.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor
 import reference
 from small_models import ADAPTED_PROCESSORS, ADAPTED_WIDTH, HEAD_DIM, TEXT_WIDTH, TEXT_WIDTHS
 
-LAYERS = {  # processor in diffusers' order (down, up, mid; attn1 and attn2 alternate) -> the host's name of the layer
+# Processor index in diffusers' order (down, up, mid; attn1 and attn2 alternate) -> the host's location.
+LAYERS = {
     13: ("output", 0, 0),
     15: ("output", 0, 1),
     17: ("output", 1, 0),
@@ -33,9 +34,8 @@ Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
 
 ONE: Boxes = [(0.2, 0.25, 0.7, 0.8)]
 THREE: Boxes = [(0.05, 0.3, 0.5, 0.9), (0.55, 0.1, 0.95, 0.45), (0.4, 0.4, 0.8, 0.99)]
-TEN: Boxes = [
-    (0.03 * i, 0.05 * (9 - i), 0.45 + 0.05 * i, 0.5 + 0.05 * (9 - i)) for i in range(10)
-]  # all overlap in the middle
+# All ten overlap in the middle.
+TEN: Boxes = [(0.03 * i, 0.05 * (9 - i), 0.45 + 0.05 * i, 0.5 + 0.05 * (9 - i)) for i in range(10)]
 TWELVE: Boxes = [
     (0.25 * (i % 4), 0.3 * (i // 4), 0.25 * (i % 4) + 0.24, 0.3 * (i // 4) + 0.35) for i in range(12)
 ]
@@ -47,7 +47,7 @@ def make_checkpoint(seed: int) -> reference.Checkpoint:
 
 
 def make_phrases(count: int, seed: int = 3) -> Phrases:
-    """Made-up text features: phrase_embeds (N, 3, 77, D), attention_mask (N, 77), eot_embeds (N, D)."""
+    """Random text features: phrase_embeds (N, 3, 77, D), attention_mask (N, 77), eot_embeds (N, D)."""
     generator = torch.Generator().manual_seed(seed)
     phrase_embeds = torch.randn(count, 3, 77, TEXT_WIDTH, generator=generator)
     lengths = torch.randint(7, 20, (count,), generator=generator)
@@ -56,17 +56,23 @@ def make_phrases(count: int, seed: int = 3) -> Phrases:
 
 
 def grid_of(latent: Sequence[int]) -> tuple[int, int]:
-    """Cells of the adapted layers: two convolutions of stride 2 and padding 1, each halving and rounding up."""
+    """Grid (h, w) of the adapted layers. Two stride-2 convolutions halve it, rounding up."""
     height, width = (((side + 1) // 2 + 1) // 2 for side in latent[-2:])
     return height, width
 
 
 @dataclass(frozen=True)
 class Term:
-    """What one adapter adds to its layers, in float64.
+    """Residual that one adapter adds to its layers, in float64.
 
-    masks: the cells of each instance on a grid, (h, w) -> (N, h, w), in place of its box. active: whether it acts in a
-    call. positive: which conditionings of a call are the positive one, by the host's cond_or_uncond.
+    checkpoint: weights in the release's format.
+    cond, uncond: instance tokens and null tokens, each (N, M, D).
+    boxes: (N, 4), x0 y0 x1 y1 as fractions of the picture.
+    strength: factor on the whole residual.
+    strengths: factor per instance, or None for 1.
+    masks: (h, w) -> (N, h, w), the cells of each instance; None for the cells of its box.
+    active: transformer options of a call -> whether the adapter acts.
+    positive: cond_or_uncond of a call -> which of these conditionings are positive.
     """
 
     checkpoint: reference.Checkpoint
@@ -80,6 +86,7 @@ class Term:
     positive: Callable[[list[int]], list[bool]] = lambda chunks: [chunk == 0 for chunk in chunks]
 
     def added(self, processor: int, q: Tensor, options: dict) -> Tensor | float:
+        """Residual (rows, h*w, C) of one layer for its queries q (rows, h*w, C)."""
         if not self.active(options):
             return 0.0
         height, width = grid_of(options["original_shape"])
@@ -126,8 +133,8 @@ def text_attention(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
 
 
 def patch(model: Any, *terms: Term, under: Replacement = text_attention) -> Any:
-    """A clone of the host's MODEL with `under` and all terms in the adapted layers."""
-    placed = model.clone()
+    """A clone of the host's MODEL in which the adapted layers compute `under` plus all terms."""
+    patched = model.clone()
 
     def replacement(processor: int) -> Replacement:
         def replace(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
@@ -139,13 +146,13 @@ def patch(model: Any, *terms: Term, under: Replacement = text_attention) -> Any:
         return replace
 
     for processor, layer in LAYERS.items():
-        placed.set_model_attn2_replace(replacement(processor), *layer)
-    return placed
+        patched.set_model_attn2_replace(replacement(processor), *layer)
+    return patched
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """One UNet call: `chunks` conditionings of `batch` pictures each."""
+    """Arguments of one UNet call, one row per conditioning and picture."""
 
     x: Tensor
     timestep: Tensor
@@ -164,7 +171,7 @@ def make_inputs(rows: int, height: int = 32, width: int = 32, seed: int = 5) -> 
 
 
 def predict(patcher: Any, inputs: Inputs, chunks: Sequence[int] = (1, 0), sigma: float = 5.0) -> Tensor:
-    """The UNet's output with the patcher's patches; chunks is the host's cond_or_uncond."""
+    """Output of the patched UNet. chunks: the host's cond_or_uncond. sigma: noise level."""
     unet = patcher.model.diffusion_model
     dtype = patcher.model.get_dtype_inference()
     options = {
@@ -184,7 +191,7 @@ def make_conditioning(seed: int) -> list:
 
 
 def max_difference(a: Tensor, b: Tensor) -> float:
-    """Largest absolute difference; infinite when a value is not finite, so that a comparison with it fails."""
+    """Largest absolute difference, or infinity if a value is not finite."""
     if not (a.isfinite().all() and b.isfinite().all()):
         return float("inf")
     return (a.double() - b.double()).abs().max().item()

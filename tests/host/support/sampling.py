@@ -1,4 +1,4 @@
-"""Runs of the host's samplers on the small model, and when two of them are alike."""
+"""Sampling runs of the host on the small model, and comparisons of their results."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 import nodes
 import oracle
 
-TOLERANCE = 5e-5  # of one UNet call, absolute; outputs are of order 1
-SAMPLED = 1e-5  # of the largest value, after a few steps
+TOLERANCE = 5e-5  # absolute, for one UNet call; outputs are of order 1
+SAMPLED_TOLERANCE = 1e-5  # relative to the largest value, after a few steps
 SIZE = (24, 20)  # latent cells
 POSITIVE, NEGATIVE, OTHER = (oracle.make_conditioning(seed) for seed in (11, 12, 13))
 
@@ -34,7 +34,7 @@ def sample(
     noise: Tensor | None = None,
     **options: Any,
 ) -> Tensor:
-    """What the host's KSampler gives from nothing, unless ``latent`` is given."""
+    """Latents (batch, 4, H, W) by the function below the host's KSampler node; option latent: the start."""
     latent = options.pop("latent", torch.zeros(batch, 4, *size))
     noise = comfy.sample.prepare_noise(latent, 7) if noise is None else noise
     options = {"disable_pbar": True, "seed": 7, **options}
@@ -46,7 +46,7 @@ def sample(
 def ksampler(
     model: Any, *, cfg: float = 7.5, steps: int = 3, batch: int = 1, size: tuple[int, int] = SIZE
 ) -> Tensor:
-    """The host's KSampler."""
+    """Latents (batch, 4, H, W) by the host's KSampler node."""
     latent = {"samples": torch.zeros(batch, 4, *size)}
     return nodes.common_ksampler(model, 7, steps, cfg, "euler", "normal", POSITIVE, NEGATIVE, latent)[0][
         "samples"
@@ -54,7 +54,7 @@ def ksampler(
 
 
 def sample_sigmas(guider: Any, sigmas: Sequence[float]) -> Tensor:
-    """A guider of the host over these sigmas."""
+    """Latents by a guider of the host at these noise levels."""
     latent = torch.zeros(1, 4, *SIZE)
     noise = comfy.sample.prepare_noise(latent, 7)
     return guider.sample(
@@ -63,7 +63,7 @@ def sample_sigmas(guider: Any, sigmas: Sequence[float]) -> Tensor:
 
 
 def sample_three(guider: Any) -> Tensor:
-    """A guider of the host that takes three conditionings, the positive first."""
+    """Latents by a guider of the host with three conditionings, the positive one first."""
     guider.set_conds(POSITIVE, NEGATIVE, OTHER)
     guider.set_cfg(5.0, 2.0)
     return sample_sigmas(guider, (14.0, 4.0, 1.0, 0.0))
@@ -77,7 +77,7 @@ def cfg_guider(model: Any) -> comfy.samplers.CFGGuider:
 
 
 def observed(model: Any, see: Callable[[dict], None]) -> Any:
-    """A clone that shows the transformer options of every UNet call."""
+    """A clone that passes the transformer options of every UNet call to a function."""
     clone = model.clone()
 
     def wrap(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -90,19 +90,23 @@ def observed(model: Any, see: Callable[[dict], None]) -> Any:
 
 
 def replacements(model: Any) -> dict:
+    """The patches in the attn2 slots."""
+    """The patches in the attn2 slots."""
     return model.model_options["transformer_options"]["patches_replace"]["attn2"]
 
 
 def allowed(want: Tensor) -> float:
-    return SAMPLED * want.abs().max().item()
+    """Largest allowed difference of two sampling results."""
+    """Largest allowed difference of two sampling results."""
+    return SAMPLED_TOLERANCE * want.abs().max().item()
 
 
 def assert_alike(got: Tensor, want: Tensor, plain: Tensor) -> None:
-    """Equal but for rounding, where it makes a difference against ``plain``."""
+    """got equals want up to rounding, and want clearly differs from plain."""
     assert oracle.max_difference(want, plain) > 100 * allowed(want)
     assert oracle.max_difference(got, want) <= allowed(want)
 
 
 def warnings_of(caplog: Any) -> list[str]:
-    """The pack's own messages."""
+    """The pack's own log messages."""
     return [record.getMessage() for record in caplog.records if record.getMessage().startswith("IFAdapter")]

@@ -22,12 +22,12 @@ from workflow_graphs import Graph, only
 PACK = Path(__file__).resolve().parents[3]
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
 ADAPTER = "spd_adapter.bin"
-START_S = 180  # deadlines, for machines under load
+START_S = 180  # time limits in seconds, generous for slow machines
 RUN_S = 120
 
 
 class Server:
-    """A running ComfyUI, and how its API is spoken to."""
+    """A running ComfyUI server and its API."""
 
     def __init__(self, base: Path) -> None:
         with socket.socket() as free:
@@ -39,9 +39,9 @@ class Server:
             "--listen": "127.0.0.1",
             "--port": self.address.split(":")[1],
             "--base-directory": str(base),
-            "--database-url": f"sqlite:///{base / 'comfyui.db'}",  # the default lies in the host's own folder
+            "--database-url": f"sqlite:///{base / 'comfyui.db'}",  # the default is in the host's folder
         }
-        # A picture's bytes depend on its pixels alone without metadata; what runs again is certain with the classic cache.
+        # Without metadata, equal pixels give equal files. The classic cache makes reuse predictable.
         flags = ["--cpu", "--disable-metadata", "--disable-api-nodes", "--cache-classic"]
         command = [
             sys.executable,
@@ -49,10 +49,9 @@ class Server:
             *flags,
             *(word for option in options.items() for word in option),
         ]
-        environment = {
-            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
-        }  # that is pytest's
-        environment["OMP_NUM_THREADS"] = "1"  # the tensors are tiny
+        # PYTHONPATH contains this process's pytest. One thread: the tensors are tiny.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment["OMP_NUM_THREADS"] = "1"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=HOST, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -61,7 +60,7 @@ class Server:
     def wait_until_ready(self) -> None:
         for _ in range(START_S):
             try:
-                self._process.wait(timeout=1)  # the interval of the poll
+                self._process.wait(timeout=1)  # polling interval in seconds
             except subprocess.TimeoutExpired:
                 try:
                     self.get("/system_stats")
@@ -88,7 +87,7 @@ class Server:
             return json.load(answer)
 
     def refusal(self, graph: Graph) -> dict[str, Any]:
-        """The answer to a prompt that the server does not take."""
+        """The server's answer to a prompt that it rejects."""
         body = json.dumps({"prompt": graph}).encode()
         request = urllib.request.Request(
             f"http://{self.address}/prompt", body, {"Content-Type": "application/json"}
@@ -99,7 +98,7 @@ class Server:
         return json.load(caught.value)
 
     def run(self, graph: Graph, interrupt_at: int | None = None) -> dict[str, Any]:
-        """Queue the graph and give its history entry when it has ended; interrupt_at: the sampler's step to interrupt it at."""
+        """Run the graph and return its history entry. interrupt_at: sampler step at which to interrupt."""
         return asyncio.run(asyncio.wait_for(self._run(graph, interrupt_at), RUN_S))
 
     async def _run(self, graph: Graph, interrupt_at: int | None) -> dict[str, Any]:
@@ -129,12 +128,12 @@ class Server:
                 return (await answer.json())[queued["prompt_id"]]
 
     def picture(self, graph: Graph) -> bytes:
-        """The one PNG file that a run of the graph saves."""
+        """The only PNG file that a run of the graph saves."""
         (picture,) = self.pictures(graph)
         return picture
 
     def pictures(self, graph: Graph) -> list[bytes]:
-        """The PNG files that a run of the graph saves. It must end well and log no traceback."""
+        """The PNG files that a run of the graph saves. The run must succeed without a traceback."""
         before = len(self.log)
         entry = self.run(graph)
         assert entry["status"]["status_str"] == "success", entry["status"]["messages"]

@@ -1,12 +1,11 @@
 """Small random-weight models as the host's own objects: an SDXL-shaped MODEL, SDXL's CLIP pair, and a VAE.
 
-Only for a process in which the host is imported already. The adapter checkpoint that fits them comes from
-``reference.make_release_checkpoint``.
+Needs an imported host. ``reference.make_release_checkpoint`` makes an adapter checkpoint for these models.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.model_patcher
 import comfy.sd
@@ -32,7 +31,7 @@ UNET = {
     "transformer_depth_middle": 2,
     "context_dim": TEXT_WIDTH,
     "use_linear_in_transformer": True,
-    "adm_in_channels": TEXT_WIDTHS["clip_g"] + 6 * 256,  # pooled text and six sizes, as SDXL has it
+    "adm_in_channels": TEXT_WIDTHS["clip_g"] + 6 * 256,  # as in SDXL: pooled text and six sizes
     "num_classes": "sequential",
     "use_spatial_transformer": True,
     "legacy": False,
@@ -46,10 +45,11 @@ def small_model(
     cast: torch.dtype | None = None,
     output_scale: float = 0.1,
 ) -> comfy.model_patcher.ModelPatcher:
-    """An SDXL-shaped MODEL of 64 x 64 cells at most, random weights of order 1/sqrt(width).
+    """An SDXL-shaped MODEL with random weights of order 1/sqrt(width), for at most 64 x 64 latent cells.
 
-    dtype: of the stored weights; cast: what the host computes in where that differs, as with float8 weights.
-    output_scale: 0.1 gives a mild prediction, so that few steps end near a picture; 20 one of order 1.
+    dtype: data type of the stored weights. cast: data type of the host's computation, if different.
+    output_scale: 0.1 gives small predictions, so that few steps end near a picture; 20 gives ones of
+    order 1.
     """
     config = comfy.supported_models.SDXL({**UNET, "dtype": dtype})
     config.unet_config["num_head_channels"] = HEAD_DIM
@@ -63,7 +63,10 @@ def small_model(
 
 
 def small_clip(seed: int = 1, embeddings: str | None = None) -> comfy.sd.CLIP:
-    """SDXL's CLIP pair with its true depths (12 and 32 layers) and small widths; embeddings: a folder of embedding files."""
+    """SDXL's two text encoders with small widths and the original 12 and 32 layers.
+
+    embeddings: folder of textual-inversion files.
+    """
 
     class Tokenizer(comfy.sdxl_clip.SDXLTokenizer):
         def __init__(self, embedding_directory: Any = None, tokenizer_data: Any = None) -> None:
@@ -76,7 +79,7 @@ def small_clip(seed: int = 1, embeddings: str | None = None) -> comfy.sd.CLIP:
     class Target:
         clip = comfy.sdxl_clip.SDXLClipModel
         tokenizer = Tokenizer
-        params: dict[str, Any] = {}
+        params: ClassVar[dict[str, Any]] = {}
 
     sizes = {
         f"{name}_model_config": {
@@ -101,7 +104,7 @@ def small_vae(seed: int = 2) -> comfy.sd.VAE:
 
 
 def randomize(module: torch.nn.Module, seed: int) -> None:
-    """Reproducible weights: matrices and kernels keep the size of what they are given, norms stay near 1."""
+    """Set reproducible random weights. Matrices preserve the scale of their input; norms are near 1."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in module.named_parameters():

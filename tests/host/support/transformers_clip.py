@@ -16,14 +16,14 @@ DEPTHS = (-2, -4, -6)
 PADDING = {"clip_l": END, "clip_g": 0}
 LAYERS = {"clip_l": 12, "clip_g": 32}
 ACTIVATIONS = {"clip_l": "quick_gelu", "clip_g": "gelu"}
-# Two-piece embedding: its vectors stand for two words that no vocabulary has, with these ids.
+# A textual inversion with two vectors, at two token ids beyond the vocabulary.
 EMBEDDING, EMBEDDING_IDS = "plaid", [49408, 49409]
 Words = Sequence[tuple[int, float]]  # token ids and their weights, without BEGIN and END
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """Both text encoders as transformers has them, and their tokenizer."""
+    """Both text encoders and their tokenizer in transformers."""
 
     models: dict[str, CLIPTextModel]
     tokenizer: CLIPTokenizer
@@ -32,7 +32,7 @@ class Encoders:
         return [(token, weight) for token in self.tokenizer(text)["input_ids"][1:-1]]
 
     def hidden(self, name: str, ids: Sequence[int]) -> Tensor:
-        """(3, 77, width) in float64 of one text."""
+        """Hidden states (3, 77, width) of one text at DEPTHS, float64."""
         padded = [BEGIN, *ids, END] + [PADDING[name]] * (LENGTH - len(ids) - 2)
         states = self.models[name](torch.tensor([padded]), output_hidden_states=True).hidden_states
         return torch.stack([states[depth][0] for depth in DEPTHS])

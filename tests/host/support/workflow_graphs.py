@@ -29,7 +29,7 @@ Graph = dict[str, dict[str, Any]]
 
 
 def workflow(name: str) -> Graph:
-    """A committed workflow with the small models in place of its checkpoint, a small canvas, few steps and no LoRA."""
+    """A committed workflow with the small models, a small canvas, few steps and no LoRA."""
     graph = committed(name)
     graph[only(graph, "CheckpointLoaderSimple")] = {"class_type": "IFAdapterTestModels", "inputs": {}}
     for node in all_of(graph, "LoraLoader"):
@@ -52,7 +52,7 @@ def layout_of(graph: Graph) -> Layout:
 
 
 def without_adapter(graph: Graph) -> Graph:
-    """The graph as it was before anyone thought of this pack: none of its nodes, and their values written in by hand."""
+    """The graph without this pack's nodes: their outputs are replaced by plain values."""
     graph = copy.deepcopy(graph)
     given = graph[only(graph, "IFAdapterLayout")]["inputs"]
     prompt = layout_of(graph).prompt
@@ -77,7 +77,7 @@ def change(graph: Graph, *class_types: str, **values: Any) -> Graph:
 
 
 def relink(graph: Graph, source: str, replacement: Callable[[int], Any]) -> None:
-    """Put replacement(output slot) wherever an output of the node `source` is linked."""
+    """Replace all links to the node `source` by replacement(output slot)."""
     for node in graph.values():
         for name, value in node["inputs"].items():
             if isinstance(value, list) and value[0] == source:

@@ -34,7 +34,7 @@ TOLERANCE = 1e-4  # on tokens of order 1, after 32 + 4 layers
 
 @pytest.fixture(scope="session")
 def embedding(base) -> dict[str, Tensor]:
-    """Two vectors for each encoder, in a file of the embeddings folder."""
+    """A textual-inversion file with two vectors per encoder, in the embeddings folder."""
     generator = torch.Generator().manual_seed(21)
     vectors = {
         name: torch.randn(len(EMBEDDING_IDS), width, generator=generator)
@@ -74,7 +74,7 @@ def encoders(host: Path, clip: Any, embedding: dict[str, Tensor]) -> Encoders:
 
 @pytest.fixture(scope="session")
 def encode(node, ifadapter, clip) -> Callable[..., Any]:
-    """encode(descriptions) -> the instance tokens that the nodes make of them, in BOXES."""
+    """encode(descriptions) -> the nodes' instance tokens, in the boxes BOXES."""
 
     def run(descriptions: Sequence[str], used_clip: Any = clip, **switches: bool) -> Any:
         boxes = [
@@ -91,7 +91,7 @@ def encode(node, ifadapter, clip) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def check(encode, encoders, checkpoint) -> Callable[[Sequence[str], Sequence[Words]], None]:
-    """check(descriptions, texts): the tokens of the descriptions are those of these words and weights."""
+    """check(descriptions, texts) compares the nodes' tokens with the reference for words and weights."""
     weights = reference.double(checkpoint)
 
     def run(descriptions: Sequence[str], texts: Sequence[Words]) -> None:

@@ -1,8 +1,8 @@
-"""The user's CLIP: it stays as it is, its LoRA acts, and a CLIP of another model is an error."""
+"""The user's CLIP: it stays unchanged, its LoRA acts, and a CLIP of another model is an error."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.sd
 import comfy.sd1_clip
@@ -25,7 +25,7 @@ def test_text_encoders_run_once_for_all_depths_and_are_restored(encode, clip):
     first = encode(["a red cube", "a blue (ball:1.3)"])
     for hook in hooks:
         hook.remove()
-    assert calls == [3, 3]  # both descriptions, and the empty text that weights need
+    assert calls == [3, 3]  # 2 descriptions, and the empty text that weights need
     assert all("forward" not in vars(layers) for layers in stacks)
     assert torch.equal(encode(["a red cube", "a blue (ball:1.3)"]).cond, first.cond)
 
@@ -71,7 +71,7 @@ def test_no_hooks_are_left(encode, clip):
 
 
 def test_clip_lora_acts_on_the_descriptions(encode, clip):
-    """A CLIP from a LoRA loader carries patches; the descriptions must see them, the unpatched CLIP must not."""
+    """The LoRA of a CLIP acts on the descriptions, and does not reach the CLIP without LoRA."""
     before = encode(["a red cat"]).cond
     patched = clip.clone()
     key = "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
@@ -83,7 +83,7 @@ def test_clip_lora_acts_on_the_descriptions(encode, clip):
 
 def other_clip(clip_class: Any, tokenizer: Any, name: str, width: int) -> comfy.sd.CLIP:
     class Target:
-        params: dict[str, Any] = {}
+        params: ClassVar[dict[str, Any]] = {}
 
     Target.clip, Target.tokenizer = clip_class, tokenizer
     sizes = {
@@ -96,7 +96,7 @@ def other_clip(clip_class: Any, tokenizer: Any, name: str, width: int) -> comfy.
 
 
 class ThreeEncoders:
-    """A stand-in for the CLIP of a model with a T5 encoder."""
+    """A fake CLIP of a model with a T5 encoder."""
 
     def tokenize(self, text: str) -> dict[str, list]:
         return {name: [[(BEGIN, 1.0), (320, 1.0), (END, 1.0)]] for name in ("l", "g", "t5xxl")}

@@ -47,7 +47,7 @@ def test_words_beyond_77_tokens_are_dropped_and_named(check, encoders, caplog):
 
 
 def test_far_too_many_words(check, encoders, caplog):
-    """Several chunks of 77 beyond the first."""
+    """Text of several chunks of 77 tokens."""
     kept, dropped = " ".join(["red"] * 75), " ".join(["blue"] * 170)
     with caplog.at_level(logging.WARNING):
         check([f"{kept} {dropped}"], [encoders.words(kept)])
@@ -55,7 +55,7 @@ def test_far_too_many_words(check, encoders, caplog):
 
 
 def test_weighted_group_across_the_limit_is_dropped_whole(check, encoders, caplog):
-    """The host keeps a short weighted group together."""
+    """The host does not split a short weighted group."""
     kept = " ".join(["red"] * 73)
     with caplog.at_level(logging.WARNING):
         check([f"{kept} (blue green yellow:1.2)"], [encoders.words(kept)])
@@ -129,7 +129,7 @@ def test_many_descriptions_at_once(check, encoders):
 
 
 def test_descriptions_are_independent(encode):
-    """The grounding, which differs with the box, is in the tokens of the null condition too."""
+    """Compares cond - uncond, without the grounding, which depends on the box."""
     together = encode(MIXED)
     for index, text in enumerate(MIXED):
         alone = encode([text])

@@ -1,10 +1,10 @@
-"""A node pack for tests only: the small random models as nodes, in place of a checkpoint loader."""
+"""A node pack for tests: the small random models as nodes, instead of a checkpoint loader."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.sd
 import comfy.sd1_clip
@@ -17,7 +17,7 @@ import small_models  # noqa: E402
 
 
 class IFAdapterTestModels(io.ComfyNode):
-    """Takes the place of CheckpointLoaderSimple, with the same outputs."""
+    """Replaces CheckpointLoaderSimple; same outputs."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -36,7 +36,7 @@ class IFAdapterTestModels(io.ComfyNode):
 
 
 class IFAdapterTestOtherClip(io.ComfyNode):
-    """A CLIP of another base model: the first of SDXL's text encoders alone."""
+    """A CLIP of another base model: the first text encoder of SDXL alone."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -52,7 +52,7 @@ class IFAdapterTestOtherClip(io.ComfyNode):
         class Target:
             clip = comfy.sd1_clip.SD1ClipModel
             tokenizer = comfy.sd1_clip.SD1Tokenizer
-            params: dict[str, Any] = {}
+            params: ClassVar[dict[str, Any]] = {}
 
         width = small_models.TEXT_WIDTHS["clip_l"]
         config = {

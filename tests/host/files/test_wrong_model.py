@@ -34,7 +34,7 @@ def test_adapter_for_another_model(load, apply, make_tokens, layers, of_the_adap
 def test_tokens_of_another_adapter(load, apply, make_tokens):
     layers = [(processor, oracle.ADAPTED_WIDTH, oracle.HEAD_DIM) for processor in oracle.LAYERS]
     narrow = load("narrow.bin", reference.make_release_checkpoint(1, text_width=64, layers=layers))
-    with pytest.raises(ValueError, match=r"96 wide .* 64\. .*same adapter"):
+    with pytest.raises(ValueError, match=r"96 wide, .* expects 64\. .*same adapter"):
         apply(make_tokens(oracle.ONE), ifadapter=narrow)
 
 

@@ -20,7 +20,7 @@ def test_replaced_adapter_warns_once(apply, tokens, model, caplog):
     plain = sample(model)
     assert oracle.max_difference(sample(taken), plain) <= allowed(plain)
     assert len(warnings_of(caplog)) == 1
-    assert "another node has taken its place" in caplog.text
+    assert "another node replaced it in the model" in caplog.text
 
 
 def test_uncalled_adapter_warns_once(apply, tokens, model, caplog):

@@ -109,7 +109,7 @@ def test_tiles_at_unknown_positions_are_unchanged_with_one_warning(apply, tokens
     got = sample(tiled(apply(tokens), 8))
     assert got.equal(sample(tiled(model, 8)))
     assert len(warnings_of(caplog)) == 1
-    assert "does not say where they lie" in caplog.text
+    assert "does not give their positions" in caplog.text
 
 
 def test_run_after_tiles_acts_and_next_tiled_run_warns_again(apply, tokens, model, caplog):
@@ -119,7 +119,7 @@ def test_run_after_tiles_acts_and_next_tiled_run_warns_again(apply, tokens, mode
     assert not sample(patched).equal(sample(model))
     assert not warnings_of(caplog)
     sample(tiled(patched, 8))
-    assert caplog.text.count("does not say where they lie") == 1
+    assert caplog.text.count("does not give their positions") == 1
 
 
 @pytest.fixture

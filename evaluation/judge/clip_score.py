@@ -25,7 +25,7 @@ class ClipScore:
         clip = _Clip(loaded.to(device).eval())
         processor = _Processor(CLIPProcessor.from_pretrained(model))
         self._device = device
-        self._metric = CLIPScore(lambda: (clip, processor))  # type: ignore[arg-type, return-value]
+        self._metric = CLIPScore(lambda: (clip, processor))
 
     @torch.no_grad()
     def score(self, picture: Image.Image, caption: str) -> float:

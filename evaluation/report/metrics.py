@@ -127,8 +127,8 @@ def _coco_evaluation(scores: Sequence[PictureScore]) -> tuple[Any, NDArray[np.in
     owners: list[int] = []
     for number, score in enumerate(scores):
         first = len(owners) + 1
-        phrases = 1 + max((one.phrase for one in (*score.instances, *score.detections)), default=-1)
-        owners += [number] * phrases
+        phrases = [one.phrase for one in score.instances] + [one.phrase for one in score.detections]
+        owners += [number] * (1 + max(phrases, default=-1))
         truths += [
             _annotation(len(truths) + place, first + one.phrase, one.box)
             for place, one in enumerate(score.instances, 1)

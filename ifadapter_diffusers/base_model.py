@@ -70,6 +70,8 @@ class BaseModel(nn.Module):
             self.tokenizers.append(pipeline.tokenizer_2)
             encoders.append(pipeline.text_encoder_2)
         self.text_encoders = nn.ModuleList(encoders)
+        # Channels of the text features, encoders concatenated.
+        self.text_width: int = sum(encoder.config.hidden_size for encoder in encoders)
         self.requires_grad_(False).eval()
 
     @classmethod
@@ -100,11 +102,6 @@ class BaseModel(nn.Module):
     def train(self, mode: bool = True) -> BaseModel:
         """No-op: a frozen model stays in evaluation mode, without dropout."""
         return super().train(False)
-
-    @property
-    def text_width(self) -> int:
-        """Channels of the text features, all text encoders together."""
-        return sum(encoder.config.hidden_size for encoder in self.text_encoders)
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32."""

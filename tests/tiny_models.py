@@ -1,4 +1,4 @@
-"""Stable Diffusion and SDXL with a few channels and random weights, pictures' worth of data for them, and a toy to train."""
+"""Tiny Stable Diffusion and SDXL with random weights, data for them, and a toy stage for the loop."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.models.vocabulary import train_vocabulary
-from training.adapter_stage import AdapterLoss, AdapterShape, AdapterStage, LayoutBatch
+from training.adapter_stage import AdapterStage, LayoutBatch
+from training.config import AdapterLoss, AdapterShape
 
-SIZE = 32  # pixels a side, so 16 latent cells
+SIZE = 32  # pixels along each side: 16 latent cells
 TEXTS = (
     "a red circle with white dots",
     "a blue square",
@@ -44,7 +45,7 @@ def tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def sd(folder: Path, seed: int = 0) -> StableDiffusionPipeline:
-    """The tokenizer's files are written to a folder."""
+    """folder: for the tokenizer's files."""
     torch.manual_seed(seed)
     words = tokenizer(folder)
     unet = UNet2DConditionModel(**_unet(32))
@@ -61,6 +62,7 @@ def sd(folder: Path, seed: int = 0) -> StableDiffusionPipeline:
 
 
 def sdxl(folder: Path, seed: int = 0) -> StableDiffusionXLPipeline:
+    """folder: for the tokenizer's files."""
     torch.manual_seed(seed)
     words, second = tokenizer(folder), tokenizer(folder)
     second.pad_token = "!"  # as SDXL's second tokenizer pads
@@ -122,7 +124,7 @@ def _text_config(words: CLIPTokenizer) -> CLIPTextConfig:
 
 
 def layout(number: int, instances: int | None = None, size: int = SIZE) -> Layout:
-    """Always the same for one number: one to three instances, unless given."""
+    """A random layout, deterministic for each number, with one to three instances unless given."""
     randomness = seeded_generator(7, number)
     count = 1 + number % 3 if instances is None else instances
     corners = torch.rand(count, 2, 2, generator=randomness).sort(dim=1).values
@@ -137,7 +139,7 @@ def layout(number: int, instances: int | None = None, size: int = SIZE) -> Layou
 
 
 class Batches(Dataset[LayoutBatch]):
-    """Random latents with layouts. empty: numbers of batches without any instance."""
+    """Random latents with layouts. empty: batches without instances."""
 
     def __init__(self, size: int = 2, empty: tuple[int, ...] = ()) -> None:
         self.size = size
@@ -154,14 +156,14 @@ class Batches(Dataset[LayoutBatch]):
 def adapter_stage(
     folder: Path, loss: AdapterLoss | None = None, pipeline: Any = None, **options: Any
 ) -> AdapterStage:
-    """A new adapter on the tiny Stable Diffusion. Its layers act already, so that all weights have gradients."""
+    """A new adapter on the tiny Stable Diffusion. Its gates are open, so that all weights have gradients."""
     base = BaseModel(pipeline or sd(folder))
     torch.manual_seed(1)
     return AdapterStage(base, SHAPE, loss or AdapterLoss(), Batches(), [layout(0), layout(1)], **options)
 
 
 def save_models(folder: Path, pipeline: Any = None) -> Path:
-    """The tiny Stable Diffusion, or another pipeline, with a random adapter that acts strongly: a folder like ``demo/``."""
+    """Write a folder like ``demo/``: a pipeline (default: Stable Diffusion) and a random strong adapter."""
     pipeline = pipeline or sd(folder / "tokenizer")
     pipeline.save_pretrained(folder)
     stage = adapter_stage(folder / "tokenizer", pipeline=pipeline)
@@ -175,6 +177,17 @@ def save_models(folder: Path, pipeline: Any = None) -> Path:
     return folder
 
 
+def gradients(stage: AdapterStage, batch: LayoutBatch) -> dict[str, Tensor]:
+    """The gradient of each weight of the adapter, by name."""
+    stage.adapter.zero_grad()
+    stage.objective(batch, seeded_generator(0)).backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in stage.adapter.named_parameters()
+        if parameter.grad is not None
+    }
+
+
 def set_alpha(adapter: nn.Module, value: float) -> None:
     for name, parameter in adapter.named_parameters():
         if name.endswith("alpha"):
@@ -182,7 +195,7 @@ def set_alpha(adapter: nn.Module, value: float) -> None:
 
 
 class Toy:
-    """A stage that is trained in no time: a line through noisy points. ``seen`` holds the weights at every call."""
+    """A stage that trains in no time: linear regression of noisy points."""
 
     def __init__(self) -> None:
         torch.manual_seed(5)
@@ -198,12 +211,14 @@ class Toy:
 
 
 class _ToyObjective(nn.Module):
+    """seen: the weights at every call. calls: the index of every batch."""
+
     def __init__(self) -> None:
         super().__init__()
         self.frozen = nn.Linear(3, 3).requires_grad_(False)
         self.line = nn.Linear(3, 1)
         self.seen: list[Tensor] = []
-        self.calls: list[int] = []  # first points of the batches
+        self.calls: list[int] = []
 
     def forward(self, batch: tuple[int, Tensor], generator: torch.Generator) -> Tensor:
         number, points = batch

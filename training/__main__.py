@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 from ifadapter_diffusers.base_model import BaseModel
 
 from .adapter_stage import AdapterStage, LayoutBatch
-from .config import Config, load_config
+from .config import Config, LoopConfig, load_config
 from .config_reader import read_config
-from .loop import train
+from .loop import Stage, train
 from .picture_folder import PictureFolder
 
 if TYPE_CHECKING:
@@ -76,10 +76,11 @@ def run(stage: str, config: Config) -> None:
             f"The stage {stage} belongs to the drawn world; "
             "this config trains an adapter on a given base model."
         )
-    make, loop = {
+    stages: dict[str, tuple[Callable[[], Stage], LoopConfig]] = {
         "vae": (demo.vae_stage, demo.config.vae.loop),
         "unet": (demo.unet_stage, demo.config.unet.loop),
-    }[stage]
+    }
+    make, loop = stages[stage]
     set_seed(loop.seed)  # of the new weights
     train(make(), loop, folder / stage)
 

@@ -102,10 +102,11 @@ def initialize_from(unet: UNet2DConditionModel, adapter: IFAdapter, alpha: float
     names = list(unet.attn_processors)
     for layer in adapter.config.layers:
         attention = unet.get_submodule(names[layer.processor].removesuffix(".processor"))
-        projection = adapter.projections[str(layer.processor)]
+        projection: Any = adapter.projections[str(layer.processor)]
+        adapted: Any = adapter.layers[str(layer.processor)]
         projection.to_k_ap.weight.copy_(attention.to_k.weight)
         projection.to_v_ap.weight.copy_(attention.to_v.weight)
-        nn.init.constant_(adapter.layers[str(layer.processor)].alpha, alpha)
+        nn.init.constant_(adapted.alpha, alpha)
 
 
 class InstanceDenoising(nn.Module):

@@ -32,11 +32,13 @@ LOG_EVERY = 10  # steps
 class Stage(Protocol):
     """A model to train, its data and its outputs."""
 
-    objective: nn.Module
-    """forward(batch, generator) -> loss (). Trains only the parameters that require gradients."""
+    @property
+    def objective(self) -> nn.Module:
+        """forward(batch, generator) -> loss (). Trains only the parameters that require gradients."""
 
-    batches: Dataset[Any]
-    """Index -> batch, deterministic. Counts over all processes and accumulation steps."""
+    @property
+    def batches(self) -> Dataset[Any]:
+        """Index -> batch, deterministic. Counts over all processes and accumulation steps."""
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
         """Samples of the current weights."""

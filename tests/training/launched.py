@@ -1,6 +1,6 @@
-"""What a test starts with `accelerate launch`: a few steps of a tiny adapter. Tells which process saves and draws.
+"""Script for `accelerate launch`: a few steps of a tiny adapter. Prints which process saves and samples.
 
-Arguments: the folder of the tokenizer, that of the run, and the accumulation.
+Arguments: folder of the tokenizer, folder of the run, accumulation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 import training.adapter_stage
 from tiny_models import Batches, adapter_stage
-from training.loop import LoopConfig, train
+from training.config import LoopConfig
+from training.loop import train
 
 
 def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
@@ -21,13 +22,13 @@ def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
     )
     training.adapter_stage.STEPS = 2
     stage = adapter_stage(tokenizer)
-    stage.batches = Batches(empty=(3,))  # for one of two processes only
+    stage.batches = Batches(empty=(3,))  # without instances in one of two processes
     for name in ("save", "sheet"):
-        setattr(stage, name, told(name, getattr(stage, name)))
+        setattr(stage, name, announced(name, getattr(stage, name)))
     train(stage, config, folder)
 
 
-def told(name: str, action: Any) -> Any:
+def announced(name: str, action: Any) -> Any:
     def act(*given: Any) -> Any:
         sys.stdout.write(f"{name}:{os.environ.get('RANK')}\n")
         return action(*given)

@@ -1,9 +1,10 @@
-"""A folder of pictures becomes batches of crops whose boxes still frame the same things."""
+"""A folder of pictures as a dataset: the boxes of each crop still frame the same things."""
 
 from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.picture_folder import PictureFolder, crop, read_layout
+from training.picture_folder import PictureFolder, read_layout
 
 COLOURS = [(230, 20, 20), (20, 200, 40), (30, 40, 220), (240, 230, 40)]
 
 
 def picture(width: int, height: int, boxes: Sequence[Sequence[int]]) -> Image.Image:
-    """Each box (x, y, w, h) in a colour of its own, on grey."""
+    """A grey picture with boxes (x, y, w, h) in different colours."""
     pixels = np.full((height, width, 3), 128, np.uint8)
     for (x, y, w, h), colour in zip(boxes, COLOURS, strict=False):
         pixels[y : y + h, x : x + w] = colour
@@ -42,7 +41,7 @@ def write(
 
 
 def colours_in_boxes(image: Tensor, layout: Layout) -> list[tuple[int, ...]]:
-    """The mean colour of each box, a little inside of it, in 0..255."""
+    """The mean colour of each box, without its border, in 0..255."""
     size = image.shape[-1]
     means = []
     for box in layout.boxes:
@@ -54,7 +53,7 @@ def colours_in_boxes(image: Tensor, layout: Layout) -> list[tuple[int, ...]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Five pictures, upright and lying, large and small."""
+    """Five pictures of different formats, sizes and aspect ratios, one in a subfolder."""
     write(tmp_path, "a.png", 120, 80, [(10, 10, 50, 60), (70, 20, 40, 40)])
     write(tmp_path, "b.PNG", 64, 200, [(8, 20, 40, 60), (10, 130, 50, 50)])
     write(tmp_path, "c.webp", 300, 100, [(20, 10, 60, 80), (120, 20, 60, 60), (220, 30, 70, 60)])
@@ -64,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_boxes_frame_the_same_things_in_every_crop(folder: Path) -> None:
+def test_boxes_frame_the_same_content_in_every_crop(folder: Path) -> None:
     pictures = PictureFolder(folder, 64, 4)
     seen = set()
     for number in range(10):
@@ -85,7 +84,7 @@ def test_boxes_frame_the_same_things_in_every_crop(folder: Path) -> None:
     assert len({box for caption, box in seen if caption == "c.webp"}) > 3  # the crops differ
 
 
-def test_a_number_always_gives_the_same_batch(folder: Path) -> None:
+def test_batches_are_deterministic(folder: Path) -> None:
     first, again = PictureFolder(folder, 32, 3, seed=4), PictureFolder(folder, 32, 3, seed=4)
     for number in (7, 0, 3):
         assert torch.equal(first[number].images, again[number].images)
@@ -95,7 +94,7 @@ def test_a_number_always_gives_the_same_batch(folder: Path) -> None:
     )
 
 
-def test_each_epoch_has_every_picture_once_in_an_order_of_its_own(folder: Path) -> None:
+def test_each_epoch_has_every_picture_once_in_a_new_order(folder: Path) -> None:
     pictures = PictureFolder(folder, 16, 2)
     captions = [layout.caption for number in range(20) for layout in pictures[number].layouts]
     epochs = [tuple(captions[start : start + 5]) for start in range(0, 40, 5)]
@@ -103,7 +102,7 @@ def test_each_epoch_has_every_picture_once_in_an_order_of_its_own(folder: Path) 
     assert len(set(epochs)) > 4
 
 
-def test_workers_make_the_same_batches(folder: Path) -> None:
+def test_data_loader_processes_give_the_same_batches(folder: Path) -> None:
     pictures = PictureFolder(folder, 16, 2)
     loader = DataLoader(
         pictures, batch_size=None, sampler=range(3, 7), num_workers=2, multiprocessing_context="fork"
@@ -123,8 +122,8 @@ def test_pictures_are_not_mirrored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_pictures_are_taken_as_they_are_shown(tmp_path: Path, orientation: int) -> None:
-    """The boxes are those of the turned picture."""
+def test_the_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    """Boxes refer to the turned picture."""
     turned = picture(100, 60, [(10, 10, 40, 40), (60, 20, 35, 35)])
     back = {
         1: None,
@@ -148,14 +147,22 @@ def test_pictures_are_taken_as_they_are_shown(tmp_path: Path, orientation: int) 
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
-def test_all_kinds_of_pictures_become_rgb(tmp_path: Path, mode: str) -> None:
+def test_all_image_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     suffix = ".jpg" if mode == "CMYK" else ".png"
     picture(30, 20, [(2, 2, 10, 10)]).convert(mode).save(tmp_path / f"a{suffix}")
     (tmp_path / "a.json").write_text('{"annotations": [{"box": [2, 2, 10, 10], "caption": "it"}]}')
     assert PictureFolder(tmp_path, 16, 1)[0].images.shape == (1, 3, 16, 16)
 
 
-# Layouts
+def test_central_layouts_are_cropped_to_the_middle(folder: Path) -> None:
+    layouts = PictureFolder(folder, 64, 2).central_layouts(3)
+    assert [layout.caption for layout in layouts] == ["a.png", "b.PNG", "c.webp"]
+    assert {(layout.width, layout.height) for layout in layouts} == {(64, 64)}
+    assert layouts[2].local_descriptions == ["thing 1"]
+    assert len(PictureFolder(folder, 64, 2).central_layouts(99)) == 5
+
+
+# Layout files
 
 
 def layout_of(folder: Path, text: str, width: int = 200, height: int = 100) -> Layout:
@@ -163,24 +170,24 @@ def layout_of(folder: Path, text: str, width: int = 200, height: int = 100) -> L
     return read_layout(folder / "a.jpg", width, height)
 
 
-def test_boxes_of_the_release_are_pixels_of_the_picture(tmp_path: Path) -> None:
+def test_boxes_of_the_release_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
     text = '{"caption": "all", "annotations": [{"box": [20, 30, 50, 40], "caption": ["it", "or so"]}]}'
     assert layout_of(tmp_path, text) == Layout(200, 100, (Instance(Box(0.1, 0.3, 0.35, 0.7), "it"),), "all")
 
 
-def test_the_example_of_the_readme(tmp_path: Path) -> None:
+def test_the_readmes_example_is_a_layout(tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[2] / "training" / "README.md").read_text()
     layout = layout_of(tmp_path, text.split("```json")[1].split("```")[0], 960, 720)
     assert layout.caption == "a dog on a sofa"
     assert len(layout.instances) == 2
 
 
-def test_a_json_may_say_of_what_size_its_pixels_are(tmp_path: Path) -> None:
+def test_width_and_height_in_the_json_give_the_unit_of_the_boxes(tmp_path: Path) -> None:
     text = '{"width": 400, "height": 200, "annotations": [{"box": [20, 30, 50, 40], "caption": "it"}]}'
     assert layout_of(tmp_path, text).boxes == [Box(0.05, 0.15, 0.175, 0.35)]
 
 
-def test_our_own_format_has_fractions(tmp_path: Path) -> None:
+def test_our_own_format_has_fractions_of_the_picture(tmp_path: Path) -> None:
     text = '{"caption": "all", "boxes": [{"x": 0.1, "y": 0.25, "w": 0.5, "h": 0.5, "caption": "it"}]}'
     assert layout_of(tmp_path, text) == Layout(200, 100, (Instance(Box(0.1, 0.25, 0.6, 0.75), "it"),), "all")
 
@@ -199,18 +206,18 @@ def test_our_own_format_has_fractions(tmp_path: Path) -> None:
         ('{"things": 3}', r"a\.json: The layout is an object .* of no known format"),
     ],
 )
-def test_a_wrong_layout_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_layout_is_an_error_naming_the_file(tmp_path: Path, text: str, message: str) -> None:
     picture(200, 100, []).save(tmp_path / "a.jpg")
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         PictureFolder(tmp_path, 64, 1)
 
 
-def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no folder .*nowhere"):
+def test_an_unusable_folder_is_an_error_naming_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no folder .*nowhere"):
         PictureFolder(tmp_path / "nowhere", 64, 1)
     (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(ValueError, match=f"no pictures in {tmp_path}; expected .jpg"):
+    with pytest.raises(ValueError, match=rf"no pictures in {re.escape(str(tmp_path))}; expected \.jpg"):
         PictureFolder(tmp_path, 64, 1)
     picture(20, 10, []).save(tmp_path / "b.jpg")
     with pytest.raises(ValueError, match=r"b\.jpg has no layout: there is no b\.json beside it"):
@@ -220,94 +227,9 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         PictureFolder(tmp_path, 64, 1)
 
 
-def test_a_picture_that_breaks_off_is_named_when_it_is_needed(tmp_path: Path) -> None:
+def test_a_truncated_picture_is_an_error_when_it_is_loaded(tmp_path: Path) -> None:
     write(tmp_path, "a.png", 200, 100, [(10, 10, 50, 50)])
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"a\.png cannot be read"):
         PictureFolder(tmp_path, 64, 1)[0]
-
-
-# Crops
-
-boxes = st.tuples(*[st.floats(0, 0.95), st.floats(0, 0.95), st.floats(0.02, 1), st.floats(0.02, 1)]).map(
-    lambda edges: Box(edges[0], edges[1], min(edges[0] + edges[2], 1.0), min(edges[1] + edges[3], 1.0))
-)
-layouts = st.builds(
-    lambda width, height, found: Layout(
-        width, height, tuple(Instance(box, str(number)) for number, box in enumerate(found)), "all"
-    ),
-    st.integers(16, 400),
-    st.integers(16, 400),
-    st.lists(boxes, min_size=1, max_size=4),
-)
-
-
-@given(layouts, st.one_of(st.none(), st.integers(0, 1000)))
-@settings(max_examples=200, deadline=None)
-def test_a_crop_keeps_what_is_mostly_in_it_and_at_least_one(layout: Layout, seed: int | None) -> None:
-    randomness = None if seed is None else torch.Generator().manual_seed(seed)
-    square, cut = crop(layout, randomness)
-    assert square.side == min(layout.width, layout.height) == cut.width == cut.height
-    assert 0 <= square.x <= layout.width - square.side
-    assert 0 <= square.y <= layout.height - square.side
-    assert cut.instances
-    assert cut.caption == "all"
-    shares = {}
-    for instance in layout.instances:
-        x0, y0, x1, y1 = (
-            edge * extent
-            for edge, extent in zip(instance.box, (layout.width, layout.height) * 2, strict=True)
-        )
-        width = max(min(x1, square.x + square.side) - max(x0, square.x), 0)
-        height = max(min(y1, square.y + square.side) - max(y0, square.y), 0)
-        shares[instance.local_description] = width * height / ((x1 - x0) * (y1 - y0))
-    shown = cut.local_descriptions
-    assert shown == sorted(shown)  # the order is the depth
-    assert set(shown) >= {text for text, share in shares.items() if share > 0.5 + 1e-6}
-    assert len([text for text in shown if shares[text] < 0.5 - 1e-6]) <= 1  # the one that a crop was moved to
-    for instance in cut.instances:
-        x0, y0, x1, y1 = instance.box
-        assert 0 <= x0 < x1 <= 1
-        assert 0 <= y0 < y1 <= 1
-        whole = layout.instances[int(instance.local_description)].box
-        assert x1 - x0 <= (whole.x1 - whole.x0) * layout.width / square.side + 1e-6
-
-
-def test_a_box_goes_when_less_than_half_of_it_is_left() -> None:
-    """The middle square of 300 x 100 pixels spans 100..200."""
-    spans = [(60, 141), (60, 139), (151, 249), (92, 110), (0, 40)]
-    layout = Layout(
-        300, 100, tuple(Instance(Box(x0 / 300, 0.2, x1 / 300, 0.7), f"{x0}-{x1}") for x0, x1 in spans)
-    )
-    square, cut = crop(layout)
-    assert square == (100, 0, 100)
-    assert cut.local_descriptions == ["60-141", "151-249", "92-110"]
-    assert cut.boxes[0] == pytest.approx((0, 0.2, 0.41, 0.7))
-    assert cut.boxes[1] == pytest.approx((0.51, 0.2, 1, 0.7))
-
-
-def test_a_crop_without_a_box_is_moved_to_one() -> None:
-    layout = Layout(
-        300, 100, (Instance(Box(0.0, 0.2, 0.2, 0.7), "left"), Instance(Box(0.9, 0.2, 1.0, 0.7), "right"))
-    )
-    assert crop(layout)[1].local_descriptions == ["left"]
-    found = {
-        tuple(crop(layout, torch.Generator().manual_seed(seed))[1].local_descriptions) for seed in range(40)
-    }
-    assert found == {("left",), ("right",)}
-
-
-def test_a_box_longer_than_the_crop_is_cut() -> None:
-    layout = Layout(500, 100, (Instance(Box(0.1, 0.2, 0.9, 0.7), "long"),))
-    square, cut = crop(layout)
-    assert square == (200, 0, 100)
-    assert cut.boxes == [Box(0.0, 0.2, 1.0, 0.7)]
-
-
-def test_layouts_of_sheets_are_of_the_middle(folder: Path) -> None:
-    layouts = PictureFolder(folder, 64, 2).central_layouts(3)
-    assert [layout.caption for layout in layouts] == ["a.png", "b.PNG", "c.webp"]
-    assert {(layout.width, layout.height) for layout in layouts} == {(64, 64)}
-    assert layouts[2].local_descriptions == ["thing 1"]
-    assert len(PictureFolder(folder, 64, 2).central_layouts(99)) == 5

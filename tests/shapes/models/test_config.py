@@ -1,0 +1,45 @@
+"""The config of a run of the drawn world, and the trainer's command with it."""
+
+from __future__ import annotations
+
+import pytest
+
+import training.__main__ as command
+from shapes.models.config import load_shapes_config
+from training.config_reader import CONFIGS
+
+
+def test_the_shipped_config_loads_by_name_and_by_path() -> None:
+    config = load_shapes_config()
+    assert config == load_shapes_config(str(CONFIGS / "shapes.yaml")) == command.load("shapes", [])
+    assert config.shapes is not None
+    assert config.base is None
+    assert config.folder is None
+    assert config.output == "runs/shapes"
+
+
+def test_a_pair_must_have_two_values() -> None:
+    with pytest.raises(ValueError, match=r"instances is \[1, 2, 3\]; expected 2 values"):
+        load_shapes_config(overrides=["shapes.world.instances=[1,2,3]"])
+
+
+@pytest.mark.parametrize(("name", "overrides"), [("sdxl", ()), ("shapes", ("shapes=null",))])
+def test_a_config_without_a_drawn_world_is_rejected(name: str, overrides: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=f"config {name} has no drawn world"):
+        load_shapes_config(name, overrides)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["adapter", "--config", "shapes", "base=elsewhere"], "names no pictures"),
+        (["adapter", "output=nowhere"], "Run `python -m training vae` first"),
+    ],
+)
+def test_the_command_prints_errors_and_exits_with_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err

@@ -27,10 +27,11 @@ def show_linked_boxes(node_id: str | None, boxes: Any) -> None:
 
 
 def results_for_editor(layout: Layout, background: Tensor | None) -> dict[str, list[dict[str, Any]]]:
-    """The ``ui`` result of the layout node: lists, because the host concatenates those of all runs of a node.
+    """The ``ui`` result of the layout node. Values are lists, which the host joins over all runs.
 
-    ifadapter_tokens: exact token counts, as {"text": local description, "tokens": count}; absent without a tokenizer.
-    ifadapter_background: the first picture of ``background`` (N, H, W, 3), saved as a preview file; absent without one.
+    ifadapter_tokens: exact token counts, {"text": local description, "tokens": count}.
+    ifadapter_background: first picture of ``background`` (N, H, W, 3), saved as a preview file.
+    Each key is absent if there is no tokenizer or no background.
     """
     results: dict[str, list[dict[str, Any]]] = {}
     texts = [instance.local_description for instance in layout.instances]

@@ -4,4 +4,7 @@ INSTALL = "Install the requirements: pip install -r training/requirements.txt -r
 
 
 class EvaluationError(RuntimeError):
-    """A server, model or other external part failed. The message says which one and how to continue."""
+    """A server, model or other external part failed.
+
+    The message says which one and how to continue.
+    """

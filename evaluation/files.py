@@ -66,7 +66,8 @@ def pin_settings(path: Path, settings: dict[str, Any], contents: str) -> None:
         write_atomic(path, content)
     elif path.read_bytes() != content:
         raise ValueError(
-            f"{path.parent} holds {contents} made with other settings: {_differences(path, settings)}. "
+            f"{path.parent} holds {contents} made with other settings: "
+            f"{_differences(path, settings)}. "
             "Choose another folder, or remove this one."
         )
 

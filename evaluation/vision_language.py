@@ -69,7 +69,10 @@ class LocalModel:
 
     @torch.no_grad()
     def ask(self, picture: Image.Image, prompt: str) -> str:
-        content = [{"type": "image", "image": picture.convert("RGB")}, {"type": "text", "text": prompt}]
+        content = [
+            {"type": "image", "image": picture.convert("RGB")},
+            {"type": "text", "text": prompt},
+        ]
         inputs = self._processor.apply_chat_template(
             [{"role": "user", "content": content}],
             add_generation_prompt=True,
@@ -88,7 +91,8 @@ class LocalModel:
 class Endpoint:
     """A model behind the chat completions of an OpenAI-compatible server (vLLM and others).
 
-    Retries time-outs, lost connections, statuses 429 and 5xx, and responses that are not completions.
+    Retries time-outs, lost connections, statuses 429 and 5xx, and responses that are not
+    completions.
 
     url: base URL, up to and including ``/v1``.
     name: model id on the server.
@@ -97,7 +101,11 @@ class Endpoint:
     """
 
     def __init__(
-        self, url: str, name: str, timeout_s: float = TIMEOUT_S, wait: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        name: str,
+        timeout_s: float = TIMEOUT_S,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
         self._url = f"{url.rstrip('/')}/chat/completions"
@@ -110,7 +118,10 @@ class Endpoint:
     def ask(self, picture: Image.Image, prompt: str) -> str:
         """Raises AnswerError after ``ATTEMPTS`` failures, or at once if the server refuses the request."""
         image = f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
-        content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": prompt}]
+        content = [
+            {"type": "image_url", "image_url": {"url": image}},
+            {"type": "text", "text": prompt},
+        ]
         body = {
             "model": self.name,
             "messages": [{"role": "user", "content": content}],
@@ -124,7 +135,8 @@ class Endpoint:
                 if attempt == ATTEMPTS:
                     kind = EmptyAnswerError if isinstance(error, _EmptyTextError) else AnswerError
                     raise kind(
-                        f"{self._url} gave no answer in {ATTEMPTS} attempts; the last error: {error}. "
+                        f"{self._url} gave no answer in {ATTEMPTS} attempts; the last error: "
+                        f"{error}. "
                         "Check the server, then run the same command to resume."
                     ) from error
                 logging.warning("%s: %s; attempt %d of %d follows", self._url, error, attempt + 1, ATTEMPTS)

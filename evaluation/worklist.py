@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class Worklist(Generic[T]):
-    """Items for several workers. A worker takes one item at a time, and finishes it or returns it."""
+    """Items for several workers.
+
+    A worker takes one item at a time, and finishes it or returns it.
+    """
 
     def __init__(self, items: Iterable[T]) -> None:
         self._waiting = deque(items)

@@ -62,8 +62,8 @@ class CocoBuilder:
     def build(self, drafts: Sequence[Draft]) -> Benchmark:
         """Describe all drafts and write the manifest.
 
-        Raises ValueError if a picture is missing or does not match its annotation, AnswerError if the
-        model fails.
+        Raises ValueError if a picture is missing or does not match its annotation, AnswerError if
+        the model fails.
         """
         # Check the inputs before the first question.
         missing = [draft.file_name for draft in drafts if not (self.images / draft.file_name).is_file()]

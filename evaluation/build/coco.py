@@ -98,11 +98,14 @@ def candidates(data: dict[str, Any], selection: Selection) -> list[Draft]:
 
 
 def _draft(
-    image: dict[str, Any], boxes: Sequence[dict[str, Any]], names: dict[int, str], selection: Selection
+    image: dict[str, Any],
+    boxes: Sequence[dict[str, Any]],
+    names: dict[int, str],
+    selection: Selection,
 ) -> Draft:
     width, height = image["width"], image["height"]
 
-    # Largest first; the id breaks ties, so that the result does not depend on the order of the file.
+    # Largest first. The id breaks ties, so the order of the file does not matter.
     ordered = sorted(boxes, key=lambda entry: (-entry["bbox"][2] * entry["bbox"][3], entry["id"]))
     whole = Layout(width, height, tuple(_instance(entry, width, height, names) for entry in ordered))
 

@@ -16,7 +16,10 @@ SIDE_UNIT = 64  # pixels; the latents of every base model can then be halved wit
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, help="folder for the benchmark; existing files are kept")
     parser.add_argument(
-        "--count", type=int, default=DEFAULT_COUNT, help=f"number of layouts (default {DEFAULT_COUNT})"
+        "--count",
+        type=int,
+        default=DEFAULT_COUNT,
+        help=f"number of layouts (default {DEFAULT_COUNT})",
     )
     coco = parser.add_argument_group("from COCO")
     coco.add_argument("--annotations", type=Path, help="COCO's instances_*.json")

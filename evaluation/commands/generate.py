@@ -43,7 +43,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     An option that was not given is None, so that a misplaced one can be refused.
     """
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the run; each picture's seed comes from it and its name"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the run; each picture's seed comes from it and its name",
     )
     _add_comfyui_options(parser.add_argument_group("with ComfyUI"))
     _add_diffusers_options(parser.add_argument_group("with diffusers"))
@@ -51,7 +54,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_comfyui_options(comfyui: argparse._ArgumentGroup) -> None:
     comfyui.add_argument(
-        "--server", action="append", metavar="HOST:PORT", help="a running ComfyUI; repeat to share the work"
+        "--server",
+        action="append",
+        metavar="HOST:PORT",
+        help="a running ComfyUI; repeat to share the work",
     )
     comfyui.add_argument(
         "--workflow",
@@ -97,7 +103,9 @@ def _add_diffusers_options(diffusers: argparse._ArgumentGroup) -> None:
     )
     diffusers.add_argument("--steps", type=int, help=f"sampler steps (default {PAPER_STEPS})")
     diffusers.add_argument(
-        "--guidance", type=float, help=f"scale of classifier-free guidance (default {PAPER_GUIDANCE})"
+        "--guidance",
+        type=float,
+        help=f"scale of classifier-free guidance (default {PAPER_GUIDANCE})",
     )
     diffusers.add_argument("--strength", type=float, help="strength of the adapter (default 1)")
     diffusers.add_argument(
@@ -123,7 +131,10 @@ def _add_diffusers_options(diffusers: argparse._ArgumentGroup) -> None:
     )
     diffusers.add_argument("--device", help="torch device, for example cuda (default cpu)")
     diffusers.add_argument(
-        "--half", action="store_true", default=None, help="float16 for the UNet and the text encoders"
+        "--half",
+        action="store_true",
+        default=None,
+        help="float16 for the UNet and the text encoders",
     )
 
 
@@ -155,7 +166,8 @@ def _comfyui(options: argparse.Namespace) -> ComfyUISettings:
 
 
 def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
-    from ifadapter_diffusers.sampling import GUIDANCE, STEPS, Control  # torch, not needed for ComfyUI
+    # These import torch, which generating with ComfyUI does not need.
+    from ifadapter_diffusers.sampling import GUIDANCE, STEPS, Control
     from shapes.methods import METHODS
 
     _refuse(options, COMFYUI_ONLY, "diffusers generates the pictures; it needs --server")

@@ -14,7 +14,9 @@ from .sweep_file import read_sweep
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="sweep file in YAML; see docs/evaluation.md")
     parser.add_argument(
-        "output", type=Path, help="folder for pictures, scores, table and plots; finished files are kept"
+        "output",
+        type=Path,
+        help="folder for pictures, scores, table and plots; finished files are kept",
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from ..report.score_table import SCORES, table
 
-SAME_KEYS = ("benchmark", "detector", "threshold", "verifiers", "question")  # equal in all rows of a table
-SAME_COLUMN_KEYS = {"clip": "model", "fid": "real_pictures"}  # likewise, where two rows both have the column
+# Parts of scores.json that must be equal in all rows of a table; those of a column where both rows have it.
+SAME_KEYS = ("benchmark", "detector", "threshold", "verifiers", "question")
+SAME_COLUMN_KEYS = {"clip": "model", "fid": "real_pictures"}
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class ComfyUI:
     def paint(self, layout: Layout, seed: int) -> Image.Image:
         """Queue the filled workflow, wait for it, and download its picture.
 
-        Also raises WorkflowError if the server rejects the workflow, for example for a missing model.
+        Also raises WorkflowError if the server rejects the workflow, for example for a missing
+        model.
         """
         deadline = time.monotonic() + self._timeout_s
         prompt = self._queue(self._workflow.fill(layout, seed))

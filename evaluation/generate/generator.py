@@ -60,7 +60,11 @@ def seed_of(seed: int, name: str) -> int:
 
 
 def generate(
-    benchmark: Benchmark, sources: Sequence[Source], folder: Path, seed: int, settings: dict[str, Any]
+    benchmark: Benchmark,
+    sources: Sequence[Source],
+    folder: Path,
+    seed: int,
+    settings: dict[str, Any],
 ) -> None:
     """Generate the pictures that are missing in ``folder``, one thread per source.
 
@@ -112,7 +116,7 @@ def generate(
             else:
                 work.done()
 
-    # Let all sources work until the queue is empty, all sources are lost, or one hits a fatal error.
+    # Run all sources until the queue is empty, all are lost, or one hits a fatal error.
     try:
         in_threads([lambda source=source: serve(source) for source in sources])  # type: ignore[misc]
     finally:
@@ -125,7 +129,8 @@ def generate(
     if missing:
         reason = problems.get(missing[0].name) or next(iter(problems.values()), "")
         raise GenerationError(
-            f"{len(missing)} of {total} pictures are missing, for example {missing[0].name}: {reason} "
+            f"{len(missing)} of {total} pictures are missing, for example {missing[0].name}: "
+            f"{reason} "
             "Run the same command to resume."
         )
 

@@ -72,7 +72,10 @@ class DiffusersSettings:
     half: bool
 
     def recorded(self) -> dict[str, Any]:
-        """The content of ``generation.json``. Raises ValueError if the adapter's file does not exist."""
+        """The content of ``generation.json``.
+
+        Raises ValueError if the adapter's file does not exist.
+        """
         if not self.adapter.is_file():
             raise ValueError(f"There is no adapter {self.adapter}. Give its file with --adapter.")
         return {

@@ -68,7 +68,8 @@ def read_workflow(path: Path, slots: Sequence[str] = (), settings: Sequence[str]
 
     NODE is a node's id, or its class if only one node has that class.
 
-    slots: ``NAME=NODE.INPUT`` (``image=NODE``), overrides of the slots that ``find_slots`` would find.
+    slots: ``NAME=NODE.INPUT`` (``image=NODE``), overrides of the slots that ``find_slots`` would
+        find.
     settings: ``NODE.INPUT=VALUE``, inputs for the whole run; VALUE is JSON or plain text.
 
     Raises WorkflowError that names what is missing or ambiguous.

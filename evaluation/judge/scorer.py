@@ -96,7 +96,8 @@ def crop_corners(box: PixelBox, size: tuple[int, int]) -> tuple[int, int, int, i
     """Round a box outwards to whole pixels, clipped to the picture, with at least one pixel."""
     width, height = size
     x0, y0 = min(max(math.floor(box[0]), 0), width - 1), min(max(math.floor(box[1]), 0), height - 1)
-    return x0, y0, max(min(math.ceil(box[2]), width), x0 + 1), max(min(math.ceil(box[3]), height), y0 + 1)
+    x1, y1 = min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
 
 def score_pictures(
@@ -115,7 +116,12 @@ def score_pictures(
     left = unjudged(benchmark, pictures, output, part)
     total = len(benchmark.entries[part[0] :: part[1]])
     for entry in tqdm(
-        left, initial=total - len(left), total=total, unit="picture", disable=not bar, dynamic_ncols=True
+        left,
+        initial=total - len(left),
+        total=total,
+        unit="picture",
+        disable=not bar,
+        dynamic_ncols=True,
     ):
         path = picture_path(pictures, entry.name)
         score = scorer.score(entry.name, read_picture(path, entry.layout), entry.layout, digest_of(path))

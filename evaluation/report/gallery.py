@@ -29,8 +29,8 @@ Item = tuple[PictureScore, InstanceScore]  # an instance, with the picture it is
 def write_gallery(scores: Sequence[PictureScore], pictures: Path, output: Path) -> None:
     """Write ``successes.png`` (all verifiers accept) and ``failures.png`` (the others).
 
-    The layout's box is white, the matching detection orange. An existing sheet is removed if it would be
-    empty.
+    The layout's box is white, the matching detection orange. An existing sheet is removed if it
+    would be empty.
     """
     every = [(score, instance) for score in scores for instance in score.instances]
     for name, success in (("successes", True), ("failures", False)):

@@ -57,7 +57,8 @@ def share(hits: ArrayLike, totals: ArrayLike) -> Estimate:
         raise ValueError("There are no instances to score. Build a benchmark whose layouts have instances.")
     picks = _picks(len(hits), RESAMPLES)
     return Estimate(
-        float(hits.sum() / totals.sum()), _interval(hits[picks].sum(1) / np.maximum(totals[picks].sum(1), 1))
+        float(hits.sum() / totals.sum()),
+        _interval(hits[picks].sum(1) / np.maximum(totals[picks].sum(1), 1)),
     )
 
 

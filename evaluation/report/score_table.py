@@ -123,7 +123,17 @@ def instances_csv(scores: Sequence[PictureScore], verifiers: Sequence[str]) -> s
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["picture", "number", "description", "box", "found", "detection", "iou", "score", *verifiers]
+        [
+            "picture",
+            "number",
+            "description",
+            "box",
+            "found",
+            "detection",
+            "iou",
+            "score",
+            *verifiers,
+        ]
     )
     for score in scores:
         for number, instance in enumerate(score.instances, 1):

@@ -101,9 +101,11 @@ class Sweep:
     """A whole sweep.
 
     benchmark: its folder.
-    points: the variants, then the points of each axis; a part of the benchmark comes after its variant.
+    points: the variants, then the points of each axis; a part of the benchmark comes after its
+        variant.
     score: how all pictures are scored.
-    columns: path in ``scores.json`` (keys joined by dots) by column title; the first column is plotted.
+    columns: path in ``scores.json`` (keys joined by dots) by column title; the first column is
+        plotted.
     interval: path in ``scores.json`` of [low, high] of the first column; None for no intervals.
     axes: names of the axes, each with a plot.
     """

@@ -30,7 +30,10 @@ class Row:
 
 
 def score_at(scores: dict[str, Any], place: str) -> Any:
-    """The value at a path ``a.b.c``. Raises ValueError, listing the existing keys, if there is none."""
+    """The value at a path ``a.b.c``.
+
+    Raises ValueError, listing the existing keys, if there is none.
+    """
     value: Any = scores
     for number, key in enumerate(place.split(".")):
         if not isinstance(value, dict) or key not in value:
@@ -65,7 +68,10 @@ def table(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> list[str]:
     """The scores with three decimals, counts as integers."""
     first, *others = (str(value) if type(value) is int else f"{value:.3f}" for value in row.scores.values())
-    return [first if row.interval is None else "{} ({:.3f} .. {:.3f})".format(first, *row.interval), *others]
+    return [
+        first if row.interval is None else "{} ({:.3f} .. {:.3f})".format(first, *row.interval),
+        *others,
+    ]
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> None:

@@ -12,12 +12,18 @@ from ifadapter_core.layout import Box, Instance, Layout
 
 LAYOUTS = {
     "b": Layout(
-        640, 480, (Instance(Box(0.25, 0.5, 0.75, 1.0), "a green sofa with white stripes"),), "a room"
+        640,
+        480,
+        (Instance(Box(0.25, 0.5, 0.75, 1.0), "a green sofa with white stripes"),),
+        "a room",
     ),
     "a": Layout(
         512,
         512,
-        (Instance(Box(0, 0, 0.5, 0.5), "ein Hund, braun-weiß"), Instance(Box(0.1, 0.1, 0.2, 0.9), "a lamp")),
+        (
+            Instance(Box(0, 0, 0.5, 0.5), "ein Hund, braun-wei\N{LATIN SMALL LETTER SHARP S}"),
+            Instance(Box(0.1, 0.1, 0.2, 0.9), "a lamp"),
+        ),
         "",
     ),
 }

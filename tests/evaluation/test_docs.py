@@ -97,7 +97,13 @@ def test_the_commands_of_the_small_world_run_as_shown(
     assert len(small) == 10
     for words in small:
         assert (
-            main([*words, *{"build": ["--count", "2"], "generate": ["--steps", "2"]}.get(words[0], [])]) == 0
+            main(
+                [
+                    *words,
+                    *{"build": ["--count", "2"], "generate": ["--steps", "2"]}.get(words[0], []),
+                ]
+            )
+            == 0
         )
     for name in ("full", "eot", "caption"):
         assert len(list(tmp_path.glob(f"runs/evaluation/shapes_{name}/*.png"))) == 2
@@ -106,7 +112,10 @@ def test_the_commands_of_the_small_world_run_as_shown(
 
 def test_nothing_that_is_shipped_imports_the_evaluation() -> None:
     folders = ("nodes", "ifadapter_core", "training", "demo")
-    sources = [ROOT / "__init__.py", *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
+    sources = [
+        ROOT / "__init__.py",
+        *(path for folder in folders for path in (ROOT / folder).rglob("*.py")),
+    ]
     assert len(sources) > 50
     assert not [
         path

@@ -32,10 +32,14 @@ def server() -> Iterator[VisionServer]:
 
 def interrupt(words: list[object], when: Callable[[], bool]) -> None:
     """Start a command, send SIGINT once ``when`` is true, and check how it ends."""
-    # Reset the handler for the child: a background process of a shell inherits that SIGINT is ignored.
+    # Reset the handler for the child: a background process of a shell inherits that SIGINT is
+    # ignored.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "evaluation", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "evaluation", *map(str, words)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     signal.signal(signal.SIGINT, handler)
     while not when():
@@ -56,22 +60,51 @@ def interrupt(words: list[object], when: Callable[[], bool]) -> None:
 def test_builder_waiting_for_a_server(tmp_path: Path, server: VisionServer) -> None:
     Image.new("RGB", (80, 60)).save(tmp_path / "one.png")
     boxes = [
-        {"id": place, "image_id": 1, "category_id": 7, "iscrowd": 0, "bbox": [12 + 10 * place, 4, 14, 20]}
+        {
+            "id": place,
+            "image_id": 1,
+            "category_id": 7,
+            "iscrowd": 0,
+            "bbox": [12 + 10 * place, 4, 14, 20],
+        }
         for place in range(3)
     ]
     images = [{"id": 1, "file_name": "one.png", "width": 80, "height": 60}]
-    annotations = {"images": images, "categories": [{"id": 7, "name": "kite"}], "annotations": boxes}
+    annotations = {
+        "images": images,
+        "categories": [{"id": 7, "name": "kite"}],
+        "annotations": boxes,
+    }
     (tmp_path / "instances.json").write_text(json.dumps(annotations))
-    coco = ["--annotations", tmp_path / "instances.json", "--images", tmp_path, "--count", 1, "--size", 128]
+    coco = [
+        "--annotations",
+        tmp_path / "instances.json",
+        "--images",
+        tmp_path,
+        "--count",
+        1,
+        "--size",
+        128,
+    ]
     model = ["--model", "tiny", "--endpoint", server.url]
     interrupt(["build", tmp_path / "out", *coco, *model], server.blocked.is_set)
 
 
 def test_generator_between_pictures(models: Path, tmp_path: Path) -> None:
     write_benchmark(
-        tmp_path / "benchmark", {f"p{number}": tiny_models.layout(number) for number in range(4)}, {}
+        tmp_path / "benchmark",
+        {f"p{number}": tiny_models.layout(number) for number in range(4)},
+        {},
     )
-    words = ["generate", tmp_path / "benchmark", tmp_path / "out", "--models", models, "--steps", 20]
+    words = [
+        "generate",
+        tmp_path / "benchmark",
+        tmp_path / "out",
+        "--models",
+        models,
+        "--steps",
+        20,
+    ]
     interrupt(words, lambda: bool(list((tmp_path / "out").glob("*.png"))))
 
 
@@ -94,5 +127,6 @@ def test_sweep_between_pictures(models: Path, tmp_path: Path) -> None:
     )
     pictures = tmp_path / "out" / "pictures" / "ifadapter"
     interrupt(
-        ["sweep", tmp_path / "sweep.yaml", tmp_path / "out"], lambda: bool(list(pictures.glob("*.png")))
+        ["sweep", tmp_path / "sweep.yaml", tmp_path / "out"],
+        lambda: bool(list(pictures.glob("*.png"))),
     )

@@ -21,7 +21,9 @@ def cats(tmp_path: Path) -> Benchmark:
     for number in range(5):
         Image.new("RGB", (100, 100), (number, 0, 0)).save(tmp_path / "pictures" / f"p{number}.png")
     return write_benchmark(
-        tmp_path / "benchmark", {f"p{number}": layout(((0, 0, 40, 100), "cat")) for number in range(5)}, {}
+        tmp_path / "benchmark",
+        {f"p{number}": layout(((0, 0, 40, 100), "cat")) for number in range(5)},
+        {},
     )
 
 
@@ -29,7 +31,8 @@ def test_missing_pictures_are_counted_and_listed(cats: Benchmark, tmp_path: Path
     for number in (0, 1, 2, 4):
         (tmp_path / "pictures" / f"p{number}.png").unlink()
     with pytest.raises(
-        ValueError, match=r"4 of 5 pictures are missing in .*: p0.png, p1.png, p2.png \.\.\. Generate them"
+        ValueError,
+        match=r"4 of 5 pictures are missing in .*: p0.png, p1.png, p2.png \.\.\. Generate them",
     ):
         check_pictures(cats, tmp_path / "pictures")
 

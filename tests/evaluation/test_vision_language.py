@@ -44,7 +44,15 @@ WORDS = [
     "this",
     "?",
 ]
-MARKS = ["<pad>", "<end>", "<image>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+MARKS = [
+    "<pad>",
+    "<end>",
+    "<image>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+]
 TEMPLATE = (
     "{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == "
     "'image' %}IMAGE "
@@ -137,7 +145,11 @@ def save_qwen(folder: Path) -> None:
         "eos_token_id": 1,
         "pad_token_id": 0,
         "bos_token_id": None,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]},
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "mrope_section": [1, 1, 2],
+        },
     }
     torch.manual_seed(0)
     Qwen2VLForConditionalGeneration(
@@ -193,7 +205,9 @@ def test_answers_depend_on_picture_and_question(model: LocalModel) -> None:
 def test_an_empty_answer_is_an_error(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model._model.generation_config, "max_new_tokens", 1)
     monkeypatch.setattr(
-        model._model, "generate", lambda input_ids, **_: torch.cat([input_ids, torch.tensor([[1]])], dim=1)
+        model._model,
+        "generate",
+        lambda input_ids, **_: torch.cat([input_ids, torch.tensor([[1]])], dim=1),
     )
     with pytest.raises(AnswerError, match="gave an empty answer to 'what'"):
         model.ask(picture(1), "what")

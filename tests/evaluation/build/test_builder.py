@@ -63,9 +63,19 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for place in range(3):
             box = [12 + 10 * place, 4 + 6 * number, 14 + place, 20]
             annotations.append(
-                {"id": 10 * number + place, "image_id": number, "category_id": 7, "iscrowd": 0, "bbox": box}
+                {
+                    "id": 10 * number + place,
+                    "image_id": number,
+                    "category_id": 7,
+                    "iscrowd": 0,
+                    "bbox": box,
+                }
             )
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "kite"}]}
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 7, "name": "kite"}],
+    }
     (folder / "instances.json").write_text(json.dumps(content))
     return folder
 
@@ -92,9 +102,8 @@ def test_every_crop_and_picture_is_described(coco: Path, tmp_path: Path, serve: 
         for text in (entry.layout.caption, *entry.layout.local_descriptions)
     ]
     assert len(set(texts)) == COUNT * 4  # each text belongs to its own picture
-    assert all(
-        text.startswith("a thing like ") and text[-1].isdigit() for text in texts
-    )  # one line, no quotation marks
+    # One line, without quotation marks.
+    assert all(text.startswith("a thing like ") and text[-1].isdigit() for text in texts)
     assert {(entry.layout.width, entry.layout.height) for entry in benchmark.entries} == {(SIZE, SIZE)}
     prompts = [content["messages"][0]["content"][1]["text"] for _, content in server.requests]
     assert sum("kite" in prompt for prompt in prompts) == COUNT * 3
@@ -151,7 +160,9 @@ def test_an_empty_answer_is_an_error_of_its_own(serve: Serve, text: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "fault", [*FAULTS, TRICKLE], ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"]
+    "fault",
+    [*FAULTS, TRICKLE],
+    ids=["time-out", "broken", "500", "garbage", "no choices", "429", "trickle"],
 )
 def test_a_permanent_fault_is_an_error_and_the_next_run_resumes(
     coco: Path, tmp_path: Path, serve: Serve, fault: Any
@@ -235,7 +246,8 @@ def test_other_settings_and_wrong_pictures_are_refused(coco: Path, tmp_path: Pat
 def test_a_crop_is_rounded_outwards() -> None:
     picture = Image.new("RGB", (10, 20))
     assert crop_box(picture, Box(0.0, 0.0, 1.0, 1.0)).size == (10, 20)
-    assert crop_box(picture, Box(0.25, 0.52, 0.55, 0.58)).size == (4, 2)  # 2.5 .. 5.5 and 10.4 .. 11.6
+    # 2.5 .. 5.5 and 10.4 .. 11.6 pixels
+    assert crop_box(picture, Box(0.25, 0.52, 0.55, 0.58)).size == (4, 2)
 
 
 def test_the_drawn_world_is_built_as_a_benchmark(tmp_path: Path) -> None:

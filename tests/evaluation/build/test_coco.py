@@ -86,7 +86,12 @@ def test_too_few_pictures_are_an_error_with_both_counts() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", json.dumps({"images": [], "annotations": []}), json.dumps({**coco(), "images": {}})],
+    [
+        "{",
+        "[]",
+        json.dumps({"images": [], "annotations": []}),
+        json.dumps({**coco(), "images": {}}),
+    ],
 )
 def test_other_json_files_are_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "captions.json"

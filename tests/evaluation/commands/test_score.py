@@ -27,7 +27,14 @@ from evaluation.report import score_folder
 
 
 def test_all_files_are_written(whole: Path) -> None:
-    names = {"scoring.json", "scores.json", "table.md", "instances.csv", "successes.png", "failures.png"}
+    names = {
+        "scoring.json",
+        "scores.json",
+        "table.md",
+        "instances.csv",
+        "successes.png",
+        "failures.png",
+    }
     assert contents(whole).keys() == names | {f"pictures/{number:05d}.json" for number in range(COUNT)}
     scores = json.loads((whole / "scores.json").read_text())
     instances = (whole / "instances.csv").read_text().splitlines()[1:]
@@ -60,7 +67,15 @@ def test_only_captions_of_new_pictures_are_scored(
     """With some records missing, and after a picture changed."""
     pictures, scored = write_drawings(tmp_path / "pictures", COUNT, 0.4), []
     clip = save_clip(tmp_path / "clip")
-    words = ["score", str(shapes), str(pictures), str(tmp_path / "out"), *SHAPES, "--clip", str(clip)]
+    words = [
+        "score",
+        str(shapes),
+        str(pictures),
+        str(tmp_path / "out"),
+        *SHAPES,
+        "--clip",
+        str(clip),
+    ]
     score = ClipScore.score
     monkeypatch.setattr(
         ClipScore,
@@ -100,7 +115,10 @@ def test_changed_pictures_are_judged_again(shapes: Path, tmp_path: Path) -> None
 
 
 def test_the_fid_compares_with_the_real_pictures(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = []
 

@@ -42,9 +42,8 @@ def test_a_killed_scorer_resumes_to_the_same_bytes(shapes: Path, whole: Path, tm
     assert len(list((tmp_path / "pictures").iterdir())) == 3
     assert not (tmp_path / "table.md").exists()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "pictures").iterdir()}
-    done = run(
-        [sys.executable, killed_scorer.__file__, str(COUNT - 3), *words]
-    )  # killed, if it judged more than is left
+    # This run is killed if it judges more than the remaining pictures.
+    done = run([sys.executable, killed_scorer.__file__, str(COUNT - 3), *words])
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path) == contents(whole)
     assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -65,7 +64,15 @@ def test_two_processes_give_the_same_clip_score_and_fid_as_one(shapes: Path, tmp
     for name, start in (("one", [sys.executable]), ("two", LAUNCH)):
         words = command(shapes, tmp_path / name)
         done = run(
-            [*start, red_green_scorer.__file__, *words, "--real", str(shapes / "real"), "--clip", str(clip)]
+            [
+                *start,
+                red_green_scorer.__file__,
+                *words,
+                "--real",
+                str(shapes / "real"),
+                "--clip",
+                str(clip),
+            ]
         )
         assert done.returncode == 0, done.stderr[-3000:]
         outputs[name] = {

@@ -55,7 +55,11 @@ def test_a_folder_without_real_pictures_is_refused_before_judging(
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_wrong_options_are_refused_before_pictures_are_read(
-    shapes: Path, tmp_path: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    shapes: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([*command(shapes, tmp_path / "out", "none"), *options]) == 2
     assert message in capsys.readouterr().err
@@ -83,7 +87,10 @@ def test_an_unknown_detector_is_refused(
 
 
 def test_missing_packages_are_named(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(score_folder.PACKAGES, "fid", ["no_such_package"])
     assert main([*command(shapes, tmp_path), "--real", str(shapes / "real")]) == 2

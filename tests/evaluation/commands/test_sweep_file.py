@@ -22,7 +22,11 @@ from evaluation.commands.sweep_file import read_sweep
             "",
             r"axes: instances: give either options, containing \{value\}, or select",
         ),
-        ("select: instances", "select: size", r"select is 'size'; expected one of instances, overlap"),
+        (
+            "select: instances",
+            "select: size",
+            r"select is 'size'; expected one of instances, overlap",
+        ),
         ("--strength {value}", "--strength", r"options is '--strength'; expected \{value\} in it"),
         ("[0, 1.5]", "[1.5, 0]", r"values is \[1\.5, 0\]; expected ascending numbers"),
         ("[0, 1.5]", "[a]", r"values is \['a'\]; expected a list of numbers"),
@@ -36,7 +40,11 @@ from evaluation.commands.sweep_file import read_sweep
             "  eot-token-only:\n  EoT token only:",
             r"have the same file name: eot_token_only, eot_token_only",
         ),
-        ("--factor 2", "[2]", r"sweep\.yaml: score is \[2\]; expected options as on the command line"),
+        (
+            "--factor 2",
+            "[2]",
+            r"sweep\.yaml: score is \[2\]; expected options as on the command line",
+        ),
         ("row.mean", '"row', r"sweep\.yaml is not YAML"),
     ],
 )

@@ -30,7 +30,8 @@ def test_folders_scored_with_other_settings_are_refused(
     (tmp_path / "scores.json").write_text(json.dumps(other))
     assert main(["table", str(whole), str(tmp_path)]) == 2
     assert re.search(
-        r"cannot share a table: benchmark is '\w+' and 'another'\. Score both with the same settings",
+        r"cannot share a table: benchmark is '\w+' and 'another'\. "
+        r"Score both with the same settings",
         capsys.readouterr().err,
     )
     assert main(["table", str(whole), str(shapes)]) == 2

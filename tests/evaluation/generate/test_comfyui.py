@@ -42,7 +42,10 @@ def run(
 def test_each_layout_gets_its_picture(benchmark: Benchmark, tmp_path: Path, serve: Serve) -> None:
     server, waits = serve(), []  # type: ignore[var-annotated]
     run(benchmark, tmp_path / "out", server, waits=waits)
-    assert set(contents(tmp_path / "out")) == {GENERATION, *(f"p{number}.png" for number in range(COUNT))}
+    assert set(contents(tmp_path / "out")) == {
+        GENERATION,
+        *(f"p{number}.png" for number in range(COUNT)),
+    }
     for entry in benchmark.entries:
         colour = tuple(
             hashlib.sha256(f"{to_json(entry.layout)} {seed_of(3, entry.name)}".encode()).digest()[:3]
@@ -93,7 +96,10 @@ def test_a_new_run_resumes_after_all_servers_died(benchmark: Benchmark, tmp_path
 
 
 def failed(kind: str, **data: Any) -> dict[str, Any]:
-    return {"status": {"status_str": "error", "completed": False, "messages": [[kind, data]]}, "outputs": {}}
+    return {
+        "status": {"status_str": "error", "completed": False, "messages": [[kind, data]]},
+        "outputs": {},
+    }
 
 
 HISTORIES = {
@@ -132,7 +138,8 @@ def test_a_picture_that_always_fails_is_named_and_the_others_are_kept(
         else entry
     )
     with pytest.raises(
-        GenerationError, match=r"1 of 7 pictures are missing, for example p2: .*KSampler: Allocation failed"
+        GenerationError,
+        match=r"1 of 7 pictures are missing, for example p2: .*KSampler: Allocation failed",
     ):
         run(benchmark, tmp_path / "out", server)
     assert len(list((tmp_path / "out").glob("*.png"))) == COUNT - 1
@@ -198,6 +205,7 @@ def test_a_picture_of_another_aspect_ratio_is_an_error(
         server, {**graph, "4": {**graph["4"], "inputs": {**graph["4"]["inputs"], "width": 80}}}
     )  # type: ignore[method-assign]
     with pytest.raises(
-        ValueError, match=r"80 x 64 pixels, its layout 64 x 64\. Link the layout node's width and height"
+        ValueError,
+        match=r"80 x 64 pixels, its layout 64 x 64\. Link the layout node's width and height",
     ):
         run(benchmark, tmp_path / "out", server)

@@ -52,9 +52,8 @@ def test_each_layout_is_painted_by_itself(models: Path, benchmark: Path, tmp_pat
         expected = painter.paint(
             METHODS["full"], [tiny_models.layout(number)], first=seed_of(5, f"p{number}")
         )[0]
-        assert (
-            np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1
-        )  # the benchmark rounds boxes to 1/1000 pixel
+        # The benchmark rounds boxes to 1/1000 pixel.
+        assert np.abs(pixels(tmp_path / f"p{number}.png") - expected).max() <= 1
     settings = json.loads((tmp_path / GENERATION).read_text())
     assert settings["method"] == "full"
     assert settings["steps"] == 2
@@ -90,7 +89,13 @@ def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path
         ("--end", "0.4"),
         ("--layers", number),
     ]
-    for options in [*others, ("--front-hides-back",), ("--seed", "1"), ("--steps", "2"), ("--guidance", "1")]:
+    for options in [
+        *others,
+        ("--front-hides-back",),
+        ("--seed", "1"),
+        ("--steps", "2"),
+        ("--guidance", "1"),
+    ]:
         assert (paint(" ".join(options), *options) != full).any(), options
 
 

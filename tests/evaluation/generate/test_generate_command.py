@@ -69,7 +69,11 @@ def test_a_killed_generator_resumes_to_the_same_files(
     assert blocking.blocked.wait(timeout=120)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert sorted(path.name for path in (tmp_path / "killed").glob("*.png")) == ["p0.png", "p1.png", "p2.png"]
+    assert sorted(path.name for path in (tmp_path / "killed").glob("*.png")) == [
+        "p0.png",
+        "p1.png",
+        "p2.png",
+    ]
     resumed = serve(ready_after=1)
     subprocess.run(command(resumed, "killed"), cwd=ROOT, check=True, capture_output=True)
     assert len(resumed.prompts) == COUNT - 3
@@ -87,7 +91,10 @@ def test_a_killed_generator_resumes_to_the_same_files(
             ["--server", "x", "--workflow", str(WORKFLOW), "--strength", "0"],
             "--strength cannot be used: ComfyUI generates the pictures",
         ),
-        (["--demo", "nowhere", "--set", "a.b=1"], "--set cannot be used: diffusers generates the pictures"),
+        (
+            ["--demo", "nowhere", "--set", "a.b=1"],
+            "--set cannot be used: diffusers generates the pictures",
+        ),
         (["--models", "some/id"], "There is no adapter some/id/ifadapter.safetensors"),
     ],
 )

@@ -113,7 +113,10 @@ def test_settings_apply_to_all_pictures() -> None:
         "KSampler.sampler_name=dpmpp_2m",
     ]
     filled = read_workflow(WORKFLOWS / "place_things_with_boxes.json", settings=settings).fill(LAYOUT, 1)
-    assert (only(filled, "KSampler")["steps"], only(filled, "KSampler")["sampler_name"]) == (4, "dpmpp_2m")
+    assert (only(filled, "KSampler")["steps"], only(filled, "KSampler")["sampler_name"]) == (
+        4,
+        "dpmpp_2m",
+    )
     assert only(filled, "IFAdapterEncode")["use_eot_token"] is False
     assert only(filled, "IFAdapterApply")["strength"] == 0.25
 
@@ -122,7 +125,11 @@ def test_settings_apply_to_all_pictures() -> None:
     ("slots", "settings", "message"),
     [
         ([], ["KSampler.step=4"], r"Node 13 \(KSampler\) has no input step; it has seed, steps"),
-        ([], ["Sampler.steps=4"], r"Sampler: the workflow has no such node\. Its classes are CLIPTextEncode"),
+        (
+            [],
+            ["Sampler.steps=4"],
+            r"Sampler: the workflow has no such node\. Its classes are CLIPTextEncode",
+        ),
         ([], ["CLIPTextEncode.text=x"], r"2 nodes of that class \(10, 11\); give an id"),
         ([], ["KSampler.steps"], r"'KSampler\.steps' is not a setting; write NODE\.INPUT=VALUE"),
         (
@@ -145,7 +152,11 @@ def test_a_missing_workflow_names_the_folder_of_the_api_workflows(tmp_path: Path
 
 @pytest.mark.parametrize(
     "content",
-    [[], {"nodes": []}, json.loads((WORKFLOWS.parent / "place_things_with_boxes.json").read_text("utf-8"))],
+    [
+        [],
+        {"nodes": []},
+        json.loads((WORKFLOWS.parent / "place_things_with_boxes.json").read_text("utf-8")),
+    ],
     ids=["list", "other", "graph"],
 )
 def test_other_files_are_refused(tmp_path: Path, content: Any) -> None:

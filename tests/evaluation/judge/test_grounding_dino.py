@@ -46,7 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dino")
     (path / "vocab.txt").write_text("\n".join(WORDS))
     words = BertTokenizerFast(
-        vocab={word: number for number, word in enumerate(WORDS)}, vocab_file=str(path / "vocab.txt")
+        vocab={word: number for number, word in enumerate(WORDS)},
+        vocab_file=str(path / "vocab.txt"),
     )
     vision = SwinConfig(
         image_size=32,

@@ -82,7 +82,11 @@ def test_every_verifier_is_asked_and_no_verdict_is_no_success() -> None:
         ScriptedDetector((LEFT, 0.9, "cat")), [strict, ScriptedVerifier("kind", cat=True), unsure]
     ).score("p", PICTURE, layout((LEFT, "cat")))
     assert score.instances[0].verdicts == {"strict": False, "kind": True, "unsure": None}
-    assert [feature_success([score], name).value for name in ("strict", "kind", "unsure")] == [0, 1, 0]
+    assert [feature_success([score], name).value for name in ("strict", "kind", "unsure")] == [
+        0,
+        1,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("verifiers", [[], [ScriptedVerifier(), ScriptedVerifier()]], ids=["none", "twice"])
@@ -225,5 +229,9 @@ def test_an_invalid_record_is_an_error(cats: Benchmark, tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ValueError, match=r"p0.json cannot be read .* Remove it"):
         score_pictures(
-            Scorer(ScriptedDetector(), [YES]), cats, tmp_path / "pictures", tmp_path / "out", bar=False
+            Scorer(ScriptedDetector(), [YES]),
+            cats,
+            tmp_path / "pictures",
+            tmp_path / "out",
+            bar=False,
         )

@@ -13,7 +13,14 @@ from scenes import instance, picture_score
 
 from evaluation.judge.detector import Detection, PixelBox
 from evaluation.judge.picture_score import InstanceScore, PictureScore
-from evaluation.report.metrics import average_precision, feature_success, found_share, mean, share, unparsable
+from evaluation.report.metrics import (
+    average_precision,
+    feature_success,
+    found_share,
+    mean,
+    share,
+    unparsable,
+)
 
 A, B = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0)
 

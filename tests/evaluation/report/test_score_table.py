@@ -10,9 +10,22 @@ import numpy as np
 from PIL import Image
 from scenes import instance, picture_score
 
-from evaluation.report.gallery import FOUND_COLOUR, MAX_TILES, TILE_PX, is_success, spread, write_gallery
+from evaluation.report.gallery import (
+    FOUND_COLOUR,
+    MAX_TILES,
+    TILE_PX,
+    is_success,
+    spread,
+    write_gallery,
+)
 from evaluation.report.metrics import Estimate
-from evaluation.report.score_table import PUBLISHED, PictureSetScores, instances_csv, summarize, table
+from evaluation.report.score_table import (
+    PUBLISHED,
+    PictureSetScores,
+    instances_csv,
+    summarize,
+    table,
+)
 
 SETTINGS = {"benchmark": "abcdef0123456789", "detector": "dino", "verifiers": ["v", "w|x"]}
 SCORES = [
@@ -24,7 +37,7 @@ SCORES = [
 def rows(text: str) -> list[dict[str, str]]:
     """The rows of a Markdown table, by column title."""
     lines = [
-        line.replace("\\|", "¦").strip("| ").split(" | ")
+        line.replace("\\|", "/").strip("| ").split(" | ")
         for line in text.splitlines()
         if line.startswith("|")
     ]
@@ -39,7 +52,7 @@ def test_our_row_is_above_the_published_ones() -> None:
     ours, *published = rows(table([summary()]))
     assert ours["method"] == "ours"
     assert ours["IFS v"].startswith("25.0 (")
-    assert ours["IFS w¦x"].startswith("0.0 (")
+    assert ours["IFS w/x"].startswith("0.0 (")
     assert ours["found"].startswith("75.0 (")
     assert ours["CLIP"] == ours["FID"] == ours["IFS QwenVL (published)"] == "-"
     assert len(published) == len(PUBLISHED)
@@ -47,11 +60,19 @@ def test_our_row_is_above_the_published_ones() -> None:
     adapter = next(row for row in published if row["method"] == "IFAdapter (published)")
     expected = {"QwenVL": "79.7", "InternVL": "68.6", "CogVL": "61.0"}
     assert {name: adapter[f"IFS {name} (published)"] for name in expected} == expected
-    assert (adapter["AP"], adapter["CLIP"], adapter["FID"], adapter["IFS v"]) == ("49.0", "25.1", "22.0", "-")
+    assert (adapter["AP"], adapter["CLIP"], adapter["FID"], adapter["IFS v"]) == (
+        "49.0",
+        "25.1",
+        "22.0",
+        "-",
+    )
 
 
 def test_each_summary_has_a_row() -> None:
-    other = {**summary(PictureSetScores(Estimate(20.0, (19.0, 21.0)), "some/clip")), "name": "other"}
+    other = {
+        **summary(PictureSetScores(Estimate(20.0, (19.0, 21.0)), "some/clip")),
+        "name": "other",
+    }
     text = table([summary(), other])
     assert [row["method"] for row in rows(text)][:3] == ["ours", "other", "real images (published)"]
     assert [row["CLIP"] for row in rows(text)][:2] == [
@@ -123,9 +144,8 @@ def test_the_sheets_show_successes_and_failures(tmp_path: Path) -> None:
     assert right.shape[1] == TILE_PX
     assert wrong.shape[1] > 3 * TILE_PX
     white_line = (right[: TILE_PX // 2] == 255).all(-1)
-    assert (
-        white_line[:, round(0.1 * TILE_PX)].sum() > 50
-    )  # left side of the layout's box, at 10 of 100 pixels
+    # The left side of the layout's box, at 10 of 100 pixels.
+    assert white_line[:, round(0.1 * TILE_PX)].sum() > 50
     # The detection is visible around the layout's box, although both are equal.
     assert (right[: TILE_PX // 2] == FOUND_COLOUR).all(-1).sum() > 100
     assert (right[TILE_PX:] < 128).all(-1).any()  # text

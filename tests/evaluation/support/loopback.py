@@ -31,7 +31,10 @@ def of_json(content: Any, status: int = 200) -> Answer:
 
 
 class Loopback(ABC):
-    """A server in a thread of its own. ``respond`` returns an Answer, or None to drop the connection."""
+    """A server in a thread of its own.
+
+    ``respond`` returns an Answer, or None to drop the connection.
+    """
 
     def __init__(self) -> None:
         outer = self

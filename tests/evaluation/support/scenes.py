@@ -21,7 +21,12 @@ WORLD = World(size=64, instances=(1, 2), sides=(0.35, 0.6))
 
 # Layouts by the overlap of their boxes, back to front.
 BACK, FRONT, ASIDE = Box(0.0, 0.0, 0.5, 0.5), Box(0.25, 0.0, 1.0, 0.5), Box(0.6, 0.6, 0.9, 0.9)
-SWEEP_BOXES = {"none": (ASIDE, BACK), "half": (BACK, FRONT), "three": (BACK, FRONT, ASIDE), "alone": (ASIDE,)}
+SWEEP_BOXES = {
+    "none": (ASIDE, BACK),
+    "half": (BACK, FRONT),
+    "three": (BACK, FRONT, ASIDE),
+    "alone": (ASIDE,),
+}
 
 
 class ScriptedDetector:
@@ -62,7 +67,10 @@ def layout(*instances: tuple[tuple[float, float, float, float], str], size: int 
 
 
 def instance(
-    verdict: bool | None = True, found: bool = True, verifier: str = "v", description: str = "a thing"
+    verdict: bool | None = True,
+    found: bool = True,
+    verifier: str = "v",
+    description: str = "a thing",
 ) -> InstanceScore:
     """The score of one instance."""
     verdicts = {verifier: verdict} if found else {}
@@ -103,7 +111,8 @@ def _other(figure: Figure, in_shape: bool) -> Figure:
     old = figure.attributes
     if in_shape:
         return replace(
-            figure, attributes=replace(old, shape=SHAPES[(SHAPES.index(old.shape) + 1) % len(SHAPES)])
+            figure,
+            attributes=replace(old, shape=SHAPES[(SHAPES.index(old.shape) + 1) % len(SHAPES)]),
         )
     colours = [next(colour for colour in COLOURS if colour not in old.colours), *old.colours[1:]]
     if old.pattern == "checkered":

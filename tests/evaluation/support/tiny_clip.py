@@ -15,7 +15,12 @@ SIZE = 32
 def save_clip(folder: Path) -> Path:
     """Save the model and its processor to a folder, and return the folder."""
     words = tiny_models.tokenizer(folder / "words")
-    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    layers = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     tokens = {
         "bos_token_id": words.bos_token_id,
         "eos_token_id": words.eos_token_id,

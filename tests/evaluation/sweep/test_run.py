@@ -41,12 +41,13 @@ def test_each_point_is_generated_scored_and_reported(config: Path, tmp_path: Pat
         rows[0].scores["brightness"]
     )
     folders = sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir())
+    # Parts share the pictures of their variant.
     assert folders == [
         "eot_token_only",
         "ifadapter",
         "ifadapter_strength_0",
         "ifadapter_strength_1.5",
-    ]  # parts share their variant's
+    ]
     mean = rows[1].scores["brightness"]
     lines = (tmp_path / "out" / "sweep.md").read_text().splitlines()
     assert lines[0] == "|  | layouts | brightness | layouts seen |"
@@ -81,7 +82,11 @@ def test_points_with_equal_settings_share_their_pictures(config: Path, tmp_path:
 @pytest.mark.parametrize(
     ("find", "put", "message"),
     [
-        ("--method eot", "--methd eot", r"EoT token only: generate: unrecognized arguments: --methd"),
+        (
+            "--method eot",
+            "--methd eot",
+            r"EoT token only: generate: unrecognized arguments: --methd",
+        ),
         (
             "--method eot",
             "--method eots",
@@ -109,7 +114,10 @@ def test_an_unknown_column_is_named(config: Path, tmp_path: Path) -> None:
 
 
 def test_a_sweep_in_the_drawn_world(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With the real scorer, which judges each picture once. Random weights draw no figures."""
     looked: list[object] = []

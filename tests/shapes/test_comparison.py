@@ -1,4 +1,4 @@
-"""The numbers of the table are what they say they are."""
+"""The scores in the tables of the demo's results are computed correctly."""
 
 from __future__ import annotations
 
@@ -45,36 +45,36 @@ def test_a_rate_counts_instances_not_pictures() -> None:
     assert rate(ones, "found") == pytest.approx(3 / 4)
 
 
-def test_the_interval_holds_the_rate_and_narrows_with_more_pictures() -> None:
+def test_the_interval_contains_the_rate_and_narrows_with_more_pictures() -> None:
     few = [judged(RIGHT, MISSING), judged(RIGHT), judged(MISSING)] * 5
     many = few * 16
     (low, high), (lower, higher) = interval(many), interval(few)
     assert lower < low < rate(few, "success") < high < higher
-    assert higher - lower == pytest.approx(4 * (high - low), rel=0.25)  # the root of 16
+    assert higher - lower == pytest.approx(4 * (high - low), rel=0.25)  # sqrt(16)
 
 
-def test_pictures_that_all_come_out_right_leave_no_doubt() -> None:
+def test_the_interval_of_perfect_pictures_is_a_point() -> None:
     assert interval([judged(RIGHT, RIGHT)] * 10) == (1.0, 1.0)
 
 
-def test_real_drawings_are_right_and_near_other_real_drawings() -> None:
+def test_real_drawings_succeed_and_are_near_other_real_drawings() -> None:
     scenes = [sample_scene(WORLD, index) for index in range(24)]
     other = np.stack([features(draw(sample_scene(WORLD, index))) for index in range(100, 148)])
-    real = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
+    real = summarize([judge_picture(draw(scene), scene) for scene in scenes], scenes, other)
     grey = summarize(
-        [judge_picture(np.full((128, 128, 3), 128, np.uint8), drawn) for drawn in scenes], scenes, other
+        [judge_picture(np.full((128, 128, 3), 128, np.uint8), scene) for scene in scenes], scenes, other
     )
     assert real["success"] >= 0.95
     assert real["ap50"] >= 0.9
     assert grey["success"] == grey["found"] == grey["ap50"] == 0
     assert real["frechet"] < grey["frechet"] / 2
-    assert set(real["by_instances"]) == {str(len(drawn.figures)) for drawn in scenes}
+    assert set(real["by_instances"]) == {str(len(scene.figures)) for scene in scenes}
 
 
-def test_the_tables_show_every_row_and_number() -> None:
+def test_the_tables_show_every_row_and_column() -> None:
     scenes = [sample_scene(WORLD, index) for index in range(8)]
-    other = np.stack([features(draw(drawn)) for drawn in scenes])
-    row = summarize([judge_picture(draw(drawn), drawn) for drawn in scenes], scenes, other)
+    other = np.stack([features(draw(scene)) for scene in scenes])
+    row = summarize([judge_picture(draw(scene), scene) for scene in scenes], scenes, other)
     lines = table({"real": row, "full": row}).splitlines()
     assert len(lines) == 4
     assert all(line.count("|") == lines[0].count("|") == 3 + len(ATTRIBUTES) + 4 - 1 for line in lines)
@@ -93,26 +93,28 @@ def test_the_tables_show_every_row_and_number() -> None:
 
 
 class CountingPainter:
+    """A painter that records the first index of each call."""
+
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.calls: list[int] = []
 
     def paint(self, method: Method, layouts: list, first: int) -> np.ndarray:
-        self.asked.append(first)
+        self.calls.append(first)
         return np.full((len(layouts), 128, 128, 3), first % 256, np.uint8)
 
 
-def test_what_was_painted_is_not_painted_again(tmp_path: Path) -> None:
+def test_painted_chunks_are_cached(tmp_path: Path) -> None:
     scenes = [sample_scene(WORLD, index) for index in range(CHUNK + 3)]
     painter = CountingPainter()
     pictures = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
-    assert painter.asked == [0, CHUNK]
+    assert painter.calls == [0, CHUNK]
     assert len(pictures) == CHUNK + 3
     again = Results(painter, tmp_path, scenes, ThreadPoolExecutor(1)).pictures("full")  # type: ignore[arg-type]
-    assert painter.asked == [0, CHUNK]
+    assert painter.calls == [0, CHUNK]
     assert (again == pictures).all()
 
 
-def test_other_weights_have_another_name(tmp_path: Path) -> None:
+def test_other_weights_have_another_hash(tmp_path: Path) -> None:
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "a.safetensors").write_bytes(b"1")
     before = weights_name(tmp_path)

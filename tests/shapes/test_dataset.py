@@ -1,4 +1,4 @@
-"""What a trainer gets."""
+"""The datasets give deterministic batches in the trainer's format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shapes.drawing import draw
 from shapes.sampler import HELD_OUT, TRAINING, World, sample_scene
 
 
-def test_an_image_is_its_scene_between_minus_one_and_one() -> None:
-    image, drawn = Pictures(World(), HELD_OUT)[5]
-    assert drawn == sample_scene(World(), HELD_OUT[5])
+def test_an_image_is_its_drawing_in_minus_one_to_one() -> None:
+    image, scene = Pictures(World(), HELD_OUT)[5]
+    assert scene == sample_scene(World(), HELD_OUT[5])
     assert image.shape == (3, 128, 128)
     assert image.dtype == torch.float32
     back = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-    assert (back == draw(drawn)).all()
+    assert (back == draw(scene)).all()
 
 
 def test_a_batch() -> None:
@@ -26,15 +26,15 @@ def test_a_batch() -> None:
     assert images.min() >= -1
     assert images.max() <= 1
     assert scenes == [sample_scene(World(), TRAINING[number]) for number in (4, 5, 6)]
-    assert captions == [drawn.caption for drawn in scenes]
+    assert captions == [scene.caption for scene in scenes]
 
 
-def test_a_run_goes_on_where_it_stopped() -> None:
+def test_a_batch_depends_on_its_numbers_only() -> None:
     pictures = Pictures(World())
     assert torch.equal(batch(pictures, range(2, 6)).images[2:], batch(pictures, range(4, 6)).images)
 
 
-def test_a_small_range_begins_again() -> None:
+def test_numbers_beyond_the_range_wrap_around() -> None:
     pictures = Pictures(World(), range(100, 103))
     assert len(pictures) == 3
     assert batch(pictures, range(2, 5)).scenes == [sample_scene(World(), index) for index in (102, 100, 101)]
@@ -42,6 +42,6 @@ def test_a_small_range_begins_again() -> None:
         pictures[3]
 
 
-def test_torchs_loader_takes_it() -> None:
+def test_data_loader() -> None:
     loader = DataLoader(Pictures(World(), HELD_OUT[:6]), batch_size=4, collate_fn=collate)
     assert [len(loaded.scenes) for loaded in loader] == [4, 2]

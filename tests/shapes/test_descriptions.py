@@ -1,4 +1,4 @@
-"""Local descriptions tell all, captions tell no details, and both are good English."""
+"""Local descriptions are complete, captions name no details, and both are correct English."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from shapes.descriptions import (
 from shapes.sampler import World, sample_scene
 from shapes.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
 
-PATTERN_WORDS = {  # any of these tells the pattern; plain needs none
+# Words that identify a pattern; the plain one needs none.
+PATTERN_WORDS = {
     "plain": r"",
     "striped": r"\bstrip(es?|ed)\b",
     "dotted": r"\b(dot(s|ted)|spot(s|ted))\b",
     "checkered": r"\bcheck(s|ered|erboard)\b",
     "bordered": r"\b(border(ed)?|outline(d)?|edges?|rim)\b",
 }
-LOOKS = [
+ATTRIBUTES = [
     Attributes(shape, colour, pattern, other)
     for shape, pattern, (colour, other) in product(
         SHAPES, PATTERNS[1:], [("red", "orange"), ("orange", "blue"), ("yellow", "white")]
@@ -36,27 +37,28 @@ LOOKS = [
 ] + [Attributes(shape, colour) for shape, colour in product(SHAPES, COLOURS)]
 
 
-def descriptions(looks: Attributes, count: int = 60) -> set[str]:
+def descriptions(attributes: Attributes, count: int = 60) -> set[str]:
+    """Distinct wordings out of ``count`` samples."""
     rng = np.random.default_rng(0)
-    return {local_description(looks, rng) for _ in range(count)}
+    return {local_description(attributes, rng) for _ in range(count)}
 
 
-@pytest.mark.parametrize("looks", LOOKS, ids=str)
-def test_a_local_description_tells_every_attribute_and_nothing_else(looks: Attributes) -> None:
-    for text in descriptions(looks):
+@pytest.mark.parametrize("attributes", ATTRIBUTES, ids=str)
+def test_a_local_description_names_every_attribute_and_nothing_else(attributes: Attributes) -> None:
+    for text in descriptions(attributes):
         words = re.findall("[a-z]+", text)
-        assert looks.shape in words
-        assert Counter(word for word in words if word in COLOURS) == Counter(looks.colours)
-        assert not {word for word in words if word in SHAPES} - {looks.shape}
-        assert re.search(PATTERN_WORDS[looks.pattern], text)
+        assert attributes.shape in words
+        assert Counter(word for word in words if word in COLOURS) == Counter(attributes.colours)
+        assert not {word for word in words if word in SHAPES} - {attributes.shape}
+        assert re.search(PATTERN_WORDS[attributes.pattern], text)
         assert not any(
-            re.search(PATTERN_WORDS[other], text) for other in PATTERNS[1:] if other != looks.pattern
+            re.search(PATTERN_WORDS[other], text) for other in PATTERNS[1:] if other != attributes.pattern
         )
 
 
-@pytest.mark.parametrize("looks", LOOKS, ids=str)
-def test_articles_fit(looks: Attributes) -> None:
-    for text in descriptions(looks):
+@pytest.mark.parametrize("attributes", ATTRIBUTES, ids=str)
+def test_articles_are_correct(attributes: Attributes) -> None:
+    for text in descriptions(attributes):
         assert not re.search(r"\ba [aeiou]|\ban [^aeiou]|\ba a|  ", text)
 
 
@@ -70,8 +72,8 @@ def test_wording_varies() -> None:
         )
 
 
-def test_which_colour_is_the_main_one_stays_told() -> None:
-    """Red before blue, but for a checkerboard, whose colours are equals."""
+def test_the_main_colour_comes_first() -> None:
+    """Except for a checkerboard, whose two colours are equal."""
     for pattern in ("striped", "dotted", "bordered"):
         assert all(
             text.index("red") < text.index("blue")
@@ -88,19 +90,19 @@ def test_which_colour_is_the_main_one_stays_told() -> None:
     )
 
 
-def test_captions_tell_kinds_counts_and_background_but_no_details() -> None:
+def test_captions_name_shapes_counts_and_background_only() -> None:
     for index in range(100):
-        drawn = sample_scene(World(), index)
-        text = drawn.caption
+        scene = sample_scene(World(), index)
+        text = scene.caption
         words = re.findall("[a-z]+", text)
         assert not set(words) & set(COLOURS)
         assert not any(re.search(PATTERN_WORDS[pattern], text) for pattern in PATTERNS[1:])
-        assert [word for word in words if word in BACKGROUNDS] == [drawn.background]
-        for shape, count in Counter(figure.attributes.shape for figure in drawn.figures).items():
+        assert [word for word in words if word in BACKGROUNDS] == [scene.background]
+        for shape, count in Counter(figure.attributes.shape for figure in scene.figures).items():
             counted = f"{NUMBERS[count]} {shape}s" if count > 1 else f"(a|one) {shape}"
             assert re.search(rf"\b{counted}\b", text), text
         assert sum(any(word in (shape, f"{shape}s") for shape in SHAPES) for word in words) == len(
-            {figure.attributes.shape for figure in drawn.figures}
+            {figure.attributes.shape for figure in scene.figures}
         )
         assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text)
 
@@ -111,13 +113,13 @@ def test_captions_vary() -> None:
     assert "nothing" in caption([], "grey", rng)
 
 
-@pytest.mark.parametrize("looks", LOOKS, ids=str)
-def test_a_description_can_be_read_back(looks: Attributes) -> None:
-    if looks.pattern == "checkered" and looks.colours != tuple(
-        sorted(looks.colours, key=list(COLOURS).index)
+@pytest.mark.parametrize("attributes", ATTRIBUTES, ids=str)
+def test_a_description_can_be_parsed(attributes: Attributes) -> None:
+    if attributes.pattern == "checkered" and attributes.colours != tuple(
+        sorted(attributes.colours, key=list(COLOURS).index)
     ):
-        pytest.skip("the main colour of a checkerboard is the first of the palette")
-    assert {read_description(text) for text in descriptions(looks)} == {looks}
+        pytest.skip("the main colour of a checkerboard comes first in the palette")
+    assert {read_description(text) for text in descriptions(attributes)} == {attributes}
 
 
 @pytest.mark.parametrize(
@@ -133,25 +135,27 @@ def test_a_description_can_be_read_back(looks: Attributes) -> None:
         "a red and blue circle",
     ],
 )
-def test_what_does_not_speak_of_this_world_is_not_read(text: str) -> None:
+def test_other_texts_are_not_parsed(text: str) -> None:
     assert read_description(text) is None
 
 
-def placed(*boxes: tuple[float, float, float, float]) -> Layout:
-    things = tuple(Instance(Box(*box), f"thing {number}") for number, box in enumerate(boxes))
-    return Layout(128, 128, things, f"{len(boxes)} things on a grey background")
+def layout_of(*boxes: tuple[float, float, float, float]) -> Layout:
+    instances = tuple(Instance(Box(*box), f"thing {number}") for number, box in enumerate(boxes))
+    return Layout(128, 128, instances, f"{len(boxes)} things on a grey background")
 
 
-def test_a_placed_caption_tells_looks_places_and_sizes_from_back_to_front() -> None:
-    layout = placed((0.0, 0.0, 0.3, 0.3), (0.2, 0.2, 0.8, 0.8), (0.6, 0.3, 0.9, 1.0), (0.2, 0.7, 0.9, 0.95))
+def test_a_placed_caption_names_sizes_and_positions_from_back_to_front() -> None:
+    layout = layout_of(
+        (0.0, 0.0, 0.3, 0.3), (0.2, 0.2, 0.8, 0.8), (0.6, 0.3, 0.9, 1.0), (0.2, 0.7, 0.9, 0.95)
+    )
     assert placed_caption(layout) == (
         "grey background; thing 0, small top far left; thing 1, big middle centre; "
         "thing 2, tall lower far right; thing 3, wide bottom centre"
     )
 
 
-def test_a_placed_caption_of_nothing() -> None:
-    assert placed_caption(placed()) == "grey background; nothing"
+def test_a_placed_caption_without_instances() -> None:
+    assert placed_caption(layout_of()) == "grey background; nothing"
 
 
 def test_a_placed_caption_needs_a_background() -> None:
@@ -159,7 +163,10 @@ def test_a_placed_caption_needs_a_background() -> None:
         placed_caption(Layout(128, 128, (), "a cat"))
 
 
-def test_mirrored_places_have_mirrored_words() -> None:
-    low, high = placed_caption(placed((0.1, 0.4, 0.6, 0.6))), placed_caption(placed((0.4, 0.4, 0.9, 0.6)))
-    assert low.replace("left", "right") == high
-    assert "left" in low
+def test_mirrored_boxes_have_mirrored_words() -> None:
+    left, right = (
+        placed_caption(layout_of((0.1, 0.4, 0.6, 0.6))),
+        placed_caption(layout_of((0.4, 0.4, 0.9, 0.6))),
+    )
+    assert left.replace("left", "right") == right
+    assert "left" in left

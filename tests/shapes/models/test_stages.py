@@ -1,4 +1,4 @@
-"""The demo's stages, one after the other, each with what the ones before it left: a step or two of each."""
+"""The demo's stages run in order, one or two steps each, and every stage reads the earlier ones' weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from shapes.models.stages import DemoRun
 STAGES = ("vae", "unet", "adapter")
 
 
-def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_stages_train_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As small as possible.
     for name, number in (
         ("shapes.models.stages.SENTENCES", 20),
         ("shapes.models.unet.STEPS", 1),
@@ -35,25 +36,29 @@ def test_every_stage_trains_on_what_the_others_left(tmp_path: Path, monkeypatch:
     ]
     for stage in STAGES[:-1]:
         settings += [f"shapes.{stage}.batch_size=2", f"shapes.{stage}.loop.steps=1"]
+
+    # Train.
     for stage in STAGES:
         command.main([stage, *settings])
         assert list((tmp_path / stage / "samples").iterdir())
         assert (tmp_path / stage / "state").is_dir()
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
+
+    # The base model and the adapter fit each other.
     config = load_shapes_config(overrides=settings)
     pipeline = DemoRun(tmp_path, config.shapes).pipeline()
     weights = load_weights(tmp_path / "adapter" / "weights" / "ifadapter.safetensors").config
     assert weights.resampler.text_width == BaseModel(pipeline).text_width
     assert len(weights.layers) == 7
+
+    # Export, and read the files again.
     exported = tmp_path / "exported"
     assert export(DemoRun(tmp_path, config.shapes), exported) == sum(
         path.stat().st_size for path in exported.rglob("*.safetensors")
     )
     names = load_file(exported / "text_encoder" / "model.safetensors")
     assert all(name.startswith("text_model.") for name in names)  # as in CLIP's own files
-    read = BaseModel.from_pretrained(str(exported))
-    own, back = (
-        base.condition(["a red circle"], (128, 128)).text_states for base in (BaseModel(pipeline), read)
-    )
-    assert torch.allclose(own, back, atol=0.02)  # in half precision
+    bases = BaseModel(pipeline), BaseModel.from_pretrained(str(exported))
+    original, reread = (base.condition(["a red circle"], (128, 128)).text_states for base in bases)
+    assert torch.allclose(original, reread, atol=0.02)  # in half precision

@@ -1,4 +1,4 @@
-"""What the queries of cross attention tell of their place."""
+"""The auxiliary loss measures how well queries predict the positions of their cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapes.models.position_probe import PositionProbe, position_waves
 
 
 class Layer(nn.Module):
-    """A cross-attention layer whose queries are given."""
+    """A cross-attention layer with given queries: to_q is the identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -25,30 +25,32 @@ class Layer(nn.Module):
 
 
 def fitted(queries: Tensor) -> float:
-    """The loss once the reading has been fitted by least squares."""
+    """The loss with a probe fitted by least squares."""
     layer = Layer(queries.shape[-1])
-    places = PositionProbe(layer)
-    given = torch.cat([queries, torch.ones(*queries.shape[:2], 1)], dim=-1).flatten(0, 1)
+    probe = PositionProbe(layer)
+    inputs = torch.cat([queries, torch.ones(*queries.shape[:2], 1)], dim=-1).flatten(0, 1)
     side = int(queries.shape[1] ** 0.5)
-    solution = torch.linalg.lstsq(given, position_waves(side).repeat(len(queries), 1)).solution
+    solution = torch.linalg.lstsq(inputs, position_waves(side).repeat(len(queries), 1)).solution
     with torch.no_grad():
-        places.probes[0].weight.copy_(solution[:-1].T)
-        places.probes[0].bias.copy_(solution[-1])
-        with places:
+        probe.probes[0].weight.copy_(solution[:-1].T)
+        probe.probes[0].bias.copy_(solution[-1])
+        with probe:
             layer(queries)
-        return float(places.loss())
+        return float(probe.loss())
 
 
-def test_queries_that_hold_the_place_are_read_without_error() -> None:
-    turned = position_waves(8) @ torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
-    assert fitted(turned.expand(2, -1, -1) + 3) < 1e-6
+def test_linear_positions_are_predicted_without_error() -> None:
+    rotated = (
+        position_waves(8) @ torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
+    )
+    assert fitted(rotated.expand(2, -1, -1) + 3) < 1e-6
 
 
-def test_queries_that_are_alike_tell_nothing() -> None:
+def test_equal_queries_predict_nothing() -> None:
     assert fitted(torch.ones(2, 256, 8)) == pytest.approx(0.5, abs=0.01)
 
 
-def test_each_wave_differs_in_one_direction_only() -> None:
+def test_each_wave_varies_along_one_axis() -> None:
     grid = position_waves(16).reshape(16, 16, 8)
     assert torch.equal(grid[0, :, :4], grid[9, :, :4])
     assert torch.equal(grid[:, 0, 4:], grid[:, 9, 4:])
@@ -56,7 +58,7 @@ def test_each_wave_differs_in_one_direction_only() -> None:
     assert (grid[:-1, 0, 4] > grid[1:, 0, 4]).all()
 
 
-def test_a_unet_learns_it_and_its_hooks_are_gone_afterwards() -> None:
+def test_a_unet_learns_positions_and_keeps_no_hooks() -> None:
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         sample_size=8,
@@ -70,17 +72,17 @@ def test_a_unet_learns_it_and_its_hooks_are_gone_afterwards() -> None:
         cross_attention_dim=8,
         attention_head_dim=2,
     )
-    places = PositionProbe(unet)
-    optimizer = torch.optim.Adam([*unet.parameters(), *places.parameters()], lr=3e-3)
+    probe = PositionProbe(unet)
+    optimizer = torch.optim.Adam([*unet.parameters(), *probe.parameters()], lr=3e-3)
     losses = []
     for _ in range(60):
-        with places:
+        with probe:
             unet(torch.randn(4, 2, 8, 8), torch.tensor([500]), torch.randn(4, 3, 8))
-        loss = places.loss()
+        loss = probe.loss()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert len(places.probes) == 4
+    assert len(probe.probes) == 4
     assert losses[-1] < 0.5 * losses[0]
     assert all(not layer._forward_hooks for layer in unet.modules())

@@ -1,4 +1,4 @@
-"""The demo's base model: what it is trained on, and that all of it is."""
+"""The demo's base model: its training data, and gradients in all weights."""
 
 from __future__ import annotations
 
@@ -26,44 +26,43 @@ from tiny_models import tokenizer
 WORLD = World(shapes=("circle",), instances=(1, 2))
 
 
-def test_batches_follow_each_other_and_begin_again() -> None:
+def test_batches_are_consecutive_and_wrap_around() -> None:
     batches = LatentBatches(WORLD, count=5, size=2)
-    drawn = [Pictures(WORLD)[number] for number in range(5)]
+    samples = [Pictures(WORLD)[number] for number in range(5)]
     for number, expected in enumerate([(0, 1), (2, 3), (4, 0), (1, 2)]):
         latents, scenes = batches[number]
-        assert scenes == [drawn[index][1] for index in expected]
-        assert torch.equal(latents, torch.stack([thumbnails(drawn[index][0]) for index in expected]))
+        assert scenes == [samples[index][1] for index in expected]
+        assert torch.equal(latents, torch.stack([thumbnails(samples[index][0]) for index in expected]))
 
 
-def test_captions_are_of_each_kind_as_often_as_told() -> None:
+def test_kinds_of_captions_have_their_probabilities() -> None:
     kinds = caption_kinds(4000, seeded_generator(0))
     assert {kind: kinds.count(kind) / 4000 for kind in CAPTION_PARTS} == pytest.approx(
         CAPTION_PARTS, abs=0.03
     )
 
 
-def test_what_the_kinds_of_captions_tell() -> None:
-    drawn = next(
-        found for found in (sample_scene(World(), index) for index in HELD_OUT) if len(found.figures) == 3
-    )
-    texts = {kind: caption_of(drawn, kind) for kind in CAPTION_PARTS}
+def test_contents_of_each_kind_of_caption() -> None:
+    scenes = (sample_scene(World(), index) for index in HELD_OUT)
+    scene = next(scene for scene in scenes if len(scene.figures) == 3)
+    texts = {kind: caption_of(scene, kind) for kind in CAPTION_PARTS}
     assert texts["none"] == ""
-    assert texts["global"] == drawn.caption
+    assert texts["global"] == scene.caption
     for kind in ("full", "placed"):
-        assert all(figure.local_description in texts[kind] for figure in drawn.figures)
-    assert not any(figure.local_description in texts["global"] for figure in drawn.figures)
+        assert all(figure.local_description in texts[kind] for figure in scene.figures)
+    assert not any(figure.local_description in texts["global"] for figure in scene.figures)
 
 
-def test_unet_and_text_encoder_are_trained_together(tmp_path: Path) -> None:
+def test_unet_and_text_encoder_train_jointly(tmp_path: Path) -> None:
     torch.manual_seed(0)
     words = tokenizer(tmp_path)
     objective = Denoising(new_unet(), new_scheduler(), new_text_encoder(words), words)
     loss = objective(LatentBatches(WORLD, 2, 2)[0], seeded_generator(0))
     loss.backward()
     for part in (objective.unet, objective.text_encoder):
-        missing = [
+        untrained = [
             name
             for name, parameter in part.named_parameters()
             if parameter.grad is None or not parameter.grad.any()
         ]
-        assert not missing
+        assert not untrained

@@ -1,4 +1,4 @@
-"""The demo's autoencoder: latents that are the picture, eight times smaller."""
+"""The demo's autoencoder: its latents are thumbnails of the picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapes.dataset import Batch
 from shapes.models.vae import SCALE, Reconstruction, latent_noise, new_vae, thumbnails
 
 
-def test_a_thumbnail_holds_the_mean_colour_of_every_cell() -> None:
+def test_a_thumbnail_holds_the_mean_colour_of_each_cell() -> None:
     image = torch.full((1, 3, 16, 24), -1.0)
     image[0, 0, :8, 8:16] = 1.0  # one cell all red
     image[0, 2, 8:, :4] = 1.0  # half a cell blue
@@ -21,7 +21,7 @@ def test_a_thumbnail_holds_the_mean_colour_of_every_cell() -> None:
     assert latents[0, :, 1, 0].tolist() == [-SCALE, -SCALE, 0.0]
 
 
-def test_its_latents_have_the_thumbnails_shape_and_scale() -> None:
+def test_latents_have_the_shape_and_scale_of_thumbnails() -> None:
     vae = new_vae()
     assert vae.config["scaling_factor"] == SCALE
     assert (
@@ -33,34 +33,33 @@ def test_its_latents_have_the_thumbnails_shape_and_scale() -> None:
 
 
 class Exact(AutoencoderKL):
-    """Gives the means of cells, and the pictures again that it was told."""
+    """A perfect autoencoder: encodes thumbnails, decodes the pictures it encoded last."""
 
     def encode(self, images):  # type: ignore[no-untyped-def]
         means = thumbnails(images) / SCALE
-        self.seen = images
+        self.encoded = images
         return type("Encoded", (), {"latent_dist": type("Normal", (), {"mode": lambda _: means})()})
 
     def decode(self, latents):  # type: ignore[no-untyped-def]
-        return type("Decoded", (), {"sample": self.seen})
+        return type("Decoded", (), {"sample": self.encoded})
 
 
-def test_exact_latents_and_pictures_have_no_loss() -> None:
+def test_a_perfect_autoencoder_has_no_loss() -> None:
     vae = Exact.from_config(new_vae().config)
-    assert (
-        Reconstruction(vae)(Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], []), seeded_generator(0)).item() == 0
-    )
+    batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], [])
+    assert Reconstruction(vae)(batch, seeded_generator(0)).item() == 0
 
 
-def test_every_weight_that_pictures_need_is_trained() -> None:
+def test_all_weights_have_gradients() -> None:
     torch.manual_seed(0)
     vae = new_vae()
-    Reconstruction(vae)(Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], []), seeded_generator(0)).backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in vae.parameters()
-    )
+    batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], [])
+    Reconstruction(vae)(batch, seeded_generator(0)).backward()
+    gradients = [parameter.grad for parameter in vae.parameters()]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 
 
-def test_inexact_latents_have_noise_and_a_tint_of_many_strengths() -> None:
+def test_latent_noise_has_cells_and_a_tint_of_varied_strength() -> None:
     noise = latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0))
     tints, cells = noise.mean(dim=(2, 3)), noise.std(dim=(2, 3))
     assert 0 < cells.min() < 0.02

@@ -1,4 +1,4 @@
-"""The core's layers in a diffusers UNet: nothing without them, and with them what the paper's equations say."""
+"""The adapted UNet matches the paper's equations, and the plain UNet where the adapter is inactive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def plain(base: BaseModel) -> UNet2DConditionModel:
-    """A copy of the UNet, since adapters stay."""
+    """A copy of the UNet: adapters replace its processors permanently."""
     unet = UNet2DConditionModel.from_config(base.unet.config)
     unet.load_state_dict(base.unet.state_dict())
     return unet.requires_grad_(False)
@@ -42,7 +42,7 @@ def plain(base: BaseModel) -> UNet2DConditionModel:
 
 @pytest.fixture
 def adapted(base: BaseModel, plain: UNet2DConditionModel) -> AdaptedUNet:
-    """All weights random, none zero."""
+    """A copy of the UNet with a random adapter without zero weights."""
     unet = UNet2DConditionModel.from_config(plain.config)
     unet.load_state_dict(plain.state_dict())
     torch.manual_seed(2)
@@ -86,7 +86,7 @@ def predict(
     ).sample
 
 
-def test_an_adapter_that_does_not_act_yet_changes_nothing(
+def test_closed_gates_leave_the_plain_unet(
     base: BaseModel, plain: UNet2DConditionModel, adapted: AdaptedUNet
 ) -> None:
     set_alpha(adapted.adapter, 0.0)
@@ -94,7 +94,7 @@ def test_an_adapter_that_does_not_act_yet_changes_nothing(
     assert torch.allclose(adapted(*given, row_groups(base)), predict(plain, *given), atol=1e-6)
 
 
-def test_without_instances_it_is_the_plain_unet(
+def test_no_instances_leave_the_plain_unet(
     base: BaseModel, plain: UNet2DConditionModel, adapted: AdaptedUNet
 ) -> None:
     given = inputs(base)
@@ -104,7 +104,7 @@ def test_without_instances_it_is_the_plain_unet(
 
 
 @pytest.mark.parametrize("size", [(14, 10), (16, 16), (9, 7)])
-def test_it_is_what_the_equations_say(
+def test_the_prediction_matches_the_equations(
     base: BaseModel, plain: UNet2DConditionModel, adapted: AdaptedUNet, size: tuple[int, int]
 ) -> None:
     given, groups = inputs(base, height=size[0], width=size[1]), row_groups(base)
@@ -115,28 +115,28 @@ def test_it_is_what_the_equations_say(
     )
     plain.double()
     without = predict(plain, latents.double(), timesteps, wide)
-    put_in_by_hand(plain, adapted.adapter, groups, size)
+    use_reference_layers(plain, adapted.adapter, groups, size)
     expected = predict(plain, latents.double(), timesteps, wide)
     assert torch.allclose(got.double(), expected, atol=2e-5)
     assert (expected - without).abs().mean() > 1e-3
     assert torch.allclose(expected[1], without[1])
 
 
-def put_in_by_hand(
+def use_reference_layers(
     unet: UNet2DConditionModel, adapter: IFAdapter, groups: Sequence[RowGroup], size: tuple[int, int]
 ) -> None:
-    """The equations of tests/reference in the cross attention of a float64 UNet."""
+    """Put the equations of tests/reference into the cross attention of a float64 UNet."""
     weights = {release_name(name): tensor.double() for name, tensor in adapter.state_dict().items()}
     processors = dict(unet.attn_processors)
     for layer in adapter.config.layers:
         name = list(processors)[layer.processor]
-        processors[name] = ByHand(
+        processors[name] = ReferenceProcessor(
             reference.part(weights, f"adapter_modules.{layer.processor}."), groups, size
         )
     unet.set_attn_processor(processors)
 
 
-class ByHand:
+class ReferenceProcessor:
     def __init__(
         self, weights: reference.StateDict, groups: Sequence[RowGroup], size: tuple[int, int]
     ) -> None:
@@ -156,7 +156,7 @@ class ByHand:
         return attn.to_out[0](out)
 
 
-def test_rows_of_different_layouts_do_not_touch_each_other(base: BaseModel, adapted: AdaptedUNet) -> None:
+def test_rows_do_not_affect_each_other(base: BaseModel, adapted: AdaptedUNet) -> None:
     (latents, timesteps, conditioning), groups = inputs(base), row_groups(base)
     together = adapted(latents, timesteps, conditioning, groups)
     for group in groups:
@@ -183,7 +183,7 @@ def test_the_order_of_groups_does_not_matter(base: BaseModel, adapted: AdaptedUN
     assert torch.allclose(adapted(*given, groups), adapted(*given, groups[::-1]), atol=1e-6)
 
 
-def test_a_call_leaves_nothing_behind_for_the_next(
+def test_a_call_leaves_no_state_for_the_next(
     base: BaseModel, plain: UNet2DConditionModel, adapted: AdaptedUNet
 ) -> None:
     given, smaller = inputs(base), inputs(base, 2, 8, 12)
@@ -205,15 +205,15 @@ def test_the_grid_of_a_layer(tokens: int, size: tuple[int, int], grid: tuple[int
     assert grid_of(tokens, *size) == grid
 
 
-def test_tokens_that_are_no_grid_are_refused() -> None:
+def test_token_counts_without_a_grid_are_rejected() -> None:
     with pytest.raises(ValueError, match="36 tokens"):
         grid_of(36, 14, 10)
 
 
-def test_an_attention_mask_is_refused(base: BaseModel, adapted: AdaptedUNet) -> None:
+def test_an_attention_mask_is_rejected(base: BaseModel, adapted: AdaptedUNet) -> None:
     latents, timesteps, conditioning = inputs(base)
+    mask = torch.ones(conditioning.text_states.shape[:2])
     with pytest.raises(ValueError, match="no attention mask"):
-        mask = torch.ones(conditioning.text_states.shape[:2])
         adapted.unet(
             latents,
             timesteps,

@@ -1,4 +1,4 @@
-"""The frozen base model answers as diffusers' own pipelines do."""
+"""The frozen base model matches diffusers' own pipelines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return PIPELINES[request.param](tmp_path_factory.getbasetemp() / "tokenizer")
 
 
-def test_captions_are_read_as_the_pipeline_reads_them(pipeline: Any) -> None:
+def test_captions_are_encoded_as_in_the_pipeline(pipeline: Any) -> None:
     prompts = ["a red circle", "", LONG]
     got = BaseModel(pipeline).condition(prompts, (40, 24))
     expected = pipeline.encode_prompt(
@@ -40,7 +40,7 @@ def test_captions_are_read_as_the_pipeline_reads_them(pipeline: Any) -> None:
         assert not got.added
 
 
-def test_rows_of_conditions_are_joined_and_repeated(pipeline: Any) -> None:
+def test_conditionings_join_and_repeat(pipeline: Any) -> None:
     base = BaseModel(pipeline)
     first, second = base.condition(["a", "b"], (8, 8)), base.condition(["c"], (8, 8))
     joined, repeated = first.join(second), first.repeat(2)
@@ -54,7 +54,7 @@ def test_rows_of_conditions_are_joined_and_repeated(pipeline: Any) -> None:
 @pytest.mark.parametrize(
     "texts", [["a blue square"], [*TEXTS, "", "square"], [LONG, "a star"]], ids=["one", "some", "long"]
 )
-def test_phrases_are_those_of_the_whole_77_tokens(pipeline: Any, texts: list[str]) -> None:
+def test_truncated_phrases_match_the_full_77_tokens(pipeline: Any, texts: list[str]) -> None:
     base, depths = BaseModel(pipeline), (-2, -4, -6)
     got = base.embed_phrases(texts, depths)
     parts = []
@@ -78,7 +78,7 @@ def test_phrases_are_those_of_the_whole_77_tokens(pipeline: Any, texts: list[str
         assert torch.equal(got.eot_embeds[number], got.phrase_embeds[number, 0, length - 1])
 
 
-def test_nothing_of_it_can_be_trained(pipeline: Any) -> None:
+def test_all_weights_are_frozen(pipeline: Any) -> None:
     base = BaseModel(pipeline)
     assert not [name for name, parameter in base.named_parameters() if parameter.requires_grad]
     modules = base.train().modules()
@@ -86,10 +86,10 @@ def test_nothing_of_it_can_be_trained(pipeline: Any) -> None:
     parts = [base.unet, base.vae, *base.text_encoders]
     assert sum(p.numel() for part in parts for p in part.parameters()) == sum(
         p.numel() for p in base.parameters()
-    )  # so it moves as one
+    )  # all parts are submodules
 
 
-def test_noise_is_added_as_in_training_whatever_the_pipelines_sampler(pipeline: Any) -> None:
+def test_noise_has_unit_scale_for_every_pipelines_sampler(pipeline: Any) -> None:
     base = BaseModel(pipeline)
     latents = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     noisy, timesteps, target = add_noise(base.scheduler, latents, torch.Generator().manual_seed(2))
@@ -99,7 +99,7 @@ def test_noise_is_added_as_in_training_whatever_the_pipelines_sampler(pipeline: 
     assert torch.equal(target, torch.randn(latents.shape, generator=torch.Generator().manual_seed(2)))
 
 
-def test_velocity_is_predicted_where_the_base_does(tmp_path: Path) -> None:
+def test_the_target_is_the_base_models_prediction_type(tmp_path: Path) -> None:
     pipeline = sd(tmp_path)
     pipeline.scheduler = DDPMScheduler(**SCHEDULE, prediction_type="v_prediction")
     scheduler = BaseModel(pipeline).scheduler
@@ -112,8 +112,8 @@ def test_velocity_is_predicted_where_the_base_does(tmp_path: Path) -> None:
         BaseModel(pipeline)
 
 
-def test_guidance_finds_the_way_back(tmp_path: Path) -> None:
-    """With a model that knows the picture, every unit noise becomes that picture."""
+def test_sampling_with_a_perfect_denoiser_gives_the_picture(tmp_path: Path) -> None:
+    """Any unit noise becomes the picture that the denoiser knows."""
     scheduler, picture = BaseModel(sd(tmp_path)).scheduler, torch.randn(2, 4, 8, 8)
 
     def denoise(latents: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
@@ -124,7 +124,7 @@ def test_guidance_finds_the_way_back(tmp_path: Path) -> None:
     assert torch.allclose(guided(denoise, scheduler, torch.randn(2, 4, 8, 8), 10, 3.0), picture, atol=1e-3)
 
 
-def test_pictures_and_latents(pipeline: Any) -> None:
+def test_pictures_encode_to_scaled_latents_and_decode(pipeline: Any) -> None:
     base = BaseModel(pipeline)
     images = torch.rand(2, 3, 32, 32) * 2 - 1
     latents = base.encode(images)
@@ -133,7 +133,7 @@ def test_pictures_and_latents(pipeline: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_a_folder_is_loaded_in_half_but_for_the_autoencoder(
+def test_a_folder_loads_in_the_dtype_except_the_autoencoder(
     pipeline: Any, dtype: torch.dtype, tmp_path: Path
 ) -> None:
     pipeline.save_pretrained(tmp_path)
@@ -156,7 +156,7 @@ def test_a_folder_is_loaded_in_half_but_for_the_autoencoder(
         ("cond_stage_model.transformer.x", StableDiffusionPipeline),
     ],
 )
-def test_a_checkpoint_file_tells_what_it_is(
+def test_a_checkpoint_file_is_recognised_by_its_keys(
     key: str, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file({key: torch.zeros(1)}, tmp_path / "model.safetensors")
@@ -169,6 +169,6 @@ def test_a_checkpoint_file_tells_what_it_is(
     assert loaded == [kind]
 
 
-def test_other_pipelines_are_refused() -> None:
+def test_other_pipelines_are_rejected() -> None:
     with pytest.raises(ValueError, match="is a object; expected Stable Diffusion"):
         BaseModel(object())

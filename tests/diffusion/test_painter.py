@@ -1,4 +1,4 @@
-"""The methods and the adapter's switches, on a tiny model with random weights."""
+"""The painter's methods and settings, on a tiny model with random weights."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def paint(
     return Painter(models, 3, steps, 2.0, **options).paint(METHODS[method], [layout])[0].astype(int)
 
 
-def test_strength_zero_is_the_base_model_and_one_the_default(models: Path) -> None:
+def test_strength_0_is_the_base_model_and_1_the_default(models: Path) -> None:
     full, caption = paint(models), paint(models, "caption")
     assert np.abs(full - caption).mean() > 1
     assert np.abs(paint(models, control=Control(strength=0.0)) - caption).max() <= 1
     assert (paint(models, control=Control(strength=1.0)) == full).all()
 
 
-def test_the_adapter_acts_in_its_part_of_the_schedule_only(models: Path) -> None:
+def test_start_and_end_limit_the_adapter_to_a_part_of_the_schedule(models: Path) -> None:
     full, caption = paint(models), paint(models, "caption")
     first, second = (
         paint(models, control=Control(start_percent=low, end_percent=high))
@@ -55,11 +55,11 @@ def test_the_adapter_acts_in_its_part_of_the_schedule_only(models: Path) -> None
         (Control(start_percent=0.2, end_percent=0.8), (500,)),
     ],
 )
-def test_percents_count_from_pure_noise(control: Control, acting: tuple[int, ...]) -> None:
+def test_percents_start_at_pure_noise(control: Control, acting: tuple[int, ...]) -> None:
     assert tuple(t for t in (0, 500, 999) if control.acts_at(t, 1000)) == acting
 
 
-def test_depth_order_is_seen_where_boxes_overlap_and_nowhere_else(models: Path) -> None:
+def test_depth_order_changes_overlapping_boxes_only(models: Path) -> None:
     left, right, over = Box(0.0, 0.1, 0.5, 0.9), Box(0.5, 0.1, 1.0, 0.9), Box(0.25, 0.1, 0.75, 0.9)
     ordered = Control(front_hides_back=True)
     for boxes, differs in (((left, right), False), ((left, over), True)):
@@ -68,7 +68,7 @@ def test_depth_order_is_seen_where_boxes_overlap_and_nowhere_else(models: Path) 
         assert change > 0 if differs else change == 0
 
 
-def test_only_the_layers_asked_for_act(models: Path) -> None:
+def test_only_the_given_layers_act(models: Path) -> None:
     painter = Painter(models, 3, 4, 2.0)
     numbers = [layer.processor for layer in painter.adapter.config.layers]
     full = paint(models)

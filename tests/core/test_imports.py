@@ -56,7 +56,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_module_imports_without_a_host() -> None:
+def test_all_modules_import_without_a_host() -> None:
     assert len(MODULES) >= 12
     assert "ifadapter_core.formats.own" in MODULES
     done = run(str(ROOT), ",".join(FOREIGN), ",".join(MODULES))

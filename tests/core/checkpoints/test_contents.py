@@ -9,22 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from checkpoint_data import flat, message_of, release
-from ifadapter_core.checkpoint import (
-    build_adapter,
-    metadata_for,
-    read_checkpoint,
-    release_name,
-)
+from checkpoint_data import flatten, message_of, release
+from ifadapter_core.checkpoint import build_adapter, metadata_for, read_checkpoint, release_name
 from ifadapter_core.config import BaseModelFamily
 
 
-def test_every_tensor_of_the_release_lands_once_and_unchanged() -> None:
+def test_every_release_tensor_is_mapped_once_and_unchanged() -> None:
     data = release()
     weights = read_checkpoint(data)
-    given = flat(data)
-    landed = [release_name(name) for name in weights.tensors]
-    assert sorted(landed) == sorted(given)
+    given = flatten(data)
+    mapped = [release_name(name) for name in weights.tensors]
+    assert sorted(mapped) == sorted(given)
     for name, tensor in weights.tensors.items():
         assert tensor is given[release_name(name)]
     assert weights.tensors.keys() == build_adapter(weights).state_dict().keys()
@@ -48,16 +43,16 @@ def test_every_tensor_of_the_release_lands_once_and_unchanged() -> None:
         ("layers.49.fusion.importance.bias", "adapter_modules.49.conv.bias"),
     ],
 )
-def test_names_of_the_release(name: str, expected: str) -> None:
+def test_release_names(name: str, expected: str) -> None:
     assert release_name(name) == expected
 
 
-def test_a_name_that_is_not_ours_has_none() -> None:
+def test_release_name_of_an_unknown_name_raises() -> None:
     with pytest.raises(KeyError):
         release_name("somewhere.else")
 
 
-def test_the_adapter_holds_the_tensors_themselves_frozen_for_inference() -> None:
+def test_built_adapter_shares_the_tensors_and_is_frozen() -> None:
     weights = read_checkpoint(release())
     adapter = build_adapter(weights)
     assert not adapter.training
@@ -75,7 +70,7 @@ def test_weights_keep_their_dtype(dtype: torch.dtype) -> None:
     assert {parameter.dtype for parameter in build_adapter(read_checkpoint(data)).parameters()} == {dtype}
 
 
-def test_what_shapes_do_not_tell_is_that_of_the_release() -> None:
+def test_release_files_get_the_release_settings() -> None:
     config = read_checkpoint(release()).config
     assert config.settings.text_depths == (-2, -4, -6)
     assert config.settings.slots == 10
@@ -84,7 +79,7 @@ def test_what_shapes_do_not_tell_is_that_of_the_release() -> None:
     assert config.tokens_per_instance == 13
 
 
-def test_sizes_are_derived_from_the_file() -> None:
+def test_sizes_are_derived_from_the_tensors() -> None:
     data = release(
         1,
         text_width=20,
@@ -146,7 +141,7 @@ def test_base_model_family_can_be_overridden() -> None:
     assert adapter.no_instances().cell_px == 8
 
 
-def test_our_layout_gives_the_same_adapter_back() -> None:
+def test_own_format_round_trip() -> None:
     weights = read_checkpoint(release(2))
     settings = replace(
         weights.config.settings, slots=17, fusion_order="gate_after_softmax", cumulative_mask=False
@@ -158,7 +153,7 @@ def test_our_layout_gives_the_same_adapter_back() -> None:
     assert all(again.tensors[name] is tensor for name, tensor in weights.tensors.items())
 
 
-def test_metadata_is_text_that_names_format_version_and_settings() -> None:
+def test_metadata_has_format_version_and_settings() -> None:
     metadata = metadata_for(read_checkpoint(release()).config)
     settings = json.loads(metadata.pop("settings"))
     assert metadata == {"format": "ifadapter", "format_version": "1"}
@@ -170,7 +165,7 @@ def test_metadata_is_text_that_names_format_version_and_settings() -> None:
     }
 
 
-def test_a_newer_format_is_refused_with_what_to_do() -> None:
+def test_newer_format_version_is_rejected_with_a_hint() -> None:
     weights = read_checkpoint(release())
     message = message_of(weights.tensors, {**metadata_for(weights.config), "format_version": "2"})
     assert "format version 2" in message
@@ -179,7 +174,7 @@ def test_a_newer_format_is_refused_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}])
-def test_lost_metadata_is_named(metadata: dict[str, str] | None) -> None:
+def test_error_names_missing_metadata(metadata: dict[str, str] | None) -> None:
     assert "an IFAdapter that lost its metadata" in message_of(read_checkpoint(release()).tensors, metadata)
 
 
@@ -215,19 +210,19 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
-def test_bad_settings_are_a_checkpoint_error(case: str) -> None:
+def test_bad_settings_raise_a_checkpoint_error(case: str) -> None:
     weights = read_checkpoint(release())
     settings, part = BAD_SETTINGS[case]
     assert part in message_of(weights.tensors, {**metadata_for(weights.config), "settings": settings})
 
 
-def test_lost_settings_are_a_checkpoint_error() -> None:
+def test_missing_settings_raise_a_checkpoint_error() -> None:
     weights = read_checkpoint(release())
     metadata = {key: value for key, value in metadata_for(weights.config).items() if key != "settings"}
     assert "settings cannot be read" in message_of(weights.tensors, metadata)
 
 
 @pytest.mark.parametrize("changes", [{"slots": 0}, {"fusion_order": "none"}, {"text_depths": ()}])
-def test_settings_are_checked_when_made(changes: dict[str, Any]) -> None:
+def test_settings_check_their_values(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         replace(read_checkpoint(release()).config.settings, **changes)

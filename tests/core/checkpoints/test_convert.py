@@ -12,31 +12,27 @@ from safetensors.torch import load_file, save_file
 import reference
 from adapter_files import refusal_of, tokens_of
 from ifadapter_core import convert, storage
-from ifadapter_core.checkpoint import (
-    metadata_for,
-    read_checkpoint,
-)
+from ifadapter_core.checkpoint import metadata_for, read_checkpoint
 
 
-def test_converted_files_hold_the_same_tensors_and_give_the_same_tokens(
-    release_file: Path, converted_file: Path
-) -> None:
+def test_converted_file_has_the_same_tensors_and_tokens(release_file: Path, converted_file: Path) -> None:
     before, after = storage.load_weights(release_file), storage.load_weights(converted_file)
     assert after.config == before.config
     assert after.tensors.keys() == before.tensors.keys()
     for name, tensor in before.tensors.items():
-        assert after.tensors[name].dtype == tensor.dtype and after.tensors[name].equal(tensor), name
+        assert after.tensors[name].dtype == tensor.dtype, name
+        assert after.tensors[name].equal(tensor), name
     assert tokens_of(converted_file).equal(tokens_of(release_file))
 
 
-def test_the_converted_file_is_plain_safetensors_with_our_metadata(converted_file: Path) -> None:
+def test_converted_file_is_safetensors_with_metadata(converted_file: Path) -> None:
     weights = storage.load_weights(converted_file)
     with safe_open(converted_file, framework="pt") as file:
         assert file.metadata() == metadata_for(weights.config)
         assert set(file.keys()) == weights.tensors.keys()
 
 
-def test_a_converted_file_converts_again_without_a_change(converted_file: Path, tmp_path: Path) -> None:
+def test_converting_a_converted_file_changes_nothing(converted_file: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     assert convert.main([str(converted_file), str(again)]) == 0
     before, after = load_file(converted_file), load_file(again)
@@ -59,8 +55,8 @@ def test_fp16_halves_the_size(release_file: Path, converted_file: Path, tmp_path
     assert storage.load_weights(half).config == storage.load_weights(converted_file).config
 
 
-def test_tensors_that_are_views_are_written_as_they_are(tmp_path: Path) -> None:
-    """A checkpoint may hold transposed weights, or several that share one storage."""
+def test_transposed_and_shared_tensors_are_written(tmp_path: Path) -> None:
+    """Checkpoints may contain transposed tensors, and tensors that share storage."""
     data = reference.make_release_checkpoint(4)
     text, adapter = data["text_proj_model"], data["adapter_modules"]
     text["proj_in.weight"] = text["proj_in.weight"].T.contiguous().T
@@ -73,7 +69,7 @@ def test_tensors_that_are_views_are_written_as_they_are(tmp_path: Path) -> None:
     assert load_file(target)["projections.49.k_norm.weight"].equal(adapter["49.k_norm.weight"])
 
 
-def test_save_and_load_keep_a_config_that_is_not_the_releases(tmp_path: Path) -> None:
+def test_save_and_load_keep_other_sizes(tmp_path: Path) -> None:
     weights = read_checkpoint(reference.make_release_checkpoint(5, queries=2, depth=1, layers=((7, 16, 8),)))
     path = tmp_path / "small.safetensors"
     storage.save_weights(weights, path)
@@ -82,7 +78,7 @@ def test_save_and_load_keep_a_config_that_is_not_the_releases(tmp_path: Path) ->
     assert all(again.tensors[name].equal(tensor) for name, tensor in weights.tensors.items())
 
 
-def test_the_command_says_what_it_wrote(
+def test_command_prints_a_summary(
     release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "out.safetensors"
@@ -92,7 +88,7 @@ def test_the_command_says_what_it_wrote(
     assert captured.err == ""
 
 
-def test_an_existing_target_is_kept(
+def test_existing_target_is_not_overwritten(
     release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "mine.safetensors"
@@ -105,7 +101,7 @@ def test_an_existing_target_is_kept(
 
 
 @pytest.mark.parametrize("name", ["out.bin", "out", "out.safetensors.bak", "out.pt"])
-def test_a_target_of_another_kind_is_refused(
+def test_target_with_another_suffix_is_rejected(
     release_file: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -115,14 +111,14 @@ def test_a_target_of_another_kind_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_source_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_names_a_missing_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("nowhere.bin", "nowhere.safetensors"):
         assert convert.main([str(tmp_path / name), str(tmp_path / "out.safetensors")]) == 1
         assert name in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_target_that_cannot_be_written_is_named(
+def test_error_names_an_unwritable_target(
     release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "no such folder" / "out.safetensors"
@@ -130,7 +126,7 @@ def test_a_target_that_cannot_be_written_is_named(
     assert "no such folder" in capsys.readouterr().err
 
 
-def test_a_wrong_file_is_named_and_nothing_is_written(
+def test_wrong_file_is_named_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = tmp_path / "lora.safetensors", tmp_path / "out.safetensors"
@@ -140,7 +136,7 @@ def test_a_wrong_file_is_named_and_nothing_is_written(
     assert not target.exists()
 
 
-def test_a_release_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_incomplete_release_checkpoint_is_rejected(tmp_path: Path) -> None:
     data = reference.make_release_checkpoint(4)
     del data["adapter_modules"]["49.alpha"]
     path = tmp_path / "cut.bin"

@@ -19,7 +19,7 @@ from ifadapter_core import convert
 @pytest.mark.parametrize(
     "kept", [0, 1, 2, 3, 4, 30, 100, 2000, 8000, 10000, 20000, 0.25, 0.5, 0.75, 0.99, -1000, -100, -22, -1]
 )
-def test_a_truncated_bin_is_damaged(kept: float, tmp_path: Path) -> None:
+def test_truncated_bin_is_rejected(kept: float, tmp_path: Path) -> None:
     content = release_bytes()
     path = tmp_path / "cut.bin"
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
@@ -27,21 +27,21 @@ def test_a_truncated_bin_is_damaged(kept: float, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 10, 30, 100, 500, 2000, 0.25, 0.5, 0.99, -1])
-def test_a_truncated_bin_of_the_older_torch_format_is_damaged(kept: float, tmp_path: Path) -> None:
+def test_truncated_bin_in_legacy_torch_format_is_rejected(kept: float, tmp_path: Path) -> None:
     content = release_bytes(legacy=True)
     path = tmp_path / "cut.bin"
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     assert "cut.bin is damaged or incomplete" in refusal_of(path)
 
 
-def test_the_older_torch_format_loads_when_whole(tmp_path: Path, release_file: Path) -> None:
+def test_legacy_torch_format_loads(tmp_path: Path, release_file: Path) -> None:
     path = tmp_path / "older.bin"
     path.write_bytes(release_bytes(legacy=True))
     assert tokens_of(path).equal(tokens_of(release_file))
 
 
 @pytest.mark.parametrize("kept", [0, 1, 7, 8, 9, 100, 1000, 0.25, 0.5, 0.75, 0.99, -1])
-def test_a_truncated_safetensors_is_damaged(kept: float, tmp_path: Path, converted_file: Path) -> None:
+def test_truncated_safetensors_is_rejected(kept: float, tmp_path: Path, converted_file: Path) -> None:
     content = converted_file.read_bytes()
     path = tmp_path / "cut.safetensors"
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
@@ -60,23 +60,23 @@ def test_a_truncated_safetensors_is_damaged(kept: float, tmp_path: Path, convert
     ids=["a web page", "a git-lfs pointer", "a line of text", "zeros", "all bytes"],
 )
 @pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
-def test_what_a_failed_download_leaves_is_damaged(content: bytes, suffix: str, tmp_path: Path) -> None:
+def test_remains_of_a_failed_download_are_rejected(content: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"page{suffix}"
     path.write_bytes(content)
     assert f"page{suffix} is damaged or incomplete" in refusal_of(path)
 
 
-def test_files_under_each_others_suffix_are_refused(
+def test_files_with_the_wrong_suffix_are_rejected(
     release_file: Path, converted_file: Path, tmp_path: Path
 ) -> None:
     for source, name in ((release_file, "renamed.safetensors"), (converted_file, "renamed.bin")):
         path = tmp_path / name
         path.write_bytes(source.read_bytes())
-        assert "run code" not in refusal_of(path)  # a wrong name is no attack
+        assert "run code" not in refusal_of(path)  # a wrong suffix is not an attack
 
 
-class Intruder:
-    """Pickles as a call that makes a folder."""
+class MaliciousPickle:
+    """Unpickling it creates a folder."""
 
     def __init__(self, marker: Path, call: Callable[..., Any] = os.mkdir) -> None:
         self.marker = str(marker)
@@ -91,15 +91,15 @@ class Intruder:
 @pytest.mark.parametrize("call", [os.mkdir, eval], ids=["os", "eval"])
 @pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
 @pytest.mark.parametrize("place", ["alone", "as a part", "beside the weights"])
-def test_a_pickle_that_carries_code_is_refused_and_not_run(
+def test_pickle_with_code_is_rejected_and_not_run(
     call: Callable[..., Any], form: str, place: str, tmp_path: Path
 ) -> None:
     marker = tmp_path / "marker"
-    intruder = Intruder(marker, call)
+    malicious = MaliciousPickle(marker, call)
     content: Any = {
-        "alone": intruder,
-        "as a part": {"text_proj_model": intruder, "adapter_modules": {}, "pos_net": {}},
-        "beside the weights": {**reference.make_release_checkpoint(4), "extra": intruder},
+        "alone": malicious,
+        "as a part": {"text_proj_model": malicious, "adapter_modules": {}, "pos_net": {}},
+        "beside the weights": {**reference.make_release_checkpoint(4), "extra": malicious},
     }[place]
     path = tmp_path / "hostile.bin"
     if form == "bare pickle":
@@ -110,15 +110,15 @@ def test_a_pickle_that_carries_code_is_refused_and_not_run(
     assert "hostile.bin is refused" in message
     assert "Nothing in it was run" in message
     assert not marker.exists()
-    pickle.loads(pickle.dumps(intruder))  # it does what it says where pickles are trusted
+    pickle.loads(pickle.dumps(malicious))  # proves that the pickle is malicious
     assert marker.exists()
 
 
-def test_the_command_refuses_a_pickle_that_carries_code(
+def test_convert_command_rejects_a_pickle_with_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, marker, target = tmp_path / "hostile.bin", tmp_path / "marker", tmp_path / "out.safetensors"
-    torch.save({"pos_net": Intruder(marker)}, path)
+    torch.save({"pos_net": MaliciousPickle(marker)}, path)
     assert convert.main([str(path), str(target)]) == 1
     assert "hostile.bin is refused" in capsys.readouterr().err
     assert not marker.exists()

@@ -15,14 +15,10 @@ import torch
 
 import reference
 from ifadapter_core import convert, storage
-from ifadapter_core.checkpoint import (
-    CheckpointError,
-    metadata_for,
-    read_checkpoint,
-)
+from ifadapter_core.checkpoint import CheckpointError, metadata_for, read_checkpoint
 
 FILES = 400
-MOST_MEMORY = 300  # MiB that reading broken files of some KiB may take
+MAX_MEMORY_MIB = 300  # limit for reading broken files of a few KiB
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +35,28 @@ def own_file(release_file: Path) -> Path:
     return path
 
 
-def cut(lot: random.Random, content: bytes) -> bytes:
-    return content[: lot.randrange(len(content))]
+def cut(rng: random.Random, content: bytes) -> bytes:
+    return content[: rng.randrange(len(content))]
 
 
-def flip(lot: random.Random, content: bytes) -> bytes:
-    """Some bytes differ: mostly at the front and the end, where such files say what they hold."""
+def flip(rng: random.Random, content: bytes) -> bytes:
+    """Change some bytes, mostly at the start and the end, where the file formats keep their indices."""
     changed = bytearray(content)
-    for _ in range(lot.randrange(1, 8)):
-        place = lot.choice(
-            (lot.randrange(2000), len(content) - 1 - lot.randrange(2000), lot.randrange(len(content)))
+    for _ in range(rng.randrange(1, 8)):
+        position = rng.choice(
+            (rng.randrange(2000), len(content) - 1 - rng.randrange(2000), rng.randrange(len(content)))
         )
-        changed[place] = lot.randrange(256)
+        changed[position] = rng.randrange(256)
     return bytes(changed)
 
 
-def double(lot: random.Random, content: bytes) -> bytes:
-    place = lot.randrange(len(content))
-    return content[:place] + content[max(0, place - 50) :]
+def duplicate(rng: random.Random, content: bytes) -> bytes:
+    position = rng.randrange(len(content))
+    return content[:position] + content[max(0, position - 50) :]
 
 
 def peak_memory_mib() -> float:
-    """Peak memory of this process so far. 0 on Windows, which has no getrusage: the bound is not checked there."""
+    """Peak memory of this process so far; 0 on Windows, which has no getrusage, so it is not checked."""
     if sys.platform == "win32":
         return 0.0
     import resource
@@ -69,36 +65,37 @@ def peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-@pytest.mark.parametrize("spoil", [cut, flip, double])
+@pytest.mark.parametrize("mutate", [cut, flip, duplicate])
 @pytest.mark.parametrize("kind", ["bin", "safetensors"])
-def test_broken_files(
+def test_mutated_files(
     release_file: Path,
     own_file: Path,
     tmp_path: Path,
     kind: str,
-    spoil: Callable[[random.Random, bytes], bytes],
+    mutate: Callable[[random.Random, bytes], bytes],
 ) -> None:
-    """They are refused by name, or whole in all that can be checked: a byte of a weight may be another weight's."""
+    """Each is rejected by name, or has the right names and shapes: changed weight values go unnoticed."""
     source = release_file if kind == "bin" else own_file
     shapes = {name: tensor.shape for name, tensor in storage.load_weights(source).tensors.items()}
     content, before = source.read_bytes(), peak_memory_mib()
-    lot, refused = random.Random(1), 0
+    rng = random.Random(1)
+    messages: list[str] = []
     for number in range(FILES):
-        path = tmp_path / f"broken.{number}.{kind}"  # Windows cannot overwrite a file that is mapped
-        path.write_bytes(spoil(lot, content))
+        path = tmp_path / f"mutated.{number}.{kind}"  # Windows cannot overwrite a memory-mapped file
+        path.write_bytes(mutate(rng, content))
         try:
-            assert {
-                name: tensor.shape for name, tensor in storage.load_weights(path).tensors.items()
-            } == shapes
+            tensors = storage.load_weights(path).tensors
         except CheckpointError as error:
-            refused += 1
-            assert str(error).startswith("broken.")
-    assert refused > FILES / 10
-    assert peak_memory_mib() - before < MOST_MEMORY
+            messages.append(str(error))
+        else:
+            assert {name: tensor.shape for name, tensor in tensors.items()} == shapes
+    assert all(message.startswith("mutated.") for message in messages)
+    assert len(messages) > FILES / 10
+    assert peak_memory_mib() - before < MAX_MEMORY_MIB
 
 
 @pytest.mark.parametrize("shape", [[2**40], [2**62, 2**62], [-1], [0]])
-def test_declared_sizes_that_the_file_does_not_have(tmp_path: Path, shape: list[int]) -> None:
+def test_declared_sizes_larger_than_the_file(tmp_path: Path, shape: list[int]) -> None:
     weights = read_checkpoint(reference.make_release_checkpoint(4))
     header: dict[str, Any] = {"__metadata__": metadata_for(weights.config)}
     header |= {
@@ -107,12 +104,12 @@ def test_declared_sizes_that_the_file_does_not_have(tmp_path: Path, shape: list[
     text = json.dumps(header).encode()
     path = tmp_path / "huge.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
-    with pytest.raises(CheckpointError, match="huge.safetensors"):
+    with pytest.raises(CheckpointError, match=r"huge\.safetensors"):
         storage.load_weights(path)
 
 
-def test_a_header_longer_than_the_file(tmp_path: Path) -> None:
+def test_header_longer_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "long.safetensors"
     path.write_bytes(struct.pack("<Q", 2**60) + b"{}")
-    with pytest.raises(CheckpointError, match="long.safetensors is damaged"):
+    with pytest.raises(CheckpointError, match=r"long\.safetensors is damaged"):
         storage.load_weights(path)

@@ -18,7 +18,7 @@ from ifadapter_core.checkpoint import (
 )
 
 
-def test_missing_unexpected_and_misshapen_keys_are_all_in_one_error() -> None:
+def test_one_error_lists_missing_unexpected_and_misshapen_keys() -> None:
     data = release()
     del data["text_proj_model"]["norm_out.bias"]
     del data["text_proj_model"]["layers.2.0.k_norm.weight"]
@@ -42,10 +42,10 @@ def test_missing_unexpected_and_misshapen_keys_are_all_in_one_error() -> None:
     assert "2 of the wrong shape" in message
     assert "pos_net.linears_position.4.bias (5,), expected (24,)" in message
     assert "adapter_modules.49.conv.weight (1, 32), expected (1, 32, 1, 1)" in message
-    assert "spd_adapter.bin" in message  # what was expected
+    assert "spd_adapter.bin" in message  # the expected file
 
 
-def test_our_own_layout_is_checked_in_the_same_way() -> None:
+def test_one_error_lists_all_problems_of_the_own_format() -> None:
     weights = read_checkpoint(release())
     tensors = dict(weights.tensors)
     del tensors["layers.49.alpha"]
@@ -60,7 +60,7 @@ def test_our_own_layout_is_checked_in_the_same_way() -> None:
         assert part in message
 
 
-def test_a_long_list_of_keys_is_cut_and_counted() -> None:
+def test_long_lists_of_keys_are_abbreviated() -> None:
     data = release()
     for i in range(20):
         data["pos_net"][f"extra_{i:02}"] = torch.zeros(1)
@@ -72,7 +72,7 @@ def test_a_long_list_of_keys_is_cut_and_counted() -> None:
 
 @pytest.mark.parametrize("part", ["text_proj_model", "adapter_modules", "pos_net"])
 @pytest.mark.parametrize("content", ["gone", {}, None, [], torch.zeros(2)])
-def test_a_lost_part_is_named(part: str, content: Any) -> None:
+def test_error_names_a_missing_part(part: str, content: Any) -> None:
     data: Data = {name: value for name, value in release().items() if name != part}
     if not isinstance(content, str):
         data[part] = content
@@ -99,9 +99,7 @@ def test_a_lost_part_is_named(part: str, content: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("shape", [None, (), (0, 0), (3,), (2, 3), (1, 2, 3), (1, 1, 1, 1)])
-def test_a_key_that_sizes_hang_on_is_named_when_it_is_missing_or_misshapen(
-    key: str, shape: tuple[int, ...] | None
-) -> None:
+def test_error_names_an_unusable_tensor_that_defines_sizes(key: str, shape: tuple[int, ...] | None) -> None:
     data = release()
     part, name = key.split(".", 1)
     if shape is None:
@@ -110,7 +108,7 @@ def test_a_key_that_sizes_hang_on_is_named_when_it_is_missing_or_misshapen(
         data[part][name] = torch.zeros(shape)
     message = message_of(data)
     assert "does not fit together" in message
-    assert key in message or "of the wrong shape" in message  # its neighbours may be what no longer fits it
+    assert key in message or "of the wrong shape" in message  # neighbours may be the ones that no longer fit
 
 
 @pytest.mark.parametrize(
@@ -122,13 +120,13 @@ def test_a_key_that_sizes_hang_on_is_named_when_it_is_missing_or_misshapen(
         "layers.121.q_norm.weight",
     ],
 )
-def test_a_key_that_sizes_hang_on_is_named_in_our_own_layout_too(name: str) -> None:
+def test_error_names_a_missing_tensor_that_defines_sizes_in_own_format(name: str) -> None:
     weights = read_checkpoint(release())
     tensors = {key: value for key, value in weights.tensors.items() if key != name}
     assert name in message_of(tensors, metadata_for(weights.config))
 
 
-def test_a_gap_in_the_resamplers_layers_is_named() -> None:
+def test_error_names_a_gap_in_the_resampler_layers() -> None:
     data = release()
     text = data["text_proj_model"]
     for key in [key for key in text if key.startswith("layers.3.")]:
@@ -138,7 +136,7 @@ def test_a_gap_in_the_resamplers_layers_is_named() -> None:
     assert "unexpected: text_proj_model.layers.900000000.0." in message
 
 
-def test_a_layer_that_lost_most_of_its_keys_is_named() -> None:
+def test_error_names_a_layer_with_most_keys_missing() -> None:
     data = release()
     data["adapter_modules"] = {
         key: value
@@ -243,7 +241,7 @@ WRONG_FILES: dict[str, tuple[Data, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG_FILES)
-def test_another_kind_of_file_is_named(case: str) -> None:
+def test_error_names_other_kinds_of_files(case: str) -> None:
     data, kind = WRONG_FILES[case]
     assert guess_kind(data).startswith(kind)
     message = message_of(data)
@@ -253,11 +251,11 @@ def test_another_kind_of_file_is_named(case: str) -> None:
 
 
 @pytest.mark.parametrize("data", [[torch.zeros(1)], torch.zeros(1), None, 5, "text"])
-def test_what_is_no_state_dict_at_all_is_named_by_its_type(data: Any) -> None:
+def test_error_names_the_type_of_other_objects(data: Any) -> None:
     assert f"the file holds a {type(data).__name__}" in message_of(data)
 
 
-def test_tensors_of_another_adapter_do_not_build() -> None:
+def test_tensors_of_another_adapter_raise() -> None:
     weights, other = read_checkpoint(release()), read_checkpoint(release(queries=5))
     with pytest.raises(RuntimeError):
         build_adapter(AdapterWeights(weights.config, other.tensors))

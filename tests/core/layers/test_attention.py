@@ -1,4 +1,4 @@
-"""Attention to few keys is attention: the same numbers and gradients as torch's fused one."""
+"""Attention to few keys: results and gradients equal PyTorch's fused attention."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ("dtype", "tolerance"),
     [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.float16, 4e-3), (torch.bfloat16, 3e-2)],
 )
-def test_it_gives_what_fused_attention_gives(dtype: torch.dtype, tolerance: float) -> None:
+def test_result_matches_fused_attention(dtype: torch.dtype, tolerance: float) -> None:
     given = inputs(dtype)
     out = attend(*given, HEADS)
     assert out.dtype == dtype
     assert torch.allclose(out.double(), fused(*given), rtol=0, atol=tolerance)
 
 
-def test_its_gradients_are_those_of_fused_attention() -> None:
+def test_gradients_match_fused_attention() -> None:
     given = inputs(torch.float64)
     own, other = (
         torch.autograd.grad(out.square().sum(), given) for out in (attend(*given, HEADS), fused(*given))

@@ -1,4 +1,4 @@
-"""Whatever device the adapter and the queries are on, nothing is left on another."""
+"""All tensors of a computation are on the device of the adapter and the queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ifadapter_core.checkpoint import read_checkpoint
 from ifadapter_core.geometry import build_geometry
 from ifadapter_core.packing import pack_instances
 
-META = torch.device("meta")  # stands for any accelerator: an operation that mixes it with the CPU is an error
+META = torch.device("meta")  # stands for any accelerator: mixing it with the CPU raises
 
 
 @pytest.mark.parametrize("front_hides_back", [False, True])

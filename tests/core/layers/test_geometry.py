@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 import reference
 from ifadapter_core.geometry import box_iou, cell_range
-from layer_scenes import (
-    single_boxes,
-)
+from layer_scenes import single_boxes
 
 
 @settings(max_examples=300)
@@ -21,7 +19,7 @@ from layer_scenes import (
 @example(box=(0.9999999, 0.9999999, 1.0, 1.0), height=33, width=33)
 @example(box=(1.0, 1.0, 1.0, 1.0), height=7, width=5)
 @example(box=(0.5, 0.5, 0.5, 0.5), height=8, width=8)
-def test_a_box_covers_the_cells_of_the_reference(
+def test_cells_of_a_box_match_the_reference(
     box: tuple[float, float, float, float], height: int, width: int
 ) -> None:
     cells = cell_range(box, height, width)
@@ -53,6 +51,6 @@ def test_box_iou_is_zero_without_overlap(a: tuple[float, ...], b: tuple[float, .
     assert box_iou(a, b) == box_iou(b, a) == 0
 
 
-def test_box_iou_has_no_unit() -> None:
+def test_box_iou_accepts_any_unit() -> None:
     assert box_iou((0, 0, 3, 1), (1, 0, 4, 1)) == 0.5
     assert box_iou((0, 0, 0.75, 0.25), (0.25, 0, 1, 0.25)) == 0.5

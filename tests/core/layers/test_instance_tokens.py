@@ -10,18 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import reference
-from ifadapter_core.checkpoint import (
-    AdapterWeights,
-    build_adapter,
-    read_checkpoint,
-)
-from layer_scenes import (
-    TOLERANCE,
-    adapter,
-    difference,
-    exact,
-    make_phrases,
-)
+from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
+from layer_scenes import TOLERANCE, adapter, difference, exact_checkpoint, make_phrases
 
 
 @settings(max_examples=40)
@@ -33,23 +23,23 @@ from layer_scenes import (
 )
 @example(seed=1, lengths=[11, 2, 3, 4], quirk=True, mask_dtype=torch.int64)
 @example(seed=1, lengths=[11, 2, 3, 4], quirk=False, mask_dtype=torch.int64)
-def test_instance_tokens_are_those_of_the_reference(
+def test_instance_tokens_match_the_reference(
     seed: int, lengths: list[int], quirk: bool, mask_dtype: torch.dtype
 ) -> None:
     phrases = make_phrases(seed, lengths, 11, mask_dtype=mask_dtype)
     given_mask = phrases.attention_mask.clone()
     tokens = adapter(quirk=quirk).encode_instances(*phrases.all())
     want = phrases.all(torch.float64)
-    assert difference(tokens.cond, reference.instance_tokens(exact(), *want, quirk)) < TOLERANCE
-    assert difference(tokens.uncond, reference.null_tokens(exact(), *want, quirk)) < TOLERANCE
+    assert difference(tokens.cond, reference.instance_tokens(exact_checkpoint(), *want, quirk)) < TOLERANCE
+    assert difference(tokens.uncond, reference.null_tokens(exact_checkpoint(), *want, quirk)) < TOLERANCE
     assert tokens.boxes.equal(phrases.boxes)
     assert tokens.strengths == (1.0,) * len(lengths)
-    assert phrases.attention_mask.equal(given_mask)  # the quirk edits a mask of its own
+    assert phrases.attention_mask.equal(given_mask)  # inputs are not modified
 
 
 @pytest.mark.parametrize("quirk", [True, False])
 def test_float64_inputs_and_weights_are_kept(quirk: bool) -> None:
-    weights = read_checkpoint(exact())
+    weights = read_checkpoint(exact_checkpoint())
     config = replace(weights.config, settings=replace(weights.config.settings, cumulative_mask=quirk))
     phrases = make_phrases(5, [7, 4, 9], 11)
     tokens = build_adapter(AdapterWeights(config, weights.tensors)).encode_instances(
@@ -57,16 +47,18 @@ def test_float64_inputs_and_weights_are_kept(quirk: bool) -> None:
     )
     assert tokens.cond.dtype == torch.float64
     assert (
-        difference(tokens.cond, reference.instance_tokens(exact(), *phrases.all(torch.float64), quirk))
+        difference(
+            tokens.cond, reference.instance_tokens(exact_checkpoint(), *phrases.all(torch.float64), quirk)
+        )
         < TOLERANCE
     )
 
 
-def test_the_mask_quirk_matters_from_the_second_layer_on() -> None:
+def test_mask_quirk_changes_tokens() -> None:
     phrases = make_phrases(2, [8], 11)
     on, off = (adapter(quirk=quirk).encode_instances(*phrases.all()).cond for quirk in (True, False))
     assert difference(on, off) > 1e-2
-    short = make_phrases(2, [3], 11)  # one word: there is none left to hide
+    short = make_phrases(2, [3], 11)  # a single word, which the first layer may not hide
     on, off = (adapter(quirk=quirk).encode_instances(*short.all()).cond for quirk in (True, False))
     assert difference(on, off) == 0
 
@@ -96,7 +88,7 @@ def test_resamplers_of_other_sizes(
     assert difference(got, want.flatten(1, 2)) < TOLERANCE
 
 
-def test_words_after_the_eot_do_not_matter() -> None:
+def test_tokens_after_the_eot_are_ignored() -> None:
     phrases = make_phrases(4, [5, 7], 11)
     changed = phrases.phrase_embeds.clone()
     changed[0, :, 5:] += 10
@@ -106,7 +98,7 @@ def test_words_after_the_eot_do_not_matter() -> None:
     assert before.cond.equal(after.cond)
 
 
-def test_each_instance_is_encoded_by_itself() -> None:
+def test_instances_are_encoded_independently() -> None:
     phrases = make_phrases(6, [5, 7, 2], 11)
     together = adapter().encode_instances(*phrases.all())
     for i in range(3):
@@ -115,7 +107,7 @@ def test_each_instance_is_encoded_by_itself() -> None:
 
 
 @pytest.mark.parametrize("name", ["phrase_embeds", "attention_mask", "eot_embeds", "boxes"])
-def test_wrong_shapes_are_named(name: str) -> None:
+def test_error_names_the_input_with_a_wrong_shape(name: str) -> None:
     parts = dict(
         zip(
             ("phrase_embeds", "attention_mask", "eot_embeds", "boxes"),
@@ -128,7 +120,7 @@ def test_wrong_shapes_are_named(name: str) -> None:
         adapter().encode_instances(**parts)
 
 
-def test_select_keeps_slices_of_the_tokens() -> None:
+def test_select_keeps_slices() -> None:
     tokens = adapter().encode_instances(*make_phrases(7, [5, 7], 11).all())
     for name in ("cond", "uncond"):
         whole = getattr(tokens, name)

@@ -31,7 +31,7 @@ from layer_scenes import (
 @example(
     scene=Scene(torch.tensor([[0.2, 0.2, 0.7, 0.7], [0.0, 0.0, 1.0, 1.0]]), 6, 5), order="gate_before_softmax"
 )
-def test_front_hides_back_gives_overlaps_to_the_later_instance_alone(scene: Scene, order: str) -> None:
+def test_front_hides_back_gives_overlaps_to_the_later_instance(scene: Scene, order: str) -> None:
     masks = front_only(reference.box_masks(scene.boxes, scene.height, scene.width))
     geometry = build_geometry(scene.boxes, scene.height, scene.width, front_hides_back=True)
     assert covered_cells(geometry).equal(masks)
@@ -40,7 +40,7 @@ def test_front_hides_back_gives_overlaps_to_the_later_instance_alone(scene: Scen
     assert difference(got, run_reference(scene, order=ORDERS[order], masks=masks)) < TOLERANCE
 
 
-def test_a_front_instance_of_strength_0_still_hides_what_is_behind_it() -> None:
+def test_front_instance_with_strength_0_still_hides_others() -> None:
     scene = Scene(torch.tensor([[0.0, 0.0, 0.6, 1.0], [0.4, 0.0, 1.0, 1.0]]), 4, 10)
     residual = run(adapter(), scene, front_hides_back=True, strengths=[1.0, 0.0]).unflatten(1, (4, 10))
     assert residual[:, :, 4:].abs().max() == 0
@@ -49,13 +49,13 @@ def test_a_front_instance_of_strength_0_still_hides_what_is_behind_it() -> None:
 
 @settings(max_examples=30)
 @given(scene=scenes(max_count=6), size=st.tuples(st.integers(1, 40), st.integers(1, 40)), hides=st.booleans())
-def test_an_all_ones_mask_equals_no_mask(scene: Scene, size: tuple[int, int], hides: bool) -> None:
+def test_mask_of_ones_equals_no_mask(scene: Scene, size: tuple[int, int], hides: bool) -> None:
     ones = torch.ones(scene.count, *size)
     assert run(adapter(), scene, ones, hides).equal(run(adapter(), scene, None, hides))
 
 
 def random_masks(scene: Scene, factor: int, style: str) -> Tensor:
-    """Masks (N, h factor, w factor): blobs of ones, soft values in eighths, or faint ones that half cover no cell."""
+    """Masks (N, h factor, w factor): 0 or 1, eighths up to 1, all 0, or eighths below 0.5 ("faint")."""
     generator = torch.Generator().manual_seed(scene.seed + 2)
     shape = (scene.count, scene.height * factor, scene.width * factor)
     if style == "hard":
@@ -68,7 +68,7 @@ def random_masks(scene: Scene, factor: int, style: str) -> Tensor:
 
 
 def refined(scene: Scene, masks: Tensor, factor: int) -> Tensor:
-    """Box cells that the mask covers by half or more; where there are none, those that it covers most, if at all."""
+    """Cells of each box with a masked fraction of at least 0.5; otherwise those with the largest above 0."""
     boxes = reference.box_masks(scene.boxes, scene.height, scene.width)
     kept = torch.zeros_like(boxes)
     for i in range(scene.count):
@@ -104,7 +104,7 @@ def test_masks_refine_the_boxes(scene: Scene, factor: int, style: str, hides: bo
     assert difference(got, run_reference(scene, order=ORDERS[order], masks=want)) < TOLERANCE
 
 
-def test_a_mask_never_reaches_beyond_its_box() -> None:
+def test_mask_has_no_effect_outside_its_box() -> None:
     scene = Scene(torch.tensor([[0.25, 0.25, 0.75, 0.75]]), 8, 8)
     masks = torch.zeros(1, 8, 8)
     masks[0, :, :4] = 1

@@ -1,4 +1,4 @@
-"""Instances of a batch, packed: every covered cell once, in one order, whatever stands beside it."""
+"""Packing the instances of a batch: covered cells, padding, order and independence of rows."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ BOXES = [
 ]
 
 
-def placed(rows: Sequence[Sequence[int]], front_hides_back: bool = False) -> PackedInstances:
-    """Rows with these of BOXES."""
+def pack(rows: Sequence[Sequence[int]], front_hides_back: bool = False) -> PackedInstances:
+    """Pack a batch. rows: indices into BOXES for each batch row."""
     boxes = [torch.tensor([BOXES[number] for number in row]).reshape(-1, 4) for row in rows]
     return pack_instances(
         [build_geometry(part, HEIGHT, WIDTH, None, front_hides_back) for part in boxes],
@@ -34,20 +34,20 @@ def placed(rows: Sequence[Sequence[int]], front_hides_back: bool = False) -> Pac
     )
 
 
-def covered(packed: PackedInstances) -> Tensor:
-    """How often each instance is said to cover each cell: (instances, cells)."""
+def coverage_counts(packed: PackedInstances) -> Tensor:
+    """Number of entries per instance and cell: (instances, cells)."""
     counts = torch.zeros(len(packed.row), HEIGHT * WIDTH, dtype=torch.long)
     for band in packed.bands:
         owners = band.sources[:, None].expand_as(band.valid).flatten()
-        members, places = (torch.cat(part) for part in zip(*band.scatter, strict=True))
-        assert places.equal(packed.covered[band.queries[members]])
-        assert (places // (HEIGHT * WIDTH)).equal(packed.row[owners[members]])
-        counts.index_put_((owners[members], places % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
+        entries, batch_cells = (torch.cat(part) for part in zip(*band.scatter, strict=True))
+        assert batch_cells.equal(packed.covered[band.queries[entries]])
+        assert (batch_cells // (HEIGHT * WIDTH)).equal(packed.row[owners[entries]])
+        counts.index_put_((owners[entries], batch_cells % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
     return counts
 
 
-def test_a_cpu_gets_its_cells_in_chunks() -> None:
-    """So that what is computed of a chunk stays in its caches; one instance is never split."""
+def test_bands_on_a_cpu_are_limited_to_chunks() -> None:
+    """Small bands fit into the caches. An instance is never split."""
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.5, 0.5]] * 5)])
     packed = pack_instances([build_geometry(boxes, 32, 32)], [[1.0] * 6])
     assert sorted(tuple(band.valid.shape) for band in packed.bands) == [
@@ -63,19 +63,15 @@ rows_of_instances = st.lists(st.lists(st.sampled_from(range(len(BOXES))), max_si
 
 
 @given(rows=rows_of_instances, hides=st.booleans())
-def test_every_covered_cell_is_there_once(rows: list[list[int]], hides: bool) -> None:
-    packed = placed(rows, hides)
+def test_every_covered_cell_is_packed_once(rows: list[list[int]], hides: bool) -> None:
+    packed = pack(rows, hides)
     wanted = []
     for row in filter(None, rows):
         masks = reference.box_masks(torch.tensor([BOXES[number] for number in row]), HEIGHT, WIDTH)
-        for place_in_row in range(len(row)):
-            hidden = (
-                masks[place_in_row + 1 :].any(dim=0)
-                if hides
-                else torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
-            )
-            wanted.append((masks[place_in_row] & ~hidden).flatten().long())
-    assert covered(packed).equal(
+        for slot in range(len(row)):
+            hidden = masks[slot + 1 :].any(dim=0) if hides else torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+            wanted.append((masks[slot] & ~hidden).flatten().long())
+    assert coverage_counts(packed).equal(
         torch.stack(wanted) if wanted else torch.zeros(0, HEIGHT * WIDTH, dtype=torch.long)
     )
     assert packed.row.tolist() == [row for row, part in enumerate(rows) for _ in part]
@@ -83,8 +79,8 @@ def test_every_covered_cell_is_there_once(rows: list[list[int]], hides: bool) ->
 
 
 @given(rows=rows_of_instances)
-def test_padding_is_little_and_no_part_has_a_cell_of_a_row_twice(rows: list[list[int]]) -> None:
-    packed = placed(rows)
+def test_padding_is_bounded_and_scatter_parts_have_no_duplicates(rows: list[list[int]]) -> None:
+    packed = pack(rows)
     for band in packed.bands:
         assert band.valid.numel() <= MAX_AREA_RATIO * int(band.valid.sum())
         assert (
@@ -92,8 +88,8 @@ def test_padding_is_little_and_no_part_has_a_cell_of_a_row_twice(rows: list[list
             .sort()
             .values.equal(band.valid.flatten().nonzero()[:, 0])
         )
-        for _, places in band.scatter:
-            assert len(places.unique()) == len(places)
+        for _, batch_cells in band.scatter:
+            assert len(batch_cells.unique()) == len(batch_cells)
 
 
 def residual(rows: Sequence[Sequence[int]], slots: int, q: Tensor, tokens: Sequence[Tensor]) -> Tensor:
@@ -105,12 +101,12 @@ def residual(rows: Sequence[Sequence[int]], slots: int, q: Tensor, tokens: Seque
     net = build_adapter(AdapterWeights(config, weights.tensors))
     name, layer = next(iter(net.layers.items()))
     both = net.keys_values(name, torch.cat(list(tokens)))
-    return layer(q, both, placed(rows))
+    return layer(q, both, pack(rows))
 
 
 @pytest.mark.parametrize("slots", [2, 3, 10])
-def test_rows_with_different_instances_do_not_see_each_other(slots: int) -> None:
-    """One with more instances than slots, one with none, some with fewer."""
+def test_rows_with_different_instances_are_independent(slots: int) -> None:
+    """Rows with more instances than slots, fewer, and none."""
     rows = [[0, 1, 2, 3], [], [4], [1, 4]]
     weights = read_checkpoint(reference.make_release_checkpoint(0))
     generator = torch.Generator().manual_seed(1)

@@ -8,11 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ifadapter_core.checkpoint import (
-    AdapterWeights,
-    build_adapter,
-    read_checkpoint,
-)
+from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from layer_scenes import (
     OTHER_PROCESSOR,
     OTHER_WIDTH,
@@ -27,8 +23,8 @@ from layer_scenes import (
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 4e-3), (torch.bfloat16, 3e-2)])
-def test_low_precision_is_finite_and_near_float32(dtype: torch.dtype, tolerance: float) -> None:
-    """Against float32 arithmetic on the same rounded weights and inputs, as a part of the root mean square."""
+def test_half_precision_is_finite_and_close_to_float32(dtype: torch.dtype, tolerance: float) -> None:
+    """Relative error against float32 arithmetic on the same rounded weights and inputs."""
     weights = read_checkpoint(checkpoint())
     low_weights = AdapterWeights(
         weights.config, {name: tensor.to(dtype) for name, tensor in weights.tensors.items()}
@@ -41,26 +37,26 @@ def test_low_precision_is_finite_and_near_float32(dtype: torch.dtype, tolerance:
     phrases = make_phrases(10, [5, 11, 3, 8, 6], 11, scene.boxes)
     rounded = tuple(part.to(dtype).float() if i in (0, 2) else part for i, part in enumerate(phrases.all()))
 
-    def near(got: Tensor, want: Tensor) -> None:
+    def assert_close(got: Tensor, want: Tensor) -> None:
         assert got.dtype == dtype
         assert bool(got.isfinite().all())
         error = (got.float() - want).square().mean().sqrt() / want.square().mean().sqrt()
         assert error.item() < tolerance
 
     got, want = low.encode_instances(*phrases.all(dtype)), wide.encode_instances(*rounded)
-    near(got.cond, want.cond)
-    near(got.uncond, want.uncond)
+    assert_close(got.cond, want.cond)
+    assert_close(got.uncond, want.uncond)
     q, tokens = scene.queries().to(dtype), scene.tokens().to(dtype)
     for options in ({}, {"front_hides_back": True}, {"processor": OTHER_PROCESSOR}):
         queries = scene.queries(OTHER_WIDTH).to(dtype) if "processor" in options else q
-        near(
+        assert_close(
             run(low, scene, q=queries, tokens=tokens, **options),
             run(wide, scene, q=queries.float(), tokens=tokens.float(), **options),
         )
 
 
-def test_the_mean_over_many_cells_does_not_overflow_in_float16() -> None:
-    """64 x 64 cells of about 30 sum up to more than float16 holds; their mean does not."""
+def test_mean_over_many_cells_does_not_overflow_in_float16() -> None:
+    """The sum of 64 x 64 values of about 30 exceeds the range of float16, their mean does not."""
     net = adapter()
     low = build_adapter(
         AdapterWeights(net.config, {name: tensor.half() for name, tensor in net.state_dict().items()})

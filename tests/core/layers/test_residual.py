@@ -1,4 +1,4 @@
-"""The residual of one adapted layer against the reference: slots, fusion order, strengths, attention function."""
+"""Residual of one adapted layer against the reference: slots, fusion order, strengths."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import reference
-from ifadapter_core.checkpoint import (
-    build_adapter,
-    read_checkpoint,
-)
+from ifadapter_core.checkpoint import build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
 from ifadapter_core.packing import MAX_AREA_RATIO, pack_instances
 from layer_scenes import (
@@ -29,7 +26,7 @@ from layer_scenes import (
     Scene,
     adapter,
     difference,
-    exact,
+    exact_checkpoint,
     exact_layer,
     flatten_rows,
     make_phrases,
@@ -45,7 +42,7 @@ from layer_scenes import (
 @example(scene=WHOLE_CANVAS)
 @example(scene=Scene(torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 14), 3, 2))
 @example(scene=Scene(torch.tensor([[0.9, 0.9, 0.90001, 0.90001]]), 11, 6))
-def test_residual_is_that_of_the_reference(scene: Scene) -> None:
+def test_residual_matches_the_reference(scene: Scene) -> None:
     assert difference(run(adapter(), scene), run_reference(scene)) < TOLERANCE
 
 
@@ -55,14 +52,14 @@ def test_residual_is_that_of_the_reference(scene: Scene) -> None:
 @example(scene=OVERLAPPING, slots=5, order="gate_after_softmax")
 @example(scene=OVERLAPPING, slots=4, order="gate_before_softmax")
 @example(scene=OVERLAPPING, slots=6, order="gate_before_softmax")
-def test_residual_for_other_slots_and_the_papers_order(scene: Scene, slots: int, order: str) -> None:
+def test_residual_with_other_slots_and_fusion_orders(scene: Scene, slots: int, order: str) -> None:
     got = run(adapter(order=order, slots=slots), scene)
     assert difference(got, run_reference(scene, slots=slots, order=ORDERS[order])) < TOLERANCE
 
 
 @settings(max_examples=10)
 @given(scene=scenes(max_count=5))
-def test_residual_of_a_layer_of_another_width(scene: Scene) -> None:
+def test_residual_of_a_layer_with_another_width(scene: Scene) -> None:
     q, tokens = scene.queries(OTHER_WIDTH), scene.tokens()
     got = run(adapter(), scene, processor=OTHER_PROCESSOR, q=q)
     want = reference.layer_residual(
@@ -72,8 +69,8 @@ def test_residual_of_a_layer_of_another_width(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("order", sorted(ORDERS))
-def test_slots_gate_and_instances_all_matter_in_the_test_scene(order: str) -> None:
-    """The comparisons above would prove little on weights for which these make no difference."""
+def test_slots_and_gate_change_the_residual_of_the_test_scene(order: str) -> None:
+    """Otherwise the comparisons above would prove little."""
     release = run_reference(OVERLAPPING, order=ORDERS[order])
     assert release.abs().max() > 0.1
     assert difference(release, run_reference(OVERLAPPING, order=ORDERS[order], slots=9)) > 1e-3
@@ -83,13 +80,13 @@ def test_slots_gate_and_instances_all_matter_in_the_test_scene(order: str) -> No
 
 @pytest.mark.parametrize("scene", [OVERLAPPING, WHOLE_CANVAS])
 def test_float64_queries_give_a_float64_residual(scene: Scene) -> None:
-    net = build_adapter(read_checkpoint(exact()))
+    net = build_adapter(read_checkpoint(exact_checkpoint()))
     got = run(net, scene, q=scene.queries().double(), tokens=scene.tokens().double())
     assert got.dtype == torch.float64
     assert difference(got, run_reference(scene)) < TOLERANCE
 
 
-def test_rows_are_independent_and_have_their_own_keys_and_values() -> None:
+def test_rows_are_independent() -> None:
     net, scene = adapter(), replace(OVERLAPPING, rows=3)
     q, tokens = scene.queries(), scene.tokens()
     together = run(net, scene)
@@ -101,13 +98,18 @@ def test_rows_are_independent_and_have_their_own_keys_and_values() -> None:
     assert difference(swapped[0], together[0]) > 1e-2
 
 
-def test_tokens_of_the_adapter_itself_go_through_a_layer() -> None:
-    """Text to residual in one go, cond and uncond rows together, as in sampling."""
+def test_text_features_to_residual() -> None:
+    """End to end, with cond and uncond rows in one batch, as in sampling."""
     scene = replace(OVERLAPPING, rows=2)
     phrases = make_phrases(8, [5, 11, 3, 8, 6], 11, scene.boxes)
     tokens = adapter().encode_instances(*phrases.all())
     want = phrases.all(torch.float64)
-    rows = torch.stack([reference.null_tokens(exact(), *want), reference.instance_tokens(exact(), *want)])
+    rows = torch.stack(
+        [
+            reference.null_tokens(exact_checkpoint(), *want),
+            reference.instance_tokens(exact_checkpoint(), *want),
+        ]
+    )
     got = run(adapter(), scene, tokens=torch.stack([tokens.uncond, tokens.cond]))
     assert difference(got, run_reference(scene, rows)) < TOLERANCE
 
@@ -123,7 +125,7 @@ def test_residual_is_exactly_zero_outside_the_boxes(scene: Scene) -> None:
 
 @settings(max_examples=30)
 @given(scene=scenes(min_count=2), order=st.sampled_from(sorted(ORDERS)), data=st.data())
-def test_the_order_of_the_instances_does_not_matter(scene: Scene, order: str, data: st.DataObject) -> None:
+def test_order_of_instances_does_not_matter(scene: Scene, order: str, data: st.DataObject) -> None:
     permutation = data.draw(st.permutations(range(scene.count)))
     net = adapter(order=order)
     got = run(
@@ -137,7 +139,7 @@ def test_the_order_of_the_instances_does_not_matter(scene: Scene, order: str, da
 
 @settings(max_examples=30)
 @given(scene=scenes(max_count=8), order=st.sampled_from(sorted(ORDERS)), data=st.data())
-def test_strengths_scale_each_instances_own_share(scene: Scene, order: str, data: st.DataObject) -> None:
+def test_strengths_scale_each_instance(scene: Scene, order: str, data: st.DataObject) -> None:
     strengths = data.draw(
         st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7, -0.5]), min_size=scene.count, max_size=scene.count)
     )
@@ -145,7 +147,7 @@ def test_strengths_scale_each_instances_own_share(scene: Scene, order: str, data
     assert difference(got, run_reference(scene, order=ORDERS[order], strengths=strengths)) < TOLERANCE
 
 
-def test_strength_0_of_one_instance_leaves_the_shares_of_the_others() -> None:
+def test_strength_0_does_not_change_other_instances() -> None:
     net, scene = adapter(), OVERLAPPING
     whole = run(net, scene)
     shares = [
@@ -161,15 +163,15 @@ def test_strength_0_of_one_instance_leaves_the_shares_of_the_others() -> None:
 @pytest.mark.parametrize(
     ("appearance", "eot", "kept"), [(True, False, slice(0, 12)), (False, True, slice(12, 13))]
 )
-def test_a_layer_runs_on_selected_tokens(appearance: bool, eot: bool, kept: slice) -> None:
+def test_residual_of_selected_tokens(appearance: bool, eot: bool, kept: slice) -> None:
     scene = replace(OVERLAPPING, rows=1)
     phrases = make_phrases(9, [5, 11, 3, 8, 6], 11, scene.boxes)
     tokens = adapter().encode_instances(*phrases.all()).select(appearance, eot)
-    want = reference.instance_tokens(exact(), *phrases.all(torch.float64))[:, kept]
+    want = reference.instance_tokens(exact_checkpoint(), *phrases.all(torch.float64))[:, kept]
     assert difference(run(adapter(), scene, tokens=tokens.cond[None]), run_reference(scene, want)) < TOLERANCE
 
 
-def test_a_layer_uses_the_attention_it_is_given() -> None:
+def test_layer_uses_the_given_attention_function() -> None:
     calls: list[tuple[int, ...]] = []
 
     def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -193,4 +195,4 @@ def test_a_layer_uses_the_attention_it_is_given() -> None:
     covered = sum(coverage.area for coverage in geometry.coverages)
     assert (
         covered <= sum(call[0] * call[1] for call in calls) / 2 <= MAX_AREA_RATIO * covered
-    )  # queries of the boxes' cells only
+    )  # only cells inside boxes are computed

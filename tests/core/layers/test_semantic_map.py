@@ -1,4 +1,4 @@
-"""What is handed to the layers: geometry of the instances, checked masks, and the preview of who owns which cell."""
+"""Semantic maps: geometry, checks of masks, and the preview of cell owners."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_geometry_follows_masks_and_depth_order() -> None:
     assert (geometry.height, geometry.width) == (8, 8)
 
 
-def test_geometry_is_that_of_the_boxes_by_default() -> None:
+def test_geometry_uses_whole_boxes_by_default() -> None:
     for height, width in ((8, 8), (5, 11), (1, 3)):
         geometry = SemanticMap(tokens_for(BOXES)).geometry(height, width)
         masks = reference.box_masks(BOXES, height, width)
@@ -45,13 +45,13 @@ def test_geometry_is_that_of_the_boxes_by_default() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (8, 8), (2, 1, 8, 8)])
-def test_a_wrong_number_of_masks_is_named(shape: tuple[int, ...]) -> None:
+def test_wrong_number_of_masks_is_rejected(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"masks has shape \(.*\) for 2 instances"):
         SemanticMap(tokens_for(BOXES), torch.ones(shape))
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), -1.0])
-def test_a_mask_with_nothing_inside_its_box_is_named(value: float) -> None:
+def test_error_names_a_mask_that_is_empty_inside_its_box(value: float) -> None:
     masks = torch.ones(2, 16, 16)
     masks[1, 4:12, 4:] = value
     with pytest.raises(ValueError, match="Mask 2 is empty inside box 2"):
@@ -64,7 +64,7 @@ def test_a_mask_with_nothing_inside_its_box_is_named(value: float) -> None:
     size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     grid=st.tuples(st.integers(1, 13), st.integers(1, 13)),
 )
-def test_an_instance_whose_mask_was_accepted_covers_a_cell_of_every_grid(
+def test_accepted_masks_cover_a_cell_on_every_grid(
     boxes: Tensor, size: tuple[int, int], grid: tuple[int, int]
 ) -> None:
     masks = (
@@ -86,7 +86,7 @@ def test_an_instance_whose_mask_was_accepted_covers_a_cell_of_every_grid(
     masked=st.booleans(),
     hides=st.booleans(),
 )
-def test_the_owner_of_a_cell_has_the_largest_gate_there(
+def test_owner_of_a_cell_has_the_largest_gate(
     boxes: Tensor, height: int, width: int, masked: bool, hides: bool
 ) -> None:
     generator = torch.Generator().manual_seed(height * 17 + width)
@@ -110,5 +110,5 @@ def test_the_owner_of_a_cell_has_the_largest_gate_there(
             )
 
 
-def test_of_equal_instances_the_later_owns_the_cells() -> None:
+def test_later_of_equal_instances_owns_the_cells() -> None:
     assert cell_owners(build_geometry(torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 3), 2, 3)).eq(2).all()

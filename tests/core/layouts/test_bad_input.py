@@ -163,7 +163,7 @@ BAD_TEXT = {
 
 
 @pytest.mark.parametrize("case", BAD_TEXT)
-def test_bad_text_is_refused_with_a_reason(case: str) -> None:
+def test_bad_text_raises_a_specific_error(case: str) -> None:
     text, message = BAD_TEXT[case]
     with pytest.raises(LayoutError, match=f"(?s){message}"):
         read(text)
@@ -199,14 +199,14 @@ BAD_LINKS: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_LINKS)
-def test_bad_links_are_refused_with_a_reason(case: str) -> None:
+def test_bad_linked_boxes_raise_a_specific_error(case: str) -> None:
     text, boxes, message = BAD_LINKS[case]
     with pytest.raises(LayoutError, match=f"(?s){message}"):
         read(text, boxes)
 
 
 @pytest.mark.parametrize("size", [(0, 10), (10, 0), (-1, 10)])
-def test_a_canvas_has_a_size(size: tuple[int, int]) -> None:
+def test_canvas_without_size_is_rejected(size: tuple[int, int]) -> None:
     with pytest.raises(
         LayoutError, match=r"The canvas is -?\d+ x \d+ pixels; give a width and a height of at least 1"
     ):
@@ -214,7 +214,7 @@ def test_a_canvas_has_a_size(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("text", [None, 5, b"[]", ["a"]])
-def test_the_layout_is_text(text: Any) -> None:
+def test_layout_must_be_text(text: Any) -> None:
     with pytest.raises(LayoutError, match="The layout must be JSON text, got"):
         read(text)
 
@@ -224,25 +224,25 @@ def test_the_layout_is_text(text: Any) -> None:
     ("opening", "closing"),
     [("[", "]"), ('{"boxes": [', "]}"), ('{"boxes": [{"x": ', "}]}"), ('{"annotations": [{"box": [', "]}]}")],
 )
-def test_deep_nesting_is_refused(depth: int, opening: str, closing: str) -> None:
+def test_deep_nesting_is_rejected(depth: int, opening: str, closing: str) -> None:
     with pytest.raises(LayoutError):
         read(opening * depth + "0" + closing * depth)
 
 
-def test_nesting_as_deep_as_the_stack_is_refused() -> None:
-    """Text may be shallow enough to be parsed, and yet too deep to be shown in the message."""
+def test_nesting_close_to_the_recursion_limit_is_rejected() -> None:
+    """Such text can be parsed, but may be too deep to be printed in the message."""
     for depth in range(800, 1000):
         with pytest.raises(LayoutError):
             read("[" * depth + "0" + "]" * depth)
 
 
-def test_very_deep_nesting_is_named() -> None:
+def test_error_names_very_deep_nesting() -> None:
     with pytest.raises(LayoutError, match="nested too deeply"):
         read("[" * 200000)
 
 
 @pytest.mark.parametrize("depth", [100, 900, 2000, 20000])
-def test_deep_nesting_in_linked_boxes_is_refused(depth: int) -> None:
+def test_deep_nesting_in_linked_boxes_is_rejected(depth: int) -> None:
     nested: Any = 0
     for _ in range(depth):
         nested = [nested]
@@ -250,14 +250,14 @@ def test_deep_nesting_in_linked_boxes_is_refused(depth: int) -> None:
         read("", [{"bbox": nested, "desc": "a"}])
 
 
-def test_a_linked_number_too_long_to_print_is_refused() -> None:
+def test_linked_number_too_long_to_print_is_rejected() -> None:
     for boxes in ([{"bbox": [10**5000], "desc": "a"}], [host_box(label=10**5000)], [10**5000], 10**5000):
         with pytest.raises(LayoutError):
             read("", boxes)
 
 
-def test_boxes_are_named_by_their_number_in_the_text_when_others_are_hidden() -> None:
-    hidden = {"hidden": True}  # all that the editor sends of them
+def test_errors_count_hidden_boxes() -> None:
+    hidden = {"hidden": True}  # the editor sends nothing else for hidden boxes
     for bad in (own_box(x="text"), own_box(caption=""), own_box(w=0), own_box(x=5)):
-        with pytest.raises(LayoutError, match="Box 3[: ]"):
+        with pytest.raises(LayoutError, match=r"Box 3[: ]"):
             read(own(hidden, own_box(), bad))

@@ -21,7 +21,7 @@ from layout_json import HEIGHT, WIDTH, check_box, host_box, own, own_box, read
 @pytest.mark.parametrize(
     "nest", [lambda box: box, lambda box: [box], lambda box: [list(box)] * 4, lambda box: [[box, box]]]
 )
-def test_bare_numbers_get_names(bbox_format: str, numbers: tuple[int, ...], nest: Any) -> None:
+def test_bare_numbers_become_bounding_boxes(bbox_format: str, numbers: tuple[int, ...], nest: Any) -> None:
     assert named_boxes(nest(numbers), bbox_format) == json.loads(
         json.dumps(nest(numbers)).replace(str(list(numbers)), json.dumps(host_box()))
     )
@@ -30,11 +30,11 @@ def test_bare_numbers_get_names(bbox_format: str, numbers: tuple[int, ...], nest
 @pytest.mark.parametrize(
     "value", [None, [], host_box(), [host_box(label="cat")], [[]], {"boxes": []}, ["a sofa"], [1, 2, 3]]
 )
-def test_what_is_not_four_numbers_stays_as_it_is(value: Any) -> None:
+def test_other_values_than_four_numbers_are_unchanged(value: Any) -> None:
     assert named_boxes(value, "xywh") == value
 
 
-def test_numbers_that_are_no_box_in_the_format_are_refused_with_the_way_out() -> None:
+def test_error_for_bare_numbers_names_bbox_format() -> None:
     with pytest.raises(LayoutError, match=r"400, 200, 100, 50 .* xyxy.*bbox_format"):
         named_boxes([(400, 200, 100, 50)], "xyxy")
     for bad in (10**400, math.nan):
@@ -59,17 +59,17 @@ def test_own_format() -> None:
     assert layout.prompt == "a room, a green sofa, a lamp"
 
 
-def test_own_format_without_a_version_or_caption() -> None:
+def test_own_format_without_version_and_caption() -> None:
     layout = read(own(own_box()))
     assert (layout.caption, layout.prompt, len(layout.instances)) == ("", "a green sofa", 1)
 
 
-def test_hidden_boxes_are_left_out() -> None:
+def test_hidden_boxes_are_skipped() -> None:
     layout = read(own(own_box(hidden=True), own_box(caption="kept", hidden=False)))
     assert layout.local_descriptions == ["kept"]
 
 
-def test_release_format_has_pixels_of_a_768_canvas_whatever_ours_is() -> None:
+def test_release_format_uses_pixels_of_its_own_768_canvas() -> None:
     text = json.dumps(
         {
             "caption": "a room",
@@ -85,7 +85,7 @@ def test_release_format_has_pixels_of_a_768_canvas_whatever_ours_is() -> None:
     check_box(layout.boxes[1], 0, 0.1, 0.1, 0.3)
 
 
-def test_of_several_captions_in_the_release_format_the_first_is_read() -> None:
+def test_release_format_uses_the_first_of_several_captions() -> None:
     layout = read(
         json.dumps(
             {"annotations": [{"box": [0, 0, 384, 768], "caption": ["a green sofa", "a sofa in green"]}]}
@@ -94,7 +94,7 @@ def test_of_several_captions_in_the_release_format_the_first_is_read() -> None:
     assert layout.local_descriptions == ["a green sofa"]
 
 
-def test_release_format_may_name_its_own_canvas() -> None:
+def test_release_format_with_a_canvas_size() -> None:
     layout = read(
         json.dumps(
             {"width": 200, "height": 100, "annotations": [{"box": [50, 50, 100, 25], "caption": "a cup"}]}
@@ -113,14 +113,14 @@ HOST_FORMS = {
 
 
 @pytest.mark.parametrize("form", HOST_FORMS)
-def test_linked_bounding_boxes_have_pixels_of_this_canvas(form: str) -> None:
+def test_linked_bounding_boxes_are_in_pixels(form: str) -> None:
     layout = read("", HOST_FORMS[form])
     assert layout.local_descriptions == ["a green sofa"]
     check_box(layout.boxes[0], 0.1, 0.1, 0.4, 0.5)
 
 
 @pytest.mark.parametrize("form", ["a dict", "a list"])
-def test_bounding_boxes_may_be_the_text_itself(form: str) -> None:
+def test_bounding_boxes_as_text(form: str) -> None:
     layout = read(json.dumps(HOST_FORMS[form]))
     assert layout.local_descriptions == ["a green sofa"]
     check_box(layout.boxes[0], 0.1, 0.1, 0.4, 0.5)
@@ -139,14 +139,14 @@ def test_bounding_boxes_may_be_the_text_itself(form: str) -> None:
         {"caption": ["a cup"]},
     ],
 )
-def test_the_description_of_a_bounding_box_is_found_in_its_metadata_or_beside_it(
+def test_description_of_a_bounding_box_is_in_its_metadata_or_fields(
     words: dict[str, Any],
 ) -> None:
     assert read("", [host_box(**words)]).local_descriptions == ["a cup"]
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_box_elements_have_thousandths_y_first(as_text: bool) -> None:
+def test_box_elements_are_in_thousandths_y_first(as_text: bool) -> None:
     elements = [
         {"type": "obj", "bbox": [100, 200, 500, 1000], "desc": "a cup"},
         {"bbox": [0, 0, 1000, 1000], "text": "a wall"},
@@ -157,17 +157,17 @@ def test_box_elements_have_thousandths_y_first(as_text: bool) -> None:
     check_box(layout.boxes[1], 0, 0, 1, 1)
 
 
-def test_a_single_box_element() -> None:
+def test_single_box_element() -> None:
     check_box(read(json.dumps({"bbox": [0, 250, 500, 750], "desc": "a cup"})).boxes[0], 0.25, 0, 0.75, 0.5)
 
 
-def test_linked_boxes_take_the_words_of_a_list_of_strings() -> None:
+def test_linked_boxes_with_a_list_of_descriptions() -> None:
     layout = read(json.dumps(["a sofa ", "a lamp"]), [host_box(), host_box(x=500)])
     assert layout.local_descriptions == ["a sofa", "a lamp"]
     check_box(layout.boxes[1], 0.5, 0.1, 0.8, 0.5)
 
 
-def test_linked_boxes_take_the_place_of_the_written_ones() -> None:
+def test_linked_boxes_replace_written_boxes() -> None:
     written = own(own_box(caption="a sofa", strength=0.5), own_box(caption="a lamp"), caption="a room")
     layout = read(written, [host_box(), host_box(x=500, metadata={"desc": "a cup"})])
     assert layout.local_descriptions == ["a sofa", "a cup"]
@@ -177,14 +177,14 @@ def test_linked_boxes_take_the_place_of_the_written_ones() -> None:
 
 
 @pytest.mark.parametrize("written", ["[]", '["a", "b", "c"]', own(own_box(strength=0.5), own_box())])
-def test_linked_boxes_with_words_need_no_written_ones(written: str) -> None:
+def test_linked_boxes_with_descriptions_ignore_written_boxes(written: str) -> None:
     linked = [host_box(metadata={"desc": "a cup"}), host_box(x=0, label="a wall")]
     layout = read(written, linked)
     assert layout.local_descriptions == ["a cup", "a wall"]
     check_box(layout.boxes[1], 0, 0.1, 0.3, 0.5)
 
 
-def test_written_entries_may_have_words_alone_when_boxes_are_linked() -> None:
+def test_written_entries_without_boxes_describe_linked_boxes() -> None:
     layout = read(own({"caption": "a sofa"}), [[host_box()]])
     assert layout.local_descriptions == ["a sofa"]
 
@@ -200,22 +200,22 @@ def test_written_entries_may_have_words_alone_when_boxes_are_linked() -> None:
         own(own_box(hidden=True)),
     ],
 )
-def test_no_instances_is_a_layout(text: str) -> None:
+def test_layout_without_instances(text: str) -> None:
     assert read(text).instances == ()
 
 
 @pytest.mark.parametrize("boxes", [[], [[]]])
-def test_no_linked_boxes_is_a_layout(boxes: Any) -> None:
+def test_empty_linked_boxes(boxes: Any) -> None:
     assert read("", boxes).instances == ()
 
 
-def test_as_many_instances_as_allowed() -> None:
+def test_maximum_number_of_instances() -> None:
     assert MAX_INSTANCES == 100
     assert len(read(own(*[own_box()] * 100)).instances) == 100
 
 
 @pytest.mark.parametrize("box", [own_box(-0.0005, -0.0005, 1.001, 1.001), own_box(0, 0, 1.0009, 1.0009)])
-def test_rounding_at_the_border_is_cut(box: dict[str, Any]) -> None:
+def test_boxes_slightly_outside_the_canvas_are_clipped(box: dict[str, Any]) -> None:
     assert read(own(box)).boxes == [Box(0, 0, 1, 1)]
 
 
@@ -229,7 +229,7 @@ def test_rounding_at_the_border_is_cut(box: dict[str, Any]) -> None:
         own_box(x=1, w=0.0005),
     ],
 )
-def test_a_box_of_which_nothing_is_left_after_the_cut_is_refused(box: dict[str, Any]) -> None:
+def test_box_without_area_after_clipping_is_rejected(box: dict[str, Any]) -> None:
     with pytest.raises(LayoutError, match="Box 1 "):
         read(own(box))
 
@@ -270,7 +270,7 @@ def test_round_trip(layout: Layout) -> None:
         check_box(got, *want)
 
 
-def test_our_json_is_the_documented_format() -> None:
+def test_written_json_is_the_documented_format() -> None:
     layout = Layout(10, 10, (Instance(Box(0.25, 0.5, 0.75, 1.0), "a cup", 0.5),), "a room")
     assert json.loads(to_json(layout)) == {
         "version": 1,

@@ -65,10 +65,10 @@ BOXES = [
 ELEMENTS = [{"bbox": [0, 0, 500, 1000], "desc": "sky"}, {"bbox": [500, 0, 1000, 1000], "desc": "sea"}]
 
 
-def any_value(lot: random.Random, depth: int = 0) -> Any:
-    kind = lot.randrange(6 if depth < 3 else 4)
+def random_value(rng: random.Random, depth: int = 0) -> Any:
+    kind = rng.randrange(6 if depth < 3 else 4)
     if kind == 4:
-        return [any_value(lot, depth + 1) for _ in range(lot.randrange(4))]
+        return [random_value(rng, depth + 1) for _ in range(rng.randrange(4))]
     if kind == 5:
         names = (
             "x",
@@ -86,44 +86,48 @@ def any_value(lot: random.Random, depth: int = 0) -> Any:
             "hidden",
             "strength",
         )
-        return {lot.choice(names): any_value(lot, depth + 1) for _ in range(lot.randrange(4))}
-    return (lot.choice(NUMBERS), lot.choice(WORDS), None, lot.random())[kind]
+        return {rng.choice(names): random_value(rng, depth + 1) for _ in range(rng.randrange(4))}
+    return (rng.choice(NUMBERS), rng.choice(WORDS), None, rng.random())[kind]
 
 
-def spoilt(lot: random.Random, value: Any) -> Any:
-    """A copy in which parts are replaced, left out, doubled or renamed."""
-    if lot.random() < 0.06:
-        return any_value(lot)
+def mutate(rng: random.Random, value: Any) -> Any:
+    """A copy with random parts replaced, removed, duplicated or renamed."""
+    if rng.random() < 0.06:
+        return random_value(rng)
     if isinstance(value, dict):
-        kept = {key: spoilt(lot, part) for key, part in value.items() if lot.random() > 0.04}
-        return {key + "_" * (lot.random() < 0.02): part for key, part in kept.items()}
+        kept = {key: mutate(rng, part) for key, part in value.items() if rng.random() > 0.04}
+        return {key + "_" * (rng.random() < 0.02): part for key, part in kept.items()}
     if isinstance(value, list):
-        parts = [spoilt(lot, part) for part in value if lot.random() > 0.04]
-        return parts * lot.choice((1, 1, 1, 1, 2, 60)) if parts and lot.random() < 0.1 else parts
+        parts = [mutate(rng, part) for part in value if rng.random() > 0.04]
+        return parts * rng.choice((1, 1, 1, 1, 2, 60)) if parts and rng.random() < 0.1 else parts
     return value
 
 
-def spoilt_text(lot: random.Random, text: str) -> str:
-    """A copy with some characters replaced, left out or cut off."""
-    for _ in range(lot.randrange(4)):
-        place = lot.randrange(len(text) + 1)
-        text = lot.choice(
+def mutate_text(rng: random.Random, text: str) -> str:
+    """A copy with random characters inserted or removed, or the end cut off."""
+    for _ in range(rng.randrange(4)):
+        position = rng.randrange(len(text) + 1)
+        text = rng.choice(
             (
-                text[:place],
-                text[:place] + text[place + 1 :],
-                text[:place] + lot.choice('{}[]",:0-e\\u\x00\u2028') + text[place:],
+                text[:position],
+                text[:position] + text[position + 1 :],
+                text[:position] + rng.choice('{}[]",:0-e\\u\x00\u2028') + text[position:],
             )
         )
     return text
 
 
-def check(text: str) -> bool:
-    """Whether it is a layout; every other outcome than a sound layout or a LayoutError with a reason is a failure."""
+def assert_is_a_reason(message: str) -> None:
+    assert len(message) > 20
+    assert message.endswith(".")
+
+
+def is_valid_layout(text: str) -> bool:
+    """Whether text is a layout. Fails unless it gives a valid layout or a LayoutError with a reason."""
     try:
         layout = from_json(text, 640, 384)
     except LayoutError as error:
-        assert len(str(error)) > 20
-        assert str(error).endswith(".")
+        assert_is_a_reason(str(error))
         return False
     assert len(layout.instances) <= MAX_INSTANCES
     for instance in layout.instances:
@@ -134,31 +138,31 @@ def check(text: str) -> bool:
         assert math.isfinite(instance.strength)
     data = json.loads(text) if text.strip() else []
     if isinstance(data, dict) and "boxes" in data and "annotations" not in data:
-        assert_nothing_changed(layout, data)
+        assert_equals_json(layout, data)
     return True
 
 
-def assert_nothing_changed(layout: Layout, data: dict) -> None:
-    """What our own format says is what the layout holds, box for box."""
+def assert_equals_json(layout: Layout, data: dict) -> None:
+    """Compare a layout with its JSON in our own format, box by box."""
     shown = [entry for entry in data["boxes"] if not entry.get("hidden", False)]
     assert len(shown) == len(layout.instances)
     assert layout.caption == data.get("caption", "").strip()
     for entry, instance in zip(shown, layout.instances, strict=True):
-        told = (entry["x"], entry["y"], entry["x"] + entry["w"], entry["y"] + entry["h"])
-        assert all(abs(a - b) <= 1.001e-3 for a, b in zip(told, instance.box, strict=True))
+        given = (entry["x"], entry["y"], entry["x"] + entry["w"], entry["y"] + entry["h"])
+        assert all(abs(a - b) <= 1.001e-3 for a, b in zip(given, instance.box, strict=True))
         words = entry["caption"] if isinstance(entry["caption"], str) else entry["caption"][0]
         assert instance.local_description == words.strip()
         assert instance.strength == entry.get("strength", 1.0)
 
 
-def test_a_hundred_thousand_layouts() -> None:
-    lot = random.Random(0)
-    sound = 0
+def test_100_000_mutated_layouts() -> None:
+    rng = random.Random(0)
+    valid = 0
     for number in range(LAYOUTS):
         start = (OWN, RELEASE, BOXES, ELEMENTS)[number % 4]
-        text = json.dumps(spoilt(lot, start), ensure_ascii=number % 8 < 4)
-        sound += check(spoilt_text(lot, text) if lot.random() < 0.3 else text)
-    assert 0.1 * LAYOUTS < sound < 0.9 * LAYOUTS  # both happen often
+        text = json.dumps(mutate(rng, start), ensure_ascii=number % 8 < 4)
+        valid += is_valid_layout(mutate_text(rng, text) if rng.random() < 0.3 else text)
+    assert 0.1 * LAYOUTS < valid < 0.9 * LAYOUTS  # both outcomes are frequent
 
 
 @pytest.mark.parametrize("count", [101, 10_000])

@@ -1,4 +1,4 @@
-"""Checkpoints in the release's format, and the error that reading one raises."""
+"""Helpers for tests of checkpoint contents."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import pytest
 import torch
 
 import reference
-from ifadapter_core.checkpoint import (
-    CheckpointError,
-    read_checkpoint,
-)
+from ifadapter_core.checkpoint import CheckpointError, read_checkpoint
 
 Data = dict[str, Any]
 
@@ -20,11 +17,12 @@ def release(seed: int = 0, **sizes: Any) -> reference.Checkpoint:
     return reference.make_release_checkpoint(seed, **sizes)
 
 
-def flat(data: reference.Checkpoint) -> dict[str, torch.Tensor]:
+def flatten(data: reference.Checkpoint) -> dict[str, torch.Tensor]:
     return {f"{part}.{key}": value for part, content in data.items() for key, value in content.items()}
 
 
 def message_of(data: Any, metadata: dict[str, str] | None = None) -> str:
+    """The error message of contents that are rejected."""
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(data, metadata)
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""Small adapters, random text features and random instances, for tests against tests/reference."""
+"""Small adapters, random text features and random instances, for comparison with tests/reference."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from torch import Tensor
 import reference
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.attention import KeysValues
-from ifadapter_core.checkpoint import (
-    AdapterWeights,
-    build_adapter,
-    read_checkpoint,
-)
+from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import Geometry, build_geometry
 from ifadapter_core.packing import pack_instances
 
 TOLERANCE = 1e-5
-PROCESSOR, WIDTH = 49, 32  # of the layer that most tests use
+PROCESSOR, WIDTH = 49, 32  # the layer that most tests use
 OTHER_PROCESSOR, OTHER_WIDTH = 121, 48
 TEXT_WIDTH = 24
 ORDERS = {"gate_before_softmax": "release", "gate_after_softmax": "paper"}
@@ -34,7 +30,7 @@ def checkpoint(seed: int = 0) -> reference.Checkpoint:
 
 
 @cache
-def exact(seed: int = 0) -> reference.Checkpoint:
+def exact_checkpoint(seed: int = 0) -> reference.Checkpoint:
     return reference.double(checkpoint(seed))
 
 
@@ -49,7 +45,7 @@ def adapter(
 
 
 def exact_layer(processor: int = PROCESSOR) -> reference.StateDict:
-    return reference.part(exact()["adapter_modules"], f"{processor}.")
+    return reference.part(exact_checkpoint()["adapter_modules"], f"{processor}.")
 
 
 def difference(got: Tensor, want: Tensor) -> float:
@@ -59,6 +55,8 @@ def difference(got: Tensor, want: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Phrases:
+    """Inputs of ``IFAdapter.encode_instances`` for N instances."""
+
     phrase_embeds: Tensor
     attention_mask: Tensor
     eot_embeds: Tensor
@@ -75,7 +73,7 @@ def make_phrases(
     boxes: Tensor | None = None,
     mask_dtype: torch.dtype = torch.int64,
 ) -> Phrases:
-    """Random text features whose masks count `lengths` tokens from BOS to EOT; 0 is the null condition."""
+    """Random text features. lengths: tokens from BOS to EOT per instance; 0 is the null condition."""
     generator = torch.Generator().manual_seed(seed)
     count = len(lengths)
     corners = (
@@ -91,16 +89,15 @@ def make_phrases(
 
 FRACTIONS = st.one_of(
     st.floats(0, 1, width=32),
-    st.tuples(st.integers(0, 24), st.integers(1, 24)).map(
-        lambda pair: min(pair) / max(pair)
-    ),  # grid lines, and 0.7 of ten cells
+    # Grid lines, among them 0.7 of ten cells.
+    st.tuples(st.integers(0, 24), st.integers(1, 24)).map(lambda pair: min(pair) / max(pair)),
     st.sampled_from([0.0, 1.0, 0.1, 0.7, 0.999999, 1e-6]),
 )
 
 
 @st.composite
 def spans(draw: st.DrawFn) -> tuple[float, float]:
-    """Two different edges, the smaller first; tiny, touching a border and whole ones among them."""
+    """Two different edges in order, including tiny spans, whole spans and spans at a border."""
     kind = draw(st.sampled_from(["any", "any", "tiny", "whole", "start", "end"]))
     if kind == "whole":
         return 0.0, 1.0
@@ -123,7 +120,7 @@ def single_boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
 
 
 def covered_cells(geometry: Geometry) -> Tensor:
-    """The covered cells of all instances, (N, h, w) booleans."""
+    """Dense masks of covered cells: (N, h, w) booleans."""
     masks = torch.zeros(len(geometry.coverages), geometry.height, geometry.width, dtype=torch.bool)
     for mask, coverage in zip(masks, geometry.coverages, strict=True):
         mask[coverage.cells.rows, coverage.cells.columns] = (
@@ -133,7 +130,7 @@ def covered_cells(geometry: Geometry) -> Tensor:
 
 
 def front_only(masks: Tensor) -> Tensor:
-    """Each cell belongs to the last instance that covers it."""
+    """Keep each cell only for the last instance that covers it."""
     kept = masks.clone()
     for i in range(len(masks)):
         for nearer in masks[i + 1 :]:
@@ -143,7 +140,7 @@ def front_only(masks: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Scene:
-    """Instances on the grid of one layer, and random queries (R, h w, C) and tokens (R, N, M, D) for them."""
+    """Instances on a layer's grid, with random queries (R, h w, C) and tokens (R, N, M, D)."""
 
     boxes: Tensor
     height: int
@@ -184,7 +181,7 @@ def run(
     q: Tensor | None = None,
     tokens: Tensor | None = None,
 ) -> Tensor:
-    """The residual of one layer by the core."""
+    """Residual of one layer, computed by the core."""
     q = scene.queries() if q is None else q
     keys_values = net.keys_values(str(processor), scene.tokens() if tokens is None else tokens)
     geometry = build_geometry(scene.boxes, scene.height, scene.width, masks, front_hides_back)
@@ -193,7 +190,7 @@ def run(
 
 
 def flatten_rows(keys_values: KeysValues) -> KeysValues:
-    """Of all rows, one after the other."""
+    """Join the batch rows: (R, N, M, C) -> (R * N, M, C)."""
     return KeysValues(keys_values.k.flatten(0, 1), keys_values.v.flatten(0, 1))
 
 

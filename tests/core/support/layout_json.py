@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 1000, 500
 
 
 def own(*boxes: Any, **rest: Any) -> str:
+    """A layout in our own format."""
     return json.dumps({"boxes": list(boxes), **rest})
 
 

@@ -14,9 +14,8 @@ EDITOR = "IFADAPTER_EDITOR"  # widget type of the editor in web/; without it the
 EXAMPLE = """{
   "caption": "a cat and a teapot on a wooden table",
   "boxes": [
-    {"x": 0.05, "y": 0.30, "w": 0.45, "h": 0.60, "caption": "a ginger cat with white paws and a blue
-    collar"}, {"x": 0.55, "y": 0.45, "w": 0.35, "h": 0.40, "caption": "a glazed green teapot with a
-    bamboo handle"}
+    {"x": 0.05, "y": 0.30, "w": 0.45, "h": 0.60, "caption": "a ginger cat with white paws and a blue collar"},
+    {"x": 0.55, "y": 0.45, "w": 0.35, "h": 0.40, "caption": "a glazed green teapot with a bamboo handle"}
   ]
 }"""
 
@@ -31,7 +30,21 @@ class IFAdapterLayout(io.ComfyNode):
             display_name="IFAdapter Layout",
             category="IFAdapter",
             description="The boxes of a picture and the description of each, from back to front.",
-            search_aliases=["bounding boxes", "regional prompt", "layout to image", "grounding"],
+            search_aliases=[
+                "box",
+                "boxes",
+                "bbox",
+                "bounding box",
+                "bounding boxes",
+                "layout editor",
+                "layout to image",
+                "place",
+                "position",
+                "area",
+                "region",
+                "composition",
+                "regional prompt",
+            ],
             inputs=[
                 io.String.Input(
                     "layout",

@@ -1,8 +1,7 @@
 """Packing: covered cells of all instances of a batch side by side, for one call of a layer.
 
-Terms: a grid has height * width cells, numbered y * width + x. A batch cell is row * height * width
-    + cell,
-where row is the batch row. Instances are numbered row by row.
+A grid has height * width cells, numbered y * width + x. Batch cells are numbered across the batch
+rows: row * height * width + cell. Instances are numbered row by row.
 """
 
 from __future__ import annotations

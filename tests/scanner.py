@@ -31,7 +31,7 @@ FORBIDDEN_MODULES = {
 ALLOWED_MODULES = {"importlib.util"}  # find_spec, to detect the host
 # What ComfyUI brings along, beside the standard library.
 HOST_MODULES = {
-    *("comfy", "comfy_api", "folder_paths", "server"),
+    *("comfy", "comfy_api", "folder_paths", "nodes", "server"),
     *("torch", "numpy", "PIL", "safetensors", "transformers"),
 }
 FORBIDDEN_FUNCTIONS = {"eval", "exec", "compile", "__import__", "print"}

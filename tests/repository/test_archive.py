@@ -15,7 +15,7 @@ LEFT_OUT = sorted({*tracked_files(), *SHIPPED} - {*SHIPPED})
 LIMIT_BYTES = 20_000_000
 
 
-def test_the_archive_holds_the_nodes_the_editor_and_the_demo_models() -> None:
+def test_archive_has_nodes_editor_and_demo_models_only() -> None:
     assert {name.split("/")[0] for name in SHIPPED} - {"subgraphs"} == {
         *("__init__.py", "pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
         *("demo", "ifadapter_core", "locales", "nodes", "web", "workflows"),
@@ -31,12 +31,13 @@ def test_the_archive_holds_the_nodes_the_editor_and_the_demo_models() -> None:
     assert "demo/__main__.py" in LEFT_OUT
 
 
-def test_all_of_the_nodes_and_of_the_editor_ships() -> None:
+def test_runtime_folders_ship_completely() -> None:
     folders = ("ifadapter_core/", "locales/", "nodes/", "web/", "workflows/")
     assert not [name for name in LEFT_OUT if name.startswith(folders)]
 
 
-def test_the_registrys_own_matcher_reads_the_patterns_alike() -> None:
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # the name that comfy-cli uses
+def test_pathspec_and_git_match_the_same_files() -> None:
     """comfy-cli matches .comfyignore with pathspec, not with git."""
     pathspec = pytest.importorskip("pathspec")
     patterns = pathspec.PathSpec.from_lines(
@@ -45,12 +46,12 @@ def test_the_registrys_own_matcher_reads_the_patterns_alike() -> None:
     assert sorted(name for name in tracked_files() if not patterns.match_file(name)) == SHIPPED
 
 
-def test_the_archive_is_small(tmp_path: Path) -> None:
+def test_archive_is_below_the_size_limit(tmp_path: Path) -> None:
     build_archive(tmp_path / "pack.zip")
     assert (tmp_path / "pack.zip").stat().st_size < LIMIT_BYTES
 
 
-def test_no_shipped_file_trips_the_scanner() -> None:
+def test_scanner_finds_nothing_in_the_archive() -> None:
     assert scan({name: (ROOT / name).read_bytes() for name in SHIPPED}, LEFT_OUT) == []
 
 

@@ -1,4 +1,4 @@
-"""docs/compatibility.md names tests that exist."""
+"""The tests named in docs/compatibility.md exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The editor and the core, in two languages, agree on the numbers that both need."""
+"""Constants that the editor (JavaScript) and the core (Python) share are equal."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def constant(name: str) -> str:
     return found[1]
 
 
-def test_a_box_has_the_same_colour_in_the_editor_and_in_previews() -> None:
+def test_box_colours_are_equal() -> None:
     assert re.findall(r"#(\w{6})", constant("COLORS")) == [bytes(colour).hex() for colour in COLOURS]
 
 
-def test_both_accept_as_many_boxes() -> None:
+def test_box_limits_are_equal() -> None:
     assert int(constant("MAX_BOXES")) == MAX_INSTANCES
 
 
-def test_both_read_the_releases_json_on_the_same_canvas() -> None:
+def test_canvases_of_the_release_format_are_equal() -> None:
     assert int(constant("RELEASE_CANVAS_PX")) == RELEASE_CANVAS_PX

@@ -1,4 +1,4 @@
-"""What the README shows is true."""
+"""The examples, links and pictures of the README work."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import pytest
 import torch
 
 import reference
+from archive import tracked_files
 from ifadapter_core.layout_formats import from_json
 from reference import make_release_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = "https://github.com/comfyui-ifadapter/ComfyUI-IFAdapter"
+RAW = "https://raw.githubusercontent.com/comfyui-ifadapter/ComfyUI-IFAdapter/main/"
 README = (ROOT / "README.md").read_text()
 PROSE = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
 
@@ -23,12 +26,14 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_layout_shown_is_a_layout() -> None:
+def test_layout_example_is_valid() -> None:
     (text,) = blocks("json")
     assert len(from_json(text, 1024, 1024).instances) == 2
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_example_computes_the_reference_residual(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (code,) = blocks("python")
     monkeypatch.chdir(tmp_path)
     checkpoint = make_release_checkpoint(0, layers=[(13, 128, 64), (15, 128, 64)])
@@ -37,7 +42,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     names: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102
     weights = reference.double(checkpoint)["adapter_modules"]
-    wanted = reference.layer_residual(
+    expected = reference.layer_residual(
         reference.part(weights, f"{names['processor']}."),
         names["q"].double(),
         names["tokens"].cond.double(),
@@ -47,10 +52,10 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     residual = names["residual"]
     assert residual.shape == (1, 1024, 128)
-    assert (residual - wanted).abs().max() < 1e-5 < wanted.abs().max()
+    assert (residual - expected).abs().max() < 1e-5 < expected.abs().max()
 
 
-def test_the_release_format_shown_is_read() -> None:
+def test_release_format_is_read() -> None:
     annotations = [{"box": [0, 0, 384, 768], "caption": "a cat"}]
     assert from_json(json.dumps({"caption": "", "annotations": annotations}), 1024, 1024).boxes[0] == (
         0,
@@ -60,6 +65,25 @@ def test_the_release_format_shown_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\[[^\]]*\]\((?!https?:)([^)#]+)\)", PROSE))))
-def test_what_the_readme_links_to_is_there(link: str) -> None:
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", PROSE))))
+def test_relative_links_exist(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(rf"\]\({REPOSITORY}/blob/main/([^)#]+)", PROSE))))
+def test_links_into_the_repository_exist(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_pictures_are_committed_files_at_absolute_urls() -> None:
+    """The registry's page shows the README without the repository, so it needs absolute URLs."""
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", PROSE)
+    assert len(pictures) >= 3
+    for url in pictures:
+        assert url.startswith(RAW)
+        assert url.removeprefix(RAW) in tracked_files()
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(workflows/\S*|[a-z_]+\.json)`", PROSE))))
+def test_named_workflows_exist(name: str) -> None:
+    assert (ROOT / name).exists() or (ROOT / "workflows" / name).exists()

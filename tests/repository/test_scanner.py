@@ -1,4 +1,4 @@
-"""The scanner finds planted offenders, and nothing in harmless files."""
+"""The scanner reports planted offenders and accepts harmless files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HARMLESS = {
 LEFT_OUT = {"training/__init__.py", "training/loop.py", "demo/__main__.py", "core/secret.py", "tool.py"}
 
 
-def test_harmless_files_give_no_finding() -> None:
+def test_harmless_files_are_accepted() -> None:
     assert scan(HARMLESS, LEFT_OUT) == []
 
 
@@ -95,7 +95,7 @@ def test_harmless_files_give_no_finding() -> None:
         (f"x = '{BLOB}'", "holds base64 data"),
     ],
 )
-def test_offending_python_is_found(line: str, reason: str) -> None:
+def test_offending_python_is_reported(line: str, reason: str) -> None:
     findings = scan({**HARMLESS, "nodes/planted.py": f"import torch\n\n{line}\n".encode()}, LEFT_OUT)
     assert findings
     assert all(finding.startswith("nodes/planted.py:") for finding in findings)
@@ -128,7 +128,7 @@ def test_offending_python_is_found(line: str, reason: str) -> None:
         ("a=1;" * 200, "is minified"),
     ],
 )
-def test_offending_javascript_is_found(line: str, reason: str) -> None:
+def test_offending_javascript_is_reported(line: str, reason: str) -> None:
     findings = scan({**HARMLESS, "web/planted.js": f"{line}\n".encode()}, LEFT_OUT)
     assert findings
     assert all(finding.startswith("web/planted.js:1: ") for finding in findings)
@@ -149,7 +149,7 @@ def test_offending_javascript_is_found(line: str, reason: str) -> None:
         ("lib.so", b"\x7fELF", "files of the kind .so do not ship"),
     ],
 )
-def test_other_offending_files_are_found(name: str, content: bytes, reason: str) -> None:
+def test_other_offending_files_are_reported(name: str, content: bytes, reason: str) -> None:
     findings = scan({**HARMLESS, f"planted/{name}": content}, LEFT_OUT)
     assert [
         finding for finding in findings if finding.startswith(f"planted/{name}:1: ") and reason in finding

@@ -1,14 +1,16 @@
-"""The committed workflows are whole, agree with their API twins, and name the pack as the Manager finds it."""
+"""The committed workflows are valid graphs, equal their API twins, and name this pack as the Manager does."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from ifadapter_core.layout_formats import from_json
 
@@ -19,20 +21,22 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PATHS = sorted((ROOT / "workflows").glob("*.json"))
-FOR_THE_EDITOR = [path.stem for path in PATHS if not path.stem.endswith("_api")]
-NOTES = {"Note", "MarkdownNote"}  # of the editor alone, no part of a prompt
-FRONTEND_ONLY = "control_after_generate"  # a widget that is no input
-TITLE_PX = 30  # drawn above a node's position
+FOLDER = ROOT / "workflows"
+STEMS = sorted(path.stem for path in FOLDER.glob("*.json"))  # the host's template browser lists these files
+PATHS = sorted(FOLDER.rglob("*.json"))
+THUMBNAIL_BYTES = 100_000
+NOTES = {"Note", "MarkdownNote"}  # frontend nodes, not part of a prompt
+FRONTEND_ONLY = "control_after_generate"  # a widget without an input
+TITLE_PX = 30  # height of a node's title, above its position
 
 Graph = dict[str, Any]
 
 
 def node_ids() -> list[str]:
-    """What the Manager finds in the sources without running them.
+    """The node ids that the Manager's static scan finds.
 
-    Its rule: a class that names ComfyNode or io.ComfyNode as a base itself, with a define_schema that calls Schema with a
-    literal node_id.
+    Its rule: a class with ComfyNode or io.ComfyNode as a direct base, and a define_schema that calls Schema
+    with a literal node_id.
     """
     return [
         ast.literal_eval(keyword.value)
@@ -50,7 +54,12 @@ def node_ids() -> list[str]:
 
 
 def read(stem: str) -> Graph:
-    graph: Graph = json.loads((ROOT / "workflows" / f"{stem}.json").read_text(encoding="utf-8"))
+    graph: Graph = json.loads((FOLDER / f"{stem}.json").read_text(encoding="utf-8"))
+    return graph
+
+
+def read_api(stem: str) -> Graph:
+    graph: Graph = json.loads((FOLDER / "api" / f"{stem}.json").read_text(encoding="utf-8"))
     return graph
 
 
@@ -59,7 +68,9 @@ def runnable(graph: Graph) -> dict[int, Graph]:
 
 
 def widget_values(node: Graph) -> dict[str, Any]:
-    """By name: those that are inputs, in the order in which the values are stored."""
+    """The stored widget values by name. The file has them as a list, in the order of the widgets."""
+    if node["type"] in NOTES:
+        return {"text": node["widgets_values"][0]}
     names = [slot["widget"]["name"] for slot in node.get("inputs", []) if "widget" in slot]
     if "seed" in names:
         names.insert(names.index("seed") + 1, FRONTEND_ONLY)
@@ -67,7 +78,7 @@ def widget_values(node: Graph) -> dict[str, Any]:
 
 
 def as_prompt(graph: Graph) -> Graph:
-    """The prompt that the editor sends for this graph."""
+    """The prompt that the frontend sends for this graph."""
     links = {link[0]: [str(link[1]), link[2]] for link in graph["links"]}
     prompt = {}
     for number, node in runnable(graph).items():
@@ -79,18 +90,33 @@ def as_prompt(graph: Graph) -> Graph:
     return prompt
 
 
-def test_every_workflow_has_both_formats() -> None:
-    assert FOR_THE_EDITOR
-    assert {path.stem for path in PATHS} == {*FOR_THE_EDITOR, *(f"{stem}_api" for stem in FOR_THE_EDITOR)}
+def test_every_workflow_has_an_api_twin() -> None:
+    assert STEMS
+    assert sorted(path.stem for path in (FOLDER / "api").iterdir()) == STEMS
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_names_are_safe_in_files_and_urls(stem: str) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", stem)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_workflow_has_a_square_thumbnail(stem: str) -> None:
+    """The template browser shows <name>.jpg in a square card."""
+    path = FOLDER / f"{stem}.jpg"
+    with Image.open(path) as thumbnail:
+        assert thumbnail.format == "JPEG"
+        assert thumbnail.width == thumbnail.height >= 256
+    assert path.stat().st_size <= THUMBNAIL_BYTES
 
 
 def test_every_node_is_used_in_a_workflow() -> None:
-    used = {node["type"] for stem in FOR_THE_EDITOR for node in read(stem)["nodes"]}
+    used = {node["type"] for stem in STEMS for node in read(stem)["nodes"]}
     assert set(node_ids()) <= used
 
 
-def test_the_managers_scan_finds_all_nodes() -> None:
-    """As many as the pack registers, each by the name of its class."""
+def test_manager_scan_finds_all_nodes() -> None:
+    """The scan finds as many nodes as the pack registers; each id equals its class name."""
     source = ast.parse((ROOT / "nodes" / "__init__.py").read_text(encoding="utf-8"))
     (returned,) = [
         node.value
@@ -101,25 +127,25 @@ def test_the_managers_scan_finds_all_nodes() -> None:
     assert len(set(node_ids())) == 8
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_the_api_twin_is_the_same_graph(stem: str) -> None:
-    api = read(f"{stem}_api")
+@pytest.mark.parametrize("stem", STEMS)
+def test_api_twin_is_the_same_graph(stem: str) -> None:
+    api = read_api(stem)
     assert as_prompt(read(stem)) == {
         number: {key: node[key] for key in ("class_type", "inputs")} for number, node in api.items()
     }
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_the_api_twin_has_the_titles(stem: str) -> None:
-    api = read(f"{stem}_api")
+@pytest.mark.parametrize("stem", STEMS)
+def test_api_twin_has_the_same_titles(stem: str) -> None:
+    api = read_api(stem)
     for number, node in runnable(read(stem)).items():
         title = api[str(number)]["_meta"]["title"]
         assert title == node.get("title", title)
         assert title
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_links_are_whole(stem: str) -> None:
+@pytest.mark.parametrize("stem", STEMS)
+def test_links_are_consistent(stem: str) -> None:
     graph = read(stem)
     nodes = {node["id"]: node for node in graph["nodes"]}
     links = {link[0]: link[1:] for link in graph["links"]}
@@ -140,14 +166,14 @@ def test_links_are_whole(stem: str) -> None:
     assert sorted(used) == sorted(given) == sorted(links)
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_values_by_name_and_by_place_agree(stem: str) -> None:
-    for node in runnable(read(stem)).values():
+@pytest.mark.parametrize("stem", STEMS)
+def test_widget_values_agree_with_the_named_ones(stem: str) -> None:
+    for node in read(stem)["nodes"]:
         assert node.get("widgets_values_named", {}) == widget_values(node)
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_nodes_say_which_pack_they_are_from(stem: str) -> None:
+@pytest.mark.parametrize("stem", STEMS)
+def test_nodes_name_their_pack_and_version(stem: str) -> None:
     for node in runnable(read(stem)).values():
         properties = node["properties"]
         if node["type"] in node_ids():
@@ -156,11 +182,11 @@ def test_nodes_say_which_pack_they_are_from(stem: str) -> None:
             assert properties["cnr_id"] == "comfy-core"
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_files_can_be_found(stem: str) -> None:
-    """Each file that is loaded is named in the note, and where a link to a .safetensors is given it is to that file.
+@pytest.mark.parametrize("stem", STEMS)
+def test_notes_name_all_model_files(stem: str) -> None:
+    """The note names every loaded file and its folder, and download links lead to that file.
 
-    The demo's models come with the pack and need no file.
+    The demo's models ship with the pack, so its workflow needs no file.
     """
     graph = read(stem)
     (note,) = [node["widgets_values"][0] for node in graph["nodes"] if node["type"] in NOTES]
@@ -177,8 +203,8 @@ def test_files_can_be_found(stem: str) -> None:
     assert ("`models/ifadapter`" in note) == bool(loaders)
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_layouts_are_layouts(stem: str) -> None:
+@pytest.mark.parametrize("stem", STEMS)
+def test_layouts_are_valid(stem: str) -> None:
     for node in read(stem)["nodes"]:
         if node["type"] == "IFAdapterLayout":
             values = widget_values(node)
@@ -187,8 +213,8 @@ def test_layouts_are_layouts(stem: str) -> None:
             assert layout.caption
 
 
-@pytest.mark.parametrize("stem", FOR_THE_EDITOR)
-def test_nodes_do_not_cover_each_other(stem: str) -> None:
+@pytest.mark.parametrize("stem", STEMS)
+def test_nodes_do_not_overlap(stem: str) -> None:
     nodes = read(stem)["nodes"]
     frames = {
         node["id"]: (
@@ -207,8 +233,8 @@ def test_nodes_do_not_cover_each_other(stem: str) -> None:
             )
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
-def test_nothing_of_the_machine_is_left_in(path: Path) -> None:
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_no_local_paths_or_addresses(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not any(
         word in text

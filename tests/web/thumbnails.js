@@ -1,0 +1,76 @@
+// Thumbnails of the workflows for ComfyUI's template browser: `make thumbnails`.
+// Each shows the workflow's layouts in the editor and, where the models come with the pack, the result of its run.
+
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+import { LEGS, openEditor, poll, reasonToSkip, startBrowser, startServer } from './comfyui.js'
+
+const WORKFLOWS = join(resolve(dirname(fileURLToPath(import.meta.url)), '..', '..'), 'workflows')
+const RUNS_HERE = 'try_it_without_downloads'
+const SIDE_PX = 512 // the template browser shows squares
+const SECOND_PX = 300 // side of each of two pictures
+const MARGIN_PX = 20
+const QUALITY = 85
+const POLL_MS = 500
+
+const leg = LEGS.at(-1)
+const reason = reasonToSkip(leg)
+if (reason) throw new Error(`No thumbnails: ${reason}.`)
+const [server, browser] = await Promise.all([startServer(leg.frontend), startBrowser()])
+
+/** A PNG of the layout as the editor shows it. */
+async function layoutPicture(layout) {
+  const editor = await openEditor(browser, server, leg.renderer, { layout, deviceScaleFactor: 2, viewport: { width: 1400, height: 1000 } })
+  await poll(async () => (await editor.boxes()).every(({ caption }) => caption))
+  await editor.page.mouse.move(5, 500)
+  await editor.settled()
+  const picture = await editor.surface.screenshot()
+  await editor.close()
+  return picture
+}
+
+/** The PNG that a run of the graph saves. */
+async function result(graph) {
+  const queued = await (await fetch(`${server.url}/prompt`, { method: 'POST', body: JSON.stringify({ prompt: graph }) })).json()
+  let entry
+  while (!entry) {
+    await setTimeout(POLL_MS)
+    entry = (await (await fetch(`${server.url}/history/${queued.prompt_id}`)).json())[queued.prompt_id]
+  }
+  if (!entry.status.completed) throw new Error(`The run failed: ${JSON.stringify(entry.status.messages)}`)
+  const [id] = Object.entries(graph).find(([, node]) => node.class_type === 'SaveImage')
+  const [{ filename, subfolder, type }] = entry.outputs[id].images
+  const query = new URLSearchParams({ filename, subfolder, type })
+  return Buffer.from(await (await fetch(`${server.url}/view?${query}`)).arrayBuffer())
+}
+
+/** Writes one picture, or two on a diagonal, as a square JPEG. */
+async function compose(pictures, path) {
+  const page = await browser.newPage({ viewport: { width: SIDE_PX, height: SIDE_PX } })
+  const images = pictures.map((png, index) => {
+    const side = pictures.length > 1 ? SECOND_PX : SIDE_PX - 2 * MARGIN_PX
+    const corner = index ? `right: ${MARGIN_PX}px; bottom: ${MARGIN_PX}px` : `left: ${MARGIN_PX}px; top: ${MARGIN_PX}px`
+    return `<img width="${side}" height="${side}" style="position: absolute; outline: 1px solid #4a4e56; box-shadow: 0 0 18px #000; ${corner}" src="data:image/png;base64,${png.toString('base64')}">`
+  })
+  await page.setContent(`<body style="margin: 0; background: #1a1b1e">${images.join('')}</body>`)
+  await page.screenshot({ path, type: 'jpeg', quality: QUALITY })
+  await page.close()
+}
+
+try {
+  for (const file of readdirSync(join(WORKFLOWS, 'api'))) {
+    const stem = file.replace(/\.json$/, '')
+    const graph = JSON.parse(readFileSync(join(WORKFLOWS, 'api', file), 'utf8'))
+    const layouts = Object.values(graph).filter((node) => node.class_type === 'IFAdapterLayout')
+    const pictures = []
+    for (const node of layouts) pictures.push(await layoutPicture(node.inputs.layout))
+    if (stem === RUNS_HERE) pictures.push(await result(graph))
+    await compose(pictures, join(WORKFLOWS, `${stem}.jpg`))
+  }
+} finally {
+  await browser.close()
+  await server.stop()
+}

@@ -78,7 +78,7 @@ def interval(judged: Sequence[Judged]) -> tuple[float, float]:
 def summarize(
     judged: Sequence[Judged], scenes: Sequence[Scene], reference: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """The scores of one method over all pictures. reference: features (pictures, F) of real drawings."""
+    """The scores of one method. reference: features (pictures, F) of real drawings."""
     by_count: dict[int, list[Judged]] = {}
     for one, scene in zip(judged, scenes, strict=True):
         by_count.setdefault(len(scene.figures), []).append(one)
@@ -123,28 +123,30 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def page(report: dict[str, Any]) -> str:
     """The whole report as a Markdown page."""
     held_out, heavy = report["sets"]["held_out"], report["sets"]["heavy"]
-    sizes = {name: next(iter(rows.values())) for name, rows in report["sets"].items()}
+    large, small = (next(iter(rows.values())) for rows in (held_out, heavy))  # any row has the counts
     return f"""# Results of the demo models
 
-Written by `make results` for the models of [demo/](../../demo/README.md) (weights {report["weights"]}):
-{report["steps"]} DDIM steps, guidance {report["guidance"]}, seed {report["seed"]}.
-All methods start from the same noise. All but one get the same prompts, which name every detail and no
-position. "Caption with rough places" adds positions in words ("small, upper left"; five rows, five
-columns), as the captions of the base model's training did.
+Written by `make results` for the models of [demo/](../../demo/README.md):
+weights {report["weights"]}, {report["steps"]} DDIM steps, guidance {report["guidance"]},
+seed {report["seed"]}.
 
-- **Success**: the instance is found at its box (IoU at least 0.5), and its shape, colour, pattern and
-  pattern colour are right. The interval is a 95 % bootstrap over pictures.
-- **The judge** is a program that compares the picture at each box with all figures of the drawn world.
-  It was not tuned on generated pictures. The row "real drawings" is its score on drawings.
+All methods start from the same noise. All but one get the same prompts, which name every detail
+and no position. "Caption with rough places" adds positions in words ("small, upper left"; five
+rows, five columns), as the captions of the base model's training did.
+
+- **Success**: the instance is found at its box (IoU at least 0.5), and its shape, colour, pattern
+  and pattern colour are right. The interval is a 95 % bootstrap over pictures.
+- **The judge** is a program that compares the picture at each box with all figures of the drawn
+  world. It was not tuned on generated pictures. The row "real drawings" is its score on drawings.
 - **AP50**: average precision of a detector that does not know the layout.
-- **Frechet**: distance of fixed features to {sizes["held_out"]["pictures"]} other real drawings. Compare it
-  within a table only.
-- "Appearance tokens only" and "EoT token only": the same adapter with some tokens switched off, not
-  adapters trained without them.
-- "Regional attention": the cells of each box attend to its description through the base model's own
-  cross attention.
+- **Frechet**: distance of fixed features to {large["pictures"]} other real drawings. Compare it within a
+  table only.
+- "Appearance tokens only" and "EoT token only": the same adapter with some tokens switched off,
+  not adapters trained without them.
+- "Regional attention": the cells of each box attend to its description through the base model's
+  own cross attention.
 
-## {sizes["held_out"]["pictures"]} held-out layouts ({sizes["held_out"]["instances"]} instances)
+## {large["pictures"]} held-out layouts ({large["instances"]} instances)
 
 {table(held_out)}
 
@@ -154,7 +156,7 @@ Success by number of instances:
 
 ![The first layouts with each method](held_out.png)
 
-## {sizes["heavy"]["pictures"]} held-out layouts with heavy overlap ({sizes["heavy"]["instances"]} instances)
+## {small["pictures"]} held-out layouts with heavy overlap ({small["instances"]} instances)
 
 {table(heavy)}
 
@@ -167,7 +169,7 @@ Success by number of instances:
 
 
 class Results:
-    """Pictures and scores of one set of layouts. Painted chunks are cached in ``folder`` to resume a run."""
+    """Pictures and scores of one set of layouts. Painted chunks are cached to resume a run."""
 
     def __init__(self, painter: Painter, folder: Path, scenes: Sequence[Scene], judges: Executor) -> None:
         self.painter = painter
@@ -223,12 +225,12 @@ def weights_name(demo: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m shapes.comparison", description="Score the demo's models and write docs/results."
+        prog="python -m shapes.comparison", description="Score the demo's models into docs/results."
     )
     parser.add_argument("--demo", type=Path, default=Path("demo"), help="folder of the models")
     parser.add_argument("--config", default="shapes", help="config file with the drawn world")
-    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder of the report")
-    parser.add_argument("--work", type=Path, default=Path("runs/results"), help="cache of painted pictures")
+    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="report folder")
+    parser.add_argument("--work", type=Path, default=Path("runs/results"), help="cache folder")
     parser.add_argument("--layouts", type=int, default=500)
     parser.add_argument("--heavy-layouts", type=int, default=100)
     parser.add_argument("--steps", type=int, default=STEPS)

@@ -154,13 +154,11 @@ def placed_caption(layout: Layout) -> str:
     Instances keep their order, from back to front. Raises ValueError if the layout's own caption
     names no background.
     """
-    background = next(
-        (name for name in BACKGROUNDS if name in re.findall(r"[a-z]+", layout.caption.lower())), None
-    )
+    words = re.findall(r"[a-z]+", layout.caption.lower())
+    background = next((name for name in BACKGROUNDS if name in words), None)
     if background is None:
-        raise ValueError(
-            f"The caption {layout.caption!r} names no background; expected one of {', '.join(BACKGROUNDS)}."
-        )
+        known = ", ".join(BACKGROUNDS)
+        raise ValueError(f"The caption {layout.caption!r} names no background; expected one of {known}.")
     figures = [
         f"{instance.local_description}, {_size_words(instance.box)}{_position_words(instance.box)}"
         for instance in layout.instances
@@ -173,14 +171,14 @@ def _size_words(box: Box) -> str:
     width, height = box.x1 - box.x0, box.y1 - box.y0
     side = math.sqrt(width * height)
     size = "small " if side < SMALL else "big " if side > BIG else ""
-    return size + ("wide " if width > ELONGATED * height else "tall " if height > ELONGATED * width else "")
+    shape = "wide " if width > ELONGATED * height else "tall " if height > ELONGATED * width else ""
+    return size + shape
 
 
 def _position_words(box: Box) -> str:
     """Row and column of the centre, such as "upper far left"."""
-    row, column = (
-        bisect(POSITION_BOUNDS, (low + high) / 2) for low, high in ((box.y0, box.y1), (box.x0, box.x1))
-    )
+    row = bisect(POSITION_BOUNDS, (box.y0 + box.y1) / 2)
+    column = bisect(POSITION_BOUNDS, (box.x0 + box.x1) / 2)
     return f"{ROWS[row]} {COLUMNS[column]}"
 
 

@@ -86,8 +86,8 @@ def sample_scene(world: World, index: int) -> Scene:
         longest = max(longest * SHRINKING, world.sides[0])
     else:
         raise ValueError(
-            f"No room for {count} figures in {world}. Ask for fewer or smaller figures, allow more colours, "
-            "or lower `visible`."
+            f"No room for {count} figures in {world}. Ask for fewer or smaller figures, allow more "
+            "colours, or lower `visible`."
         )
     figures = tuple(
         Figure(chosen.attributes, chosen.box, local_description(chosen.attributes, rng))
@@ -162,7 +162,8 @@ def _candidate(
     mask = silhouette(attributes.shape, pixel_centres(x1 - x0), pixel_centres(y1 - y0))
     owners_after = owners.copy()
     owners_after[y0:y1, x0:x1][mask] = number
-    visible = np.bincount(owners_after.ravel() + 1, minlength=number + 2)[1:]  # pixels of each figure
+    # Visible pixels of each figure; bin 0 is the background.
+    visible = np.bincount(owners_after.ravel() + 1, minlength=number + 2)[1:]
     if any(visible[other] < world.visible * area for other, area in enumerate(areas)):
         return None
     return _Candidate(attributes, box, owners_after, sum(areas) - int(visible[:number].sum()))

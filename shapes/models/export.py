@@ -1,4 +1,4 @@
-"""``python -m shapes.models.export``: write the models of a finished run to ``demo/``, in float16."""
+"""``python -m shapes.models.export``: write the models of a run to ``demo/``, in float16."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _name_as_clip(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m shapes.models.export", description=__doc__)
-    parser.add_argument("--config", default="shapes", help="name in training/configs, or a .yaml file")
-    parser.add_argument("--to", type=Path, default=Path("demo"), help="folder of the exported models")
+    parser.add_argument("--config", default="shapes", help="config name, or a .yaml file")
+    parser.add_argument("--to", type=Path, default=Path("demo"), help="target folder")
     parser.add_argument(
-        "settings", nargs="*", metavar="key=value", help="overrides of the config, such as output=runs/other"
+        "settings", nargs="*", metavar="key=value", help="config overrides, such as output=runs/other"
     )
     options = parser.parse_args()
     try:

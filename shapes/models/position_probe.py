@@ -14,9 +14,9 @@ WAVES = 4  # cosines per axis; the shortest wavelength is half the picture
 
 
 class PositionProbe(nn.Module):
-    """Linear probes that predict each cell's position from the queries of every cross-attention layer.
+    """Linear probes that predict each cell's position from its query, one per cross-attention layer.
 
-    An adapter can draw the parts of a box differently only if queries depend on the position. Those of
+    An adapter can draw the parts of a box differently only if queries depend on position. Those of
     large text-to-image models do. A small model whose captions name no positions may learn queries
     without it, and its boxes are then filled evenly. The probes are used in training only.
 

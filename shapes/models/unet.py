@@ -34,17 +34,17 @@ from .text_encoder import WIDTH, new_text_encoder
 from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 
 LATENT_SIDE = 16  # cells
-NOISE_MIDDLE = 0.25  # mean of the logit-normal timesteps: the noise levels at which shapes are decided
+NOISE_MIDDLE = 0.25  # mean of the logit-normal timesteps, at which shapes are decided
 PROBE_WEIGHT = 0.1  # of the auxiliary loss
 SHEET_PICTURES = 16
 
-# Probability of each kind of caption in training: the empty one for guidance, the global caption, the
+# Probability of each kind of caption in training: empty (for guidance), the global caption, the
 # caption with all local descriptions, and these with their positions.
 CAPTION_PARTS = {"none": 0.1, "global": 0.15, "full": 0.15, "placed": 0.6}
 
 
 def new_unet() -> UNet2DConditionModel:
-    """An untrained UNet of 4.8 M weights. Cross attention at 16 x 16, 8 x 8 and (middle) 4 x 4 cells."""
+    """An untrained UNet of 4.8 M weights. Cross attention at 16 x 16, 8 x 8 and 4 x 4 cells."""
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
@@ -107,7 +107,7 @@ class LatentBatches(Dataset[LatentBatch]):
 
 
 class Denoising(nn.Module):
-    """Loss: mean squared error of the predicted velocity (Ho et al. 2020), plus the ``PositionProbe``."""
+    """Loss: squared error of the predicted velocity (Ho et al. 2020), plus the ``PositionProbe``."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class UNetStage:
         self.held_out = [sample_scene(world, index) for index in HELD_OUT[:SHEET_PICTURES]]
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
-        """Drawings of held-out scenes, eight to a row, with pictures from their placed captions below."""
+        """Drawings of held-out scenes, eight to a row, above pictures from their placed captions."""
         unet, scheduler = self.objective.unet, self.objective.scheduler
         captions = [caption_of(scene, "placed") for scene in self.held_out]
         texts = self.objective.text_states([""] * SHEET_PICTURES + captions)

@@ -1,7 +1,7 @@
 """The demo's autoencoder, in Stable Diffusion's architecture.
 
-Its latents are thumbnails: the picture at an eighth of its size, 16 x 16 cells of 3 colours for 128 pixels
-a side. The base model then has little to learn, and the decoder restores sharp edges.
+Its latents are thumbnails: the picture at an eighth of its size, 16 x 16 cells of 3 colours for 128
+pixels a side. The base model then has little to learn, and the decoder restores sharp edges.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Reconstruction(nn.Module):
 def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
     """Noise like the errors of a base model: (B, C, h, w).
 
-    Independent noise per cell plus a tint of the whole picture. Each picture has its own standard deviation,
-    uniform in 0..MAX_NOISE.
+    Independent noise per cell plus a tint of the whole picture. Each picture has its own standard
+    deviation, uniform in 0..MAX_NOISE.
     """
     strength = MAX_NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator)
     tint = torch.randn(*shape[:2], 1, 1, generator=generator)

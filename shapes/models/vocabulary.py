@@ -20,7 +20,7 @@ _WORDS = Regex(r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+""")
 def train_vocabulary(sentences: Iterable[str], folder: Path) -> None:
     """Learn merges and write ``vocab.json``, ``merges.txt`` and ``tokenizer_config.json``.
 
-    Tokens are numbered as in CLIP: 256 bytes, 256 bytes that end a word, one token per merge, start, end.
+    Tokens are numbered as in CLIP: 256 bytes, 256 bytes that end a word, the merges, start, end.
     Every byte has a token, so no text contains an unknown token.
     """
     # Learn the merges.

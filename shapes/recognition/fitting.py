@@ -131,7 +131,7 @@ def covered_pixels(found: Fit, height: int, width: int) -> Mask:
 
 
 def cell_means(maps: Floats, boxes: Floats, grid: Grid) -> Floats:
-    """Means of maps (H, W, C) over the cells of boxes (K, 4): (K, n * n, C); 0 outside the picture."""
+    """Means of maps (H, W, C) over the cells of boxes (K, 4): (K, n * n, C). The outside is 0."""
     (top, rows), (left, columns) = (
         _pixel_weights(
             boxes[:, low, None] + (boxes[:, low + 2] - boxes[:, low])[:, None] * grid.edges,
@@ -146,7 +146,7 @@ def cell_means(maps: Floats, boxes: Floats, grid: Grid) -> Floats:
 
 
 def _pixel_weights(edges: Floats, length: int) -> tuple[int, Floats]:
-    """Pixel weights of intervals with edges (K, n + 1): index of the first pixel, (K, n, pixels)."""
+    """Pixel weights of intervals with edges (K, n + 1): first pixel, (K, n, pixels)."""
     first = int(np.clip(np.floor(edges.min()), 0, length - 1))
     last = int(np.clip(np.ceil(edges.max()), first + 1, length))
     pixels = np.arange(first, last, dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def test_the_interval_of_perfect_pictures_is_a_point() -> None:
     assert interval([judged(RIGHT, RIGHT)] * 10) == (1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_real_drawings_succeed_and_are_near_other_real_drawings() -> None:
     scenes = [sample_scene(WORLD, index) for index in range(24)]
     other = np.stack([features(draw(sample_scene(WORLD, index))) for index in range(100, 148)])
@@ -90,6 +92,12 @@ def test_the_tables_show_every_row_and_column() -> None:
     }
     assert page(report).count(table({"real": row})) == 2
     assert "weights 0123" in page(report)
+
+
+def test_the_committed_page_is_up_to_date() -> None:
+    results = Path(__file__).resolve().parents[2] / "docs" / "results"
+    report = json.loads((results / "results.json").read_text("utf-8"))
+    assert (results / "README.md").read_text("utf-8") == page(report)
 
 
 class CountingPainter:

@@ -58,6 +58,7 @@ def test_each_wave_varies_along_one_axis() -> None:
     assert (grid[:-1, 0, 4] > grid[1:, 0, 4]).all()
 
 
+@pytest.mark.slow
 def test_a_unet_learns_positions_and_keeps_no_hooks() -> None:
     torch.manual_seed(0)
     unet = UNet2DConditionModel(

@@ -1,4 +1,4 @@
-"""The demo's stages run in order, one or two steps each, and every stage reads the earlier ones' weights."""
+"""The demo's stages in order, one or two steps each: every stage reads the weights of earlier ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ifadapter_diffusers.base_model import BaseModel
 from shapes.models.config import load_shapes_config
 from shapes.models.export import export
 from shapes.models.stages import DemoRun
+
+pytestmark = pytest.mark.slow
 
 STAGES = ("vae", "unet", "adapter")
 

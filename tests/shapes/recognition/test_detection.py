@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from shapes.drawing import draw
 from shapes.recognition.average_precision import ap50
@@ -11,6 +12,7 @@ from shapes.sampler import HELD_OUT, World, sample_scene
 from shapes.scene import Attributes, Figure, Scene
 
 
+@pytest.mark.slow
 def test_average_precision_of_real_drawings() -> None:
     scenes = [sample_scene(World(), index) for index in HELD_OUT[:25]]
     assert ap50([detect(draw(scene)) for scene in scenes], [scene.figures for scene in scenes]) > 0.85

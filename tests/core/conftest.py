@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
 from hypothesis import HealthCheck, settings
 
 sys.path.append(str(Path(__file__).parent / "support"))
@@ -14,5 +13,3 @@ settings.register_profile(
     "core", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("core")
-
-torch.set_num_threads(1)  # the tensors are tiny

@@ -88,6 +88,7 @@ def test_the_drawings_of_the_small_world_are_scored_as_shown(
     assert (tmp_path / "runs/evaluation/scores/shapes_real/table.md").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_small_world_run_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_nothing_that_is_shipped_imports_the_evaluation() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_generating_with_comfyui_needs_no_torch() -> None:
     """So that ``generate`` runs on a machine without torch."""
     modules = "evaluation.commands.generate, evaluation.generate.comfyui"

@@ -18,6 +18,8 @@ import tiny_models
 from evaluation.benchmark import write_benchmark
 from evaluation.build.builder import build_drawn
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EXIT_TIMEOUT_S = 30  # below the time limit of a request, 120 s
 

@@ -61,8 +61,6 @@ import torch  # noqa: E402
 import oracle  # noqa: E402
 import small_models  # noqa: E402
 
-torch.set_num_threads(1)  # the tensors are tiny
-
 
 @pytest.fixture(scope="session")
 def base() -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 if sys.version_info >= (3, 11):
@@ -91,3 +93,8 @@ def test_issue_forms_have_what_github_requires() -> None:
         assert all(field["attributes"]["label"] for field in form["body"])
     bug = {field["id"] for field in read(ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml")["body"]}
     assert {"pack-version", "host-version", "log", "workflow"} <= bug
+
+
+def test_tests_and_their_subprocesses_use_one_thread() -> None:
+    assert torch.get_num_threads() == 1
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"

@@ -13,6 +13,8 @@ import pytest
 
 from lint_imports import PACKAGES
 
+pytestmark = pytest.mark.slow
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:

@@ -108,6 +108,7 @@ def test_all_tensors_follow_the_model_to_another_device(words: Path, monkeypatch
     assert sampled.shape == images.shape
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_two_processes_train_as_one_with_twice_the_accumulation(words: Path, tmp_path: Path) -> None:
     launched.run(words, tmp_path / "one", accumulation=2)
@@ -115,7 +116,6 @@ def test_two_processes_train_as_one_with_twice_the_accumulation(words: Path, tmp
         **os.environ,
         "ACCELERATE_USE_CPU": "true",
         "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests"))),
     }
     launch = [

@@ -189,6 +189,7 @@ def test_a_refused_request_is_not_retried(serve: Serve) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_builder_resumes_to_the_same_files(coco: Path, tmp_path: Path, serve: Serve) -> None:
     def command(server: VisionServer, folder: str) -> list[str]:
         given = [

@@ -12,7 +12,7 @@ from score_runs import COUNT, command, run
 from evaluation.build.builder import build_drawn
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A benchmark; its subfolder ``altered`` has pictures with some wrong figures."""
     folder = tmp_path_factory.mktemp("shapes")
@@ -21,7 +21,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scores of the altered pictures, from a single process."""
     output = tmp_path_factory.mktemp("whole")

@@ -26,6 +26,7 @@ from evaluation.judge.clip_score import ClipScore
 from evaluation.report import score_folder
 
 
+@pytest.mark.slow
 def test_all_files_are_written(whole: Path) -> None:
     names = {
         "scoring.json",
@@ -95,6 +96,7 @@ def test_only_captions_of_new_pictures_are_scored(
     assert len(scored) == COUNT + 3
 
 
+@pytest.mark.slow
 def test_real_drawings_beat_altered_ones(shapes: Path, whole: Path, tmp_path: Path) -> None:
     assert main(command(shapes, tmp_path, "real")) == 0
     real, altered = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))

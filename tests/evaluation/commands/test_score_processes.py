@@ -14,6 +14,8 @@ from folders import contents
 from score_runs import COUNT, command, run
 from tiny_clip import save_clip
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = [
     sys.executable,
     "-m",

@@ -11,6 +11,8 @@ from score_runs import command
 
 from evaluation.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 def test_several_folders_are_joined(
     shapes: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -60,6 +60,7 @@ def test_each_layout_is_painted_by_itself(models: Path, benchmark: Path, tmp_pat
     assert settings["strength"] == 1.0
 
 
+@pytest.mark.slow
 def test_options_reach_the_painter(models: Path, benchmark: Path, tmp_path: Path) -> None:
     def paint(name: str, *options: str) -> np.ndarray:
         command = [
@@ -118,6 +119,7 @@ def test_wrong_layers_are_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_generator_resumes_to_the_same_files(models: Path, benchmark: Path, tmp_path: Path) -> None:
     def command(folder: str) -> list[str]:
         given = [str(benchmark), str(tmp_path / folder), "--models", str(models), "--steps", "10"]

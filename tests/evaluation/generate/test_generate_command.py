@@ -50,6 +50,7 @@ def test_pictures_of_other_settings_are_refused(
     assert "graph was" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_generator_resumes_to_the_same_files(
     benchmark: Benchmark, tmp_path: Path, serve: Serve
 ) -> None:

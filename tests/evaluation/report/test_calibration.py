@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 COUNT = 16
 
 
+@pytest.mark.slow
 def test_both_rank_more_altered_drawings_lower(tmp_path: Path) -> None:
     benchmark = build_drawn(tmp_path / "shapes", WORLD, COUNT)
     methods = {f"{part:.0%}": write_drawings(tmp_path / f"{part}", COUNT, part) for part in (0.3, 0.0, 0.6)}
@@ -118,6 +119,7 @@ def test_agreement_needs_every_strict_ranking() -> None:
     assert not Calibration({"a": 0.3, "b": 0.3, "c": 0.2}, exact).agrees
 
 
+@pytest.mark.slow
 def test_both_rank_the_small_models_alike(tmp_path: Path) -> None:
     """Methods: the adapter, its EoT token only, the caption only."""
     benchmark = build_drawn(tmp_path / "shapes", load_shapes_config().shapes.world, 6)

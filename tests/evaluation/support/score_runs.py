@@ -13,8 +13,6 @@ ENVIRONMENT = {
     **os.environ,
     "ACCELERATE_USE_CPU": "true",
     "CUDA_VISIBLE_DEVICES": "",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
     "PYTHONPATH": os.pathsep.join(map(str, (ROOT, Path(__file__).parent))),
 }
 
@@ -25,7 +23,7 @@ def command(benchmark: Path, output: Path, pictures: str = "altered") -> list[st
 
 
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command line in a process of its own, on the CPU with one thread."""
+    """Run a command line in a process of its own, on the CPU."""
     return subprocess.run(
         words, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )

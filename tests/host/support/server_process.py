@@ -49,9 +49,8 @@ class Server:
             *flags,
             *(word for option in options.items() for word in option),
         ]
-        # PYTHONPATH contains this process's pytest. One thread: the tensors are tiny.
+        # PYTHONPATH contains this process's pytest.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment["OMP_NUM_THREADS"] = "1"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=HOST, env=environment, stdout=log, stderr=subprocess.STDOUT

@@ -65,13 +65,13 @@ def test_release_format_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", PROSE))))
-def test_relative_links_exist(link: str) -> None:
-    assert (ROOT / link).exists()
+def linked_files() -> set[str]:
+    """Targets of the README's links into this repository, relative or absolute, as paths."""
+    return set(re.findall(rf"\]\((?:{REPOSITORY}/blob/main/|(?!https?:))([^)#]+)", PROSE))
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(rf"\]\({REPOSITORY}/blob/main/([^)#]+)", PROSE))))
-def test_links_into_the_repository_exist(link: str) -> None:
+@pytest.mark.parametrize("link", sorted(linked_files()))
+def test_linked_files_exist(link: str) -> None:
     assert (ROOT / link).exists()
 
 

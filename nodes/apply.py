@@ -20,6 +20,13 @@ class IFAdapterApply(io.ComfyNode):
             description="Makes each instance appear in its box, with its features. Place it after "
             "LoRA loaders and after other nodes that replace cross attention: it adds to their "
             "effect.",
+            search_aliases=[
+                "attention couple",
+                "regional attention",
+                "gligen",
+                "grounding",
+                "instance",
+            ],
             inputs=[
                 model_input(),
                 ifadapter_input(),

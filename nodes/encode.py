@@ -20,6 +20,12 @@ class IFAdapterEncode(io.ComfyNode):
             description="Encodes each local description as appearance tokens and an EoT token. "
             "Weights like (red:1.2) and embedding:name work. Text beyond 77 tokens is dropped, "
             "with a warning that lists the dropped words.",
+            search_aliases=[
+                "instance",
+                "instance prompt",
+                "local prompt",
+                "multi subject",
+            ],
             inputs=[
                 ifadapter_input(),
                 clip_input(),

@@ -17,6 +17,11 @@ class IFAdapterLoader(io.ComfyNode):
             category="IFAdapter",
             description="Loads an adapter from models/ifadapter: the released spd_adapter.bin, or "
             "a .safetensors file from this pack's converter or trainer.",
+            search_aliases=[
+                "layout adapter",
+                "grounding adapter",
+                "gligen",
+            ],
             inputs=[
                 io.Combo.Input(
                     "adapter_name",

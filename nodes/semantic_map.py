@@ -24,6 +24,14 @@ class IFAdapterSemanticMap(io.ComfyNode):
             category="IFAdapter",
             description="Settles how the instances share the picture. The defaults do exactly "
             "what the IFAdapter release does.",
+            search_aliases=[
+                "spatial",
+                "spatial control",
+                "regional",
+                "regional masks",
+                "overlap",
+                "depth order",
+            ],
             inputs=[
                 TokensType.Input("tokens", tooltip="The instance tokens from IFAdapter Encode."),
                 io.String.Input(

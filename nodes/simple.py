@@ -19,6 +19,15 @@ class IFAdapterSimple(io.ComfyNode):
             display_name="IFAdapter (all in one)",
             category="IFAdapter",
             description="IFAdapter Encode, Semantic Map and Apply in one node, with their default settings.",
+            search_aliases=[
+                "regional prompt",
+                "regional prompter",
+                "multi subject",
+                "multiple characters",
+                "characters",
+                "attention couple",
+                "gligen",
+            ],
             inputs=[model_input(), clip_input(), ifadapter_input(), layout_input(), *schedule_inputs()],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the adapter, for the sampler.")

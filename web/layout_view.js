@@ -1,41 +1,112 @@
-// The editor as people see and touch it: the picture's surface with its boxes, the list of them by depth, and the tools.
-// It knows the page and the model, not ComfyUI: what belongs to the host comes in through `host`.
-//
-// host = {
-//   canvas()                    { width, height } of the picture in pixels
-//   changed()                   the value is another now; called often
-//   committed()                 a change is complete: a gesture, or a caption that was left
-//   countTokens(texts)          promise of one number for each text, or null where it is not known
-//   presets                     { list(), load(name), save(name, text), remove(name) }, all promises
-//   lastResult()                URL of the last picture that was made, or null
-//   livePicture()               URL of what the run shows at the moment: a preview or a result, or null
-//   background()                URL of the picture that is linked to stand under the boxes, or null
-//   linked()                    null, or, when boxes come from a link, { boxes }: those of the last run as text of JSON, or null
-//   unlink()                    takes these links away
-//   preference(name, value?)    reads or keeps a setting of this editor
-//   forward(event)              gives a wheel or middle-button event to the graph
-// }
+// @ts-check
+// The editor's view: the surface with the boxes, the list of boxes by depth, and the tools.
+// It knows the page and the model, but not ComfyUI: everything of the host comes in through an EditorHost.
 
 import * as model from './layout_model.js'
 
+import { CONTEXT_TOKENS } from './token_estimate.js'
+
+/** @typedef {import('./layout_model.js').Box} Box */
+/** @typedef {import('./layout_model.js').Frame} Frame */
+/** @typedef {import('./layout_model.js').Handle} Handle */
+/** @typedef {import('./layout_model.js').Layout} Layout */
+/** @typedef {import('./layout_model.js').Point} Point */
+/** @typedef {import('./layout_model.js').Size} Size */
+
+/** @typedef {{ count: number, exact: boolean }} TokenCount of a text, start and end included; else an estimate */
+
+/**
+ * Named layouts that the user keeps.
+ * @typedef {object} Presets
+ * @property {() => Promise<string[]>} list names
+ * @property {(name: string) => Promise<string>} load a layout as JSON
+ * @property {(name: string, text: string) => Promise<void>} save
+ * @property {(name: string) => Promise<void>} remove
+ */
+
+/**
+ * What the editor needs from its host.
+ * @typedef {object} EditorHost
+ * @property {() => import('./layout_model.js').Canvas} canvas size of the picture in pixels
+ * @property {() => void} changed the value has changed; called often
+ * @property {() => void} committed a change is complete: a gesture, or a text field that lost the focus
+ * @property {(text: string) => TokenCount} tokens of a local description
+ * @property {Presets} presets
+ * @property {() => string | null} lastResult URL of the last generated picture
+ * @property {() => string | null} livePicture URL of the latest preview or result of a run
+ * @property {() => string | null} background URL of the linked background picture
+ * @property {() => { boxes: string | null } | null} linked null without a link; else the boxes of the last run as JSON, if known
+ * @property {() => void} unlink removes the links to boxes
+ * @property {(name: string, ...value: unknown[]) => any} preference reads a setting of this editor, or writes it
+ * @property {(event: MouseEvent) => void} forward sends a wheel or middle-button event to the graph
+ */
+
+/**
+ * A pointer gesture on the surface. Points are fractions of the picture.
+ * @typedef {object} Gesture
+ * @property {Handle | 'move' | 'draw' | 'marquee'} kind a handle resizes
+ * @property {string[]} ids of the boxes that it changes
+ * @property {string | null} click id of the box that a click without movement selects
+ * @property {Point} at start
+ * @property {Point} to current end
+ * @property {[number, number]} from start in client pixels
+ * @property {boolean} started the pointer has moved far enough
+ * @property {Layout} layout before the gesture
+ * @property {Frame | null} frame being drawn
+ */
+
+/** @typedef {{ shown?: unknown[] }} Shown elements, with the values they show */
+/** @typedef {Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement }} BoxParts of a box on the surface */
+/**
+ * Elements of a box's row in the list.
+ * @typedef {Shown & { root: HTMLElement, number: HTMLElement, color: HTMLInputElement, caption: HTMLTextAreaElement, grip: HTMLElement,
+ *   eye: HTMLButtonElement, lock: HTMLButtonElement, up: HTMLButtonElement, down: HTMLButtonElement, note: HTMLElement }} RowParts
+ */
+/**
+ * Attributes, properties and event listeners of an element.
+ * @typedef {{ [K in keyof HTMLElementEventMap as `on${K}`]?: (event: HTMLElementEventMap[K]) => unknown } & Record<string, unknown>} Attributes
+ */
+
 const DRAG_PX = 3 // a shorter movement is a click
-const REACH_PX = 6 // of alignment lines
-const MOST_TOKENS = 77
-const TOKENS_AFTER_MS = 300
-const GRID_PX = 64
-const EDGE_PX = 3 // around the surface, for its outline
+const SNAP_PX = 6 // distance at which edges snap to alignment lines
+const GRID_PX = 64 // default grid size, in pixels of the picture
+const EDGE_PX = 3 // space around the surface, for its outline
+const OFFSET_PX = 16 // of copies, in pixels of the picture
+const FLASH_MS = 4000
 
-let clipboard = null // boxes that were copied, for all editors of the page
+/** @type {string | null} */
+let clipboard = null // copied boxes as JSON, shared by all editors of the page
 
-/** An element with attributes, event listeners ("onclick") and children. Text is always text, never markup. */
+/**
+ * Creates an HTML element. Strings become text, never markup.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} name
+ * @param {Attributes} attributes
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 function element(name, attributes = {}, ...children) {
-  const svg = ['svg', 'path', 'line', 'rect', 'pattern', 'defs'].includes(name)
-  const made = svg ? document.createElementNS('http://www.w3.org/2000/svg', name) : document.createElement(name)
+  const made = document.createElement(name)
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith('on')) made.addEventListener(key.slice(2), value)
-    else if (key in made && !svg && typeof value !== 'string') made[key] = value
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value === true ? '' : value)
+    if (key.startsWith('on')) made.addEventListener(key.slice(2), /** @type {EventListener} */ (value))
+    else if (key in made && typeof value !== 'string') Object.assign(made, { [key]: value })
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value === true ? '' : String(value))
   }
+  made.append(...children)
+  return made
+}
+
+/**
+ * Creates an SVG element.
+ * @template {keyof SVGElementTagNameMap} K
+ * @param {K} name
+ * @param {Record<string, string | number>} attributes
+ * @param {...Node} children
+ * @returns {SVGElementTagNameMap[K]}
+ */
+function svgElement(name, attributes, ...children) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', name)
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value))
   made.append(...children)
   return made
 }
@@ -64,27 +135,71 @@ const ICONS = {
   close: 'M3 3l10 10M13 3 3 13'
 }
 
+/** @param {keyof typeof ICONS} name */
 function icon(name) {
-  return element('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true', class: 'ifa-icon' }, element('path', { d: ICONS[name] }))
+  const path = svgElement('path', { d: ICONS[name] })
+  return svgElement('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true', class: 'ifa-icon' }, path)
 }
 
 export class LayoutEditor {
+  // Elements, made by build()
+  /** @type {HTMLElement} the whole editor */ root
+  /** @type {Record<string, HTMLButtonElement>} buttons of the toolbar, by name */ tools
+  /** @type {HTMLInputElement} grid size in pixels */ gridSize
+  /** @type {HTMLElement} toolbar */ toolbar
+  /** @type {HTMLElement} around the surface */ stage
+  /** @type {HTMLElement} the picture's area, with the shape of the picture */ surface
+  /** @type {HTMLTextAreaElement} invisible; receives the keys of the surface */ keys
+  /** @type {HTMLImageElement} background picture */ image
+  /** @type {SVGSVGElement} grid, composition guides and alignment lines */ lines
+  /** @type {HTMLElement} drawn boxes */ boxLayer
+  /** @type {HTMLElement} linked boxes */ ghosts
+  /** @type {HTMLElement} hatches */ overlapLayer
+  /** @type {HTMLElement} rectangle being drawn */ marquee
+  /** @type {HTMLElement} text on an empty surface */ hint
+  /** @type {HTMLTextAreaElement} description inside a box */ inline
+  /** @type {string} id of the box whose description is edited inside it */ inlineId
+  /** @type {HTMLElement} column beside the stage */ side
+  /** @type {HTMLTextAreaElement} global caption */ global
+  /** @type {HTMLElement} rows of the boxes */ list
+  /** @type {HTMLElement} numbers of the active box */ exact
+  /** @type {Record<'x' | 'y' | 'w' | 'h', HTMLInputElement>} position and size in pixels */ numbers
+  /** @type {HTMLInputElement} strength of the active box */ strength
+  /** @type {HTMLElement} error of an unreadable value */ notice
+  /** @type {HTMLElement} note about linked boxes */ link
+  /** @type {HTMLButtonElement} replaces the drawn boxes by the linked ones */ takeOverButton
+  /** @type {HTMLElement} the open panel, if any */ panel
+  /** @type {HTMLElement} announcements to screen readers */ live
+
+  /** @param {EditorHost} host */
   constructor(host) {
     this.host = host
     this.history = new model.History(model.parse(''))
+    /** @type {Layout | null} */
     this.draft = null // the layout during a gesture
+    /** @type {string[]} */
     this.selection = [] // ids; the last one is the active box
+    /** @type {Gesture | null} */
     this.gesture = null
-    this.unreadable = null // { text, message } of a value that is no layout: it is kept until it is replaced
+    /** @type {{ text: string, message: string } | null} */
+    this.unreadable = null // a value that is no layout and why: kept until it is replaced
+    /** @type {import('./layout_model.js').Guide[]} */
     this.guides = []
+    /** @type {string | null} */
     this.backgroundUrl = null
-    this.tokens = new Map() // caption -> number
-    this.rows = new Map() // id -> parts of its row in the list
-    this.boxes = new Map() // id -> parts of it on the surface
-    this.hatches = [] // parts of the overlaps
-    this.ghostParts = {} // of the linked boxes
+    /** @type {Map<string, RowParts>} */
+    this.rows = new Map() // by id
+    /** @type {Map<string, BoxParts>} */
+    this.boxes = new Map() // by id
+    /** @type {(Shown & { root: HTMLElement })[]} */
+    this.hatches = [] // of the overlaps
+    /** @type {Shown} */
+    this.linkedParts = {}
     this.frameRequest = 0
-    this.tokenTimer = 0
+    /** @type {HTMLElement | null} */
+    this.overlay = null // full screen
+    /** @type {HTMLElement | null} */
+    this.home = null // placeholder of the editor during full screen
     this.build()
     this.observer = new ResizeObserver(() => this.fit())
     this.observer.observe(this.stage)
@@ -97,16 +212,20 @@ export class LayoutEditor {
     return this.draft ?? this.history.present
   }
 
-  /** Text of JSON, as it is stored. What could not be read is given back untouched. */
+  /**
+   * The layout as JSON, as stored in a workflow. An unreadable value is returned unchanged.
+   * @returns {string}
+   */
   get value() {
     return this.unreadable ? this.unreadable.text : model.serialize(this.history.present)
   }
 
-  /** What a run depends on. */
+  /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
     return this.unreadable ? this.unreadable.text : model.serializeForRun(this.history.present)
   }
 
+  /** @param {unknown} value JSON, parsed or not */
   set value(value) {
     this.cancel()
     const same = !this.unreadable && typeof value === 'string' && value === model.serialize(this.history.present)
@@ -116,32 +235,37 @@ export class LayoutEditor {
       this.unreadable = null
     } catch (error) {
       const text = typeof value === 'string' ? value : JSON.stringify(value)
-      this.unreadable = { text, message: error.message }
+      this.unreadable = { text, message: messageOf(error) }
     }
     this.selection = []
     this.render()
   }
 
-  /** The URL of what stands under the boxes, or null. */
+  /** The URL of the picture behind the boxes, or null. */
   get picture() {
     if (this.host.preference('background') === false) return null
-    return this.host.background() ?? (this.host.preference('live') ? this.host.livePicture() : null) ?? this.backgroundUrl
+    const live = this.host.preference('live') ? this.host.livePicture() : null
+    return this.host.background() ?? live ?? this.backgroundUrl
   }
 
-  set background(url) {
+  /** @param {string | null} url */
+  setBackground(url) {
     this.backgroundUrl = url
     this.render()
   }
 
-  /** The element stays where it is: whoever put it there takes it away, or puts another in its place. */
+  /** Releases timers and observers. The host removes the root element. */
   destroy() {
     this.leaveFullScreen()
     this.observer.disconnect()
-    clearTimeout(this.tokenTimer)
     cancelAnimationFrame(this.frameRequest)
   }
 
-  /** A change by the user. key: changes with the same key that follow each other are one step of the history. */
+  /**
+   * Records a change by the user.
+   * @param {Layout} layout
+   * @param {string | null} key consecutive changes with the same key are one step of the history
+   */
   record(layout, key = null) {
     this.history.record(layout, key)
     this.unreadable = null
@@ -150,42 +274,66 @@ export class LayoutEditor {
     this.render()
   }
 
-  /** Typing has ended. */
+  /** Ends a step of the history, such as typing. */
   closeStep() {
     if (this.history.key === null) return
     this.history.close()
     this.host.committed()
   }
 
+  /** The active box, or null. */
   get active() {
     return this.layout.boxes.find((box) => box.id === this.selection.at(-1)) ?? null
   }
 
+  /**
+   * @param {string[]} ids
+   * @param {boolean} announce to screen readers
+   */
   select(ids, announce = true) {
     this.selection = ids
     this.render()
     if (ids.length === 1) this.scrollTo(ids[0])
-    if (announce) this.announce(ids.length === 1 ? model.describe(this.layout, ids[0], this.host.canvas()) : `${ids.length} boxes selected`)
+    if (!announce) return
+    this.announce(ids.length === 1 ? this.describe(ids[0]) : `${ids.length} boxes selected`)
   }
 
-  /** The list, and nothing around it, so that a row is seen. */
+  /**
+   * A box in words.
+   * @param {string} id
+   */
+  describe(id) {
+    return model.describe(this.layout, id, this.host.canvas())
+  }
+
+  /**
+   * Scrolls the list, and no element around it, to a row.
+   * @param {string} id
+   */
   scrollTo(id) {
-    const [row, list] = [this.rows.get(id).root, this.list].map((part) => part.getBoundingClientRect())
+    const root = this.rows.get(id)?.root
+    if (!root) return
+    const [row, list] = [root, this.list].map((part) => part.getBoundingClientRect())
     const scale = list.height / this.list.offsetHeight || 1 // the graph may be zoomed
     const [above, below] = [(row.top - list.top) / scale, (row.bottom - list.bottom) / scale]
     if (above < 0) this.list.scrollTop += above
     else if (below > 0) this.list.scrollTop += Math.min(below, above)
   }
 
+  /** @param {string} text for screen readers */
   announce(text) {
     this.live.textContent = text
   }
 
-  // Building the page's parts, once
+  // Building the elements, once
 
   build() {
-    const button = (name, label, act, extra = {}) =>
-      element('button', { type: 'button', class: 'ifa-button', title: label, 'aria-label': label, 'data-tool': name, onclick: act, ...extra }, icon(name))
+    /** @param {keyof typeof ICONS} name @param {string} label @param {() => unknown} act */
+    const button = (name, label, act) => {
+      const attributes = { type: 'button', class: 'ifa-button', title: label, 'aria-label': label, 'data-tool': name }
+      return element('button', { ...attributes, onclick: act }, icon(name))
+    }
+    /** @param {keyof typeof ICONS} name @param {string} label @param {string} preference */
     const toggle = (name, label, preference) =>
       button(name, label, () => {
         this.host.preference(preference, !this.host.preference(preference))
@@ -205,7 +353,7 @@ export class LayoutEditor {
       remove: button('remove', 'Delete the selected boxes (Del)', () => this.removeSelected()),
       grid: toggle('grid', 'Snap to the grid', 'snap'),
       guides: toggle('guides', 'Snap to other boxes', 'guides'),
-      thirds: toggle('thirds', 'Composition lines: thirds, middle, diagonals', 'thirds'),
+      thirds: toggle('thirds', 'Composition guides: thirds, centre, diagonals', 'thirds'),
       picture: button('picture', 'Background picture', () => this.openPanel('background')),
       star: button('star', 'Presets: named layouts', () => this.openPanel('presets')),
       exchange: button('exchange', 'Import and export', () => this.openPanel('exchange')),
@@ -247,14 +395,15 @@ export class LayoutEditor {
       exchange,
       expand
     )
-    // Keys come to a text field that nobody sees: ComfyUI leaves its own keys alone while one has the focus.
+    // An invisible text field receives the keys: ComfyUI disables its own shortcuts while a text field has the focus.
     this.keys = element('textarea', {
       class: 'ifa-keys',
       readOnly: true,
       tabIndex: 0,
       'data-testid': 'ifa-keys',
       'aria-label':
-        'Layout canvas. Tab goes from box to box, arrow keys move a box, Alt with arrow keys resizes it, Enter edits its words, brackets change its depth, Delete removes it.',
+        'Layout canvas. Tab selects the next box, arrow keys move it, Alt with arrow keys resizes it, Enter edits its ' +
+        'description, brackets change its depth, Delete removes it.',
       onkeydown: (event) => this.onKey(event),
       oncopy: (event) => this.onCopy(event),
       oncut: (event) => this.onCopy(event) && this.removeSelected(),
@@ -263,10 +412,11 @@ export class LayoutEditor {
       onblur: () => this.root.classList.remove('ifa-focused')
     })
     this.image = element('img', { class: 'ifa-background', alt: '', draggable: false })
-    this.lines = element('svg', { class: 'ifa-lines', 'aria-hidden': 'true', preserveAspectRatio: 'none', viewBox: '0 0 1 1' })
+    const unitSquare = { preserveAspectRatio: 'none', viewBox: '0 0 1 1' }
+    this.lines = svgElement('svg', { class: 'ifa-lines', 'aria-hidden': 'true', ...unitSquare })
     this.overlapLayer = element('div', { class: 'ifa-boxes ifa-overlaps', 'aria-hidden': 'true' })
     this.ghosts = element('div', { class: 'ifa-boxes ifa-ghosts', 'aria-hidden': 'true' })
-    this.boxLayer = element('div', { class: 'ifa-boxes', role: 'listbox', 'aria-label': 'Boxes, from back to front', 'aria-multiselectable': 'true' })
+    this.boxLayer = element('div', { class: 'ifa-boxes', role: 'listbox', 'aria-label': 'Boxes, back to front', 'aria-multiselectable': 'true' })
     this.marquee = element('div', { class: 'ifa-marquee', hidden: true })
     this.hint = element('div', { class: 'ifa-hint' }, 'Drag to draw a box, or press + Add')
     this.surface = element(
@@ -291,11 +441,12 @@ export class LayoutEditor {
       this.marquee,
       this.hint
     )
+    this.inlineId = '' // of the box whose description is edited inside it
     this.inline = element('textarea', {
       class: 'ifa-inline',
       hidden: true,
-      'aria-label': 'Words of the box',
-      oninput: () => this.setCaption(this.inline.dataset.box, this.inline.value),
+      'aria-label': 'Description of the box',
+      oninput: () => this.setCaption(this.inlineId, this.inline.value),
       onkeydown: (event) => this.onTextKey(event, () => this.closeInline()),
       onblur: () => this.closeInline(false)
     })
@@ -309,26 +460,19 @@ export class LayoutEditor {
       onblur: () => this.closeStep(),
       onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
     })
-    this.list = element('ol', { class: 'ifa-list', 'aria-label': 'Boxes, the nearest first', 'data-capture-wheel': 'true' })
-    this.numbers = Object.fromEntries(
-      [
-        ['x', 'left'],
-        ['y', 'top'],
-        ['w', 'width'],
-        ['h', 'height']
-      ].map(([key, name]) => [
-        key,
-        element('input', {
-          type: 'number',
-          class: 'ifa-number',
-          step: '1',
-          'aria-label': `${name} of the box in pixels`,
-          title: `${name} in pixels`,
-          onchange: () => this.setNumbers(),
-          onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
-        })
-      ])
-    )
+    this.list = element('ol', { class: 'ifa-list', 'aria-label': 'Boxes, front first', 'data-capture-wheel': 'true' })
+    /** @param {string} name */
+    const pixelField = (name) =>
+      element('input', {
+        type: 'number',
+        class: 'ifa-number',
+        step: '1',
+        'aria-label': `${name} of the box in pixels`,
+        title: `${name} in pixels`,
+        onchange: () => this.setNumbers(),
+        onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
+      })
+    this.numbers = { x: pixelField('left'), y: pixelField('top'), w: pixelField('width'), h: pixelField('height') }
     this.strength = element('input', {
       type: 'number',
       class: 'ifa-number',
@@ -336,13 +480,13 @@ export class LayoutEditor {
       max: '3',
       step: '0.05',
       'aria-label': 'strength of the box',
-      title: 'How strongly the adapter acts on this box: 1 as trained, 0 not at all',
+      title: 'Strength of the adapter in this box: 1 as trained, 0 off',
       onchange: () => this.setStrength(),
       onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
     })
     this.exact = element(
       'div',
-      { class: 'ifa-exact', role: 'group', 'aria-label': 'Exact place of the active box' },
+      { class: 'ifa-exact', role: 'group', 'aria-label': 'Exact position and size of the active box' },
       ...Object.entries({ ...this.numbers, strength: this.strength }).map(([key, input]) =>
         element('span', { class: 'ifa-pair' }, element('span', { 'aria-hidden': 'true' }, key.length === 1 ? key.toUpperCase() : key), input)
       )
@@ -361,7 +505,7 @@ export class LayoutEditor {
     this.link = element(
       'div',
       { class: 'ifa-link', role: 'status', hidden: true },
-      'The boxes come from a link. Those drawn here only lend their words, in the same order. ',
+      'The boxes come from a linked input. The boxes drawn here only give their descriptions, in the same order. ',
       this.takeOverButton
     )
     this.panel = element('div', { class: 'ifa-panel', role: 'dialog', 'aria-modal': 'false', hidden: true })
@@ -383,7 +527,7 @@ export class LayoutEditor {
     )
   }
 
-  // Showing what is there
+  // Rendering
 
   render() {
     const layout = this.layout
@@ -407,26 +551,27 @@ export class LayoutEditor {
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(this.host.preference('dim') ?? 0.5)
     this.fit()
-    this.askForTokens(layout)
   }
 
   renderNotice() {
     this.notice.hidden = !this.unreadable
     if (!this.unreadable) return
-    const start = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.record(model.parse('')) }, 'Start an empty layout')
-    const edit = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.openPanel('exchange') }, 'Show the text')
+    const start = textButton('Start an empty layout', () => this.record(model.parse('')))
+    const edit = textButton('Show the text', () => this.openPanel('exchange'))
     this.notice.replaceChildren(this.unreadable.message, element('div', {}, edit, start))
   }
 
-  /** Boxes from a link, which take the place of those that are drawn. */
+  /** Linked boxes, which a run uses in place of the drawn ones. */
   renderLinked() {
     const { width, height } = this.host.canvas()
     const linked = this.host.linked()
-    if (isShown(this.ghostParts, linked === null, linked?.boxes, width, height)) return
+    if (isShown(this.linkedParts, linked === null, linked?.boxes, width, height)) return
     const boxes = this.linkedBoxes()
     this.link.hidden = !linked
     this.takeOverButton.disabled = !boxes
-    this.takeOverButton.title = boxes ? 'Copies the linked boxes into the editor and takes the link away' : 'Run once: then the boxes are known'
+    this.takeOverButton.title = boxes
+      ? 'Copy the linked boxes into the editor and remove the link'
+      : 'Run the workflow once to load the linked boxes'
     this.ghosts.replaceChildren(
       ...(boxes ?? []).map((box, index) => {
         const ghost = element('div', { class: 'ifa-ghost' }, element('span', { class: 'ifa-number-tag' }, String(index + 1)))
@@ -436,7 +581,7 @@ export class LayoutEditor {
     )
   }
 
-  /** The boxes that the last run got from a link, or null. What is no layout stops the run with an error of its own. */
+  /** The linked boxes of the last run, or null. Invalid ones are ignored here: the run itself reports the error. */
   linkedBoxes() {
     const text = this.host.linked()?.boxes
     if (!text) return null
@@ -447,12 +592,15 @@ export class LayoutEditor {
     }
   }
 
+  /** Replaces the drawn boxes by the linked ones. */
   takeOver() {
     const boxes = this.linkedBoxes()
+    if (!boxes) return
     this.host.unlink()
     this.record(model.takenOver(this.layout, boxes))
   }
 
+  /** @param {Layout} layout */
   renderTools(layout) {
     const { undo, redo, copy, remove, grid, guides, thirds } = this.tools
     undo.disabled = !this.history.canUndo
@@ -466,6 +614,7 @@ export class LayoutEditor {
     for (const tool of [this.tools.add, this.tools.full]) tool.disabled = layout.boxes.length >= model.MAX_BOXES
   }
 
+  /** @param {Layout} layout */
   renderBoxes(layout) {
     const { width, height } = this.host.canvas()
     layout.boxes.forEach((box, index) => {
@@ -490,31 +639,38 @@ export class LayoutEditor {
     })
   }
 
+  /** @param {string} id */
   newBox(id) {
     const number = element('span', { class: 'ifa-number-tag' })
     const words = element('span', { class: 'ifa-words' })
     const handles = model.HANDLES.map((handle) => element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' }))
     const root = element('div', { role: 'option', 'data-box': id }, number, words, ...handles)
     this.boxLayer.append(root)
+    /** @type {BoxParts} */
     const parts = { root, number, words }
     this.boxes.set(id, parts)
     return parts
   }
 
-  /** Where boxes overlap: hatched. */
+  /**
+   * Hatches the areas where boxes overlap.
+   * @param {Layout} layout
+   */
   renderOverlaps(layout) {
-    const frames = model.overlappingPairs(layout).map(([a, b]) => model.shared(layout.boxes[a], layout.boxes[b]))
-    while (this.hatches.length > frames.length) this.hatches.pop().root.remove()
+    const frames = model.overlappingPairs(layout).map(([a, b]) => model.intersection(layout.boxes[a], layout.boxes[b]))
+    for (const surplus of this.hatches.splice(frames.length)) surplus.root.remove()
+    while (this.hatches.length < frames.length) {
+      const root = element('div', { class: 'ifa-overlap' })
+      this.overlapLayer.append(root)
+      this.hatches.push({ root })
+    }
     frames.forEach((frame, index) => {
-      if (!this.hatches[index]) {
-        this.hatches.push({ root: element('div', { class: 'ifa-overlap' }) })
-        this.overlapLayer.append(this.hatches[index].root)
-      }
-      if (!isShown(this.hatches[index], frame.x, frame.y, frame.w, frame.h)) place(this.hatches[index].root, frame)
+      const hatch = this.hatches[index]
+      if (!isShown(hatch, frame.x, frame.y, frame.w, frame.h)) place(hatch.root, frame)
     })
   }
 
-  /** The grid, the composition lines, and the lines that a box clings to. */
+  /** The grid, the composition guides, and the lines that the moving box is snapped to. */
   renderLines() {
     const shapes = []
     const canvas = this.host.canvas()
@@ -527,30 +683,42 @@ export class LayoutEditor {
       for (const at of [1 / 3, 1 / 2, 2 / 3]) shapes.push(line(at, 0, at, 1, 'ifa-thirds'), line(0, at, 1, at, 'ifa-thirds'))
       shapes.push(line(0, 0, 1, 1, 'ifa-thirds'), line(0, 1, 1, 0, 'ifa-thirds'))
     }
-    for (const { axis, at } of this.guides) shapes.push(axis === 'x' ? line(at, 0, at, 1, 'ifa-guide') : line(0, at, 1, at, 'ifa-guide'))
+    for (const { axis, at } of this.guides) {
+      shapes.push(axis === 'x' ? line(at, 0, at, 1, 'ifa-guide') : line(0, at, 1, at, 'ifa-guide'))
+    }
     this.lines.replaceChildren(...shapes)
   }
 
+  /** @param {Layout} layout */
   renderList(layout) {
     const overlaps = model.overlaps(layout)
-    const lacking = model.withoutCaption(layout)
-    const order = [...layout.boxes].reverse()
-    order.forEach((box, place) => {
+    const count = layout.boxes.length
+    const frontFirst = [...layout.boxes].reverse()
+    frontFirst.forEach((box, position) => {
       const row = this.rows.get(box.id) ?? this.newRow(box.id)
-      if (this.list.children[place] !== row.root) this.list.insertBefore(row.root, this.list.children[place] ?? null)
-      this.renderRow(row, box, layout.boxes.length - place, layout.boxes.length, overlaps.get(box.id), lacking.includes(box.id))
+      if (this.list.children[position] !== row.root) this.list.insertBefore(row.root, this.list.children[position] ?? null)
+      this.renderRow(row, box, count - position, count, overlaps.get(box.id) ?? [])
     })
   }
 
-  renderRow(row, box, number, count, overlapped, lacksCaption) {
-    const tokens = this.tokens.get(box.caption)
-    if (isShown(row, box, number, overlapped.join(), count, this.selection.includes(box.id), tokens)) return
+  /**
+   * @param {RowParts} row
+   * @param {Box} box
+   * @param {number} number of the box, from 1 at the back
+   * @param {number} count of all boxes
+   * @param {number[]} overlapped numbers of the boxes that it overlaps
+   */
+  renderRow(row, box, number, count, overlapped) {
+    const lacksCaption = !box.caption.trim()
+    const tokens = lacksCaption ? null : this.host.tokens(box.caption)
+    const selected = this.selection.includes(box.id)
+    if (isShown(row, box, number, overlapped.join(), count, selected, tokens?.count, tokens?.exact)) return
     const name = `box ${number}`
-    row.root.classList.toggle('ifa-selected', this.selection.includes(box.id))
+    row.root.classList.toggle('ifa-selected', selected)
     row.root.style.setProperty('--box', box.color)
     row.number.textContent = String(number)
     setText(row.caption, box.caption)
-    row.caption.setAttribute('aria-label', `Words of ${name}`)
+    row.caption.setAttribute('aria-label', `Description of ${name}`)
     row.color.value = box.color
     row.color.setAttribute('aria-label', `Colour of ${name}`)
     setToggle(row.eye, box.hidden ? 'hidden' : 'eye', box.hidden, `${box.hidden ? 'Show' : 'Hide'} ${name}`)
@@ -561,75 +729,89 @@ export class LayoutEditor {
     row.down.disabled = number === 1
     row.grip.setAttribute('title', `Drag ${name} to another depth`)
     const notes = [
-      lacksCaption ? 'needs a caption' : '',
+      lacksCaption && !box.hidden ? 'needs a caption' : '',
       box.hidden ? 'hidden: not part of the run' : '',
       overlapped.length ? `overlaps ${overlapped.join(', ')}` : '',
-      tokens === undefined || tokens === null ? '' : `${tokens}/${MOST_TOKENS} tokens`
+      tokens ? `${tokens.exact ? '' : 'about '}${tokens.count} of ${CONTEXT_TOKENS} tokens` : ''
     ]
     row.note.textContent = notes.filter(Boolean).join(' - ')
-    row.note.classList.toggle('ifa-warning', lacksCaption || tokens > MOST_TOKENS)
+    row.note.classList.toggle('ifa-warning', (lacksCaption && !box.hidden) || (tokens?.count ?? 0) > CONTEXT_TOKENS)
   }
 
+  /** @param {string} id */
   newRow(id) {
+    /** @param {keyof typeof ICONS} name @param {() => unknown} act */
     const small = (name, act) => element('button', { type: 'button', class: 'ifa-small', onclick: act }, icon(name))
+    /** @param {'hidden' | 'locked'} key */
     const flip = (key) => () => this.record(model.change(this.layout, [id], (box) => ({ [key]: !box[key] })))
+    /** @type {HTMLInputElement} */
+    const color = element('input', {
+      type: 'color',
+      class: 'ifa-color',
+      oninput: () => this.record(model.change(this.layout, [id], () => ({ color: color.value })), `color ${id}`),
+      onchange: () => this.closeStep()
+    })
+    /** @type {HTMLTextAreaElement} */
+    const caption = element('textarea', {
+      class: 'ifa-text',
+      rows: 2,
+      placeholder: 'What appears in this box, in detail',
+      oninput: () => this.setCaption(id, caption.value),
+      onfocus: () => this.selection.at(-1) !== id && this.select([id], false),
+      onblur: () => this.closeStep(),
+      onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
+    })
+    const grip = element('span', { class: 'ifa-grip', 'aria-hidden': 'true' }, icon('grip'))
+    grip.addEventListener('pointerdown', (event) => this.onGripDown(event, grip, id))
     const row = {
       number: element('span', { class: 'ifa-number-tag' }),
-      color: element('input', {
-        type: 'color',
-        class: 'ifa-color',
-        oninput: (event) => this.record(model.change(this.layout, [id], () => ({ color: event.target.value })), `color ${id}`),
-        onchange: () => this.closeStep()
-      }),
-      caption: element('textarea', {
-        class: 'ifa-text',
-        rows: 2,
-        placeholder: 'What appears here, in detail',
-        oninput: (event) => this.setCaption(id, event.target.value),
-        onfocus: () => this.selection.at(-1) !== id && this.select([id], false),
-        onblur: () => this.closeStep(),
-        onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
-      }),
-      grip: element('span', { class: 'ifa-grip', 'aria-hidden': 'true', onpointerdown: (event) => this.onGripDown(event, id) }, icon('grip')),
+      color,
+      caption,
+      grip,
       eye: small('eye', flip('hidden')),
       lock: small('unlock', flip('locked')),
       up: small('up', () => this.record(model.reorder(this.layout, [id], 'forward'))),
       down: small('down', () => this.record(model.reorder(this.layout, [id], 'backward'))),
       note: element('span', { class: 'ifa-note' })
     }
-    row.root = element(
+    const fill = element('span', { class: 'ifa-fill' })
+    const root = element(
       'li',
       {
         class: 'ifa-row',
         'data-row': id,
         onpointerdown: (event) => {
-          if (event.target.closest('button, input, textarea, .ifa-grip')) return
+          if (/** @type {Element} */ (event.target).closest('button, input, textarea, .ifa-grip')) return
           event.preventDefault()
           this.select(event.shiftKey ? toggled(this.selection, id) : [id])
           this.keys.focus()
         }
       },
-      element('div', { class: 'ifa-row-head' }, row.grip, row.number, row.color, element('span', { class: 'ifa-fill' }), row.eye, row.lock, row.up, row.down),
-      row.caption,
+      element('div', { class: 'ifa-row-head' }, grip, row.number, color, fill, row.eye, row.lock, row.up, row.down),
+      caption,
       row.note
     )
-    this.rows.set(id, row)
-    return row
+    /** @type {RowParts} */
+    const parts = { ...row, root }
+    this.rows.set(id, parts)
+    return parts
   }
 
+  /** The exact numbers of the active box. */
   renderExact() {
     const box = this.active
     this.exact.classList.toggle('ifa-off', !box)
-    const pixels = box ? model.toPixels(box, this.host.canvas()) : {}
-    for (const [key, input] of Object.entries(this.numbers)) {
+    const pixels = box ? model.toPixels(box, this.host.canvas()) : null
+    for (const key of /** @type {const} */ (['x', 'y', 'w', 'h'])) {
+      const input = this.numbers[key]
       input.disabled = !box || box.locked
-      if (document.activeElement !== input || !box) input.value = box ? String(pixels[key]) : ''
+      if (document.activeElement !== input || !box) input.value = pixels ? String(pixels[key]) : ''
     }
     this.strength.disabled = !box
     if (document.activeElement !== this.strength || !box) this.strength.value = box ? String(box.strength) : ''
   }
 
-  /** The surface as large as the stage allows, in the shape of the picture. */
+  /** Fits the surface into the stage, with the aspect ratio of the picture. */
   fit() {
     const { width, height } = this.host.canvas()
     const [room, tall] = [this.stage.clientWidth, this.stage.clientHeight]
@@ -639,30 +821,27 @@ export class LayoutEditor {
     this.surface.style.height = `${height * scale}px`
   }
 
-  askForTokens(layout) {
-    const unknown = [...new Set(layout.boxes.map((box) => box.caption))].filter((text) => text.trim() && !this.tokens.has(text))
-    clearTimeout(this.tokenTimer)
-    if (!unknown.length) return
-    this.tokenTimer = setTimeout(async () => {
-      const counts = await this.host.countTokens(unknown)
-      if (!counts) return
-      unknown.forEach((text, index) => this.tokens.set(text, counts[index]))
-      this.render()
-    }, TOKENS_AFTER_MS)
-  }
-
   // Changes
 
+  /** @returns {number} grid size in pixels of the picture */
   get gridPx() {
     return this.host.preference('grid') ?? GRID_PX
   }
 
+  /** The offset of copies from their originals. */
+  get copyOffset() {
+    const { width, height } = this.host.canvas()
+    return { x: OFFSET_PX / width, y: OFFSET_PX / height }
+  }
+
+  /** The grid size as fractions of the picture. */
   get gridStep() {
     const { width, height } = this.host.canvas()
     return { x: Math.min(this.gridPx / width, 1), y: Math.min(this.gridPx / height, 1) }
   }
 
-  get least() {
+  /** The smallest width and height of a box. */
+  get minimum() {
     return model.minSides(this.host.canvas())
   }
 
@@ -670,13 +849,12 @@ export class LayoutEditor {
     const { layout, ids } = model.add(this.layout, [frame])
     this.record(layout)
     this.select(ids)
-    this.rows.get(ids[0]).caption.focus({ preventScroll: true })
+    this.rows.get(ids[0])?.caption.focus({ preventScroll: true })
   }
 
   duplicate() {
     if (!this.selection.length) return
-    const { width, height } = this.host.canvas()
-    const { layout, ids } = model.duplicate(this.layout, this.selection, { x: 16 / width, y: 16 / height })
+    const { layout, ids } = model.duplicate(this.layout, this.selection, this.copyOffset)
     this.record(layout)
     this.select(ids)
   }
@@ -691,32 +869,39 @@ export class LayoutEditor {
   undo() {
     this.cancel()
     this.history.undo()
-    this.afterHistory('Undone')
+    this.afterHistory('Undo')
   }
 
   redo() {
     this.history.redo()
-    this.afterHistory('Done again')
+    this.afterHistory('Redo')
   }
 
-  afterHistory(words) {
+  /** @param {string} announcement */
+  afterHistory(announcement) {
     this.host.changed()
     this.host.committed()
     this.render()
-    this.announce(words)
+    this.announce(announcement)
   }
 
+  /**
+   * @param {string} id
+   * @param {string} caption
+   */
   setCaption(id, caption) {
     this.record(model.change(this.layout, [id], () => ({ caption })), `caption ${id}`)
   }
 
+  /** Takes the exact position and size from the number fields. */
   setNumbers() {
     const box = this.active
     if (!box) return
     const canvas = this.host.canvas()
-    const pixels = Object.fromEntries(Object.entries(this.numbers).map(([key, input]) => [key, Math.round(Number(input.value)) || 0]))
-    pixels.w = Math.max(pixels.w, 1)
-    pixels.h = Math.max(pixels.h, 1)
+    /** @param {HTMLInputElement} input */
+    const number = (input) => Math.round(Number(input.value)) || 0
+    const { x, y, w, h } = this.numbers
+    const pixels = { x: number(x), y: number(y), w: Math.max(number(w), 1), h: Math.max(number(h), 1) }
     this.record(model.change(this.layout, [box.id], () => model.clamp(model.fromPixels(pixels, canvas))))
     this.renderExact()
   }
@@ -727,43 +912,68 @@ export class LayoutEditor {
     this.record(model.change(this.layout, [this.active.id], () => ({ strength })))
   }
 
-  /** Moves the selected boxes by pixels. */
+  /**
+   * Moves the selected boxes.
+   * @param {number} dx in pixels of the picture
+   * @param {number} dy in pixels of the picture
+   */
   nudge(dx, dy) {
     const { width, height } = this.host.canvas()
-    const free = this.free(this.selection)
+    const free = this.unlocked(this.selection)
     if (!free.length) return
     const from = model.bounds(free)
     const to = model.moved(from, dx / width, dy / height)
     this.transform(free, from, to, `nudge ${free.map((box) => box.id)}`)
   }
 
-  /** Moves the right and lower sides of the active box by pixels. */
+  /**
+   * Moves the right and lower sides of the active box.
+   * @param {number} dx in pixels of the picture
+   * @param {number} dy in pixels of the picture
+   */
   stretch(dx, dy) {
     const { width, height } = this.host.canvas()
-    const free = this.free(this.selection.slice(-1))
+    const free = this.unlocked(this.selection.slice(-1))
     if (!free.length) return
     const from = model.bounds(free)
-    this.transform(free, from, model.resized(from, 'se', dx / width, dy / height, this.least), `stretch ${free[0].id}`)
+    this.transform(free, from, model.resized(from, 'se', dx / width, dy / height, this.minimum), `stretch ${free[0].id}`)
   }
 
-  free(ids) {
+  /**
+   * The unlocked boxes among these.
+   * @param {string[]} ids
+   */
+  unlocked(ids) {
     return this.layout.boxes.filter((box) => ids.includes(box.id) && !box.locked)
   }
 
+  /**
+   * Moves and scales boxes as a group.
+   * @param {Box[]} boxes
+   * @param {Frame} from the group's bounds before
+   * @param {Frame} to the group's bounds after
+   * @param {string} key of the history step
+   */
   transform(boxes, from, to, key) {
     const ids = boxes.map((box) => box.id)
-    this.record(model.change(this.layout, ids, (box) => model.clamp(model.carried(box, from, to))), key)
+    this.record(model.change(this.layout, ids, (box) => model.clamp(model.movedWithGroup(box, from, to))), key)
     this.host.committed()
-    if (ids.length === 1) this.announce(model.describe(this.layout, ids[0], this.host.canvas()))
+    if (ids.length === 1) this.announce(this.describe(ids[0]))
   }
 
-  // Gestures. All listeners sit on the surface, which captures the pointer: the page may never see these events.
+  // Gestures. The surface captures the pointer and has all listeners: in Nodes 2.0 no pointer event reaches the document.
 
+  /**
+   * The position of the pointer as fractions of the picture.
+   * @param {MouseEvent} event
+   * @returns {Point}
+   */
   point(event) {
     const area = this.surface.getBoundingClientRect()
     return { x: (event.clientX - area.left) / area.width, y: (event.clientY - area.top) / area.height }
   }
 
+  /** @param {PointerEvent} event */
   onPointerDown(event) {
     if (event.button === 1) this.host.forward(event)
     if (event.button !== 0 || this.unreadable) return
@@ -775,32 +985,43 @@ export class LayoutEditor {
     const gesture = this.beginGesture(event, at)
     if (!gesture) return
     this.surface.setPointerCapture(event.pointerId)
-    this.gesture = { ...gesture, at, from: [event.clientX, event.clientY], started: false, layout: this.history.present }
+    const from = /** @type {[number, number]} */ ([event.clientX, event.clientY])
+    this.gesture = { ids: [], click: null, frame: null, ...gesture, at, to: at, from, started: false, layout: this.history.present }
   }
 
-  /** What a press begins: { kind, .. }, or null when it is done already. */
+  /**
+   * The gesture that a press starts, or null if the press only selects.
+   * @param {PointerEvent} event
+   * @param {Point} at
+   * @returns {Pick<Gesture, 'kind'> & Partial<Gesture> | null}
+   */
   beginGesture(event, at) {
     const layout = this.layout
-    const handle = event.target.dataset?.handle
-    if (handle && this.free(this.selection).length) return { kind: handle, ids: this.free(this.selection).map((box) => box.id) }
+    const handle = /** @type {Handle | undefined} */ (/** @type {HTMLElement} */ (event.target).dataset?.handle)
+    const selected = this.unlocked(this.selection).map((box) => box.id)
+    if (handle && selected.length) return { kind: handle, ids: selected }
     if (event.altKey) {
       const below = model.boxBelow(layout, at.x, at.y, this.selection.at(-1) ?? null)
-      if (below) this.select([below])
-      return this.free(below ? [below] : []).length ? { kind: 'move', ids: [below], click: null } : null
+      if (!below) return null
+      this.select([below])
+      return this.unlocked([below]).length ? { kind: 'move', ids: [below] } : null
     }
     if (event.ctrlKey || event.metaKey) return { kind: 'draw' }
-    const under = model.boxesAt(layout, at.x, at.y).filter((id) => !layout.boxes.find((box) => box.id === id).locked)
+    const under = this.unlocked(model.boxesAt(layout, at.x, at.y))
+      .map((box) => box.id)
+      .reverse() // front first
     const hit = under.find((id) => this.selection.includes(id)) ?? under[0]
     if (!hit) return { kind: event.shiftKey ? 'marquee' : 'draw' }
     if (event.shiftKey) {
       this.select(toggled(this.selection, hit))
-      return this.selection.includes(hit) ? { kind: 'move', ids: this.free(this.selection).map((box) => box.id), click: null } : null
+      return this.selection.includes(hit) ? { kind: 'move', ids: this.unlocked(this.selection).map((box) => box.id) } : null
     }
-    const click = under[0] // a click without a movement takes the nearest box
+    const click = under[0]
     if (!this.selection.includes(hit)) this.select([hit])
-    return { kind: 'move', ids: this.free(this.selection).map((box) => box.id), click }
+    return { kind: 'move', ids: this.unlocked(this.selection).map((box) => box.id), click }
   }
 
+  /** @param {PointerEvent} event */
   onPointerMove(event) {
     if (!this.gesture) return
     event.stopPropagation()
@@ -816,7 +1037,9 @@ export class LayoutEditor {
     }
   }
 
+  /** Shows the gesture's effect up to the pointer's last position. */
   applyGesture() {
+    if (!this.gesture) return
     const { kind, at, to, layout, ids } = this.gesture
     this.guides = []
     if (kind === 'marquee') {
@@ -824,7 +1047,8 @@ export class LayoutEditor {
       this.showMarquee(frame)
       this.selection = model.boxesIn(layout, frame)
     } else if (kind === 'draw') {
-      const frame = this.snapped(model.spanned(at, to), to.x >= at.x ? (to.y >= at.y ? 'se' : 'ne') : to.y >= at.y ? 'sw' : 'nw', layout.boxes)
+      const corner = to.x >= at.x ? (to.y >= at.y ? 'se' : 'ne') : to.y >= at.y ? 'sw' : 'nw'
+      const frame = this.snapped(model.spanned(at, to), corner, layout.boxes)
       this.gesture.frame = frame
       this.showMarquee(frame)
     } else {
@@ -832,31 +1056,44 @@ export class LayoutEditor {
       const others = layout.boxes.filter((box) => !ids.includes(box.id) && !box.hidden)
       const from = model.bounds(boxes)
       const [dx, dy] = [to.x - at.x, to.y - at.y]
-      const least = this.leastOf(boxes, from)
-      const free = kind === 'move' ? model.moved(from, dx, dy) : model.resized(from, kind, dx, dy, least)
-      const frame = this.snapped(free, kind, others, least)
-      this.draft = model.change(layout, ids, (box) => model.carried(box, from, frame))
+      const minimum = this.minimumOf(boxes, from)
+      const dragged = kind === 'move' ? model.moved(from, dx, dy) : model.resized(from, kind, dx, dy, minimum)
+      const frame = this.snapped(dragged, kind, others, minimum)
+      this.draft = model.change(layout, ids, (box) => model.movedWithGroup(box, from, frame))
     }
     this.render()
   }
 
-  /** The smallest that a group may become, so that none of its members gets too small. */
-  leastOf(boxes, from) {
+  /**
+   * The smallest size of a group at which none of its members is too small.
+   * @param {Box[]} boxes
+   * @param {Frame} from the group's bounds
+   * @returns {Size}
+   */
+  minimumOf(boxes, from) {
     return {
-      w: Math.min(Math.max(...boxes.map((box) => (this.least.w * from.w) / box.w)), from.w),
-      h: Math.min(Math.max(...boxes.map((box) => (this.least.h * from.h) / box.h)), from.h)
+      w: Math.min(Math.max(...boxes.map((box) => (this.minimum.w * from.w) / box.w)), from.w),
+      h: Math.min(Math.max(...boxes.map((box) => (this.minimum.h * from.h) / box.h)), from.h)
     }
   }
 
-  snapped(frame, handle, others, least = this.least) {
-    if (this.host.preference('snap')) return model.snappedToGrid(frame, handle, this.gridStep, least)
+  /**
+   * A frame snapped to the grid or to other boxes, whichever is switched on.
+   * @param {Frame} frame
+   * @param {Handle | 'move'} handle
+   * @param {Box[]} others
+   * @param {Size} minimum
+   */
+  snapped(frame, handle, others, minimum = this.minimum) {
+    if (this.host.preference('snap')) return model.snappedToGrid(frame, handle, this.gridStep, minimum)
     if (!this.host.preference('guides')) return frame
     const area = this.surface.getBoundingClientRect()
-    const result = model.aligned(frame, handle, others, { x: REACH_PX / area.width, y: REACH_PX / area.height }, least)
+    const result = model.aligned(frame, handle, others, { x: SNAP_PX / area.width, y: SNAP_PX / area.height }, minimum)
     this.guides = result.guides
     return result.frame
   }
 
+  /** @param {PointerEvent} event */
   onPointerUp(event) {
     if (!this.gesture) return
     event.stopPropagation()
@@ -868,7 +1105,7 @@ export class LayoutEditor {
       if (kind === 'draw' || kind === 'marquee') this.select([], false)
       else if (click && (this.selection.length > 1 || click !== this.selection[0])) this.select([click])
     } else if (kind === 'marquee') this.select(this.selection)
-    else if (kind === 'draw' && frame && frame.w >= this.least.w && frame.h >= this.least.h) {
+    else if (kind === 'draw' && frame && frame.w >= this.minimum.w && frame.h >= this.minimum.h) {
       const { layout, ids } = model.add(this.history.present, [frame])
       this.record(layout)
       this.select(ids)
@@ -876,6 +1113,7 @@ export class LayoutEditor {
     this.render()
   }
 
+  /** Cancels the gesture: the layout stays as it was before. */
   cancel() {
     if (!this.gesture) return
     this.endGesture()
@@ -889,54 +1127,63 @@ export class LayoutEditor {
     this.marquee.hidden = true
   }
 
+  /** @param {Frame} frame */
   showMarquee(frame) {
     this.marquee.hidden = false
     place(this.marquee, frame)
   }
 
+  /** @param {MouseEvent} event */
   onDoubleClick(event) {
     const at = this.point(event)
-    const id = model.boxesAt(this.layout, at.x, at.y).find((each) => this.selection.includes(each)) ?? model.boxesAt(this.layout, at.x, at.y)[0]
+    const under = model.boxesAt(this.layout, at.x, at.y)
+    const id = under.find((each) => this.selection.includes(each)) ?? under[0]
     if (id) this.openInline(id)
   }
 
-  /** A row dragged to another depth. */
-  onGripDown(event, id) {
+  /**
+   * Starts dragging a row to another depth.
+   * @param {PointerEvent} event
+   * @param {HTMLElement} grip
+   * @param {string} id
+   */
+  onGripDown(event, grip, id) {
     if (event.button !== 0) return
     event.preventDefault()
     event.stopPropagation()
-    const grip = event.currentTarget
     grip.setPointerCapture(event.pointerId)
     this.select([id], false)
+    /** @param {PointerEvent} next */
     const move = (next) => {
       next.stopPropagation()
       const rows = [...this.list.children]
       const over = rows.findIndex((row) => next.clientY < row.getBoundingClientRect().bottom)
-      const place = rows.length - 1 - (over < 0 ? rows.length - 1 : over)
-      if (this.layout.boxes[place]?.id !== id) {
-        this.draft = model.moveTo(this.layout, id, place)
+      const position = rows.length - 1 - (over < 0 ? rows.length - 1 : over) // from the back
+      if (this.layout.boxes[position]?.id !== id) {
+        this.draft = model.moveTo(this.layout, id, position)
         this.render()
       }
     }
+    /** @param {PointerEvent} last */
     const end = (last) => {
-      for (const [name, act] of listeners) grip.removeEventListener(name, act)
+      grip.removeEventListener('pointermove', move)
+      grip.removeEventListener('pointerup', end)
+      grip.removeEventListener('pointercancel', end)
       const draft = this.draft
       this.draft = null
       if (draft && last.type === 'pointerup') this.record(draft)
       else this.render()
     }
-    const listeners = [
-      ['pointermove', move],
-      ['pointerup', end],
-      ['pointercancel', end]
-    ]
-    for (const [name, act] of listeners) grip.addEventListener(name, act)
+    grip.addEventListener('pointermove', move)
+    grip.addEventListener('pointerup', end)
+    grip.addEventListener('pointercancel', end)
   }
 
   // Keys
 
+  /** @param {KeyboardEvent} event */
   onKey(event) {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) return // runs the graph
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) return // ComfyUI: runs the graph
     const act = this.keyAction(event)
     if (!act) return
     event.preventDefault()
@@ -944,9 +1191,15 @@ export class LayoutEditor {
     act()
   }
 
+  /**
+   * The action of a key, or nothing if the editor does not use it.
+   * @param {KeyboardEvent} event
+   * @returns {(() => unknown) | null | undefined}
+   */
   keyAction(event) {
     const command = event.ctrlKey || event.metaKey
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
+    /** @type {Record<string, [number, number]>} */
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
     if (key in arrows && !command) {
       const step = event.shiftKey ? (this.host.preference('snap') ? this.gridPx : 10) : 1
@@ -954,16 +1207,17 @@ export class LayoutEditor {
       return () => (event.altKey ? this.stretch(dx, dy) : this.nudge(dx, dy))
     }
     if (key === 'Tab' && !command && !event.altKey) return this.tabAction(event.shiftKey)
-    if (command) {
-      return {
-        z: () => (event.shiftKey ? this.redo() : this.undo()),
-        y: () => this.redo(),
-        a: () => this.select(this.layout.boxes.filter((box) => !box.hidden).map((box) => box.id)),
-        d: () => this.duplicate()
-      }[key]
+    /** @type {Record<string, () => unknown>} */
+    const commands = {
+      z: () => (event.shiftKey ? this.redo() : this.undo()),
+      y: () => this.redo(),
+      a: () => this.select(this.layout.boxes.filter((box) => !box.hidden).map((box) => box.id)),
+      d: () => this.duplicate()
     }
+    if (command) return commands[key]
     if (event.altKey) return null
-    return {
+    /** @type {Record<string, () => unknown>} */
+    const plain = {
       Delete: () => this.removeSelected(),
       Backspace: () => this.removeSelected(),
       Enter: () => this.active && this.openInline(this.active.id),
@@ -974,28 +1228,38 @@ export class LayoutEditor {
       h: () => this.hideAll(),
       l: () => this.lockSelected(),
       n: () => this.addBox()
-    }[key]
+    }
+    return plain[key]
   }
 
-  /** Tab goes through the boxes and, behind the last one, out of the editor. */
+  /**
+   * Tab selects the next box; null after the last one, so that the focus leaves the editor.
+   * @param {boolean} back with Shift
+   */
   tabAction(back) {
     const ids = this.layout.boxes.filter((box) => !box.hidden).map((box) => box.id)
-    const at = ids.indexOf(this.selection.at(-1))
+    const at = ids.indexOf(this.selection.at(-1) ?? '')
     const next = at < 0 ? (back ? -1 : 0) : at + (back ? -1 : 1)
-    return ids[next] ? () => this.select([ids[next]]) : null
+    const target = ids[next]
+    return target ? () => this.select([target]) : null
   }
 
+  /** @param {import('./layout_model.js').DepthMove} where */
   depth(where) {
     if (!this.selection.length) return
     this.record(model.reorder(this.layout, this.selection, where))
-    if (this.active) this.announce(model.describe(this.layout, this.active.id, this.host.canvas()))
+    if (this.active) this.announce(this.describe(this.active.id))
   }
 
+  /** Hides all boxes, or shows them if all are hidden. */
   hideAll() {
-    const hide = this.layout.boxes.some((box) => !box.hidden)
-    this.record(model.change(this.layout, this.layout.boxes.map((box) => box.id), () => ({ hidden: hide })))
+    const { boxes } = this.layout
+    const hidden = boxes.some((box) => !box.hidden)
+    const ids = boxes.map((box) => box.id)
+    this.record(model.change(this.layout, ids, () => ({ hidden })))
   }
 
+  /** Locks the selected boxes, or unlocks them if all are locked. */
   lockSelected() {
     const boxes = this.layout.boxes.filter((box) => this.selection.includes(box.id))
     if (!boxes.length) return
@@ -1003,7 +1267,11 @@ export class LayoutEditor {
     this.record(model.change(this.layout, this.selection, () => ({ locked: lock })))
   }
 
-  /** Keys in a text field stay there, but for the ones that run the graph. */
+  /**
+   * Keeps keys in a text field from ComfyUI, except Ctrl+Enter, which runs the graph.
+   * @param {KeyboardEvent} event
+   * @param {() => unknown} leave on Escape
+   */
   onTextKey(event, leave) {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) return
     event.stopPropagation()
@@ -1013,6 +1281,7 @@ export class LayoutEditor {
     }
   }
 
+  /** @param {KeyboardEvent} event */
   onEscape(event) {
     if (this.gesture) this.cancel()
     else if (!this.panel.hidden) this.closePanel()
@@ -1025,6 +1294,10 @@ export class LayoutEditor {
 
   // Clipboard
 
+  /**
+   * @param {ClipboardEvent} event
+   * @returns {boolean} whether boxes were copied
+   */
   onCopy(event) {
     event.stopPropagation()
     event.preventDefault()
@@ -1036,6 +1309,7 @@ export class LayoutEditor {
     return true
   }
 
+  /** @param {ClipboardEvent} event */
   onPaste(event) {
     event.stopPropagation()
     event.preventDefault()
@@ -1043,27 +1317,29 @@ export class LayoutEditor {
     if (!text) return
     try {
       const pasted = model.parse(text, this.host.canvas()).boxes
-      const there = new Set(this.layout.boxes.map(placeOf))
-      const { width, height } = this.host.canvas()
-      const aside = pasted.map((box) => (there.has(placeOf(box)) ? model.moved(box, 16 / width, 16 / height) : box))
-      const { layout, ids } = model.add(this.layout, aside)
+      const taken = new Set(this.layout.boxes.map(frameKey))
+      const { x, y } = this.copyOffset
+      const shifted = pasted.map((box) => (taken.has(frameKey(box)) ? model.moved(box, x, y) : box))
+      const { layout, ids } = model.add(this.layout, shifted)
       this.record(layout)
       this.select(ids)
     } catch (error) {
-      this.announce(error.message)
-      this.flash(error.message)
+      this.flash(messageOf(error))
     }
   }
 
-  // Words inside a box
+  // Editing a description inside its box
 
+  /** @param {string} id */
   openInline(id) {
     const box = this.layout.boxes.find((each) => each.id === id)
     this.select([id], false)
-    const [area, stage] = [this.boxes.get(id).root.getBoundingClientRect(), this.stage.getBoundingClientRect()]
+    const root = this.boxes.get(id)?.root
+    if (!box || !root) return
+    const [area, stage] = [root, this.stage].map((part) => part.getBoundingClientRect())
     const scale = stage.width / this.stage.clientWidth || 1 // the graph may be zoomed
     this.inline.hidden = false
-    this.inline.dataset.box = id
+    this.inlineId = id
     this.inline.value = box.caption
     Object.assign(this.inline.style, {
       left: `${(area.left - stage.left) / scale}px`,
@@ -1075,6 +1351,7 @@ export class LayoutEditor {
     this.inline.select()
   }
 
+  /** @param {boolean} refocus the surface */
   closeInline(refocus = true) {
     if (this.inline.hidden) return
     this.inline.hidden = true
@@ -1084,15 +1361,22 @@ export class LayoutEditor {
 
   // Panels
 
+  /** @param {'background' | 'presets' | 'exchange'} name */
   openPanel(name) {
     if (!this.panel.hidden && this.panel.dataset.name === name) return this.closePanel()
-    const [title, content] = { background: () => this.backgroundPanel(), presets: () => this.presetsPanel(), exchange: () => this.exchangePanel() }[name]()
+    const panels = {
+      background: () => this.backgroundPanel(),
+      presets: () => this.presetsPanel(),
+      exchange: () => this.exchangePanel()
+    }
+    const [title, content] = panels[name]()
     const close = element('button', { type: 'button', class: 'ifa-small', 'aria-label': 'Close', title: 'Close', onclick: () => this.closePanel() }, icon('close'))
     this.panel.dataset.name = name
     this.panel.setAttribute('aria-label', title)
     this.panel.replaceChildren(element('div', { class: 'ifa-panel-head' }, element('strong', {}, title), close), content)
     this.panel.hidden = false
-    this.panel.querySelector('textarea, input, button')?.focus({ preventScroll: true })
+    const first = /** @type {HTMLElement | null} */ (this.panel.querySelector('textarea, input, button'))
+    first?.focus({ preventScroll: true })
   }
 
   closePanel() {
@@ -1101,28 +1385,41 @@ export class LayoutEditor {
     this.keys.focus({ preventScroll: true })
   }
 
+  /** @returns {[title: string, content: HTMLElement]} */
   backgroundPanel() {
+    /** @type {HTMLInputElement} */
     const show = element('input', { type: 'checkbox', onchange: () => this.setPreference('background', show.checked) })
     show.checked = this.host.preference('background') !== false
+    /** @type {HTMLInputElement} */
     const live = element('input', { type: 'checkbox', onchange: () => this.setPreference('live', live.checked) })
     live.checked = Boolean(this.host.preference('live'))
-    const dim = element('input', { type: 'range', min: '0.1', max: '1', step: '0.05', oninput: () => this.setPreference('dim', Number(dim.value)) })
+    /** @type {HTMLInputElement} */
+    const dim = element('input', {
+      type: 'range',
+      min: '0.1',
+      max: '1',
+      step: '0.05',
+      oninput: () => this.setPreference('dim', Number(dim.value))
+    })
     dim.value = String(this.host.preference('dim') ?? 0.5)
-    const last = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.takeLastResult() }, 'Use the last result')
-    const clear = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => (this.background = null) }, 'Remove')
-    const text = 'A picture linked to "background" stands behind the boxes; without one, what a run shows can. It changes nothing of the run.'
+    const last = textButton('Use the last result', () => this.takeLastResult())
+    const clear = textButton('Remove', () => this.setBackground(null))
+    const text =
+      'The picture linked to "background" is shown behind the boxes. Without a link, the editor can show the pictures of a run. ' +
+      'The background does not affect the result.'
     const rows = [
-      element('label', {}, show, ' Show it'),
+      element('label', {}, show, ' Show the background'),
       element('label', {}, live, ' Follow the run: its previews, then its result'),
       element('label', {}, 'Brightness ', dim),
       element('div', {}, last, clear)
     ]
-    return [
-      'Background picture',
-      element('div', { class: 'ifa-panel-body' }, element('p', {}, text), ...rows)
-    ]
+    return ['Background picture', element('div', { class: 'ifa-panel-body' }, element('p', {}, text), ...rows)]
   }
 
+  /**
+   * @param {string} name
+   * @param {unknown} value
+   */
   setPreference(name, value) {
     this.host.preference(name, value)
     this.render()
@@ -1130,150 +1427,163 @@ export class LayoutEditor {
 
   takeLastResult() {
     const url = this.host.lastResult()
-    if (url) this.background = url
-    else this.flash('No picture has been made yet in this session.')
+    if (url) this.setBackground(url)
+    else this.flash('There is no result in this session yet.')
   }
 
+  /** @returns {[title: string, content: HTMLElement]} */
   exchangePanel() {
     const canvas = this.host.canvas()
+    /** @type {Record<string, () => string>} */
     const formats = {
       'This pack': () => JSON.stringify(JSON.parse(model.serialize(this.layout)), null, 2),
       "IFAdapter's release": () => model.toRelease(this.layout, canvas),
       "ComfyUI's box elements": () => model.toElements(this.layout)
     }
-    const text = element('textarea', { class: 'ifa-text ifa-code', rows: 8, spellcheck: 'false', 'aria-label': 'The layout as JSON', onkeydown: (event) => this.onTextKey(event, () => this.closePanel()) })
+    const text = element('textarea', {
+      class: 'ifa-text ifa-code',
+      rows: 8,
+      spellcheck: 'false',
+      'aria-label': 'The layout as JSON',
+      onkeydown: (event) => this.onTextKey(event, () => this.closePanel())
+    })
+    /** @type {HTMLSelectElement} */
     const format = element(
       'select',
       { 'aria-label': 'Format', onchange: () => (text.value = formats[format.value]()) },
       ...Object.keys(formats).map((name) => element('option', { value: name }, name))
     )
     text.value = this.unreadable ? this.unreadable.text : formats['This pack']()
+    /** @param {string} given */
     const take = (given) => {
       try {
         const layout = model.parse(given, canvas)
         this.closePanel()
         this.record(layout)
-        this.flash(`${layout.boxes.length} boxes imported. Undo brings back what was there.`)
+        this.flash(`${layout.boxes.length} boxes imported. Undo restores the previous layout.`)
       } catch (error) {
-        this.flash(error.message)
+        this.flash(messageOf(error))
       }
     }
+    /** @type {HTMLInputElement} */
     const file = element('input', {
       type: 'file',
       accept: '.json,application/json',
       hidden: true,
-      onchange: async () => file.files[0] && take(await file.files[0].text())
+      onchange: async () => file.files?.[0] && take(await file.files[0].text())
     })
-    const act = (name, run) => element('button', { type: 'button', class: 'ifa-text-button', onclick: run }, name)
-    return [
-      'Import and export',
-      element(
-        'div',
-        { class: 'ifa-panel-body' },
-        element('label', {}, 'Format ', format),
-        text,
-        element(
-          'div',
-          {},
-          act('Use this text', () => take(text.value)),
-          act('Open a file', () => file.click()),
-          act('Copy', () => this.copyText(text)),
-          act('Save as a file', () => saveFile('layout.json', text.value))
-        ),
-        file
-      )
+    const buttons = [
+      textButton('Use this text', () => take(text.value)),
+      textButton('Open a file', () => file.click()),
+      textButton('Copy', () => this.copyText(text)),
+      textButton('Save as a file', () => saveFile('layout.json', text.value))
     ]
+    const label = element('label', {}, 'Format ', format)
+    const body = element('div', { class: 'ifa-panel-body' }, label, text, element('div', {}, ...buttons), file)
+    return ['Import and export', body]
   }
 
+  /** @param {HTMLTextAreaElement} field */
   async copyText(field) {
     field.select()
     try {
       await navigator.clipboard.writeText(field.value)
     } catch {
-      document.execCommand('copy') // pages without https have no other clipboard
+      document.execCommand('copy') // the only clipboard of pages without https
     }
     this.flash('Copied.')
   }
 
+  /** @returns {[title: string, content: HTMLElement]} */
   presetsPanel() {
     const names = element('div', { class: 'ifa-presets' })
-    const name = element('input', { type: 'text', class: 'ifa-text', placeholder: 'Name of this layout', 'aria-label': 'Name of this layout', onkeydown: (event) => this.onTextKey(event, () => this.closePanel()) })
+    const name = element('input', {
+      type: 'text',
+      class: 'ifa-text',
+      placeholder: 'Name of this layout',
+      'aria-label': 'Name of this layout',
+      onkeydown: (event) => this.onTextKey(event, () => this.closePanel())
+    })
+    /** Runs an action and shows its error. @param {() => Promise<void>} act */
     const attempt = async (act) => {
       try {
         await act()
       } catch (error) {
-        this.flash(error.message)
+        this.flash(messageOf(error))
       }
     }
-    let asked = null // what the last press would have undone for good
-    const sure = (act, question) => {
-      const again = asked === act
-      asked = again ? null : act
+    /** @type {string | null} */
+    let pending = null // the irreversible action that was asked for once
+    /**
+     * Whether this action is asked for the second time in a row.
+     * @param {string} action
+     * @param {string} question for the first time
+     */
+    const confirmed = (action, question) => {
+      const again = pending === action
+      pending = again ? null : action
       if (!again) this.flash(question)
       return again
     }
-    const show = async () => {
-      const known = await this.host.presets.list()
-      names.replaceChildren(
-        ...(known.length ? [] : ['No presets yet.']),
-        ...known.map((each) =>
-          element(
-            'div',
-            { class: 'ifa-preset' },
-            element('button', { type: 'button', class: 'ifa-text-button', onclick: () => attempt(() => this.loadPreset(each)) }, each),
-            element(
-              'button',
-              {
-                type: 'button',
-                class: 'ifa-small',
-                'aria-label': `Delete the preset ${each}`,
-                title: `Delete the preset ${each}`,
-                onclick: () =>
-                  attempt(async () => {
-                    if (!sure(`delete ${each}`, `Press again to delete ${each}.`)) return
-                    await this.host.presets.remove(each)
-                    await show()
-                  })
-              },
-              icon('remove')
-            )
-          )
-        )
+    /** @param {string} preset */
+    const remove = async (preset) => {
+      if (!confirmed(`delete ${preset}`, `Press again to delete ${preset}.`)) return
+      await this.host.presets.remove(preset)
+      await show()
+    }
+    /** @param {string} preset */
+    const row = (preset) => {
+      const title = `Delete the preset ${preset}`
+      const attributes = { type: 'button', class: 'ifa-small', 'aria-label': title, title }
+      return element(
+        'div',
+        { class: 'ifa-preset' },
+        textButton(preset, () => attempt(() => this.loadPreset(preset))),
+        element('button', { ...attributes, onclick: () => attempt(() => remove(preset)) }, icon('remove'))
       )
     }
-    const save = () =>
-      attempt(async () => {
-        const chosen = name.value.trim()
-        if (!chosen) throw new Error('Give the preset a name first.')
-        const known = await this.host.presets.list()
-        if (known.includes(chosen) && !sure(`replace ${chosen}`, `There is a preset ${chosen}. Press again to replace it.`)) return
-        await this.host.presets.save(chosen, model.serialize(this.layout))
-        name.value = ''
-        await show()
-      })
+    const show = async () => {
+      const known = await this.host.presets.list()
+      names.replaceChildren(...(known.length ? known.map(row) : ['No presets yet.']))
+    }
+    const save = async () => {
+      const chosen = name.value.trim()
+      if (!chosen) throw new Error('Give the preset a name first.')
+      const known = await this.host.presets.list()
+      const question = `The preset ${chosen} exists. Press again to replace it.`
+      if (known.includes(chosen) && !confirmed(`replace ${chosen}`, question)) return
+      await this.host.presets.save(chosen, model.serialize(this.layout))
+      name.value = ''
+      await show()
+    }
     attempt(show)
-    const button = element('button', { type: 'button', class: 'ifa-text-button', onclick: save }, 'Save')
-    return ['Presets', element('div', { class: 'ifa-panel-body' }, names, element('div', { class: 'ifa-preset' }, name, button))]
+    const button = textButton('Save', () => attempt(save))
+    const body = element('div', { class: 'ifa-panel-body' }, names, element('div', { class: 'ifa-preset' }, name, button))
+    return ['Presets', body]
   }
 
+  /** @param {string} name */
   async loadPreset(name) {
     const layout = model.parse(await this.host.presets.load(name), this.host.canvas())
     this.closePanel()
     this.record(layout)
   }
 
-  /** A short message that goes away by itself. */
+  /**
+   * Shows a short message for a few seconds.
+   * @param {string} text
+   */
   flash(text) {
     this.announce(text)
     const note = element('div', { class: 'ifa-flash' }, text)
     this.root.append(note)
-    setTimeout(() => note.remove(), 4000)
+    setTimeout(() => note.remove(), FLASH_MS)
   }
 
   // Full screen
 
   get fullScreen() {
-    return this.overlay !== undefined && this.overlay !== null
+    return this.overlay !== null
   }
 
   toggleFullScreen() {
@@ -1292,8 +1602,8 @@ export class LayoutEditor {
   }
 
   leaveFullScreen() {
-    if (!this.fullScreen) return
-    this.home.replaceWith(this.root)
+    if (!this.overlay) return
+    this.home?.replaceWith(this.root)
     this.overlay.remove()
     this.overlay = this.home = null
     this.tools.expand.setAttribute('aria-pressed', 'false')
@@ -1301,7 +1611,11 @@ export class LayoutEditor {
   }
 }
 
-/** Takes away the parts of boxes that are no longer there. parts: id -> { root, .. }; known: ids. */
+/**
+ * Removes the elements of boxes that no longer exist.
+ * @param {Map<string, { root: HTMLElement }>} parts by id
+ * @param {Set<string>} known ids
+ */
 function dropGone(parts, known) {
   for (const [id, { root }] of parts) {
     if (known.has(id)) continue
@@ -1310,46 +1624,100 @@ function dropGone(parts, known) {
   }
 }
 
-/** Whether parts of the page show these values already; from now on they do. */
+/**
+ * Whether elements already show these values; records that they do from now on.
+ * @param {Shown} parts
+ * @param {...unknown} values
+ */
 function isShown(parts, ...values) {
   const same = parts.shown?.every((value, index) => value === values[index]) ?? false
   parts.shown = values
   return same
 }
 
-/** An element over a frame of the surface. */
+/**
+ * Puts an element over a frame of the surface.
+ * @param {HTMLElement} part
+ * @param {Frame} frame
+ */
 function place(part, { x, y, w, h }) {
   Object.assign(part.style, { left: `${x * 100}%`, top: `${y * 100}%`, width: `${w * 100}%`, height: `${h * 100}%` })
 }
 
+/**
+ * @param {number} x1
+ * @param {number} y1
+ * @param {number} x2
+ * @param {number} y2
+ * @param {string} name class
+ */
 function line(x1, y1, x2, y2, name) {
-  return element('line', { x1, y1, x2, y2, class: name })
+  return svgElement('line', { x1, y1, x2, y2, class: name })
 }
 
+/**
+ * @param {string} text
+ * @param {() => unknown} act
+ */
+function textButton(text, act) {
+  return element('button', { type: 'button', class: 'ifa-text-button', onclick: act }, text)
+}
+
+/**
+ * @param {string[]} ids
+ * @param {string} id
+ */
 function toggled(ids, id) {
   return ids.includes(id) ? ids.filter((each) => each !== id) : [...ids, id]
 }
 
-function placeOf({ x, y, w, h }) {
+/**
+ * A key that is equal for frames at the same position with the same size.
+ * @param {Frame} frame
+ */
+function frameKey({ x, y, w, h }) {
   return [x, y, w, h].map((value) => value.toFixed(4)).join(' ')
 }
 
-/** New text without moving the cursor of a field that holds it already. */
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/**
+ * Sets a field's text. Leaves an equal text alone, so that the cursor stays.
+ * @param {HTMLTextAreaElement} field
+ * @param {string} text
+ */
 function setText(field, text) {
   if (field.value !== text) field.value = text
 }
 
+/**
+ * @param {HTMLElement} button
+ * @param {string} text
+ */
 function label(button, text) {
   button.setAttribute('aria-label', text)
   button.title = text
 }
 
+/**
+ * @param {HTMLElement} button with an icon
+ * @param {keyof typeof ICONS} name of its icon
+ * @param {boolean} pressed
+ * @param {string} text
+ */
 function setToggle(button, name, pressed, text) {
   label(button, text)
   button.setAttribute('aria-pressed', String(pressed))
-  button.firstChild.firstChild.setAttribute('d', ICONS[name])
+  button.querySelector('path')?.setAttribute('d', ICONS[name])
 }
 
+/**
+ * @param {string} name
+ * @param {string} text of JSON
+ */
 function saveFile(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }))
   element('a', { href: url, download: name }).click()

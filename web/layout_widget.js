@@ -1,22 +1,40 @@
+// @ts-check
 // The layout editor as the widget of the IFAdapter Layout node: the only file that knows ComfyUI's frontend.
 
 import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
 import { LayoutEditor } from './layout_view.js'
+import { estimateTokens, readWords } from './token_estimate.js'
 
-const TYPE = 'IFADAPTER_EDITOR' // the widget type that the node asks for
+/** @typedef {import('./layout_view.js').EditorHost} EditorHost */
+
+/**
+ * What a node's last run sent to its editor.
+ * @typedef {object} RunResult
+ * @property {string} [boxes] boxes of a linked input, as JSON
+ * @property {string} [background] URL of the linked background picture
+ * @property {Map<string, number>} [tokens] exact token count of each local description
+ */
+
+const TYPE = 'IFADAPTER_EDITOR' // the widget type in the node's schema
 const PRESETS = 'ifadapter/layouts' // folder in the user's data
-const MIN_WIDTH = 480
-const MIN_HEIGHT = 380
-const DEFAULTS = { snap: false, grid: 64, guides: true, thirds: false, dim: 0.5, background: true, live: false }
-const FALLBACK_PX = 1024
-const LINKS = ['boxes', 'masks'] // inputs that take the place of what is drawn
+const MIN_WIDTH = 480 // px
+const MIN_HEIGHT = 380 // px
+/** @type {Record<string, unknown>} */
+const DEFAULT_PREFERENCES = { snap: false, grid: 64, guides: true, thirds: false, dim: 0.5, background: true, live: false }
+const FALLBACK_PX = 1024 // canvas side if the node has no such widget
+const LINKS = ['boxes', 'masks'] // inputs that replace the drawn boxes
+const MAX_MEMOISED_TEXTS = 1000
 
-const editors = new WeakMap() // root element -> editor
-const received = new WeakMap() // node -> { boxes, background } of its last run: text of JSON, and a URL
+/** @type {WeakMap<HTMLElement, LayoutEditor>} */
+const editors = new WeakMap() // by root element
+/** @type {WeakMap<ComfyNode, RunResult>} */
+const runResults = new WeakMap()
+/** @type {string | null} */
 let lastPicture = null // URL of the last result
-let livePicture = null // URL of what the run shows: the previews of its sampling, then its result
-let made = 0 // editors
+/** @type {string | null} */
+let livePicture = null // URL of the latest sampling preview or result
+let createdEditors = 0
 
 app.registerExtension({
   name: 'IFAdapter.LayoutEditor',
@@ -29,10 +47,7 @@ app.registerExtension({
     const editor = editorOf(node)
     if (!editor) return
     node.onConnectionsChange = chained(node.onConnectionsChange, () => setTimeout(() => editor.render()))
-    node.onExecuted = chained(node.onExecuted, (output) => {
-      const picture = output?.ifadapter_background?.[0]
-      if (picture) keep(node, { background: viewUrl(picture) })
-    })
+    node.onExecuted = chained(node.onExecuted, (output) => keepRunResult(node, readOutput(output)))
     for (const name of ['width', 'height']) {
       const widget = node.widgets?.find((each) => each.name === name)
       if (widget) widget.callback = chained(widget.callback, () => editor.render())
@@ -52,17 +67,23 @@ api.addEventListener('b_preview', ({ detail }) => showLive(URL.createObjectURL(d
 
 api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
   const node = nodeOf(detail.node)
-  if (node) keep(node, { boxes: detail.boxes })
+  if (node) keepRunResult(node, { boxes: detail.boxes })
 })
 
+/**
+ * @param {ComfyNode} node
+ * @param {string} name of the input
+ * @param {any} [input] its type and options
+ */
 function makeWidget(node, name, [, options] = []) {
   const editor = new LayoutEditor(hostOf(node))
   editors.set(editor.root, editor)
-  made += 1
-  // A type of its own for each: where a node is replaced by one of the same number, as by the graph's undo, Nodes 2.0 would
-  // go on showing the old node's element, and what is drawn there would be lost.
-  const widget = node.addDOMWidget(name, `${TYPE}#${made}`, editor.root, {
+  createdEditors += 1
+  // Each widget has a unique type. Nodes 2.0 reuses the element of a widget with the same node id and type, so after an
+  // undo of the graph, which recreates the node, it would show the old editor and lose what is drawn there.
+  const widget = node.addDOMWidget(name, `${TYPE}#${createdEditors}`, editor.root, {
     getValue: () => editor.value,
+    /** @param {unknown} value */
     setValue: (value) => {
       editor.value = value
     },
@@ -77,19 +98,24 @@ function makeWidget(node, name, [, options] = []) {
   return { widget, minWidth: MIN_WIDTH, minHeight: MIN_HEIGHT }
 }
 
-/** What the editor asks of ComfyUI. */
+/**
+ * ComfyUI as the editor sees it.
+ * @param {ComfyNode} node
+ * @returns {EditorHost}
+ */
 function hostOf(node) {
+  /** @param {string} name */
   const size = (name) => Number(node.widgets?.find((widget) => widget.name === name)?.value) || FALLBACK_PX
   return {
     canvas: () => ({ width: size('width'), height: size('height') }),
     changed: () => node.setDirtyCanvas?.(true, false),
     committed: captureUndoState,
-    countTokens,
+    tokens: (text) => tokensOf(node, text),
     presets,
     lastResult: () => lastPicture,
     livePicture: () => livePicture,
     background: () => backgroundOf(node),
-    linked: () => (LINKS.some((name) => linkedNode(node, name) !== undefined) ? { boxes: received.get(node)?.boxes ?? null } : null),
+    linked: () => (LINKS.some((name) => linkedNode(node, name) !== undefined) ? { boxes: runResults.get(node)?.boxes ?? null } : null),
     unlink() {
       for (const name of LINKS) {
         const slot = slotOf(node, name)
@@ -98,80 +124,137 @@ function hostOf(node) {
     },
     preference(name, ...value) {
       if (value.length) node.setProperty?.(`editor_${name}`, value[0])
-      return node.properties?.[`editor_${name}`] ?? DEFAULTS[name]
+      return node.properties?.[`editor_${name}`] ?? DEFAULT_PREFERENCES[name]
     },
     forward: forwardToGraph
   }
 }
 
+/** @param {ComfyNode} node */
 function editorOf(node) {
-  const widget = node.widgets?.find((each) => each.element && editors.has(each.element))
-  return widget ? editors.get(widget.element) : null
+  const element = node.widgets?.find((widget) => widget.element && editors.has(widget.element))?.element
+  return element ? (editors.get(element) ?? null) : null
 }
 
+/** Renders every editor in the page. */
+function renderAll() {
+  for (const root of document.querySelectorAll('.ifa-editor')) editors.get(/** @type {HTMLElement} */ (root))?.render()
+}
+
+/**
+ * A callback that calls both, with the same arguments, and returns the first one's result.
+ * @param {((...values: any[]) => unknown) | undefined} first
+ * @param {(...values: any[]) => unknown} second
+ * @returns {(...values: any[]) => unknown}
+ */
 function chained(first, second) {
   return function (...values) {
+    // @ts-expect-error: `this` is the host's node or widget
     const result = first?.apply(this, values)
+    // @ts-expect-error: the same
     second.apply(this, values)
     return result
   }
 }
 
-/** The frontend takes its undo states on mouse-up events that the editor's gestures keep from it. */
+/** Records a state for the graph's undo. The frontend does so on mouse-up events, which the editor's gestures stop. */
 function captureUndoState() {
   const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker
   if (tracker?.captureCanvasState) tracker.captureCanvasState()
   else tracker?.checkState?.()
 }
 
-/** In the classic renderer the graph sees no wheel and no middle button over an element. */
+/**
+ * Sends wheel and middle-button events to the graph, which does not get them from an element in the classic renderer.
+ * @param {MouseEvent} event
+ */
 function forwardToGraph(event) {
   if (window.LiteGraph?.vueNodesMode) return
   const canvas = document.getElementById('graph-canvas')
   if (!canvas) return
   event.preventDefault()
   event.stopPropagation()
-  canvas.dispatchEvent(new event.constructor(event.type, event))
+  const EventType = /** @type {typeof MouseEvent} */ (event.constructor)
+  canvas.dispatchEvent(new EventType(event.type, event))
 }
 
-// What is linked to the node, and what its run told
+// Links and run results
 
+/**
+ * @param {ComfyNode} node
+ * @param {string} name of an input
+ */
 function slotOf(node, name) {
   return node.inputs?.findIndex((input) => input.name === name) ?? -1
 }
 
-/** The node that is linked to an input; null when it cannot be seen from here, as through a subgraph's edge; undefined without a link. */
+/**
+ * The node that is linked to an input; null if it is out of reach, as beyond a subgraph's boundary; undefined without a link.
+ * @param {ComfyNode} node
+ * @param {string} name of an input
+ * @returns {ComfyNode | null | undefined}
+ */
 function linkedNode(node, name) {
   const slot = slotOf(node, name)
-  if (slot < 0 || (node.inputs[slot].link ?? null) === null) return undefined
+  if (slot < 0 || (node.inputs?.[slot].link ?? null) === null) return undefined
   return node.getInputNode?.(slot) ?? null
 }
 
-/** The URL of the picture that is linked as background, or null. */
+/**
+ * The URL of the picture that is linked as background, or null.
+ * @param {ComfyNode} node
+ */
 function backgroundOf(node) {
   const origin = linkedNode(node, 'background')
-  return origin === undefined ? null : (pictureOf(origin) ?? received.get(node)?.background ?? null)
+  return origin === undefined ? null : (pictureOf(origin) ?? runResults.get(node)?.background ?? null)
 }
 
-/** What a node shows already, or the file that it loads: a URL, or null. */
+/**
+ * The URL of the picture that a node shows or loads, or null.
+ * @param {ComfyNode | null} node
+ */
 function pictureOf(node) {
   if (!node) return null
   if (node.imgs?.[0]?.src) return node.imgs[0].src
   const file = node.widgets?.find((widget) => widget.name === 'image')?.value
   if (typeof file !== 'string' || !file) return null
-  const [, path, type = 'input'] = file.match(/^(.*?)(?: \[(\w+)\])?$/)
+  const [, path = '', type = 'input'] = file.match(/^(.*?)(?: \[(\w+)\])?$/) ?? []
   const parts = path.split('/')
-  return viewUrl({ filename: parts.pop(), subfolder: parts.join('/'), type })
+  return viewUrl({ filename: parts.pop() ?? '', subfolder: parts.join('/'), type })
 }
 
-function keep(node, parts) {
-  received.set(node, { ...received.get(node), ...parts })
+/**
+ * The `ui` result of the layout node, see nodes/host/editor.py.
+ * @param {{ ifadapter_background?: ComfyFile[], ifadapter_tokens?: { text: string, tokens: number }[] } | undefined} output
+ * @returns {RunResult}
+ */
+function readOutput(output) {
+  /** @type {RunResult} */
+  const result = {}
+  const picture = output?.ifadapter_background?.[0]
+  if (picture) result.background = viewUrl(picture)
+  const counted = output?.ifadapter_tokens
+  if (counted) result.tokens = new Map(counted.map(({ text, tokens }) => [text, tokens]))
+  return result
+}
+
+/**
+ * @param {ComfyNode} node
+ * @param {RunResult} result replaces the parts that it has
+ */
+function keepRunResult(node, result) {
+  runResults.set(node, { ...runResults.get(node), ...result })
   editorOf(node)?.render()
 }
 
-/** The node of an id as the server has it: those in subgraphs have the ids of the nodes around them before their own. */
+/**
+ * The node with an id of the server's, in which the ids of surrounding subgraph nodes come first, separated by colons.
+ * @param {unknown} id
+ */
 function nodeOf(id) {
+  /** @type {ComfyGraph | undefined} */
   let graph = app.rootGraph ?? app.graph
+  /** @type {ComfyNode | null} */
   let node = null
   for (const part of String(id).split(':')) {
     node = graph?.getNodeById?.(part) ?? null
@@ -180,35 +263,71 @@ function nodeOf(id) {
   return node
 }
 
+// Tokens: exact after a run, else estimated
+
+/** @type {Set<string> | null} */
+let oneTokenWords = null // null until clip_words.txt is loaded
+let wordsRequested = false
+/** @type {Map<string, number>} */
+const estimates = new Map() // memoised, by text
+
+/**
+ * @param {ComfyNode} node
+ * @param {string} text a local description
+ * @returns {import('./layout_view.js').TokenCount}
+ */
+function tokensOf(node, text) {
+  const exact = runResults.get(node)?.tokens?.get(text.trim())
+  if (exact !== undefined) return { count: exact, exact: true }
+  if (!wordsRequested) loadWords()
+  const known = estimates.get(text)
+  if (known !== undefined) return { count: known, exact: false }
+  if (estimates.size >= MAX_MEMOISED_TEXTS) estimates.clear()
+  const count = estimateTokens(text, oneTokenWords)
+  estimates.set(text, count)
+  return { count, exact: false }
+}
+
+/** Loads the word list, once, for better estimates. Without it they stay coarser. */
+async function loadWords() {
+  wordsRequested = true
+  try {
+    const answer = await fetch(new URL('./clip_words.txt', import.meta.url))
+    await expectOk(answer, 'clip_words.txt cannot be loaded')
+    oneTokenWords = readWords(await answer.text())
+  } catch (error) {
+    console.warn('IFAdapter: token counts are estimated by the length of words.', error)
+    return
+  }
+  estimates.clear()
+  renderAll()
+}
+
 // Pictures
 
+/** @param {string} url */
 function showLive(url) {
   if (livePicture?.startsWith('blob:')) URL.revokeObjectURL(livePicture)
   livePicture = url
-  for (const root of document.querySelectorAll('.ifa-editor')) editors.get(root)?.render()
+  renderAll()
 }
 
+/** @param {ComfyFile} file */
 function viewUrl({ filename, subfolder = '', type = 'output' }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)
 }
 
-// The server
+// Presets, in the user's data on the server
 
-async function countTokens(texts) {
-  try {
-    const answer = await api.fetchApi('/ifadapter/tokens', { method: 'POST', body: JSON.stringify({ texts }) })
-    return answer.ok ? (await answer.json()).counts : null
-  } catch {
-    return null
-  }
-}
-
+/** @type {import('./layout_view.js').Presets} */
 const presets = {
   async list() {
     const answer = await api.fetchApi(`/userdata?${new URLSearchParams({ dir: PRESETS })}`)
     if (answer.status === 404) return []
     await expectOk(answer, 'The presets cannot be listed')
-    return (await answer.json()).filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length))
+    /** @type {string[]} */
+    const files = await answer.json()
+    return files.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length))
   },
 
   async load(name) {
@@ -218,7 +337,8 @@ const presets = {
   },
 
   async save(name, text) {
-    await expectOk(await api.fetchApi(`${presetPath(name)}?overwrite=true`, { method: 'POST', body: text }), `The preset ${name} cannot be saved`)
+    const answer = await api.fetchApi(`${presetPath(name)}?overwrite=true`, { method: 'POST', body: text })
+    await expectOk(answer, `The preset ${name} cannot be saved`)
   },
 
   async remove(name) {
@@ -226,11 +346,16 @@ const presets = {
   }
 }
 
+/** @param {string} name */
 function presetPath(name) {
   if (/[\\/]/.test(name)) throw new Error('The name of a preset must not contain a slash.')
   return `/userdata/${encodeURIComponent(`${PRESETS}/${name}.json`)}`
 }
 
-async function expectOk(answer, trouble) {
-  if (!answer.ok) throw new Error(`${trouble}: ${answer.status} ${answer.statusText}`)
+/**
+ * @param {Response} answer
+ * @param {string} problem start of the error message
+ */
+async function expectOk(answer, problem) {
+  if (!answer.ok) throw new Error(`${problem}: ${answer.status} ${answer.statusText}`)
 }

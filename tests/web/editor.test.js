@@ -7,6 +7,7 @@ import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './com
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { looks } from './looks.js'
+import { search } from './search.js'
 
 const TEST_MS = 90_000
 
@@ -41,5 +42,6 @@ for (const leg of LEGS) {
     gestures(inEditor)
     graph(inEditor)
     looks(inEditor)
+    search(inEditor)
   })
 }

@@ -158,7 +158,7 @@ export function graph(inEditor) {
     const held = () => editor.page.evaluate(() => window.app.canvas.graph._nodes.find((node) => node.type === 'IFAdapterLayout').widgets[0].value)
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     assertAt(JSON.parse(await held()).boxes[0], [0.1, 0.2, 0.4, 0.5])
-    await editor.root.getByRole('textbox', { name: 'Words of box 1' }).fill('a black cat')
+    await editor.root.getByRole('textbox', { name: 'Description of box 1' }).fill('a black cat')
     const { outputs } = await editor.run()
     assert.deepEqual(Object.values(outputs)[0].text, ['a cat and a teapot, a black cat, a green teapot'])
   })
@@ -218,10 +218,41 @@ export function graph(inEditor) {
     const { outputs } = await editor.run()
     assert.deepEqual(shown.map((each) => outputs[each].text[0]), ['a cat and a teapot', 'a cat and a teapot, a ginger cat, a green teapot'])
     await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
-    await editor.root.getByRole('textbox', { name: 'Words of box 2' }).fill('')
+    await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('')
     const failed = await editor.run()
     const [, { exception_message: message }] = failed.status.messages.find(([kind]) => kind === 'execution_error')
     assert.match(message, /Box 2 has no local description/)
+  })
+
+  inEditor('token counts are estimates while typing and exact after a run, until the text changes', TWO, async (editor) => {
+    const note = (number) => editor.root.locator('.ifa-row').nth(2 - number).locator('.ifa-note') // front first
+    const field = editor.root.getByRole('textbox', { name: 'Description of box 1' })
+    await note(1).getByText('about 5 of 77 tokens', { exact: true }).waitFor()
+    await field.fill('a tortoiseshell cat, 12 years old') // the estimate is 1 token too high
+    const exact = 10
+    const estimate = note(1).getByText(/^about \d+ of 77 tokens$/)
+    await estimate.waitFor()
+    assert.ok(Math.abs(parseInt((await note(1).innerText()).replace('about ', ''), 10) - exact) <= 2)
+    await editor.create('PreviewAny', { links: { source: [await editor.id(), 'prompt'] } })
+    await editor.run()
+    await note(1).getByText(`${exact} of 77 tokens`, { exact: true }).waitFor()
+    await note(2).getByText('5 of 77 tokens', { exact: true }).waitFor()
+    await field.fill('a tortoiseshell cat, 13 years old')
+    await estimate.waitFor()
+    await note(2).getByText('5 of 77 tokens', { exact: true }).waitFor()
+    await editor.page.evaluate(() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize()))))
+    await note(2).getByText('about 5 of 77 tokens', { exact: true }).waitFor()
+  })
+
+  inEditor('without the word list the editor still estimates tokens', EMPTY, async (editor) => {
+    await editor.page.route('**/clip_words.txt', (route) => route.abort())
+    await editor.page.reload()
+    await editor.page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph)
+    await editor.page.evaluate(() => void (window.app = window.comfyAPI.app.app))
+    await poll(() => editor.page.evaluate(() => window.app.extensionManager?.workflow?.activeWorkflow?.path !== undefined))
+    await editor.page.evaluate(() => window.app.graph.clear())
+    await editor.addNode(TWO)
+    await editor.root.getByText('about 5 of 77 tokens').first().waitFor()
   })
 
   inEditor('boxes of linked masks are shown even by a run that lacks words, and can be edited here', TWO, async (editor) => {

@@ -205,9 +205,9 @@ test('a group that is stretched carries its members along', () => {
   forMany((next) => {
     const members = [frame(next), frame(next), frame(next)]
     const [from, to] = [model.bounds(members), frame(next)]
-    const there = members.map((member) => model.carried(member, from, to))
+    const there = members.map((member) => model.movedWithGroup(member, from, to))
     assert.ok(same(model.bounds(there), to))
-    there.forEach((member, index) => assert.ok(same(model.carried(member, to, from), members[index])))
+    there.forEach((member, index) => assert.ok(same(model.movedWithGroup(member, to, from), members[index])))
   })
 })
 

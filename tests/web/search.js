@@ -1,0 +1,64 @@
+// The frontend's node search: artists find the pack's nodes by the words that they type.
+
+import assert from 'node:assert/strict'
+
+import { poll } from './comfyui.js'
+import { EMPTY } from './gestures.js'
+
+const WORDS = [
+  'box',
+  'boxes',
+  'bbox',
+  'bounding box',
+  'region',
+  'regional',
+  'regional prompt',
+  'layout',
+  'place',
+  'position',
+  'area',
+  'composition',
+  'spatial',
+  'instance',
+  'multi subject',
+  'characters',
+  'attention couple',
+  'gligen',
+  'grounding'
+]
+const FIRST = 5 // results in which one of the pack's nodes must be, unless a core node has the word in its name
+// The frontend sorts nodes that match only by an alias or by a similar word by their popularity. Six popular core nodes match
+// "position" by words such as "composite" and "positive".
+const FIRST_OF_WORD = { position: 7 }
+const EMPTY_CANVAS = [1050, 250] // px of the page, beside the layout node
+
+/** inEditor(name, layout, act, options): a test in an editor of its own. */
+export function search(inEditor) {
+  inEditor("the node search finds the pack's nodes by the words that artists type", EMPTY, async (editor) => {
+    const { page } = editor
+    await page.mouse.dblclick(...EMPTY_CANVAS, { delay: 5 })
+    const field = page.getByRole('combobox', { name: 'Add a node...' })
+    await field.waitFor()
+    const core = await coreNames(page)
+    for (const word of WORDS) {
+      await field.fill(word)
+      const limit = core.some((name) => name.includes(word)) ? Infinity : (FIRST_OF_WORD[word] ?? FIRST)
+      let results = []
+      await poll(async () => {
+        results = await page.getByTestId('result-item').allInnerTexts()
+        const rank = results.findIndex((text) => text.includes('IFAdapter')) + 1
+        return rank > 0 && rank <= limit
+      }, 5000).catch(() => assert.fail(`"${word}" finds none of the pack's nodes in the first ${limit}: ${results.slice(0, 8)}`))
+    }
+    await editor.press('Escape')
+  })
+}
+
+/** Ids and display names of ComfyUI's own nodes, in lower case. */
+async function coreNames(page) {
+  const nodes = await page.evaluate(async () => (await window.comfyAPI.api.api.fetchApi('/object_info')).json())
+  return Object.values(nodes)
+    .filter(({ python_module: module }) => module === 'nodes' || module.startsWith('comfy_extras.'))
+    .flatMap(({ name, display_name: shown }) => [name, shown])
+    .map((name) => name.toLowerCase())
+}

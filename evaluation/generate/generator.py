@@ -130,8 +130,7 @@ def generate(
         reason = problems.get(missing[0].name) or next(iter(problems.values()), "")
         raise GenerationError(
             f"{len(missing)} of {total} pictures are missing, for example {missing[0].name}: "
-            f"{reason} "
-            "Run the same command to resume."
+            f"{reason} Run the same command to resume."
         )
 
 

@@ -12,8 +12,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.attention import InstanceCrossAttention, KeysValues, attend
 from ifadapter_core.geometry import Geometry, build_geometry
+from ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues, attend
 from ifadapter_core.packing import PackedInstances, pack_instances
 
 from .base_model import Conditioning
@@ -110,7 +110,7 @@ class AdaptedUNet(nn.Module):
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of a UNet layer with this many tokens; levels halve height x width, rounding up.
+    """Rows and columns of a layer with this many tokens. Levels halve height x width, rounding up.
 
     Raises ValueError if no level has this many tokens.
     """
@@ -142,6 +142,7 @@ class _Processor:
         if attention_mask is not None:
             raise ValueError("The adapted layers take no attention mask.")
         q = attn.to_q(hidden_states)
-        out = attend(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
+        k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        out = attend(q, k, v, attn.heads)
         out = out + self.adapted.residual(self.key, q)
         return attn.to_out[1](attn.to_out[0](out))

@@ -76,7 +76,7 @@ class BaseModel(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str, dtype: torch.dtype = torch.float32) -> BaseModel:
-        """Load a folder in diffusers' format, a Hugging Face hub repository, or one .safetensors file.
+        """Load a folder in diffusers' format, a Hugging Face hub name, or one .safetensors file.
 
         dtype: of the UNet and the text encoders. The autoencoder stays float32: SDXL's overflows in
             float16.
@@ -88,7 +88,8 @@ class BaseModel(nn.Module):
             kind = StableDiffusionXLPipeline if is_sdxl else StableDiffusionPipeline
             pipeline = kind.from_single_file(path, dtype=torch.float32)
         else:
-            pipeline = DiffusionPipeline.from_pretrained(path, dtype={"vae": torch.float32, "default": dtype})
+            dtypes = {"vae": torch.float32, "default": dtype}
+            pipeline = DiffusionPipeline.from_pretrained(path, dtype=dtypes)
         base = cls(pipeline)
         base.unet.to(dtype)
         base.text_encoders.to(dtype)

@@ -15,7 +15,7 @@ def latent_shape(vae: AutoencoderKL, height: int, width: int) -> tuple[int, int,
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32; the posterior's mode."""
+    """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32, without sampling."""
     with torch.autocast(vae.device.type, enabled=False):  # SDXL's autoencoder overflows in float16
         posterior = vae.encode(images.to(vae.device, vae.dtype)).latent_dist
         return posterior.mode().float() * vae.config["scaling_factor"]

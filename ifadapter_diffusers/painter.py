@@ -104,11 +104,10 @@ def paint_instances(
 ) -> Tensor:
     """The adapter, with all of its tokens or with one kind only (the paper's ablation)."""
     adapted = AdaptedUNet(painter.base.unet, painter.adapter)
-    tokens = [
-        layout_tokens(painter.adapter, painter.base, layout).select(appearance, eot) for layout in layouts
-    ]
+    tokens = [layout_tokens(painter.adapter, painter.base, layout) for layout in layouts]
+    selected = [each.select(appearance, eot) for each in tokens]
     return sample_layouts(
-        adapted, painter.base, layouts, noise, painter.steps, painter.guidance, tokens, painter.control
+        adapted, painter.base, layouts, noise, painter.steps, painter.guidance, selected, painter.control
     )
 
 
@@ -135,4 +134,4 @@ def with_layers(config: IFAdapterConfig, processors: Sequence[int]) -> IFAdapter
             f"The layers asked for are {sorted(processors)}; "
             f"expected some of the adapter's, {', '.join(map(str, known))}."
         )
-    return replace(config, layers=tuple(layer for number, layer in known.items() if number in processors))
+    return replace(config, layers=tuple(layer for layer in config.layers if layer.processor in processors))

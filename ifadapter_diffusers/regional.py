@@ -9,9 +9,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from ifadapter_core.attention import attend
 from ifadapter_core.geometry import cell_range
 from ifadapter_core.layout import Box, Layout
+from ifadapter_core.modules.attention import attend
 
 from .adapted_unet import grid_of
 from .base_model import BaseModel, Conditioning
@@ -48,7 +48,8 @@ class RegionalUNet(nn.Module):
 
     def set_layouts(self, base: BaseModel, layouts: Sequence[Layout]) -> None:
         """Set the layouts of the conditional rows, which follow as many unconditional rows."""
-        rows = {len(layouts) + number: layout for number, layout in enumerate(layouts) if layout.instances}
+        numbered = enumerate(layouts, start=len(layouts))
+        rows = {row: layout for row, layout in numbered if layout.instances}
         self.texts = {
             row: base.condition(layout.local_descriptions, (layout.height, layout.width)).text_states
             for row, layout in rows.items()
@@ -80,17 +81,19 @@ class _Processor:
         **_: Any,
     ) -> Tensor:
         q = attn.to_q(hidden_states)
-        prompt = attend(q, attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states), attn.heads)
+        k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        prompt = attend(q, k, v, attn.heads)
         out = prompt.clone()
         grid = grid_of(q.shape[1], *self.regional.latent_size)
         for row, text in self.regional.texts.items():
             # Attend to each description everywhere, then average inside the boxes.
             queries = q[row].expand(len(text), -1, -1)
-            results = attend(queries, attn.to_k(text), attn.to_v(text), attn.heads).unflatten(1, grid)
+            k, v = attn.to_k(text), attn.to_v(text)
+            results = attend(queries, k, v, attn.heads).unflatten(1, grid)
             masks = self.regional.masks(row, *grid)
-            boxes_per_cell = masks.sum(dim=0)
-            mean = (results * masks).sum(dim=0) / boxes_per_cell.clamp(min=1)
-            out[row] = torch.where(boxes_per_cell > 0, mean, prompt[row].unflatten(0, grid)).flatten(0, 1)
+            boxes = masks.sum(dim=0)  # per cell
+            mean = (results * masks).sum(dim=0) / boxes.clamp(min=1)
+            out[row] = torch.where(boxes > 0, mean, prompt[row].unflatten(0, grid)).flatten(0, 1)
         return attn.to_out[1](attn.to_out[0](out))
 
 

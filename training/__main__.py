@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Train an IFAdapter, or the demo's base model."
     )
-    parser.add_argument("stage", choices=STAGES, help="what to train; vae and unet are the demo's base model")
+    parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
     parser.add_argument(
         "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
@@ -103,7 +103,8 @@ def adapter_stage(config: Config) -> AdapterStage:
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
     if config.base is not None:
-        load_base = partial(BaseModel.from_pretrained, config.base, DTYPES[settings.loop.mixed_precision])
+        dtype = DTYPES[settings.loop.mixed_precision]
+        load_base = partial(BaseModel.from_pretrained, config.base, dtype)
     elif demo is not None:
         load_base = demo.base
     else:

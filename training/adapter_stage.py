@@ -143,7 +143,8 @@ class InstanceDenoising(nn.Module):
         prediction = self.adapted(noisy.to(base.unet.dtype), timesteps, conditioning, groups).float()
 
         # Weighted mean of the squared error.
-        weights = box_weights(batch.layouts, latents.shape[-2], latents.shape[-1], self.loss.box_weight)
+        height, width = latents.shape[-2:]
+        weights = box_weights(batch.layouts, height, width, self.loss.box_weight)
         weights = weights.to(base.device).repeat_interleave(noises, dim=0)
         loss = ((prediction - target).square().mean(dim=1) * weights).sum() / weights.sum()
         if not groups:  # DDP waits for a gradient of every weight
@@ -246,5 +247,6 @@ class AdapterStage:
     def save(self, folder: Path) -> None:
         """Write ``ifadapter.safetensors`` in float32, for the node Load IFAdapter."""
         folder.mkdir(exist_ok=True)
-        tensors = {name: tensor.detach().float().cpu() for name, tensor in self.adapter.state_dict().items()}
+        weights = self.adapter.state_dict().items()
+        tensors = {name: tensor.detach().float().cpu() for name, tensor in weights}
         save_weights(AdapterWeights(self.adapter.config, tensors), folder / "ifadapter.safetensors")

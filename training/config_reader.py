@@ -77,7 +77,8 @@ def build(kind: type[T], data: Any, where: str) -> T:
     if problems:
         raise ValueError(f"{where}: {'; '.join(problems)}. The keys are {', '.join(known)}.")
     hints = typing.get_type_hints(kind)
-    return kind(**{key: _build_value(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+    values = {key: _build_value(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    return kind(**values)
 
 
 def _build_value(kind: Any, data: Any, where: str) -> Any:

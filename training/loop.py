@@ -34,7 +34,7 @@ class Stage(Protocol):
 
     @property
     def objective(self) -> nn.Module:
-        """forward(batch, generator) -> loss (). Trains only the parameters that require gradients."""
+        """forward(batch, generator) -> loss (). Trained: its parameters that require gradients."""
 
     @property
     def batches(self) -> Dataset[Any]:
@@ -140,7 +140,8 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
                 _save(state, stage, folder)
             if done or progress.step % config.sample_every == 0:
                 losses.plot(folder / "loss.png")
-                _sample(state, stage, folder / "samples" / f"step_{progress.step:06d}.png", config.seed)
+                sheet = folder / "samples" / f"step_{progress.step:06d}.png"
+                _sample(state, stage, sheet, config.seed)
             if stopping:
                 break
     accelerator.end_training()
@@ -164,7 +165,7 @@ def _stop_requests() -> Iterator[list[int]]:
 
 
 def _ignore_ctrl_c(worker: int) -> None:
-    """Let data loader processes ignore a terminal's Ctrl-C: the current step needs their batches."""
+    """Ignore Ctrl-C in data loader processes: the current step needs their batches."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

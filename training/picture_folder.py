@@ -24,7 +24,7 @@ from .adapter_stage import LayoutBatch
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-MIN_VISIBLE = 0.5  # a crop keeps the boxes of which at least this fraction of the area is inside
+MIN_VISIBLE = 0.5  # a crop keeps a box if this fraction of its area is inside
 ORDER_STREAM, CROP_STREAM = 0, 1  # purposes of random numbers
 
 
@@ -37,7 +37,7 @@ class Square(NamedTuple):
 
 
 class PictureFolder(Dataset[LayoutBatch]):
-    """Index -> batch of pictures (B, 3, size, size) with layouts, deterministic; shuffled each epoch.
+    """Index -> batch of pictures (B, 3, size, size) and layouts, deterministic; shuffled each epoch.
 
     Beside ``name.jpg`` stands ``name.json``, in a format of ``ifadapter_core.layout_formats``: the
     release's, with boxes in pixels of the picture (or of the ``width`` and ``height`` in the JSON),
@@ -55,7 +55,8 @@ class PictureFolder(Dataset[LayoutBatch]):
     def __init__(self, folder: str | Path, size: int, batch_size: int, seed: int = 0) -> None:
         if not Path(folder).is_dir():
             raise ValueError(f"There is no folder {folder}.")
-        self.pictures = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths = Path(folder).rglob("*")
+        self.pictures = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
         if not self.pictures:
             raise ValueError(f"There are no pictures in {folder}; expected {', '.join(SUFFIXES)}.")
         self.size = size

@@ -1,4 +1,4 @@
-"""The state of a run: what it saves, atomically, to resume later as if it had not stopped."""
+"""The saved state of a run, from which it resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Progress:
 class RunState:
     """The state of a run: trained weights, moving average, optimizer, random states, progress.
 
-    accelerate saves it; this class adds the average and the progress, and leaves out frozen weights.
+    Saved by accelerate; this class adds average and progress, and leaves out frozen weights.
     Create it after ``accelerator.prepare``.
 
     trained: parameters of the objective that require gradients, by name.

@@ -27,6 +27,7 @@ def paint(
     return Painter(models, 3, steps, 2.0, **options).paint(METHODS[method], [layout])[0].astype(int)
 
 
+@pytest.mark.slow
 def test_strength_0_is_the_base_model_and_1_the_default(models: Path) -> None:
     full, caption = paint(models), paint(models, "caption")
     assert np.abs(full - caption).mean() > 1
@@ -59,6 +60,7 @@ def test_percents_start_at_pure_noise(control: Control, acting: tuple[int, ...])
     assert tuple(t for t in (0, 500, 999) if control.acts_at(t, 1000)) == acting
 
 
+@pytest.mark.slow
 def test_depth_order_changes_overlapping_boxes_only(models: Path) -> None:
     left, right, over = Box(0.0, 0.1, 0.5, 0.9), Box(0.5, 0.1, 1.0, 0.9), Box(0.25, 0.1, 0.75, 0.9)
     ordered = Control(front_hides_back=True)
@@ -68,6 +70,7 @@ def test_depth_order_changes_overlapping_boxes_only(models: Path) -> None:
         assert change > 0 if differs else change == 0
 
 
+@pytest.mark.slow
 def test_only_the_given_layers_act(models: Path) -> None:
     painter = Painter(models, 3, 4, 2.0)
     numbers = [layer.processor for layer in painter.adapter.config.layers]

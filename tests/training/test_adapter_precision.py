@@ -49,6 +49,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(stage: AdapterStage) ->
     assert all(torch.allclose(plain[name], saved[name], rtol=1e-4, atol=1e-7) for name in plain)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_training_in_bfloat16_has_nearly_the_same_losses(words: Path, tmp_path: Path) -> None:
     """From pixels, with the base model in bfloat16 too; the adapter stays float32."""
@@ -85,6 +86,7 @@ class PixelBatches(Batches):
         return LayoutBatch(super().__getitem__(number).layouts, images=images)
 
 
+@pytest.mark.slow
 def test_all_tensors_follow_the_model_to_another_device(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mixing the meta device with the CPU is an error. It has no values, so phrases have a fixed length."""
     stage = adapter_stage(words, AdapterLoss(noises=2, box_weight=2.0), sdxl(words))
@@ -108,6 +110,7 @@ def test_all_tensors_follow_the_model_to_another_device(words: Path, monkeypatch
     assert sampled.shape == images.shape
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_two_processes_train_as_one_with_twice_the_accumulation(words: Path, tmp_path: Path) -> None:

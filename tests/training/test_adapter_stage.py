@@ -48,6 +48,7 @@ def test_a_new_adapter_starts_with_the_projections_of_the_base(words: Path, kind
         assert stage.adapter.layers[str(layer.processor)].alpha.item() == SHAPE.alpha
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_training_changes_all_weights_of_the_adapter_and_none_of_the_base(
     stage: AdapterStage, tmp_path: Path
@@ -72,6 +73,7 @@ def test_training_changes_all_weights_of_the_adapter_and_none_of_the_base(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_the_saved_file_has_the_trained_adapter(stage: AdapterStage, tmp_path: Path) -> None:
     train(stage, replace(CONFIG, ema_decay=0.0), tmp_path)
@@ -86,6 +88,7 @@ def test_the_saved_file_has_the_trained_adapter(stage: AdapterStage, tmp_path: P
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_the_saved_file_has_the_moving_average(words: Path, tmp_path: Path) -> None:
     stage = adapter_stage(words)
@@ -101,6 +104,7 @@ def test_the_saved_file_has_the_moving_average(words: Path, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_a_resumed_run_equals_an_uninterrupted_one(words: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, steps=6, accumulation=2)

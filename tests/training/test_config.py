@@ -187,6 +187,7 @@ def test_the_command_prints_errors_and_exits_with_2(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_the_command_trains_on_a_folder_deterministically(tmp_path: Path) -> None:
     make_picture(tmp_path / "pictures")

@@ -23,6 +23,7 @@ from training.loop import learning_rate, train
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
 
+@pytest.mark.slow
 def test_batches_come_in_order_and_once_each_with_and_without_workers(tmp_path: Path) -> None:
     for workers in (0, 2):
         stage = Toy()
@@ -39,6 +40,7 @@ class Handlers(Dataset[Any]):
         return f"{ignored} {signal.getsignal(signal.SIGTERM) is signal.SIG_DFL}", torch.zeros(1, 3)
 
 
+@pytest.mark.slow
 def test_data_loader_processes_ignore_ctrl_c_and_obey_sigterm(tmp_path: Path) -> None:
     stage = Toy()
     stage.batches = Handlers()

@@ -102,6 +102,7 @@ def test_each_epoch_has_every_picture_once_in_a_new_order(folder: Path) -> None:
     assert len(set(epochs)) > 4
 
 
+@pytest.mark.slow
 def test_data_loader_processes_give_the_same_batches(folder: Path) -> None:
     pictures = PictureFolder(folder, 16, 2)
     loader = DataLoader(

@@ -111,6 +111,7 @@ def test_the_state_of_another_model_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_ctrl_c_to_all_processes_loses_no_batch(tmp_path: Path) -> None:
     """A terminal sends it to the data loader processes too."""
     config = replace(CONFIG, accumulation=4, workers=1)

@@ -27,9 +27,9 @@ from timing import operators, peak_memory, side_by_side
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ifadapter_core.attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
+from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from ifadapter_core.packing import PackedInstances, pack_instances
 
 WIDTH, HEADS, TEXT = 1280, 20, 2048  # channels, attention heads, channels of the text

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import InstanceCrossAttention, InstanceProjection, KeysValues
 from .config import IFAdapterConfig
-from .grounding import PositionNet
-from .resampler import Resampler
+from .modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues
+from .modules.grounding import PositionNet
+from .modules.resampler import Resampler
 from .tokens import InstanceTokens, PhraseEmbeddings, join_tokens
 
 

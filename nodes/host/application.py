@@ -14,8 +14,8 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
-from ...ifadapter_core.attention import Attend, InstanceCrossAttention, KeysValues, attend
 from ...ifadapter_core.geometry import Geometry
+from ...ifadapter_core.modules.attention import Attend, InstanceCrossAttention, KeysValues, attend
 from ...ifadapter_core.packing import PackedInstances, pack_instances
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for

@@ -28,11 +28,11 @@ CONTRACTS = [
 
 # (first words of the contract, importing module, import statement, imported module as the report names it)
 OFFENDERS = [
-    ("Packages", "ifadapter_core.norm", "import ifadapter_diffusers", "ifadapter_diffusers"),
+    ("Packages", "ifadapter_core.modules.norm", "import ifadapter_diffusers", "ifadapter_diffusers"),
     ("Packages", "ifadapter_diffusers.latents", "import shapes.scene", "shapes.scene"),
     ("Packages", "training.loop", "from evaluation import files", "evaluation.files"),
     ("Packages", "evaluation.files", "import demo", "demo"),
-    ("The core imports", "ifadapter_core.fusion", "import comfy.ops", "comfy"),
+    ("The core imports", "ifadapter_core.modules.fusion", "import comfy.ops", "comfy"),
     ("The core imports", "ifadapter_core.tokens", "import transformers", "transformers"),
     ("The core: values", "ifadapter_core.layout", "from . import adapter", "ifadapter_core.adapter"),
     ("The core: values", "ifadapter_core.adapter", "from . import storage", "ifadapter_core.storage"),

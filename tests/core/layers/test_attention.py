@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ifadapter_core.attention import attend
+from ifadapter_core.modules.attention import attend
 
 HEADS = 3
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 import reference
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.attention import KeysValues
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import Geometry, build_geometry
+from ifadapter_core.modules.attention import KeysValues
 from ifadapter_core.packing import pack_instances
 
 TOLERANCE = 1e-5

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .config import FusionOrder, LayerConfig
+from ..config import FusionOrder, LayerConfig
+from ..packing import Band, PackedInstances
 from .fusion import GatedSemanticFusion
 from .norm import HeadRMSNorm, rms_normalize
-from .packing import Band, PackedInstances
 
 # Multi-head attention: q (R, S, C), k and v (R, T, C), number of heads -> (R, S, C).
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]

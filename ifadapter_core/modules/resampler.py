@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ResamplerConfig
+from ..config import ResamplerConfig
 from .norm import HeadRMSNorm, rms_normalize
 
 

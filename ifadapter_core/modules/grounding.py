@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .config import PositionConfig
+from ..config import PositionConfig
 
 FREQUENCY_BASE = 100.0  # frequency i of n is FREQUENCY_BASE ** (i / n)
 

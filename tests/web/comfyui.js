@@ -1,4 +1,4 @@
-// A real ComfyUI server with this pack, and a real browser on it.
+// A ComfyUI server with this pack, a browser, and a page object for the layout editor.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -17,23 +17,23 @@ const START_MS = 180_000
 const WAIT_MS = 30_000
 const NODE_SIZE = [760, 640]
 
-const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // made by make test-web
+const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // installed by make test-web
 const PIXELS = { width: 1400, height: 900 }
 
-/** Frontends and renderers; IFADAPTER_WEB_LEG takes those whose name holds it. */
+/** Frontends and renderers under test. IFADAPTER_WEB_LEG selects those with the given text in their name. */
 export const LEGS = [
   { name: "the host's frontend, classic", frontend: null, renderer: 'classic' },
   { name: 'newest frontend, classic', frontend: NEWEST, renderer: 'classic' },
   { name: 'newest frontend, Nodes 2.0', frontend: NEWEST, renderer: 'Nodes 2.0' }
 ].filter(({ name }) => name.includes(process.env.IFADAPTER_WEB_LEG ?? ''))
 
-/** Why there can be no test in a browser here, or false. */
+/** Why the browser tests of a leg must be skipped, or false. */
 export function reasonToSkip({ frontend }) {
   if (!existsSync(PYTHON)) return `no ComfyUI with a .venv in ${HOST}`
   return frontend === null || existsSync(frontend) ? false : 'the newest frontend is not installed: run make test-web'
 }
 
-/** A server with an empty folder of its own. frontend: an installed frontend package, or null for the host's own. */
+/** Starts a server with an empty base folder. frontend: folder of a frontend package, or null for the host's own. */
 export async function startServer(frontend = null) {
   const base = mkdtempSync(join(tmpdir(), 'ifadapter-web-'))
   for (const folder of ['custom_nodes', 'models', 'input', 'output', 'user']) mkdirSync(join(base, folder))
@@ -42,7 +42,7 @@ export async function startServer(frontend = null) {
   const port = await freePort()
   const options = ['main.py', '--cpu', '--port', String(port), '--base-directory', base, '--disable-api-nodes']
   if (frontend !== null) options.push('--front-end-root', join(frontend, 'static'))
-  const child = spawn(PYTHON, options, { cwd: HOST, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(PYTHON, options, { cwd: HOST, env: { ...process.env, OMP_NUM_THREADS: '1' }, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (log += data))
   const url = `http://127.0.0.1:${port}`
@@ -66,7 +66,7 @@ export async function startBrowser(...args) {
   return chromium.launch({ args: ['--no-sandbox', ...args], executablePath: await sparticuz.executablePath(), headless: true })
 }
 
-/** An empty workflow with one IFAdapter Layout node, in one of the two renderers. context: options of the browser's context. */
+/** Opens a workflow with one IFAdapter Layout node in a renderer. context: further options of the browser's context. */
 export async function openEditor(browser, server, renderer, { layout = '', palette = 'dark', ...context } = {}) {
   const settings = {
     'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
@@ -87,7 +87,7 @@ export async function openEditor(browser, server, renderer, { layout = '', palet
   await poll(async () => (await activeWorkflow(page)) !== null)
   const first = await activeWorkflow(page)
   await poll(async () => {
-    // ComfyUI may still be opening its own first workflow, which then comes to the front
+    // ComfyUI may still be opening its first workflow, which then becomes the active one
     if ((await activeWorkflow(page)) === first) await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
     await pause(300)
     return (await activeWorkflow(page)) !== first && (await page.evaluate(() => window.app.graph._nodes.length)) === 0
@@ -97,12 +97,12 @@ export async function openEditor(browser, server, renderer, { layout = '', palet
   return editor
 }
 
-/** The path of the workflow in front, or null while there is none. */
+/** The path of the active workflow, or null. */
 function activeWorkflow(page) {
   return page.evaluate(() => window.app.extensionManager?.workflow?.activeWorkflow?.path ?? null)
 }
 
-/** The editor on a page, as a user has it: mouse, keys, and what the node holds. */
+/** Page object of the layout editor: mouse, keys and the node's value. */
 export class Editor {
   constructor(page, errors) {
     this.page = page
@@ -133,7 +133,7 @@ export class Editor {
     await this.settled()
   }
 
-  /** A node of another type, by its id. Its inputs may be linked from [node id, output name]. */
+  /** Adds a node and returns its id. links: [node id, output name] by input. */
   async create(type, { at = [900, 80], widgets = {}, links = {} } = {}) {
     return this.page.evaluate(
       ([kind, pos, values, inputs]) => {
@@ -151,7 +151,7 @@ export class Editor {
     )
   }
 
-  /** Links an output of a node to an input of the layout node. */
+  /** Links a node's output to an input of the layout node. */
   async link(origin, output, name) {
     await this.page.evaluate(
       ([id, from, to]) => {
@@ -163,12 +163,12 @@ export class Editor {
     await this.nextFrame()
   }
 
-  /** The number of the first layout node. */
+  /** The id of the first layout node. */
   async id() {
     return this.page.evaluate(() => window.app.graph._nodes.find((node) => node.type === 'IFAdapterLayout').id)
   }
 
-  /** Runs the graph; the server's history of this run. */
+  /** Runs the graph and returns the server's history entry of the run. */
   async run() {
     const known = Object.keys(await this.history())
     await this.page.evaluate(() => window.app.queuePrompt(0))
@@ -184,7 +184,7 @@ export class Editor {
     return this.page.evaluate(async () => (await window.comfyAPI.api.api.fetchApi('/history')).json())
   }
 
-  /** Until the surface stands still. */
+  /** Waits until the surface has stopped moving. */
   async settled() {
     let before = null
     await poll(async () => {
@@ -195,7 +195,7 @@ export class Editor {
     })
   }
 
-  /** What the widget holds, of the layout node that was made first, second, .. */
+  /** The widget's value. index: of the layout node, in the order of ids. */
   async value(index = 0) {
     return this.page.evaluate((at) => {
       const layouts = window.app.graph._nodes.filter((node) => node.type === 'IFAdapterLayout').sort((a, b) => a.id - b.id)
@@ -211,7 +211,7 @@ export class Editor {
     return (await this.layout(index)).boxes
   }
 
-  /** The pixels of the page at a place of the surface, 0..1. */
+  /** The page pixels of a point of the surface, 0..1. */
   async at([x, y]) {
     const area = await this.surface.boundingBox()
     return [area.x + x * area.width, area.y + y * area.height]
@@ -252,13 +252,13 @@ export class Editor {
   }
 }
 
-/** Waits until something holds; the last try's error, or a plain one, if it never does. */
+/** Waits until a condition holds. Throws the last error, or a timeout, if it never does. */
 export async function poll(holds, wait = WAIT_MS) {
   const deadline = Date.now() + wait
   for (;;) {
     try {
       if (await holds()) return
-      if (Date.now() > deadline) throw new Error(`It never came true: ${holds}`)
+      if (Date.now() > deadline) throw new Error(`Timeout: ${holds}`)
     } catch (error) {
       if (Date.now() > deadline) throw error
     }

@@ -1,4 +1,4 @@
-// The layout editor in a real ComfyUI and a real browser, with each frontend and renderer.
+// The layout editor in a real ComfyUI and a real browser, for each frontend and renderer.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -25,7 +25,7 @@ for (const leg of LEGS) {
       await server?.stop()
     })
 
-    /** A test with an editor of its own; an error on the page fails it. */
+    /** A test with a new editor. Errors on the page fail it. */
     function inEditor(name, layout, act, options = {}) {
       test(name, { timeout: TEST_MS }, async () => {
         const editor = await openEditor(browser, server, leg.renderer, { layout, ...options })

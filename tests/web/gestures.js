@@ -1,4 +1,4 @@
-// What hands do in the editor: mouse, keys, words, panels.
+// Mouse, touch, keys, text fields and panels of the editor.
 
 import assert from 'node:assert/strict'
 
@@ -21,9 +21,9 @@ export function assertAt(box, frame) {
   assert.ok(isAt(box, frame), `${[box.x, box.y, box.w, box.h]} is not ${frame}`)
 }
 
-/** inEditor(name, layout, act, options): a test with an editor of its own. */
+/** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
 export function gestures(inEditor) {
-  inEditor('a box is drawn by dragging, from any corner, and never leaves the canvas', EMPTY, async (editor) => {
+  inEditor('dragging draws a box, from any corner, inside the canvas', EMPTY, async (editor) => {
     await editor.root.getByText('Drag to draw a box, or press + Add').waitFor()
     await editor.drag([0.6, 0.4], [0.2, 0.1])
     await editor.drag([0.7, 0.7], [1.2, 1.3])
@@ -34,7 +34,7 @@ export function gestures(inEditor) {
     assert.equal((await editor.boxes()).length, 2, 'a click draws nothing')
   })
 
-  inEditor('a box is moved, resized at every handle, and undone step by step', TWO, async (editor) => {
+  inEditor('a box can be moved and resized at every handle, with one undo step each', TWO, async (editor) => {
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
     for (const handle of ['n', 'ne', 'e', 'se', 's', 'sw', 'w', 'nw']) {
@@ -54,7 +54,7 @@ export function gestures(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
   })
 
-  inEditor('keys act on the boxes and never on the graph', TWO, async (editor) => {
+  inEditor('keys change the boxes and never the graph', TWO, async (editor) => {
     await editor.click([0.3, 0.5])
     await editor.press('ArrowRight', 'Shift+ArrowDown')
     const [moved] = await editor.boxes()
@@ -74,7 +74,7 @@ export function gestures(inEditor) {
     assert.equal(await editor.page.evaluate(() => window.app.graph._nodes.length), 1)
   })
 
-  inEditor('words are written in the box and in the list', TWO, async (editor) => {
+  inEditor('descriptions can be edited in the box and in the list', TWO, async (editor) => {
     await editor.page.mouse.dblclick(...(await editor.at([0.7, 0.7])))
     await editor.page.keyboard.type('a blue teapot')
     await editor.press('Escape')
@@ -89,7 +89,7 @@ export function gestures(inEditor) {
     assert.equal((await editor.layout()).caption, 'a quiet room')
   })
 
-  inEditor('below a box there may be another: Ctrl draws over, Alt picks below, the list reorders', TWO, async (editor) => {
+  inEditor('overlapping boxes: Ctrl draws over a box, Alt selects the box below, the list reorders', TWO, async (editor) => {
     await editor.drag([0.15, 0.4], [0.4, 0.6], ['Control'])
     assert.equal((await editor.boxes()).length, 3)
     await editor.root.getByText('overlaps 3').waitFor()
@@ -99,13 +99,13 @@ export function gestures(inEditor) {
     await editor.press('Shift+ArrowUp')
     assertAt((await editor.boxes())[0], [0.1, 0.3 - 10 / 1024, 0.4, 0.5])
     const rows = editor.root.locator('.ifa-row')
-    await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has followed the chosen box
+    await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has scrolled to the selected box
     const [grip, last] = [await rows.first().locator('.ifa-grip').boundingBox(), await rows.last().boundingBox()]
     await editor.dragPixels([grip.x + 5, grip.y + 5], [last.x + 10, last.y + last.height - 4])
     assert.equal((await editor.boxes())[0].caption, '')
   })
 
-  inEditor('full screen is the same editor, and Escape leaves it', TWO, async (editor) => {
+  inEditor('full screen shows the same editor, and Escape leaves it', TWO, async (editor) => {
     await editor.tool('expand').click()
     await editor.page.getByRole('dialog', { name: 'Layout editor' }).waitFor()
     await editor.settled()
@@ -117,7 +117,7 @@ export function gestures(inEditor) {
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
   })
 
-  inEditor('a text that is no layout is kept, said, and can be mended', '{"boxes": [{"x": 1}]}', async (editor) => {
+  inEditor('an invalid layout is kept, reported and can be corrected', '{"boxes": [{"x": 1}]}', async (editor) => {
     await editor.root.getByRole('alert').getByText('Box 1 lacks y, w, h').waitFor()
     assert.equal(await editor.value(), '{"boxes": [{"x": 1}]}')
     await editor.root.getByRole('button', { name: 'Show the text' }).click()
@@ -126,7 +126,7 @@ export function gestures(inEditor) {
     assert.equal((await editor.boxes()).length, 2)
   })
 
-  inEditor('a layout is kept as a preset and comes back', TWO, async (editor) => {
+  inEditor('a layout can be saved as a preset, loaded and deleted', TWO, async (editor) => {
     const name = 'two of them'
     await editor.tool('star').click()
     await editor.root.getByRole('textbox', { name: 'Name of this layout' }).fill(name)
@@ -149,7 +149,7 @@ export function gestures(inEditor) {
     await editor.root.getByText('No presets yet.').waitFor()
   })
 
-  inEditor('several boxes are chosen, moved and resized together', TWO, async (editor) => {
+  inEditor('selected boxes are moved and resized as a group', TWO, async (editor) => {
     await editor.drag([0.02, 0.05], [0.97, 0.97], ['Shift'])
     await editor.root.getByText('2 boxes selected').waitFor({ state: 'attached' })
     await editor.drag([0.3, 0.5], [0.3, 0.4])
@@ -169,7 +169,7 @@ export function gestures(inEditor) {
     assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat'])
   })
 
-  inEditor('snap and guides bring edges onto the grid and onto other boxes', TWO, async (editor) => {
+  inEditor('edges snap to the grid and to other boxes', TWO, async (editor) => {
     await editor.drag([0.56, 0.06], [0.903, 0.303])
     const drawn = (await editor.boxes())[2]
     assert.ok(near(drawn.x + drawn.w, 0.9, 1e-9) && near(drawn.y + drawn.h, 0.3, 1e-9), 'guides: onto the edges of the teapot and the cat')
@@ -183,7 +183,7 @@ export function gestures(inEditor) {
     assert.ok(near((cat.x * 1024) % 128, 0, 1e-6) && near((cat.y * 1024) % 128, 0, 1e-6))
   })
 
-  inEditor('the + button, a box over all of the picture, and exact pixels', EMPTY, async (editor) => {
+  inEditor('the Add button, a box over the whole picture, and exact pixels', EMPTY, async (editor) => {
     await editor.tool('add').click()
     await editor.page.keyboard.type('a lamp')
     await editor.tool('full').click()
@@ -202,7 +202,7 @@ export function gestures(inEditor) {
   })
 
   const column = JSON.stringify({ boxes: [0, 1, 2, 3, 4, 5, 6, 7].map((row) => ({ x: 0.1, y: row / 8, w: 0.5, h: 0.1, caption: `shelf ${row}` })) })
-  inEditor('the row of a box that is chosen comes into sight, and nothing else moves', column, async (editor) => {
+  inEditor('selecting a box scrolls the list to its row, and nothing else', column, async (editor) => {
     const before = await editor.root.boundingBox()
     for (const row of [0, 7, 3]) {
       await editor.click([0.3, row / 8 + 0.05])
@@ -212,7 +212,7 @@ export function gestures(inEditor) {
     assert.deepEqual(await editor.root.boundingBox(), before)
   })
 
-  inEditor('a locked box stays where it is, and what is drawn on it is a new box', TWO, async (editor) => {
+  inEditor('a locked box does not move: dragging on it draws a new box', TWO, async (editor) => {
     await editor.root.getByRole('button', { name: 'Lock box 1' }).click()
     await editor.drag([0.2, 0.4], [0.4, 0.6])
     const boxes = await editor.boxes()
@@ -220,7 +220,7 @@ export function gestures(inEditor) {
     assert.equal(boxes.length, 3)
   })
 
-  inEditor('a drag may end outside the node, and Escape takes it back', TWO, async (editor) => {
+  inEditor('a drag may end outside the node, and Escape cancels it', TWO, async (editor) => {
     const start = await editor.at([0.7, 0.7])
     await editor.dragPixels(start, [start[0] + 900, start[1] - 700])
     assertAt((await editor.boxes())[1], [0.65, 0, 0.35, 0.4])
@@ -232,7 +232,7 @@ export function gestures(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.3, 0.4, 0.5])
   })
 
-  inEditor('other formats are imported by text and by file, and all are exported', TWO, async (editor) => {
+  inEditor('other formats can be imported as text and as a file, and exported', TWO, async (editor) => {
     await editor.tool('exchange').click()
     const text = editor.root.getByRole('textbox', { name: 'The layout as JSON' })
     await editor.root.getByRole('combobox', { name: 'Format' }).selectOption("ComfyUI's box elements")
@@ -254,7 +254,7 @@ export function gestures(inEditor) {
     assert.equal((await editor.boxes()).length, 1)
   })
 
-  inEditor('fingers draw and move boxes', EMPTY, async (editor) => {
+  inEditor('touch draws and moves boxes', EMPTY, async (editor) => {
     const touch = async (from, to) => {
       const session = await editor.page.context().newCDPSession(editor.page)
       const points = [0, 0.3, 0.6, 1].map((part) => [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part])

@@ -1,4 +1,4 @@
-// What the editor's data promises, on many random layouts.
+// Properties of the editor's data model, on random layouts from fixed seeds.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -6,10 +6,10 @@ import { test } from 'node:test'
 import * as model from '../../web/layout_model.js'
 
 const CANVAS = { width: 1000, height: 500 }
-const LEAST = model.minSides(CANVAS)
+const MINIMUM = model.minSides(CANVAS)
 const RUNS = 300
 
-/** Numbers in 0..1, the same for the same seed. */
+/** A generator of numbers in 0..1, deterministic by seed. */
 function random(seed) {
   let state = seed * 2654435761 + 1
   return () => {
@@ -20,8 +20,8 @@ function random(seed) {
 }
 
 function frame(next) {
-  const w = LEAST.w + next() * (1 - LEAST.w)
-  const h = LEAST.h + next() * (1 - LEAST.h)
+  const w = MINIMUM.w + next() * (1 - MINIMUM.w)
+  const h = MINIMUM.h + next() * (1 - MINIMUM.h)
   return { x: next() * (1 - w), y: next() * (1 - h), w, h }
 }
 
@@ -45,21 +45,21 @@ const inside = (box) => box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1
 
 // Reading and writing
 
-test('what is written is read back the same', () => {
+test('serialising and parsing a layout is lossless', () => {
   forMany((next) => {
     const given = layout(next)
     assert.deepEqual(model.parse(model.serialize(given), CANVAS), given)
   })
 })
 
-test('keys that nobody knows are kept, of the layout and of its boxes', () => {
+test('unknown keys of the layout and of its boxes are kept', () => {
   const text = JSON.stringify({ caption: '', mood: 'calm', boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }] })
   const written = JSON.parse(model.serialize(model.parse(text, CANVAS)))
   assert.equal(written.mood, 'calm')
   assert.equal(written.boxes[0].depth, 3)
 })
 
-test('a run sees neither hidden boxes nor what only the editor needs', () => {
+test('a run gets neither hidden boxes nor keys of the editor', () => {
   forMany((next) => {
     const given = layout(next)
     const run = JSON.parse(model.serializeForRun(given))
@@ -72,7 +72,7 @@ test('a run sees neither hidden boxes nor what only the editor needs', () => {
   })
 })
 
-test('every format of the node is read, and means the same box', () => {
+test('every input format is parsed to the same box', () => {
   const expected = { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }
   const values = {
     own: { boxes: [{ x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }] },
@@ -91,11 +91,11 @@ test('every format of the node is read, and means the same box', () => {
   }
 })
 
-test('nothing is an empty layout', () => {
+test('an empty value is an empty layout', () => {
   for (const value of ['', '  ', '[]', null, undefined, []]) assert.deepEqual(model.parse(value, CANVAS).boxes, [])
 })
 
-test('other formats bring the boxes back, to a pixel or a thousandth', () => {
+test('exported formats restore the boxes, to a pixel or a thousandth', () => {
   forMany((next) => {
     const given = layout(next)
     const shown = given.boxes.filter((box) => !box.hidden)
@@ -110,7 +110,7 @@ test('other formats bring the boxes back, to a pixel or a thousandth', () => {
   })
 })
 
-test('what is no layout is refused by name', () => {
+test('an invalid layout is rejected with a message that names the problem', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
   const cases = [
     ['{"boxes": [', /not JSON/],
@@ -135,7 +135,7 @@ test('what is no layout is refused by name', () => {
   }
 })
 
-test('colours that are none, and ids that are missing or double, are replaced', () => {
+test('invalid colours and missing or duplicate ids are replaced', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
   const { boxes } = model.parse({ boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] }, CANVAS)
   assert.equal(new Set(boxes.map((each) => each.id)).size, 3)
@@ -145,14 +145,14 @@ test('colours that are none, and ids that are missing or double, are replaced', 
 
 // Frames
 
-test('pixels there and back change nothing', () => {
+test('converting to pixels and back is lossless', () => {
   forMany((next) => {
     const pixels = model.toPixels(frame(next), CANVAS)
     assert.deepEqual(model.toPixels(model.fromPixels(pixels, CANVAS), CANVAS), pixels)
   })
 })
 
-test('a move keeps the size, stays inside, and undoes itself where nothing was in the way', () => {
+test('a move keeps the size, stays inside, and is reversible if not clamped', () => {
   forMany((next) => {
     const start = frame(next)
     const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
@@ -162,25 +162,25 @@ test('a move keeps the size, stays inside, and undoes itself where nothing was i
   })
 })
 
-test('a handle moves its own sides only, leaves a smallest size, and undoes itself', () => {
+test('a handle moves only its own sides, respects the minimum size, and is reversible', () => {
   forMany((next) => {
     const start = frame(next)
     for (const handle of model.HANDLES) {
       const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
-      const there = model.resized(start, handle, dx, dy, LEAST)
+      const there = model.resized(start, handle, dx, dy, MINIMUM)
       assert.ok(inside(there), handle)
-      assert.ok(there.w >= LEAST.w - 1e-9 && there.h >= LEAST.h - 1e-9, handle)
+      assert.ok(there.w >= MINIMUM.w - 1e-9 && there.h >= MINIMUM.h - 1e-9, handle)
       if (!handle.includes('w')) assert.ok(near(there.x, start.x), handle)
       if (!handle.includes('e')) assert.ok(near(there.x + there.w, start.x + start.w), handle)
       if (!handle.includes('n')) assert.ok(near(there.y, start.y), handle)
       if (!handle.includes('s')) assert.ok(near(there.y + there.h, start.y + start.h), handle)
-      const back = model.resized(there, handle, start.x + start.w - there.x - there.w || start.x - there.x, start.y + start.h - there.y - there.h || start.y - there.y, LEAST)
+      const back = model.resized(there, handle, start.x + start.w - there.x - there.w || start.x - there.x, start.y + start.h - there.y - there.h || start.y - there.y, MINIMUM)
       assert.ok(same(back, start), handle)
     }
   })
 })
 
-test('a drawn frame does not depend on the corner it was begun at', () => {
+test('a drawn frame does not depend on its start corner', () => {
   forMany((next) => {
     const [a, b] = [
       { x: next() * 1.4 - 0.2, y: next() * 1.4 - 0.2 },
@@ -192,7 +192,7 @@ test('a drawn frame does not depend on the corner it was begun at', () => {
   })
 })
 
-test('clamping moves before it shrinks, and does nothing twice', () => {
+test('clamping moves before it shrinks, and is idempotent', () => {
   assert.ok(same(model.clamp({ x: 0.9, y: -0.5, w: 0.5, h: 2 }), { x: 0.5, y: 0, w: 0.5, h: 1 }))
   forMany((next) => {
     const once = model.clamp({ x: next() * 4 - 2, y: next() * 4 - 2, w: next() * 2, h: next() * 2 })
@@ -201,7 +201,7 @@ test('clamping moves before it shrinks, and does nothing twice', () => {
   })
 })
 
-test('a group that is stretched carries its members along', () => {
+test('resizing a group scales its members', () => {
   forMany((next) => {
     const members = [frame(next), frame(next), frame(next)]
     const [from, to] = [model.bounds(members), frame(next)]
@@ -213,47 +213,47 @@ test('a group that is stretched carries its members along', () => {
 
 // Snapping
 
-test('snapping to the grid puts the moving edges on it, once and for all', () => {
+test('snapping to the grid puts the moving edges on it, and is idempotent', () => {
   const step = { x: 0.05, y: 0.1 }
   const onGrid = (value, size) => near(value / size, Math.round(value / size))
   forMany((next) => {
     const start = frame(next)
     for (const handle of ['move', ...model.HANDLES]) {
-      const once = model.snappedToGrid(start, handle, step, LEAST)
+      const once = model.snappedToGrid(start, handle, step, MINIMUM)
       assert.ok(inside(once), handle)
-      assert.ok(same(model.snappedToGrid(once, handle, step, LEAST), once), handle)
-      if (handle === 'e' && once.w > LEAST.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
-      if (handle === 'n' && once.h > LEAST.h + 1e-9) assert.ok(onGrid(once.y, step.y))
+      assert.ok(same(model.snappedToGrid(once, handle, step, MINIMUM), once), handle)
+      if (handle === 'e' && once.w > MINIMUM.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
+      if (handle === 'n' && once.h > MINIMUM.h + 1e-9) assert.ok(onGrid(once.y, step.y))
     }
   })
 })
 
-test('a frame clings to edges and middles of others that are near, and says which', () => {
+test('a frame snaps to near edges and centres of others, and reports the lines', () => {
   const other = { x: 0.5, y: 0.1, w: 0.2, h: 0.2 }
   const reach = { x: 0.01, y: 0.01 }
   const moving = { x: 0.295, y: 0.6, w: 0.2, h: 0.13 }
-  const { frame: moved, guides } = model.aligned(moving, 'move', [other], reach, LEAST)
+  const { frame: moved, guides } = model.aligned(moving, 'move', [other], reach, MINIMUM)
   assert.ok(near(moved.x + moved.w, 0.5) && near(moved.y, moving.y))
   assert.deepEqual(guides, [{ axis: 'x', at: 0.5 }])
-  const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, LEAST)
+  const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
   assert.ok(near(resized.frame.x, 0.1) && near(resized.frame.w, 0.4))
-  const far = model.aligned({ x: 0.33, y: 0.61, w: 0.1, h: 0.1 }, 'move', [other], { x: 0.001, y: 0.001 }, LEAST)
+  const far = model.aligned({ x: 0.33, y: 0.61, w: 0.1, h: 0.1 }, 'move', [other], { x: 0.001, y: 0.001 }, MINIMUM)
   assert.deepEqual([far.frame.x, far.guides], [0.33, []])
 })
 
-test('the middle of the canvas is a line to cling to', () => {
-  const { frame: moved } = model.aligned({ x: 0.395, y: 0.1, w: 0.2, h: 0.13 }, 'move', [], { x: 0.01, y: 0.01 }, LEAST)
+test('a frame snaps to the centre of the canvas', () => {
+  const { frame: moved } = model.aligned({ x: 0.395, y: 0.1, w: 0.2, h: 0.13 }, 'move', [], { x: 0.01, y: 0.01 }, MINIMUM)
   assert.ok(near(moved.x + moved.w / 2, 0.5))
 })
 
-// What lies where
+// Hit tests and overlaps
 
 function stack() {
   const at = (x, y, w, h) => ({ x, y, w, h, caption: 'a thing' })
   return model.add({ caption: '', boxes: [] }, [at(0, 0, 0.6, 0.6), at(0.2, 0.2, 0.6, 0.6), at(0.3, 0.3, 0.1, 0.1), at(0.85, 0.85, 0.1, 0.1)])
 }
 
-test('the nearest box is hit first, and a second pick goes below it and around', () => {
+test('the front box is hit first, and further picks cycle through the boxes below', () => {
   const { layout: given, ids } = stack()
   assert.deepEqual(model.boxesAt(given, 0.35, 0.35), [ids[2], ids[1], ids[0]])
   assert.equal(model.boxBelow(given, 0.35, 0.35, null), ids[2])
@@ -262,7 +262,7 @@ test('the nearest box is hit first, and a second pick goes below it and around',
   assert.equal(model.boxBelow(given, 0.99, 0.01, ids[0]), null)
 })
 
-test('hidden boxes are neither hit nor counted', () => {
+test('hidden boxes are neither hit nor counted as overlaps', () => {
   const { layout: given, ids } = stack()
   const hidden = model.change(given, [ids[2]], () => ({ hidden: true }))
   assert.deepEqual(model.boxesAt(hidden, 0.35, 0.35), [ids[1], ids[0]])
@@ -270,7 +270,7 @@ test('hidden boxes are neither hit nor counted', () => {
   assert.deepEqual(model.overlaps(hidden).get(ids[2]), [])
 })
 
-test('overlap is mutual and needs an area', () => {
+test('overlap is symmetric and requires a common area', () => {
   forMany((next) => {
     const given = model.change(layout(next), [], (box) => box)
     const numbers = model.overlaps(given)
@@ -281,14 +281,14 @@ test('overlap is mutual and needs an area', () => {
   assert.equal(model.overlap({ x: 0, y: 0, w: 0.5, h: 1 }, { x: 0.5, y: 0, w: 0.5, h: 1 }), false)
 })
 
-test('a marquee takes what it touches', () => {
+test('a marquee selects the boxes that it overlaps', () => {
   const { layout: given, ids } = stack()
   assert.deepEqual(model.boxesIn(given, { x: 0.7, y: 0.7, w: 0.3, h: 0.3 }), [ids[1], ids[3]])
 })
 
 // Changes
 
-test('nothing changes what it is given', () => {
+test('no function changes its inputs', () => {
   forMany((next) => {
     const given = layout(next)
     const before = JSON.stringify(given)
@@ -302,7 +302,7 @@ test('nothing changes what it is given', () => {
   })
 })
 
-test('reordering loses nothing and keeps the order among those that move and among those that stay', () => {
+test('reordering keeps all boxes, and the relative order of moved and of other boxes', () => {
   forMany((next) => {
     const given = layout(next)
     const chosen = new Set(given.boxes.filter(() => next() < 0.5).map((box) => box.id))
@@ -315,7 +315,7 @@ test('reordering loses nothing and keeps the order among those that move and amo
   })
 })
 
-test('one step forward and one back is where it was, unless it stood at the front', () => {
+test('a step forward and a step back cancel out, except at the front', () => {
   const { layout: given, ids } = stack()
   const forward = model.reorder(given, [ids[1]], 'forward')
   assert.deepEqual(forward.boxes.map((box) => box.id), [ids[0], ids[2], ids[1], ids[3]])
@@ -326,7 +326,7 @@ test('one step forward and one back is where it was, unless it stood at the fron
   assert.deepEqual(model.reorder(given, [ids[3]], 'back').boxes[0].id, ids[3])
 })
 
-test('a box can be moved to any place in the order', () => {
+test('a box can be moved to any position in the order', () => {
   forMany((next) => {
     const given = layout(next)
     const box = given.boxes[Math.floor(next() * given.boxes.length)]
@@ -337,7 +337,7 @@ test('a box can be moved to any place in the order', () => {
   })
 })
 
-test('copies stand in front with ids of their own and the same words', () => {
+test('copies are in front, with new ids and the same captions', () => {
   forMany((next) => {
     const given = layout(next)
     const ids = given.boxes.filter(() => next() < 0.6).map((box) => box.id)
@@ -352,12 +352,12 @@ test('copies stand in front with ids of their own and the same words', () => {
   })
 })
 
-test('a layout that is full takes no more boxes', () => {
+test('a full layout rejects further boxes', () => {
   const full = { caption: '', boxes: Array.from({ length: 100 }, (_, index) => ({ id: `b${index}`, x: 0, y: 0, w: 1, h: 1 })) }
   assert.throws(() => model.add(full, [{ x: 0, y: 0, w: 1, h: 1 }]), /At most 100/)
 })
 
-test('new boxes get the colour that is used least, and the free place', () => {
+test('new boxes get the least used colour and a free place', () => {
   let given = { caption: '', boxes: [] }
   for (const color of model.COLORS) {
     const place = model.freePlace(given)
@@ -371,7 +371,7 @@ test('new boxes get the colour that is used least, and the free place', () => {
 
 // History
 
-test('undoing everything and redoing everything is the same layout', () => {
+test('undoing and redoing everything restores the layout', () => {
   forMany((next) => {
     const first = layout(next)
     const history = new model.History(first)
@@ -390,7 +390,7 @@ test('undoing everything and redoing everything is the same layout', () => {
   })
 })
 
-test('typing is one step, until something else happens', () => {
+test('typing is one undo step until it is interrupted', () => {
   const { layout: given, ids } = stack()
   const history = new model.History(given)
   const typed = (id, caption) => model.change(history.present, [id], () => ({ caption }))
@@ -402,7 +402,7 @@ test('typing is one step, until something else happens', () => {
   assert.equal(history.canUndo, false)
 })
 
-test('what says the same is no step, and a new change forgets what was undone', () => {
+test('an equal layout is no undo step, and a new change clears the redo steps', () => {
   const { layout: given, ids } = stack()
   const history = new model.History(given)
   history.record({ ...given })
@@ -413,7 +413,7 @@ test('what says the same is no step, and a new change forgets what was undone', 
   assert.equal(history.canRedo, false)
 })
 
-test('old steps are forgotten, not new ones', () => {
+test('the oldest undo steps are dropped first', () => {
   const history = new model.History({ caption: '0', boxes: [] })
   for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1) history.record({ caption: `${step}`, boxes: [] })
   while (history.canUndo) history.undo()
@@ -422,7 +422,7 @@ test('old steps are forgotten, not new ones', () => {
 
 // Words
 
-test('a box is told with its number, words, place and state', () => {
+test('a box is described by number, caption, position and state', () => {
   const { layout: given, ids } = model.add({ caption: '', boxes: [] }, [
     { x: 0, y: 0, w: 0.1, h: 0.1 },
     { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: ' red cat ', locked: true }
@@ -431,7 +431,7 @@ test('a box is told with its number, words, place and state', () => {
   assert.equal(model.describe(given, ids[1], CANVAS), 'Box 2: red cat, 100, 100, 500 x 300 pixels, locked')
 })
 
-test('boxes that a run would refuse are known beforehand', () => {
+test('boxes without a caption are listed, except hidden ones', () => {
   const { layout: given, ids } = model.add({ caption: '', boxes: [] }, [
     { x: 0, y: 0, w: 1, h: 1, caption: '  ' },
     { x: 0, y: 0, w: 1, h: 1, caption: 'a' },
@@ -440,7 +440,7 @@ test('boxes that a run would refuse are known beforehand', () => {
   assert.deepEqual(model.withoutCaption(given), [ids[0]])
 })
 
-test('boxes from a link keep their own words, else take those of the visible boxes in order', () => {
+test('linked boxes keep their captions or take those of the visible boxes in order', () => {
   const { layout: given } = model.add({ caption: 'a room', boxes: [] }, [
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a chair' },
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a hidden lamp', hidden: true },

@@ -41,6 +41,8 @@ export function search(inEditor) {
     await field.waitFor()
     const core = await coreNames(page)
     for (const word of WORDS) {
+      await field.fill('qqqqqqqq') // clears the results of the previous word
+      await poll(async () => (await page.getByTestId('result-item').count()) === 0)
       await field.fill(word)
       const limit = core.some((name) => name.includes(word)) ? Infinity : (FIRST_OF_WORD[word] ?? FIRST)
       let results = []
@@ -60,5 +62,5 @@ async function coreNames(page) {
   return Object.values(nodes)
     .filter(({ python_module: module }) => module === 'nodes' || module.startsWith('comfy_extras.'))
     .flatMap(({ name, display_name: shown }) => [name, shown])
-    .map((name) => name.toLowerCase())
+    .map((name) => (name ?? '').toLowerCase())
 }

@@ -30,7 +30,9 @@ export const LEGS = [
 /** Why the browser tests of a leg must be skipped, or false. */
 export function reasonToSkip({ frontend }) {
   if (!existsSync(PYTHON)) return `no ComfyUI with a .venv in ${HOST}`
-  return frontend === null || existsSync(frontend) ? false : 'the newest frontend is not installed: run make test-web'
+  return frontend === null || existsSync(frontend)
+    ? false
+    : 'the newest frontend is not installed: run make test-web'
 }
 
 /** Starts a server with an empty base folder. frontend: folder of a frontend package, or null for the host's own. */
@@ -40,15 +42,28 @@ export async function startServer(frontend = null) {
   symlinkSync(PACK, join(base, 'custom_nodes', 'ComfyUI-IFAdapter'))
   symlinkSync(join(PACK, 'tests', 'web', 'preview_node.py'), join(base, 'custom_nodes', 'preview_node.py'))
   const port = await freePort()
-  const options = ['main.py', '--cpu', '--port', String(port), '--base-directory', base, '--disable-api-nodes']
+  const options = [
+    'main.py',
+    '--cpu',
+    '--port',
+    String(port),
+    '--base-directory',
+    base,
+    '--disable-api-nodes'
+  ]
   if (frontend !== null) options.push('--front-end-root', join(frontend, 'static'))
-  const child = spawn(PYTHON, options, { cwd: HOST, env: { ...process.env, OMP_NUM_THREADS: '1' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(PYTHON, options, {
+    cwd: HOST,
+    env: { ...process.env, OMP_NUM_THREADS: '1' },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (log += data))
   const url = `http://127.0.0.1:${port}`
   const deadline = Date.now() + START_MS
   while (!(await answers(url))) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`The server did not start:\n${log.slice(-2000)}`)
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(`The server did not start:\n${log.slice(-2000)}`)
     await pause(200)
   }
   return {
@@ -63,11 +78,20 @@ export async function startServer(frontend = null) {
 }
 
 export async function startBrowser(...args) {
-  return chromium.launch({ args: ['--no-sandbox', ...args], executablePath: await sparticuz.executablePath(), headless: true })
+  return chromium.launch({
+    args: ['--no-sandbox', ...args],
+    executablePath: await sparticuz.executablePath(),
+    headless: true
+  })
 }
 
 /** Opens a workflow with one IFAdapter Layout node in a renderer. context: further options of the browser's context. */
-export async function openEditor(browser, server, renderer, { layout = '', palette = 'dark', ...context } = {}) {
+export async function openEditor(
+  browser,
+  server,
+  renderer,
+  { layout = '', palette = 'dark', ...context } = {}
+) {
   const settings = {
     'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
     'Comfy.TutorialCompleted': true,
@@ -82,19 +106,30 @@ export async function openEditor(browser, server, renderer, { layout = '', palet
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
   await page.goto(server.url)
-  await page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph)
+  await openEmptyWorkflow(page)
+  const editor = new Editor(page, errors)
+  await editor.addNode(layout)
+  return editor
+}
+
+/** Waits until ComfyUI has started in the page, sets window.app, and opens an empty workflow. */
+async function openEmptyWorkflow(page) {
+  await page.waitForFunction(
+    () => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph
+  )
   await page.evaluate(() => void (window.app = window.comfyAPI.app.app))
   await poll(async () => (await activeWorkflow(page)) !== null)
   const first = await activeWorkflow(page)
   await poll(async () => {
     // ComfyUI may still be opening its first workflow, which then becomes the active one
-    if ((await activeWorkflow(page)) === first) await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
+    if ((await activeWorkflow(page)) === first)
+      await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
     await pause(300)
-    return (await activeWorkflow(page)) !== first && (await page.evaluate(() => window.app.graph._nodes.length)) === 0
+    return (
+      (await activeWorkflow(page)) !== first &&
+      (await page.evaluate(() => window.app.graph._nodes.length)) === 0
+    )
   })
-  const editor = new Editor(page, errors)
-  await editor.addNode(layout)
-  return editor
 }
 
 /** The path of the active workflow, or null. */
@@ -113,6 +148,20 @@ export class Editor {
 
   async close() {
     await this.page.context().close()
+  }
+
+  /** Reloads the page, with one layout node in a new workflow. */
+  async reload(layout) {
+    await this.page.reload()
+    await openEmptyWorkflow(this.page)
+    await this.addNode(layout)
+  }
+
+  /** Saves and loads the workflow, which recreates its nodes. */
+  async saveAndLoad() {
+    await this.page.evaluate(() =>
+      window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize())))
+    )
   }
 
   async addNode(layout, at = [100, 80]) {
@@ -140,7 +189,8 @@ export class Editor {
         const node = window.LiteGraph.createNode(kind)
         node.pos = pos
         window.app.graph.add(node)
-        for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value
+        for (const [name, value] of Object.entries(values))
+          node.widgets.find((widget) => widget.name === name).value = value
         for (const [name, [origin, output]] of Object.entries(inputs)) {
           const from = window.app.graph.getNodeById(origin)
           from.connect(from.findOutputSlot(output), node, node.findInputSlot(name))
@@ -155,7 +205,10 @@ export class Editor {
   async link(origin, output, name) {
     await this.page.evaluate(
       ([id, from, to]) => {
-        const [node, layout] = [window.app.graph.getNodeById(id), window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')]
+        const [node, layout] = [
+          window.app.graph.getNodeById(id),
+          window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')
+        ]
         node.connect(node.findOutputSlot(from), layout, layout.findInputSlot(to))
       },
       [origin, output, name]
@@ -165,7 +218,9 @@ export class Editor {
 
   /** The id of the first layout node. */
   async id() {
-    return this.page.evaluate(() => window.app.graph._nodes.find((node) => node.type === 'IFAdapterLayout').id)
+    return this.page.evaluate(
+      () => window.app.graph._nodes.find((node) => node.type === 'IFAdapterLayout').id
+    )
   }
 
   /** Runs the graph and returns the server's history entry of the run. */
@@ -198,7 +253,9 @@ export class Editor {
   /** The widget's value. index: of the layout node, in the order of ids. */
   async value(index = 0) {
     return this.page.evaluate((at) => {
-      const layouts = window.app.graph._nodes.filter((node) => node.type === 'IFAdapterLayout').sort((a, b) => a.id - b.id)
+      const layouts = window.app.graph._nodes
+        .filter((node) => node.type === 'IFAdapterLayout')
+        .sort((a, b) => a.id - b.id)
       return layouts[at].widgets.find((widget) => widget.name === 'layout').value
     }, index)
   }
@@ -244,7 +301,9 @@ export class Editor {
   }
 
   async nextFrame() {
-    await this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+    await this.page.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    )
   }
 
   tool(name) {

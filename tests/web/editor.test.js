@@ -7,6 +7,7 @@ import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './com
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { looks } from './looks.js'
+import { runs } from './runs.js'
 import { search } from './search.js'
 
 const TEST_MS = 90_000
@@ -30,7 +31,10 @@ for (const leg of LEGS) {
       test(name, { timeout: TEST_MS }, async () => {
         const editor = await openEditor(browser, server, leg.renderer, { layout, ...options })
         try {
-          assert.equal(await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)), leg.renderer === 'Nodes 2.0')
+          assert.equal(
+            await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)),
+            leg.renderer === 'Nodes 2.0'
+          )
           await act(editor)
           assert.deepEqual(editor.errors, [])
         } finally {
@@ -41,6 +45,7 @@ for (const leg of LEGS) {
 
     gestures(inEditor)
     graph(inEditor)
+    runs(inEditor)
     looks(inEditor)
     search(inEditor)
   })

@@ -62,15 +62,27 @@ export function gestures(inEditor) {
     await editor.press('Alt+ArrowRight')
     assert.ok(near((await editor.boxes())[0].w, 0.4 + 1 / 1024, 1e-6))
     await editor.press(']')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a green teapot', 'a ginger cat'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a green teapot', 'a ginger cat']
+    )
     await editor.press('[', 'Control+d')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat', 'a green teapot', 'a ginger cat'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a ginger cat', 'a green teapot', 'a ginger cat']
+    )
     await editor.press('h')
     assert.ok((await editor.boxes()).every((box) => box.hidden))
     await editor.press('h', 'l')
-    assert.deepEqual((await editor.boxes()).map((box) => box.locked), [false, false, true])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.locked),
+      [false, false, true]
+    )
     await editor.press('Delete', 'Control+a', 'Control+c', 'Control+v', 'Backspace')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat', 'a green teapot'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a ginger cat', 'a green teapot']
+    )
     assert.equal(await editor.page.evaluate(() => window.app.graph._nodes.length), 1)
   })
 
@@ -89,21 +101,28 @@ export function gestures(inEditor) {
     assert.equal((await editor.layout()).caption, 'a quiet room')
   })
 
-  inEditor('overlapping boxes: Ctrl draws over a box, Alt selects the box below, the list reorders', TWO, async (editor) => {
-    await editor.drag([0.15, 0.4], [0.4, 0.6], ['Control'])
-    assert.equal((await editor.boxes()).length, 3)
-    await editor.root.getByText('overlaps 3').waitFor()
-    await editor.page.keyboard.down('Alt')
-    await editor.click([0.3, 0.5])
-    await editor.page.keyboard.up('Alt')
-    await editor.press('Shift+ArrowUp')
-    assertAt((await editor.boxes())[0], [0.1, 0.3 - 10 / 1024, 0.4, 0.5])
-    const rows = editor.root.locator('.ifa-row')
-    await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has scrolled to the selected box
-    const [grip, last] = [await rows.first().locator('.ifa-grip').boundingBox(), await rows.last().boundingBox()]
-    await editor.dragPixels([grip.x + 5, grip.y + 5], [last.x + 10, last.y + last.height - 4])
-    assert.equal((await editor.boxes())[0].caption, '')
-  })
+  inEditor(
+    'overlapping boxes: Ctrl draws over a box, Alt selects the box below, the list reorders',
+    TWO,
+    async (editor) => {
+      await editor.drag([0.15, 0.4], [0.4, 0.6], ['Control'])
+      assert.equal((await editor.boxes()).length, 3)
+      await editor.root.getByText('overlaps 3').waitFor()
+      await editor.page.keyboard.down('Alt')
+      await editor.click([0.3, 0.5])
+      await editor.page.keyboard.up('Alt')
+      await editor.press('Shift+ArrowUp')
+      assertAt((await editor.boxes())[0], [0.1, 0.3 - 10 / 1024, 0.4, 0.5])
+      const rows = editor.root.locator('.ifa-row')
+      await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has scrolled to the selected box
+      const [grip, last] = [
+        await rows.first().locator('.ifa-grip').boundingBox(),
+        await rows.last().boundingBox()
+      ]
+      await editor.dragPixels([grip.x + 5, grip.y + 5], [last.x + 10, last.y + last.height - 4])
+      assert.equal((await editor.boxes())[0].caption, '')
+    }
+  )
 
   inEditor('full screen shows the same editor, and Escape leaves it', TWO, async (editor) => {
     await editor.tool('expand').click()
@@ -117,14 +136,18 @@ export function gestures(inEditor) {
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
   })
 
-  inEditor('an invalid layout is kept, reported and can be corrected', '{"boxes": [{"x": 1}]}', async (editor) => {
-    await editor.root.getByRole('alert').getByText('Box 1 lacks y, w, h').waitFor()
-    assert.equal(await editor.value(), '{"boxes": [{"x": 1}]}')
-    await editor.root.getByRole('button', { name: 'Show the text' }).click()
-    await editor.root.getByRole('textbox', { name: 'The layout as JSON' }).fill(TWO)
-    await editor.root.getByRole('button', { name: 'Use this text' }).click()
-    assert.equal((await editor.boxes()).length, 2)
-  })
+  inEditor(
+    'an invalid layout is kept, reported and can be corrected',
+    '{"boxes": [{"x": 1}]}',
+    async (editor) => {
+      await editor.root.getByRole('alert').getByText('Box 1 lacks y, w, h').waitFor()
+      assert.equal(await editor.value(), '{"boxes": [{"x": 1}]}')
+      await editor.root.getByRole('button', { name: 'Show the text' }).click()
+      await editor.root.getByRole('textbox', { name: 'The layout as JSON' }).fill(TWO)
+      await editor.root.getByRole('button', { name: 'Use this text' }).click()
+      assert.equal((await editor.boxes()).length, 2)
+    }
+  )
 
   inEditor('a layout can be saved as a preset, loaded and deleted', TWO, async (editor) => {
     const name = 'two of them'
@@ -166,13 +189,19 @@ export function gestures(inEditor) {
     await editor.click([after[0].x + 0.05, after[0].y + 0.05])
     await editor.page.keyboard.up('Shift')
     await editor.press('Delete')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a ginger cat']
+    )
   })
 
   inEditor('edges snap to the grid and to other boxes', TWO, async (editor) => {
     await editor.drag([0.56, 0.06], [0.903, 0.303])
     const drawn = (await editor.boxes())[2]
-    assert.ok(near(drawn.x + drawn.w, 0.9, 1e-9) && near(drawn.y + drawn.h, 0.3, 1e-9), 'guides: onto the edges of the teapot and the cat')
+    assert.ok(
+      near(drawn.x + drawn.w, 0.9, 1e-9) && near(drawn.y + drawn.h, 0.3, 1e-9),
+      'guides: onto the edges of the teapot and the cat'
+    )
     await editor.tool('thirds').click()
     assert.equal(await editor.root.locator('.ifa-thirds').count(), 8)
     await editor.tool('grid').click()
@@ -191,22 +220,42 @@ export function gestures(inEditor) {
     const [lamp, wall] = await editor.boxes()
     assert.deepEqual([lamp.caption, wall.caption], ['a lamp', 'a wall'])
     assertAt(wall, [0, 0, 1, 1])
-    for (const [name, value] of [['width', '512'], ['height', '256'], ['left', '100'], ['top', '50']]) {
+    for (const [name, value] of [
+      ['width', '512'],
+      ['height', '256'],
+      ['left', '100'],
+      ['top', '50']
+    ]) {
       await editor.root.getByRole('spinbutton', { name: `${name} of the box in pixels` }).fill(value)
       await editor.press('Enter')
     }
     assertAt((await editor.boxes())[1], [100 / 1024, 50 / 1024, 0.5, 0.25])
     await editor.root.getByRole('spinbutton', { name: 'strength of the box' }).fill('0.5')
     await editor.press('Enter')
-    assert.deepEqual((await editor.boxes()).map((box) => box.strength), [1, 0.5])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.strength),
+      [1, 0.5]
+    )
   })
 
-  const column = JSON.stringify({ boxes: [0, 1, 2, 3, 4, 5, 6, 7].map((row) => ({ x: 0.1, y: row / 8, w: 0.5, h: 0.1, caption: `shelf ${row}` })) })
+  const column = JSON.stringify({
+    boxes: [0, 1, 2, 3, 4, 5, 6, 7].map((row) => ({
+      x: 0.1,
+      y: row / 8,
+      w: 0.5,
+      h: 0.1,
+      caption: `shelf ${row}`
+    }))
+  })
   inEditor('selecting a box scrolls the list to its row, and nothing else', column, async (editor) => {
     const before = await editor.root.boundingBox()
     for (const row of [0, 7, 3]) {
       await editor.click([0.3, row / 8 + 0.05])
-      const [list, chosen] = await Promise.all([editor.root.locator('.ifa-list'), editor.root.locator('.ifa-row.ifa-selected')].map((part) => part.boundingBox()))
+      const [list, chosen] = await Promise.all(
+        [editor.root.locator('.ifa-list'), editor.root.locator('.ifa-row.ifa-selected')].map((part) =>
+          part.boundingBox()
+        )
+      )
       assert.ok(chosen.y >= list.y - 1 && chosen.y + chosen.height <= list.y + list.height + 1, `row ${row}`)
     }
     assert.deepEqual(await editor.root.boundingBox(), before)
@@ -236,17 +285,31 @@ export function gestures(inEditor) {
     await editor.tool('exchange').click()
     const text = editor.root.getByRole('textbox', { name: 'The layout as JSON' })
     await editor.root.getByRole('combobox', { name: 'Format' }).selectOption("ComfyUI's box elements")
-    assert.deepEqual(JSON.parse(await text.inputValue())[0], { type: 'obj', bbox: [300, 100, 800, 500], desc: 'a ginger cat' })
+    assert.deepEqual(JSON.parse(await text.inputValue())[0], {
+      type: 'obj',
+      bbox: [300, 100, 800, 500],
+      desc: 'a ginger cat'
+    })
     await editor.root.getByRole('combobox', { name: 'Format' }).selectOption("IFAdapter's release")
     const release = await text.inputValue()
     assert.equal(JSON.parse(release).annotations.length, 2)
-    const [chooser] = await Promise.all([editor.page.waitForEvent('filechooser'), editor.root.getByRole('button', { name: 'Open a file' }).click()])
+    const [chooser] = await Promise.all([
+      editor.page.waitForEvent('filechooser'),
+      editor.root.getByRole('button', { name: 'Open a file' }).click()
+    ])
     const one = { annotations: [{ box: [76.8, 76.8, 384, 384], caption: 'a dog' }] }
-    await chooser.setFiles({ name: 'layout.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(one)) })
+    await chooser.setFiles({
+      name: 'layout.json',
+      mimeType: 'application/json',
+      buffer: Buffer.from(JSON.stringify(one))
+    })
     await poll(async () => (await editor.boxes()).length === 1)
     assertAt((await editor.boxes())[0], [0.1, 0.1, 0.5, 0.5])
     await editor.tool('exchange').click()
-    const [saved] = await Promise.all([editor.page.waitForEvent('download'), editor.root.getByRole('button', { name: 'Save as a file' }).click()])
+    const [saved] = await Promise.all([
+      editor.page.waitForEvent('download'),
+      editor.root.getByRole('button', { name: 'Save as a file' }).click()
+    ])
     assert.equal(saved.suggestedFilename(), 'layout.json')
     await text.fill('{"boxes": 3}')
     await editor.root.getByRole('button', { name: 'Use this text' }).click()
@@ -254,20 +317,31 @@ export function gestures(inEditor) {
     assert.equal((await editor.boxes()).length, 1)
   })
 
-  inEditor('touch draws and moves boxes', EMPTY, async (editor) => {
-    const touch = async (from, to) => {
-      const session = await editor.page.context().newCDPSession(editor.page)
-      const points = [0, 0.3, 0.6, 1].map((part) => [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part])
-      for (const [number, [x, y]] of points.entries()) {
-        await session.send('Input.dispatchTouchEvent', { type: number ? 'touchMove' : 'touchStart', touchPoints: [{ x, y }] })
+  inEditor(
+    'touch draws and moves boxes',
+    EMPTY,
+    async (editor) => {
+      const touch = async (from, to) => {
+        const session = await editor.page.context().newCDPSession(editor.page)
+        const points = [0, 0.3, 0.6, 1].map((part) => [
+          from[0] + (to[0] - from[0]) * part,
+          from[1] + (to[1] - from[1]) * part
+        ])
+        for (const [number, [x, y]] of points.entries()) {
+          await session.send('Input.dispatchTouchEvent', {
+            type: number ? 'touchMove' : 'touchStart',
+            touchPoints: [{ x, y }]
+          })
+        }
+        await editor.nextFrame()
+        await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
+        await editor.nextFrame()
       }
-      await editor.nextFrame()
-      await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
-      await editor.nextFrame()
-    }
-    await touch(await editor.at([0.2, 0.2]), await editor.at([0.5, 0.6]))
-    assertAt((await editor.boxes())[0], [0.2, 0.2, 0.3, 0.4])
-    await touch(await editor.at([0.35, 0.4]), await editor.at([0.55, 0.5]))
-    assertAt((await editor.boxes())[0], [0.4, 0.3, 0.3, 0.4])
-  }, { hasTouch: true })
+      await touch(await editor.at([0.2, 0.2]), await editor.at([0.5, 0.6]))
+      assertAt((await editor.boxes())[0], [0.2, 0.2, 0.3, 0.4])
+      await touch(await editor.at([0.35, 0.4]), await editor.at([0.55, 0.5]))
+      assertAt((await editor.boxes())[0], [0.4, 0.3, 0.3, 0.4])
+    },
+    { hasTouch: true }
+  )
 }

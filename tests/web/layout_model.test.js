@@ -41,7 +41,8 @@ function forMany(property) {
 
 const near = (a, b) => Math.abs(a - b) < 1e-9
 const same = (a, b) => ['x', 'y', 'w', 'h'].every((key) => near(a[key], b[key]))
-const inside = (box) => box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1 + 1e-9 && box.y + box.h <= 1 + 1e-9
+const inside = (box) =>
+  box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1 + 1e-9 && box.y + box.h <= 1 + 1e-9
 
 // Reading and writing
 
@@ -53,7 +54,11 @@ test('serialising and parsing a layout is lossless', () => {
 })
 
 test('unknown keys of the layout and of its boxes are kept', () => {
-  const text = JSON.stringify({ caption: '', mood: 'calm', boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }] })
+  const text = JSON.stringify({
+    caption: '',
+    mood: 'calm',
+    boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }]
+  })
   const written = JSON.parse(model.serialize(model.parse(text, CANVAS)))
   assert.equal(written.mood, 'calm')
   assert.equal(written.boxes[0].depth, 3)
@@ -67,7 +72,11 @@ test('a run gets neither hidden boxes nor keys of the editor', () => {
       run.boxes.map((box) => box.caption),
       given.boxes.map((box) => (box.hidden ? undefined : box.caption))
     )
-    const recoloured = model.change(given, given.boxes.map((box) => box.id), () => ({ color: '#123456', locked: true }))
+    const recoloured = model.change(
+      given,
+      given.boxes.map((box) => box.id),
+      () => ({ color: '#123456', locked: true })
+    )
     assert.equal(model.serializeForRun(recoloured), model.serializeForRun(given))
   })
 })
@@ -77,7 +86,11 @@ test('every input format is parsed to the same box', () => {
   const values = {
     own: { boxes: [{ x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }] },
     release: { annotations: [{ box: [76.8, 153.6, 384, 460.8], caption: 'a cat' }] },
-    'release with its own canvas': { width: 100, height: 10, annotations: [{ box: [10, 2, 50, 6], caption: ['a cat', 'a pet'] }] },
+    'release with its own canvas': {
+      width: 100,
+      height: 10,
+      annotations: [{ box: [10, 2, 50, 6], caption: ['a cat', 'a pet'] }]
+    },
     'bounding boxes': [{ x: 100, y: 100, width: 500, height: 300, metadata: { desc: 'a cat' } }],
     'one bounding box': { x: 100, y: 100, width: 500, height: 300, label: 'a cat' },
     frames: [[{ x: 100, y: 100, width: 500, height: 300, label: 'a cat' }]],
@@ -92,7 +105,8 @@ test('every input format is parsed to the same box', () => {
 })
 
 test('an empty value is an empty layout', () => {
-  for (const value of ['', '  ', '[]', null, undefined, []]) assert.deepEqual(model.parse(value, CANVAS).boxes, [])
+  for (const value of ['', '  ', '[]', null, undefined, []])
+    assert.deepEqual(model.parse(value, CANVAS).boxes, [])
 })
 
 test('exported formats restore the boxes, to a pixel or a thousandth', () => {
@@ -101,10 +115,13 @@ test('exported formats restore the boxes, to a pixel or a thousandth', () => {
     const shown = given.boxes.filter((box) => !box.hidden)
     const back = model.parse(model.toRelease(given, CANVAS), CANVAS)
     assert.equal(back.boxes.length, shown.length)
-    shown.forEach((box, index) => assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS)))
+    shown.forEach((box, index) =>
+      assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS))
+    )
     const elements = model.parse(model.toElements(given), CANVAS)
     shown.forEach((box, index) => {
-      for (const key of ['x', 'y', 'w', 'h']) assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
+      for (const key of ['x', 'y', 'w', 'h'])
+        assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
       assert.equal(elements.boxes[index].caption, box.caption)
     })
   })
@@ -131,13 +148,20 @@ test('an invalid layout is rejected with a message that names the problem', () =
     [[{ bbox: ['a', 0, 1, 1] }], /ymin, xmin/]
   ]
   for (const [value, message] of cases) {
-    assert.throws(() => model.parse(value, CANVAS), (error) => error instanceof model.LayoutError && message.test(error.message), String(message))
+    assert.throws(
+      () => model.parse(value, CANVAS),
+      (error) => error instanceof model.LayoutError && message.test(error.message),
+      String(message)
+    )
   }
 })
 
 test('invalid colours and missing or duplicate ids are replaced', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
-  const { boxes } = model.parse({ boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] }, CANVAS)
+  const { boxes } = model.parse(
+    { boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] },
+    CANVAS
+  )
   assert.equal(new Set(boxes.map((each) => each.id)).size, 3)
   assert.equal(boxes[0].id, 'one')
   assert.ok(boxes.every((each) => model.isColor(each.color)))
@@ -158,7 +182,8 @@ test('a move keeps the size, stays inside, and is reversible if not clamped', ()
     const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
     const there = model.moved(start, dx, dy)
     assert.ok(inside(there) && near(there.w, start.w) && near(there.h, start.h))
-    if (near(there.x, start.x + dx) && near(there.y, start.y + dy)) assert.ok(same(model.moved(there, -dx, -dy), start))
+    if (near(there.x, start.x + dx) && near(there.y, start.y + dy))
+      assert.ok(same(model.moved(there, -dx, -dy), start))
   })
 })
 
@@ -174,7 +199,13 @@ test('a handle moves only its own sides, respects the minimum size, and is rever
       if (!handle.includes('e')) assert.ok(near(there.x + there.w, start.x + start.w), handle)
       if (!handle.includes('n')) assert.ok(near(there.y, start.y), handle)
       if (!handle.includes('s')) assert.ok(near(there.y + there.h, start.y + start.h), handle)
-      const back = model.resized(there, handle, start.x + start.w - there.x - there.w || start.x - there.x, start.y + start.h - there.y - there.h || start.y - there.y, MINIMUM)
+      const back = model.resized(
+        there,
+        handle,
+        start.x + start.w - there.x - there.w || start.x - there.x,
+        start.y + start.h - there.y - there.h || start.y - there.y,
+        MINIMUM
+      )
       assert.ok(same(back, start), handle)
     }
   })
@@ -237,12 +268,24 @@ test('a frame snaps to near edges and centres of others, and reports the lines',
   assert.deepEqual(guides, [{ axis: 'x', at: 0.5 }])
   const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
   assert.ok(near(resized.frame.x, 0.1) && near(resized.frame.w, 0.4))
-  const far = model.aligned({ x: 0.33, y: 0.61, w: 0.1, h: 0.1 }, 'move', [other], { x: 0.001, y: 0.001 }, MINIMUM)
+  const far = model.aligned(
+    { x: 0.33, y: 0.61, w: 0.1, h: 0.1 },
+    'move',
+    [other],
+    { x: 0.001, y: 0.001 },
+    MINIMUM
+  )
   assert.deepEqual([far.frame.x, far.guides], [0.33, []])
 })
 
 test('a frame snaps to the centre of the canvas', () => {
-  const { frame: moved } = model.aligned({ x: 0.395, y: 0.1, w: 0.2, h: 0.13 }, 'move', [], { x: 0.01, y: 0.01 }, MINIMUM)
+  const { frame: moved } = model.aligned(
+    { x: 0.395, y: 0.1, w: 0.2, h: 0.13 },
+    'move',
+    [],
+    { x: 0.01, y: 0.01 },
+    MINIMUM
+  )
   assert.ok(near(moved.x + moved.w / 2, 0.5))
 })
 
@@ -250,7 +293,12 @@ test('a frame snaps to the centre of the canvas', () => {
 
 function stack() {
   const at = (x, y, w, h) => ({ x, y, w, h, caption: 'a thing' })
-  return model.add({ caption: '', boxes: [] }, [at(0, 0, 0.6, 0.6), at(0.2, 0.2, 0.6, 0.6), at(0.3, 0.3, 0.1, 0.1), at(0.85, 0.85, 0.1, 0.1)])
+  return model.add({ caption: '', boxes: [] }, [
+    at(0, 0, 0.6, 0.6),
+    at(0.2, 0.2, 0.6, 0.6),
+    at(0.3, 0.3, 0.1, 0.1),
+    at(0.85, 0.85, 0.1, 0.1)
+  ])
 }
 
 test('the front box is hit first, and further picks cycle through the boxes below', () => {
@@ -275,7 +323,8 @@ test('overlap is symmetric and requires a common area', () => {
     const given = model.change(layout(next), [], (box) => box)
     const numbers = model.overlaps(given)
     given.boxes.forEach((box, index) => {
-      for (const number of numbers.get(box.id)) assert.ok(numbers.get(given.boxes[number - 1].id).includes(index + 1))
+      for (const number of numbers.get(box.id))
+        assert.ok(numbers.get(given.boxes[number - 1].id).includes(index + 1))
     })
   })
   assert.equal(model.overlap({ x: 0, y: 0, w: 0.5, h: 1 }, { x: 0.5, y: 0, w: 0.5, h: 1 }), false)
@@ -318,7 +367,10 @@ test('reordering keeps all boxes, and the relative order of moved and of other b
 test('a step forward and a step back cancel out, except at the front', () => {
   const { layout: given, ids } = stack()
   const forward = model.reorder(given, [ids[1]], 'forward')
-  assert.deepEqual(forward.boxes.map((box) => box.id), [ids[0], ids[2], ids[1], ids[3]])
+  assert.deepEqual(
+    forward.boxes.map((box) => box.id),
+    [ids[0], ids[2], ids[1], ids[3]]
+  )
   assert.deepEqual(model.reorder(forward, [ids[1]], 'backward'), given)
   assert.deepEqual(model.reorder(given, [ids[3]], 'forward'), given)
   assert.deepEqual(model.reorder(given, [ids[2], ids[3]], 'forward'), given)
@@ -345,15 +397,24 @@ test('copies are in front, with new ids and the same captions', () => {
     assert.equal(both.boxes.length, given.boxes.length + ids.length)
     assert.deepEqual(both.boxes.slice(0, given.boxes.length), given.boxes)
     assert.equal(new Set(both.boxes.map((box) => box.id)).size, both.boxes.length)
-    assert.deepEqual(copies, both.boxes.slice(given.boxes.length).map((box) => box.id))
+    assert.deepEqual(
+      copies,
+      both.boxes.slice(given.boxes.length).map((box) => box.id)
+    )
     const captions = given.boxes.filter((box) => ids.includes(box.id)).map((box) => box.caption)
-    assert.deepEqual(both.boxes.slice(given.boxes.length).map((box) => box.caption), captions)
+    assert.deepEqual(
+      both.boxes.slice(given.boxes.length).map((box) => box.caption),
+      captions
+    )
     assert.ok(both.boxes.every(inside))
   })
 })
 
 test('a full layout rejects further boxes', () => {
-  const full = { caption: '', boxes: Array.from({ length: 100 }, (_, index) => ({ id: `b${index}`, x: 0, y: 0, w: 1, h: 1 })) }
+  const full = {
+    caption: '',
+    boxes: Array.from({ length: 100 }, (_, index) => ({ id: `b${index}`, x: 0, y: 0, w: 1, h: 1 }))
+  }
   assert.throws(() => model.add(full, [{ x: 0, y: 0, w: 1, h: 1 }]), /At most 100/)
 })
 
@@ -378,7 +439,10 @@ test('undoing and redoing everything restores the layout', () => {
     const states = [first]
     for (let step = 0; step < 20; step += 1) {
       const id = history.present.boxes[0]?.id
-      const changed = next() < 0.5 && id ? model.change(history.present, [id], () => ({ caption: `${step}` })) : model.add(history.present, [frame(next)]).layout
+      const changed =
+        next() < 0.5 && id
+          ? model.change(history.present, [id], () => ({ caption: `${step}` }))
+          : model.add(history.present, [frame(next)]).layout
       history.record(changed)
       states.push(changed)
     }
@@ -415,7 +479,8 @@ test('an equal layout is no undo step, and a new change clears the redo steps', 
 
 test('the oldest undo steps are dropped first', () => {
   const history = new model.History({ caption: '0', boxes: [] })
-  for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1) history.record({ caption: `${step}`, boxes: [] })
+  for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1)
+    history.record({ caption: `${step}`, boxes: [] })
   while (history.canUndo) history.undo()
   assert.equal(history.present.caption, '50')
 })
@@ -446,9 +511,15 @@ test('linked boxes keep their captions or take those of the visible boxes in ord
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a hidden lamp', hidden: true },
     { x: 0.5, y: 0.5, w: 0.5, h: 0.5, caption: 'a bed' }
   ])
-  const linked = model.parse([{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }], CANVAS).boxes
+  const linked = model.parse(
+    [{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }],
+    CANVAS
+  ).boxes
   const taken = model.takenOver(given, linked)
-  assert.deepEqual(taken.boxes.map((box) => box.caption), ['a chair', 'a dog', ''])
+  assert.deepEqual(
+    taken.boxes.map((box) => box.caption),
+    ['a chair', 'a dog', '']
+  )
   assert.equal(taken.caption, 'a room')
   assert.equal(taken.boxes[1].w, 0.5)
 })

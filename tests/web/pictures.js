@@ -31,7 +31,12 @@ const [server, browser] = await Promise.all([startServer(leg.frontend), startBro
 
 /** An editor in a theme, ready for its picture. */
 async function open(layout, palette) {
-  const editor = await openEditor(browser, server, leg.renderer, { layout, palette, deviceScaleFactor: 1.5, viewport: { width: 1400, height: 1000 } })
+  const editor = await openEditor(browser, server, leg.renderer, {
+    layout,
+    palette,
+    deviceScaleFactor: 1.5,
+    viewport: { width: 1400, height: 1000 }
+  })
   await poll(async () => (await editor.boxes()).every(({ caption }) => caption))
   if (layout !== EMPTY) {
     await editor.root.getByText('tokens').nth(4).waitFor()
@@ -54,7 +59,12 @@ async function rest(editor) {
 /** Takes a picture of the node with some of the graph around it. */
 async function photograph(editor, path) {
   const area = await editor.root.boundingBox()
-  const [left, top, right, bottom] = [area.x - 40, area.y - 195, area.x + area.width + 40, area.y + area.height + 130]
+  const [left, top, right, bottom] = [
+    area.x - 40,
+    area.y - 195,
+    area.x + area.width + 40,
+    area.y + area.height + 130
+  ]
   await editor.page.screenshot({ path, clip: { x: left, y: top, width: right - left, height: bottom - top } })
 }
 

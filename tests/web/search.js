@@ -50,7 +50,9 @@ export function search(inEditor) {
         results = await page.getByTestId('result-item').allInnerTexts()
         const rank = results.findIndex((text) => text.includes('IFAdapter')) + 1
         return rank > 0 && rank <= limit
-      }, 5000).catch(() => assert.fail(`"${word}" finds none of the pack's nodes in the first ${limit}: ${results.slice(0, 8)}`))
+      }, 5000).catch(() =>
+        assert.fail(`"${word}" finds none of the pack's nodes in the first ${limit}: ${results.slice(0, 8)}`)
+      )
     }
     await editor.press('Escape')
   })
@@ -58,7 +60,9 @@ export function search(inEditor) {
 
 /** Ids and display names of ComfyUI's own nodes, in lower case. */
 async function coreNames(page) {
-  const nodes = await page.evaluate(async () => (await window.comfyAPI.api.api.fetchApi('/object_info')).json())
+  const nodes = await page.evaluate(async () =>
+    (await window.comfyAPI.api.api.fetchApi('/object_info')).json()
+  )
   return Object.values(nodes)
     .filter(({ python_module: module }) => module === 'nodes' || module.startsWith('comfy_extras.'))
     .flatMap(({ name, display_name: shown }) => [name, shown])

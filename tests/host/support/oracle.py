@@ -1,7 +1,7 @@
 """The oracle for the patched UNet: reference arithmetic in the attn2 slots of the host's model.
 
 Independent of the pack. Layer locations, positive rows and grid sizes are stated here again; the
-arithmetic is tests/reference.py in float64.
+arithmetic is tests/reference in float64.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ LIMIT_BYTES = 20_000_000
 
 
 def test_archive_has_nodes_editor_and_demo_models_only() -> None:
-    assert {name.split("/")[0] for name in SHIPPED} - {"subgraphs"} == {
+    assert {name.split("/")[0] for name in SHIPPED} == {
         *("__init__.py", "pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
         *("demo", "ifadapter_core", "locales", "nodes", "web", "workflows"),
     }

@@ -1,6 +1,6 @@
 # make test       everything that can be tested on this machine, with the time of each part; makes its own environment
 # make test-fast  the inner loop, under 2 minutes: no host, no browser, no subprocess; leaves out tests marked `slow`
-# make test-core  all tests that need no ComfyUI
+# make test-core  all tests that need neither ComfyUI nor a browser: every folder of tests/ but host and web
 # make test-host  the tests inside ComfyUI, newest and oldest supported
 # make test-web   the layout editor, in a browser; needs Node.js 20 or newer
 # make lint       style, types, security, and which package may import which

@@ -14,7 +14,7 @@ LAYOUT_ORDER = "layout order"
 
 
 class IFAdapterSemanticMap(io.ComfyNode):
-    """Settles how the instances share the picture."""
+    """Decides which instance gets which part of the picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,8 +22,8 @@ class IFAdapterSemanticMap(io.ComfyNode):
             node_id="IFAdapterSemanticMap",
             display_name="IFAdapter Semantic Map",
             category="IFAdapter",
-            description="Settles how the instances share the picture. The defaults do exactly "
-            "what the IFAdapter release does.",
+            description="Decides which instance gets which part of the picture. The defaults do "
+            "exactly what the IFAdapter release does.",
             search_aliases=[
                 "spatial",
                 "spatial control",

@@ -1,7 +1,7 @@
 """Check with import-linter which package imports which; the contracts are in pyproject.toml.
 
 The modules in nodes/ import ``..ifadapter_core``, which resolves only inside a parent package, and
-the folder of a clone can have any name, even one that is no Python identifier. So the packages are
+the folder of a clone can have any name, even one that is not a Python identifier. So the packages are
 linked under build/pack/ifadapter_pack, a fixed name for the pack as ComfyUI loads it. mypy reads
 nodes/ through the same links.
 """

@@ -29,7 +29,7 @@ FORBIDDEN_MODULES = {
     *("base64", "binascii", "zlib", "bz2", "lzma", "pip", "ensurepip", "torch.hub"),
 }
 ALLOWED_MODULES = {"importlib.util"}  # find_spec, to detect the host
-# What ComfyUI brings along, beside the standard library.
+# What ComfyUI brings along besides the standard library.
 HOST_MODULES = {
     *("comfy", "comfy_api", "folder_paths", "nodes", "server"),
     *("torch", "numpy", "PIL", "safetensors", "transformers"),
@@ -85,11 +85,11 @@ def _scan_file(path: str, shipped: Mapping[str, bytes], left_out: Collection[str
     content = shipped[path]
     if suffix in BINARY_STARTS:
         if not content.startswith(BINARY_STARTS[suffix]):
-            yield f"1: is no {suffix} picture"
+            yield f"1: is not a {suffix} picture"
         return
     if suffix == ".safetensors":
         if not _is_safetensors(content):
-            yield "1: is no safetensors file"
+            yield "1: is not a safetensors file"
         return
     if suffix not in TEXT_SUFFIXES:
         yield f"1: files of the kind {suffix} do not ship"
@@ -97,7 +97,7 @@ def _scan_file(path: str, shipped: Mapping[str, bytes], left_out: Collection[str
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        yield "1: is no UTF-8 text"
+        yield "1: is not UTF-8 text"
         return
     for found in BASE64.finditer(text):
         yield f"{_line(text, found)}: holds base64 data"
@@ -109,7 +109,7 @@ def _scan_file(path: str, shipped: Mapping[str, bytes], left_out: Collection[str
         try:
             json.loads(text)
         except ValueError as error:
-            yield f"1: is no JSON: {error}"
+            yield f"1: is not JSON: {error}"
 
 
 def _is_safetensors(content: bytes) -> bool:
@@ -136,7 +136,7 @@ def _scan_python(path: str, text: str, shipped: Collection[str], left_out: Colle
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        yield f"{error.lineno}: is no Python: {error.msg}"
+        yield f"{error.lineno}: is not Python: {error.msg}"
         return
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)

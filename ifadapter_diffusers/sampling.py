@@ -18,7 +18,7 @@ from .adapted_unet import AdaptedUNet, RowGroup
 from .base_model import BaseModel, Conditioning
 from .latents import latent_shape
 
-STEPS, GUIDANCE = 20, 4.0  # enough for the small models of the demo
+STEPS, GUIDANCE = 20, 4.0  # tuned for the small models of the demo
 
 # latents (2B, C, h, w), unconditional rows first, and timesteps (2B,) -> prediction (2B, C, h, w)
 Denoise = Callable[[Tensor, Tensor], Tensor]
@@ -57,20 +57,20 @@ DEFAULT_CONTROL = Control()
 
 
 def add_noise(
-    scheduler: Any, latents: Tensor, generator: torch.Generator, middle: float | None = None
+    scheduler: Any, latents: Tensor, generator: torch.Generator, logit_mean: float | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add noise at random timesteps -> (noisy latents, timesteps (B,), prediction target).
 
-    middle: mean of the logit-normal distribution of the timesteps (Esser et al. 2024, section 3.1),
-        0 = centred; None: uniform.
+    logit_mean: mean of the logits of logit-normal timesteps (Esser et al. 2024, section 3.1),
+        0 = centered; None: uniform timesteps.
     The target is the noise, or the velocity if the scheduler predicts velocities.
     """
     count = scheduler.config["num_train_timesteps"]
     noise = torch.randn(latents.shape, generator=generator).to(latents)
-    if middle is None:
+    if logit_mean is None:
         timesteps = torch.randint(count, (len(latents),), generator=generator).to(latents.device)
     else:
-        fraction = (torch.randn(len(latents), generator=generator) + middle).sigmoid()
+        fraction = (torch.randn(len(latents), generator=generator) + logit_mean).sigmoid()
         timesteps = (fraction * count).long().clamp(max=count - 1).to(latents.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     predicts_velocity = scheduler.config["prediction_type"] == "v_prediction"
@@ -118,7 +118,7 @@ def sample_layouts(
             rows=(row, len(layouts) + row),
             tokens=torch.stack([tokens.uncond, tokens.cond]),
             boxes=tokens.boxes,
-            strengths=tuple(control.strength * own for own in tokens.strengths),
+            strengths=tuple(control.strength * strength for strength in tokens.strengths),
             front_hides_back=control.front_hides_back,
         )
         for row, tokens in enumerate(instances)

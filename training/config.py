@@ -94,8 +94,8 @@ class AdapterLoss:
     drop_global: probability that a picture loses its caption.
     box_weight: weight of the loss inside boxes; outside it is 1.
     noises: noise samples for each picture of a batch.
-    middle: mean of the logit-normal timestep distribution (see ``add_noise``); None = uniform, as
-        in the paper.
+    middle: mean of the logits of logit-normal timesteps (``logit_mean`` of ``add_noise``); None =
+        uniform timesteps, as in the paper.
     """
 
     drop_local: float = 0.15

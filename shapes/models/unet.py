@@ -34,7 +34,7 @@ from .text_encoder import WIDTH, new_text_encoder
 from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 
 LATENT_SIDE = 16  # cells
-NOISE_MIDDLE = 0.25  # mean of the logit-normal timesteps, at which shapes are decided
+LOGIT_MEAN = 0.25  # of the logit-normal timesteps; shapes are decided at these noise levels
 PROBE_WEIGHT = 0.1  # of the auxiliary loss
 SHEET_PICTURES = 16
 
@@ -128,7 +128,7 @@ class Denoising(nn.Module):
         kinds = caption_kinds(len(batch.scenes), generator)
         texts = [caption_of(scene, kind) for scene, kind in zip(batch.scenes, kinds, strict=True)]
         latents = batch.latents.to(self.unet.device)
-        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, NOISE_MIDDLE)
+        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, LOGIT_MEAN)
         with self.position_probe:
             prediction = self.unet(noisy, timesteps, self.text_states(texts)).sample.float()
         return F.mse_loss(prediction, target) + PROBE_WEIGHT * self.position_probe.loss()

@@ -20,8 +20,8 @@ SCHEDULERS = {
 
 def signal_and_noise(scheduler: DDPMScheduler, timesteps: Tensor) -> tuple[Tensor, Tensor]:
     """Scales of the picture and of the noise, from the betas: (B, 1, 1, 1) each."""
-    kept = (1 - scheduler.betas.double()).cumprod(0)[timesteps].reshape(-1, 1, 1, 1)
-    return kept.sqrt(), (1 - kept).sqrt()
+    alpha_bar = (1 - scheduler.betas.double()).cumprod(0)[timesteps].reshape(-1, 1, 1, 1)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)
@@ -40,16 +40,15 @@ def test_noisy_latents_and_targets_follow_the_schedule(kind: str) -> None:
 
 def test_timesteps_are_uniform_or_logit_normal() -> None:
     latents = torch.zeros(4000, 1, 1, 1)
-    uniform, middle = (
+    uniform, logit_normal = (
         add_noise(new_scheduler(), latents, seeded_generator(2), at)[1].double() / 1000 for at in (None, -0.3)
     )
     assert uniform.mean().item() == pytest.approx(0.5, abs=0.02)
     assert uniform.std().item() == pytest.approx(12**-0.5, abs=0.02)
-    logits = (middle / (1 - middle)).clamp(1e-3, 1e3).log()
+    logits = (logit_normal / (1 - logit_normal)).clamp(1e-3, 1e3).log()
     assert logits.median().item() == pytest.approx(-0.3, abs=0.06)
-    assert (logits < 0.7).double().mean().item() == pytest.approx(
-        0.841, abs=0.02
-    )  # one standard deviation above the mean
+    # One standard deviation above the mean.
+    assert (logits < 0.7).double().mean().item() == pytest.approx(0.841, abs=0.02)
 
 
 def test_the_demos_last_timestep_is_pure_noise() -> None:
@@ -67,9 +66,8 @@ def test_sampling_with_a_perfect_denoiser_gives_the_picture(kind: str) -> None:
         return {"noise": noise, "velocity": signal * noise - spread * twice}[kind]
 
     out = guided(denoise, scheduler, torch.randn(2, 3, 4, 4), steps=8, guidance=3.0)
-    assert (out - picture).abs().max() < (
-        1e-3 if kind == "velocity" else 0.2
-    )  # this schedule's last timestep is not pure noise
+    # This schedule's last timestep is not pure noise.
+    assert (out - picture).abs().max() < (1e-3 if kind == "velocity" else 0.2)
 
 
 def test_guidance_extrapolates_from_unconditional_to_conditional() -> None:
@@ -83,9 +81,8 @@ def test_guidance_extrapolates_from_unconditional_to_conditional() -> None:
         for value in (3.0, 7.0)
     }
     assert torch.allclose(guided(denoise, new_scheduler(), noise, 5, 1.0), constant[3.0], atol=1e-4)
-    assert torch.allclose(
-        guided(denoise, new_scheduler(), noise, 5, 3.0), constant[7.0], atol=1e-4
-    )  # 1 + 3 * (3 - 1)
+    # 1 + 3 * (3 - 1)
+    assert torch.allclose(guided(denoise, new_scheduler(), noise, 5, 3.0), constant[7.0], atol=1e-4)
 
 
 def test_layouts_of_different_sizes_are_rejected() -> None:

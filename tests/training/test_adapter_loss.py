@@ -32,19 +32,21 @@ CONFIG = LoopConfig(
 )
 
 
-@pytest.mark.parametrize("middle", [None, 0.3])
-def test_an_inactive_adapter_has_the_base_models_own_loss(stage: AdapterStage, middle: float | None) -> None:
+@pytest.mark.parametrize("logit_mean", [None, 0.3])
+def test_an_inactive_adapter_has_the_base_models_own_loss(
+    stage: AdapterStage, logit_mean: float | None
+) -> None:
     set_alpha(stage.adapter, 0.0)
-    stage.objective.loss = AdapterLoss(drop_local=0.0, drop_global=0.0, middle=middle)
+    stage.objective.loss = AdapterLoss(drop_local=0.0, drop_global=0.0, middle=logit_mean)
     batch = Batches(3)[4]
     got = stage.objective(batch, seeded_generator(5))
     randomness = seeded_generator(5)
     torch.rand(2, 3, generator=randomness)
     noise = torch.randn(3, 4, 16, 16, generator=randomness)
-    if middle is None:
+    if logit_mean is None:
         timesteps = torch.randint(1000, (3,), generator=randomness)
     else:
-        timesteps = (torch.randn(3, generator=randomness) + middle).sigmoid().mul(1000).long()
+        timesteps = (torch.randn(3, generator=randomness) + logit_mean).sigmoid().mul(1000).long()
     conditioning = stage.base.condition([part.caption for part in batch.layouts], (SIZE, SIZE))
     noisy = stage.base.scheduler.add_noise(batch.latents, noise, timesteps)
     assert torch.isclose(

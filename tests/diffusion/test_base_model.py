@@ -84,9 +84,10 @@ def test_all_weights_are_frozen(pipeline: Any) -> None:
     modules = base.train().modules()
     assert not [module for module in modules if module.training]
     parts = [base.unet, base.vae, *base.text_encoders]
+    # All parts are submodules.
     assert sum(p.numel() for part in parts for p in part.parameters()) == sum(
         p.numel() for p in base.parameters()
-    )  # all parts are submodules
+    )
 
 
 def test_noise_has_unit_scale_for_every_pipelines_sampler(pipeline: Any) -> None:
@@ -94,8 +95,8 @@ def test_noise_has_unit_scale_for_every_pipelines_sampler(pipeline: Any) -> None
     latents = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     noisy, timesteps, target = add_noise(base.scheduler, latents, torch.Generator().manual_seed(2))
     betas = torch.linspace(SCHEDULE["beta_start"] ** 0.5, SCHEDULE["beta_end"] ** 0.5, 1000) ** 2
-    kept = (1 - betas).cumprod(dim=0)[timesteps][:, None, None, None]
-    assert torch.allclose(noisy, kept.sqrt() * latents + (1 - kept).sqrt() * target, atol=1e-5)
+    alpha_bar = (1 - betas).cumprod(dim=0)[timesteps][:, None, None, None]
+    assert torch.allclose(noisy, alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * target, atol=1e-5)
     assert torch.equal(target, torch.randn(latents.shape, generator=torch.Generator().manual_seed(2)))
 
 
@@ -105,8 +106,8 @@ def test_the_target_is_the_base_models_prediction_type(tmp_path: Path) -> None:
     scheduler = BaseModel(pipeline).scheduler
     latents = torch.randn(6, 4, 8, 8)
     noisy, timesteps, target = add_noise(scheduler, latents, torch.Generator().manual_seed(2))
-    kept = scheduler.alphas_cumprod[timesteps][:, None, None, None]
-    assert torch.allclose(kept.sqrt() * noisy - (1 - kept).sqrt() * target, latents, atol=1e-5)
+    alpha_bar = scheduler.alphas_cumprod[timesteps][:, None, None, None]
+    assert torch.allclose(alpha_bar.sqrt() * noisy - (1 - alpha_bar).sqrt() * target, latents, atol=1e-5)
     pipeline.scheduler = DDPMScheduler(**SCHEDULE, prediction_type="sample")
     with pytest.raises(ValueError, match="predicts sample; expected epsilon"):
         BaseModel(pipeline)
@@ -118,8 +119,8 @@ def test_sampling_with_a_perfect_denoiser_gives_the_picture(tmp_path: Path) -> N
 
     def denoise(latents: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         assert latents.shape[0] == timesteps.shape[0] == 4
-        kept = scheduler.alphas_cumprod[timesteps][:, None, None, None]
-        return (latents - kept.sqrt() * picture.repeat(2, 1, 1, 1)) / (1 - kept).sqrt()
+        alpha_bar = scheduler.alphas_cumprod[timesteps][:, None, None, None]
+        return (latents - alpha_bar.sqrt() * picture.repeat(2, 1, 1, 1)) / (1 - alpha_bar).sqrt()
 
     assert torch.allclose(guided(denoise, scheduler, torch.randn(2, 4, 8, 8), 10, 3.0), picture, atol=1e-3)
 
@@ -156,7 +157,7 @@ def test_a_folder_loads_in_the_dtype_except_the_autoencoder(
         ("cond_stage_model.transformer.x", StableDiffusionPipeline),
     ],
 )
-def test_a_checkpoint_file_is_recognised_by_its_keys(
+def test_a_checkpoint_file_is_recognized_by_its_keys(
     key: str, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file({key: torch.zeros(1)}, tmp_path / "model.safetensors")

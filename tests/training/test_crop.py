@@ -45,9 +45,8 @@ def test_a_crop_keeps_boxes_that_are_mostly_inside_and_at_least_one(layout: Layo
     shown = cut.local_descriptions
     assert shown == sorted(shown)  # order = depth
     assert set(shown) >= {text for text, share in shares.items() if share > 0.5 + 1e-6}
-    assert (
-        len([text for text in shown if shares[text] < 0.5 - 1e-6]) <= 1
-    )  # only the box that the crop was moved to
+    # Only the box that the crop was moved to.
+    assert len([text for text in shown if shares[text] < 0.5 - 1e-6]) <= 1
     for instance in cut.instances:
         x0, y0, x1, y1 = instance.box
         assert 0 <= x0 < x1 <= 1

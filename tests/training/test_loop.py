@@ -54,9 +54,8 @@ def test_accumulation_averages_the_gradients_of_the_batches(tmp_path: Path) -> N
     reference = Toy().objective
     sum(reference(stage.batches[number], seeded_generator(0, number)) / 3 for number in range(3)).backward()
     stored = torch.load(tmp_path / "state" / "optimizer.bin")["state"][0]["exp_avg"]
-    assert torch.allclose(
-        stored / 0.1, reference.line.weight.grad, rtol=1e-5
-    )  # AdamW's first moment is 0.1 gradient
+    # AdamW's first moment is 0.1 gradient.
+    assert torch.allclose(stored / 0.1, reference.line.weight.grad, rtol=1e-5)
 
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:

@@ -193,6 +193,5 @@ def test_layer_uses_the_given_attention_function() -> None:
     )
     assert sum(call[0] for call in calls) == 2 * scene.count
     covered = sum(coverage.area for coverage in geometry.coverages)
-    assert (
-        covered <= sum(call[0] * call[1] for call in calls) / 2 <= MAX_AREA_RATIO * covered
-    )  # only cells inside boxes are computed
+    # Only cells inside boxes are computed.
+    assert covered <= sum(call[0] * call[1] for call in calls) / 2 <= MAX_AREA_RATIO * covered

@@ -66,9 +66,8 @@ def test_inpainting(apply, tokens, term, model):
 
     got = run(apply(tokens))
     assert_alike(got, run(oracle.patch(model, term)), run(model))
-    assert (
-        oracle.max_difference(got * (1 - mask), latent_of(SIZE) * (1 - mask)) <= 1e-4
-    )  # the unmasked part stays
+    # The unmasked part stays.
+    assert oracle.max_difference(got * (1 - mask), latent_of(SIZE) * (1 - mask)) <= 1e-4
 
 
 def test_second_pass_at_another_size(apply, tokens, term, model):

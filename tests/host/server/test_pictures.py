@@ -51,9 +51,8 @@ def test_workflow_changes_the_picture_and_strength_zero_does_not(server: Server,
 
 def test_each_image_of_a_batch_has_its_own_layout(server: Server) -> None:
     first, second = map(pixels, server.pictures(workflow("two_layouts_in_a_batch.json")))
-    alone = pixels(
-        server.picture(workflow("place_things_with_boxes.json"))
-    )  # the same seed, and the layout of the first
+    # The same seed, and the layout of the first.
+    alone = pixels(server.picture(workflow("place_things_with_boxes.json")))
     assert np.abs(first.astype(int) - alone).max() <= 1
     swapped = workflow("two_layouts_in_a_batch.json")
     node = swapped[only(swapped, "IFAdapterBatchMaps")]["inputs"]

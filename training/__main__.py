@@ -91,7 +91,7 @@ def demo_run(config: Config) -> DemoRun | None:
     shapes = getattr(config, "shapes", None)
     if shapes is None:
         return None
-    from shapes.models.stages import DemoRun  # only here: the trainer works without the drawn world
+    from shapes.models.stages import DemoRun  # not at the top: the trainer works without the drawn world
 
     return DemoRun(Path(config.output), shapes)
 

@@ -76,14 +76,14 @@ def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterSh
         raise ValueError(f"The UNet has no cross attention in the blocks {', '.join(missing)}.")
 
     resampler = ResamplerConfig(
-        text_width,
-        shape.width,
-        token_width,
-        shape.queries,
-        shape.resampler_layers,
-        shape.heads,
-        shape.width // shape.heads,
-        4 * shape.width,
+        text_width=text_width,
+        width=shape.width,
+        token_width=token_width,
+        queries=shape.queries,
+        layers=shape.resampler_layers,
+        heads=shape.heads,
+        head_dim=shape.width // shape.heads,
+        mlp_width=4 * shape.width,
     )
     return IFAdapterConfig(
         resampler,
@@ -161,7 +161,7 @@ class InstanceDenoising(nn.Module):
 def training_groups(
     adapter: IFAdapter, base: BaseModel, layouts: Sequence[Layout], dropped: Sequence[bool], copies: int
 ) -> list[RowGroup]:
-    """The instances of each picture, for ``copies`` adjacent rows of the batch each.
+    """The instances of each picture, each repeated in ``copies`` adjacent rows of the batch.
 
     dropped: pictures with null tokens in place of their local descriptions; their boxes stay.
     """
@@ -175,14 +175,14 @@ def training_groups(
     )
 
     # Null condition: zero embeddings and an all-zero attention mask.
-    kept = torch.tensor(
+    described = torch.tensor(
         [not drop for drop, count in zip(dropped, counts, strict=True) for _ in range(count)],
         device=base.device,
     )
     phrases = PhraseEmbeddings(
-        phrases.phrase_embeds * kept[:, None, None, None],
-        phrases.attention_mask * kept[:, None],
-        phrases.eot_embeds * kept[:, None],
+        phrases.phrase_embeds * described[:, None, None, None],
+        phrases.attention_mask * described[:, None],
+        phrases.eot_embeds * described[:, None],
     )
 
     tokens = adapter(phrases, torch.cat(boxes).to(base.device)).split(counts)

@@ -38,7 +38,7 @@ class Stage(Protocol):
 
     @property
     def batches(self) -> Dataset[Any]:
-        """Index -> batch, deterministic. Counts over all processes and accumulation steps."""
+        """Index -> batch, deterministic. The index counts over all processes and accumulation steps."""
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
         """Samples of the current weights."""
@@ -140,8 +140,8 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
                 _save(state, stage, folder)
             if done or progress.step % config.sample_every == 0:
                 losses.plot(folder / "loss.png")
-                sheet = folder / "samples" / f"step_{progress.step:06d}.png"
-                _sample(state, stage, sheet, config.seed)
+                path = folder / "samples" / f"step_{progress.step:06d}.png"
+                _sample(state, stage, path, config.seed)
             if stopping:
                 break
     accelerator.end_training()
@@ -165,7 +165,10 @@ def _stop_requests() -> Iterator[list[int]]:
 
 
 def _ignore_ctrl_c(worker: int) -> None:
-    """Ignore Ctrl-C in data loader processes: the current step needs their batches."""
+    """Ignore Ctrl-C in data loader processes: the current step needs their batches.
+
+    Restores the default of SIGTERM, by which the main process ends them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

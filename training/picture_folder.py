@@ -39,10 +39,10 @@ class Square(NamedTuple):
 class PictureFolder(Dataset[LayoutBatch]):
     """Index -> batch of pictures (B, 3, size, size) and layouts, deterministic; shuffled each epoch.
 
-    Beside ``name.jpg`` stands ``name.json``, in a format of ``ifadapter_core.layout_formats``: the
-    release's, with boxes in pixels of the picture (or of the ``width`` and ``height`` in the JSON),
-    or our own. Pictures are turned by their EXIF orientation and cropped to a random square of
-    their shorter side. They are not mirrored: descriptions may say left and right.
+    Each ``name.jpg`` needs a ``name.json`` beside it, in any format of
+    ``ifadapter_core.layout_formats``. In the release's, boxes are in pixels of the picture, or of the
+    ``width`` and ``height`` in the JSON. Pictures are turned by their EXIF orientation and cropped to
+    a random square of their shorter side. They are not mirrored: descriptions may say left and right.
 
     folder: searched with its subfolders.
     size: side of the pictures, in pixels.
@@ -106,9 +106,8 @@ def read_layout(picture: Path, width: int, height: int) -> Layout:
     try:
         text = path.read_text("utf-8")
         data = json.loads(text)
-        if (
-            isinstance(data, dict) and "annotations" in data
-        ):  # the release's format, without the picture's size
+        if isinstance(data, dict) and "annotations" in data:
+            # The release's format without a canvas size: boxes default to pixels of this picture.
             text = json.dumps({"width": width, "height": height, **data})
         layout = from_json(text, width, height)
     except (ValueError, RecursionError) as error:
@@ -122,7 +121,7 @@ def crop(layout: Layout, generator: torch.Generator | None = None) -> tuple[Squa
     """Crop a layout to a square of its shorter side: random, or central without a generator.
 
     The crop keeps boxes that are mostly inside (``MIN_VISIBLE``), and at least one: a crop without
-    any is moved to centre on a box, a random one or else the first.
+    any is moved to center on a box, a random one or else the first.
     """
     side = min(layout.width, layout.height)
     room = (layout.width - side, layout.height - side)
@@ -135,8 +134,8 @@ def crop(layout: Layout, generator: torch.Generator | None = None) -> tuple[Squa
         chosen = layout.instances[index]
         x0, y0, x1, y1 = _pixels(layout, chosen)
         x, y = (
-            min(max(round(centre - side / 2), 0), extent)
-            for centre, extent in zip(((x0 + x1) / 2, (y0 + y1) / 2), room, strict=True)
+            min(max(round(center - side / 2), 0), extent)
+            for center, extent in zip(((x0 + x1) / 2, (y0 + y1) / 2), room, strict=True)
         )
         square = Square(x, y, side)
         instances = [

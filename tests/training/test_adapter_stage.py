@@ -1,4 +1,4 @@
-"""The adapter's training stage: initialisation, what it trains and saves, resuming, sample sheets."""
+"""The adapter's training stage: initialization, what it trains and saves, resuming, sample sheets."""
 
 from __future__ import annotations
 

@@ -67,8 +67,7 @@ def pin_settings(path: Path, settings: dict[str, Any], contents: str) -> None:
     elif path.read_bytes() != content:
         raise ValueError(
             f"{path.parent} holds {contents} made with other settings: "
-            f"{_differences(path, settings)}. "
-            "Choose another folder, or remove this one."
+            f"{_differences(path, settings)}. Choose another folder, or remove this one."
         )
 
 

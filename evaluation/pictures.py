@@ -14,7 +14,7 @@ from .benchmark import Benchmark
 # Largest |log| of the ratio between the aspect ratios of a picture and its layout. Samplers round
 # sides to multiples of 8 to 64 pixels, which changes the aspect ratio of a small picture by a few
 # percent. One bound for generating and scoring: every picture that `generate` keeps can be scored,
-# and the reverse.
+# and vice versa.
 ASPECT_TOLERANCE = 0.05
 
 MAX_NAMES = 3  # missing pictures that a message lists
@@ -58,6 +58,6 @@ def check_pictures(benchmark: Benchmark, folder: Path) -> None:
         first = ", ".join(missing[:MAX_NAMES]) + (" .." if len(missing) > MAX_NAMES else "")
         raise ValueError(
             f"{len(missing)} of {len(benchmark.entries)} pictures are missing in {folder}: "
-            f"{first}. Generate them with "
-            "`python -m evaluation generate`, or give the folder with NAME.png for each layout."
+            f"{first}. Generate them with `python -m evaluation generate`, "
+            "or give the folder with NAME.png for each layout."
         )

@@ -11,7 +11,7 @@ from ..generate.settings import ComfyUISettings, DiffusersSettings, GenerateSett
 from ..generate.sources import generate_folder
 from ..generate.workflow import read_workflow
 
-PAPER_STEPS, PAPER_GUIDANCE = 30, 7.5  # the release's inference settings
+RELEASE_STEPS, RELEASE_GUIDANCE = 30, 7.5  # the release's inference settings
 DEFAULT_TIMEOUT_S = 1800.0
 COMFYUI_ONLY = ("workflow", "slot", "set", "timeout")
 DIFFUSERS_ONLY = (
@@ -101,23 +101,23 @@ def _add_diffusers_options(diffusers: argparse._ArgumentGroup) -> None:
         "--method",
         help="full (default), eot, appearance, regional, caption or placed; see docs/evaluation.md",
     )
-    diffusers.add_argument("--steps", type=int, help=f"sampler steps (default {PAPER_STEPS})")
+    diffusers.add_argument("--steps", type=int, help=f"sampler steps (default {RELEASE_STEPS})")
     diffusers.add_argument(
         "--guidance",
         type=float,
-        help=f"scale of classifier-free guidance (default {PAPER_GUIDANCE})",
+        help=f"scale of classifier-free guidance (default {RELEASE_GUIDANCE})",
     )
     diffusers.add_argument("--strength", type=float, help="strength of the adapter (default 1)")
     diffusers.add_argument(
         "--start",
         type=float,
-        metavar="PERCENT",
+        metavar="FRACTION",
         help="where in the noise schedule the adapter starts, 0..1 (default 0)",
     )
     diffusers.add_argument(
         "--end",
         type=float,
-        metavar="PERCENT",
+        metavar="FRACTION",
         help="where in the noise schedule the adapter stops, 0..1 (default 1)",
     )
     diffusers.add_argument(
@@ -175,7 +175,7 @@ def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
     if method not in METHODS:
         raise ValueError(f"--method is {method!r}; expected one of {', '.join(METHODS)}.")
     models = options.demo or options.models
-    steps, guidance = (STEPS, GUIDANCE) if options.demo else (PAPER_STEPS, PAPER_GUIDANCE)
+    steps, guidance = (STEPS, GUIDANCE) if options.demo else (RELEASE_STEPS, RELEASE_GUIDANCE)
     return DiffusersSettings(
         models=models,
         adapter=options.adapter or Path(models) / "ifadapter.safetensors",

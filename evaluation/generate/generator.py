@@ -145,6 +145,5 @@ def check_aspect_ratio(picture: Image.Image, layout: Layout) -> None:
         raise ValueError(
             f"The picture has {picture.width} x {picture.height} pixels, its layout "
             f"{layout.width} x {layout.height}. Link the layout node's width and height to the "
-            "empty latent, or name "
-            "the inputs with --slot width=NODE.INPUT and --slot height=NODE.INPUT."
+            "empty latent, or name the inputs with --slot width=NODE.INPUT and --slot height=NODE.INPUT."
         )

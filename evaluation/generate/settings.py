@@ -33,7 +33,7 @@ class ComfyUISettings:
     timeout_s: float
 
     def recorded(self) -> dict[str, Any]:
-        """The content of ``generation.json``.
+        """This source's part of ``generation.json``.
 
         Servers and time limit are left out: they do not change pictures.
         """
@@ -72,7 +72,7 @@ class DiffusersSettings:
     half: bool
 
     def recorded(self) -> dict[str, Any]:
-        """The content of ``generation.json``.
+        """This source's part of ``generation.json``.
 
         Raises ValueError if the adapter's file does not exist.
         """

@@ -57,7 +57,7 @@ def frechet_inception_distance(
             RELIABLE_COUNT,
         )
     device = "cpu" if device.startswith("mps") else device  # Apple's MPS backend has no float64
-    # No synchronisation: the main process computes alone, the other processes may have ended.
+    # No synchronization: the main process computes alone, the other processes may have ended.
     metric = FrechetInceptionDistance(extractor, sync_on_compute=False).to(device)
     for paths, is_real in ((real, True), (generated, False)):
         for path in paths:

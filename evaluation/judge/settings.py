@@ -55,8 +55,7 @@ class ScoreSettings:
         """The content of ``scoring.json``: everything that the cached records depend on.
 
         Resuming compares its bytes, so its keys and their order must not change. Server addresses
-        are left
-        out: a model gives the same verdicts wherever it runs.
+        are left out: a model gives the same verdicts wherever it runs.
         """
         content: dict[str, Any] = {
             "benchmark": benchmark.digest,

@@ -13,7 +13,7 @@ class Verdict:
     """The answer of a verifier.
 
     fits: whether the crop matches; None if the answer was neither yes nor no, which is counted but
-        is no success.
+        is not a success.
     answer: the model's raw text; empty if the verifier is a program.
     """
 

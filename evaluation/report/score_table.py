@@ -157,12 +157,11 @@ def _notes(summaries: Sequence[dict[str, Any]]) -> str:
     first = summaries[0]
     lines = [
         f"- {first['pictures']} pictures, {first['instances']} instances; "
-        f"benchmark {first['benchmark'][:12]}; "
-        f"detector {first['detector']}. In brackets: 95 % bootstrap interval over pictures.",
+        f"benchmark {first['benchmark'][:12]}; detector {first['detector']}. "
+        "In brackets: 95 % bootstrap interval over pictures.",
         *_answers(summaries),
         f"- Published: {PAPER}, Table 1, with other layouts, detector and verifiers; "
-        "docs/evaluation.md says what can "
-        "be compared.",
+        "docs/evaluation.md says what can be compared.",
         *(f"- CLIP score by {model}." for model in _each(summaries, "clip", "model")),
         *(f"- FID to {count} real pictures." for count in _each(summaries, "fid", "real_pictures")),
     ]

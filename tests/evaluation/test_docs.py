@@ -70,7 +70,7 @@ def test_our_sweep_files_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sweep.score.verifiers
 
 
-def test_the_drawings_of_the_small_world_are_scored_as_shown(
+def test_the_drawings_of_the_drawn_world_are_scored_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -89,7 +89,7 @@ def test_the_drawings_of_the_small_world_are_scored_as_shown(
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_small_world_run_as_shown(
+def test_the_commands_of_the_drawn_world_run_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The IFAdapter module: resampler, position net and adapted layers. Holds weights only."""
+"""The IFAdapter module: resampler, position net and adapted layers."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class IFAdapterConfig:
 
     @property
     def family(self) -> BaseModelFamily:
-        """Family of the base model: the override, or recognised by the width of the text features."""
+        """Family of the base model: the override, or recognized by the width of the text features."""
         width = self.resampler.text_width
         unknown = BaseModelFamily(f"a model with {width}-wide text features", DEFAULT_CELL_PX)
         return self.family_override or FAMILIES.get(width, unknown)

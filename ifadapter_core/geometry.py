@@ -14,7 +14,7 @@ from torch import Tensor
 from .layout import Box
 
 NOWHERE = (1.0, 1.0, 0.0, 0.0)  # box of an instance that covers no cell
-MASK_THRESHOLD = 0.5  # masked fraction from which a masked instance covers a cell
+MASK_THRESHOLD = 0.5  # a cell is covered if at least this fraction of it is masked
 
 
 class CellRange(NamedTuple):
@@ -140,7 +140,7 @@ def build_geometry(
     front_hides_back: in overlaps, only the nearest (last) instance covers a cell. Off by default:
         the release leaves overlaps to the learned gate.
     """
-    # Rasterise the boxes, refined by the masks.
+    # Rasterize the boxes, refined by the masks.
     ranges = [cell_range(box, height, width) for box in boxes.tolist()]
     has_cells = (boxes[:, 0] <= boxes[:, 2]).tolist()  # False for NOWHERE
     covered = torch.zeros(len(ranges), height, width, dtype=torch.bool)

@@ -30,8 +30,8 @@ class Band:
     queries: (E * A,) index of each cell in PackedInstances.covered.
     scatter: pairs (entry in E * A, batch cell) of all valid entries, in parts without duplicate
         batch cells. Adding part by part gives a fixed order of summation.
-    peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, or -inf if the instance covers
-        the grid.
+    peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, from the cells outside the
+        instance; -inf if there are none.
     """
 
     sources: Tensor
@@ -123,7 +123,7 @@ def pack_instances(
     strength = _floats(factor for part in strengths for factor in part)
     source = torch.arange(len(row)) if sources is None else torch.tensor(sources)
 
-    # Covered batch cells: attention normalises the query of each of them once.
+    # Covered batch cells: attention normalizes the query of each of them once.
     first_cell = row * height * width
     covered = _concat(cells + first_cell[index] for index, cells in enumerate(cells_of)).unique()
 

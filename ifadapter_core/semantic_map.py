@@ -18,6 +18,8 @@ BACKGROUND = -1  # owner of a cell without an instance
 class SemanticMap:
     """Instance tokens and the rules that divide the picture between them.
 
+    Holds the inputs from which each adapted layer computes its instance semantic map.
+
     tokens: tokens, boxes and strengths of N instances.
     masks: (N, H, W) in 0..1 over the whole picture, any size; refine the boxes. None: whole boxes.
     front_hides_back: in overlaps, only the nearest (last) instance covers a cell. False: the

@@ -60,14 +60,14 @@ class InstanceTokens:
                 "Both the appearance tokens and the EoT token are switched off: nothing is left. "
                 "Switch one of them on."
             )
-        kept = slice(None if appearance else -1, None if eot else -1)
-        return replace(self, cond=self.cond[:, kept], uncond=self.uncond[:, kept])
+        selected = slice(None if appearance else -1, None if eot else -1)
+        return replace(self, cond=self.cond[:, selected], uncond=self.uncond[:, selected])
 
 
 def join_tokens(appearance_tokens: Tensor, eot_embeds: Tensor, grounding_embedding: Tensor) -> Tensor:
     """(N, k*Q, D), (N, D), (N, 1, D) -> instance tokens (N, k*Q + 1, D).
 
-    The grounding is added to every token, EoT included. The first two arguments may have a batch of
-    1.
+    The grounding is added to every token, EoT included. The first two arguments may have a batch
+    of 1.
     """
     return torch.cat([appearance_tokens, eot_embeds.unsqueeze(1)], dim=1) + grounding_embedding

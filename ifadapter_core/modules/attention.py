@@ -36,7 +36,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 class KeysValues:
     """Keys and values of N instances with M tokens each, in one layer.
 
-    k: (..., N, M, C) keys, normalised.
+    k: (..., N, M, C) keys, normalized.
     v: (..., N, M, C) values.
     """
 
@@ -45,7 +45,7 @@ class KeysValues:
 
 
 class InstanceProjection(nn.Module):
-    """Instance tokens -> normalised keys and values of one layer. Runs once per layout."""
+    """Instance tokens -> normalized keys and values of one layer. Runs once per layout."""
 
     def __init__(
         self, config: LayerConfig, operations: Any, device: torch.device | None, dtype: torch.dtype | None
@@ -89,7 +89,7 @@ class InstanceCrossAttention(nn.Module):
     ) -> Tensor:
         """Add the semantic map to the result of the text cross attention, before its output projection.
 
-        q: (R, h*w, C) projected queries of the layer, not normalised.
+        q: (R, h*w, C) projected queries of the layer, not normalized.
         instances: keys and values (N, M, C) from ``IFAdapter.keys_values``, with device and dtype
             of q.
         packed: the instances of each batch row.
@@ -101,7 +101,7 @@ class InstanceCrossAttention(nn.Module):
         if out is None:
             out = q.new_zeros(q.shape)
         if packed.bands:
-            # Normalise each covered cell's query once, however many instances cover it.
+            # Normalize each covered cell's query once, however many instances cover it.
             queries = q.flatten(0, 1).index_select(0, packed.covered)
             queries = rms_normalize(queries.unflatten(-1, (self.heads, -1))).flatten(-2)
             features = (self._features(queries, instances, band, attend) for band in packed.bands)
@@ -109,7 +109,7 @@ class InstanceCrossAttention(nn.Module):
         return out
 
     def _features(self, queries: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
-        """Normalised queries of covered cells (U, C) -> features of a band (E, A, C), 0 on padding."""
+        """Normalized queries of covered cells (U, C) -> features of a band (E, A, C), 0 on padding."""
         q = queries.index_select(0, band.queries).unflatten(0, band.valid.shape)
         features = attend(q, instances.k[band.sources], instances.v[band.sources], self.heads)
         return features * band.valid[..., None].to(features) if band.padded else features

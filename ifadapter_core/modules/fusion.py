@@ -2,6 +2,8 @@
 
 Features exist on covered cells only. Elsewhere the release's dense computation has constant results
 (zero features, an importance equal to the convolution's bias), so nothing is computed there.
+
+Letters in shapes: E, A and P as in ``packing.py``; R batch rows, C channels.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class CBAM(nn.Module):
 class GatedSemanticFusion(nn.Module):
     """Scores each instance on its cells, then mixes the instances by a softmax over slots.
 
+    The "learned gate" of the nodes.
+
     slots: number of softmax slots; grows to the number of instances of a row.
     order: apply the area gate before or after the softmax.
     """
@@ -84,15 +88,15 @@ class GatedSemanticFusion(nn.Module):
         """Mix the instances and add the result to ``out`` in place.
 
         features: one tensor (E, A, C) per band, zero on padding. Consumed lazily, so that a CPU
-            summarises each band while it is in the caches.
+            summarizes each band while it is in the caches.
         scale: factor on the result.
         out: (R, h*w, C), contiguous, in the dtype of the features; changed on covered cells only.
         """
-        # Summarise each band: channel attention, statistics and importance.
+        # Summarize each band: channel attention, statistics and importance.
         parts, summaries = [], []
         for part, band in zip(features, packed.bands, strict=True):
             parts.append(part.flatten(0, 1))
-            summaries.append(self._summarise(part, band, packed.height * packed.width))
+            summaries.append(self._summarize(part, band, packed.height * packed.width))
 
         # Softmax over the instances on each cell.
         weights = self._softmax_weights(torch.cat(summaries, dim=1), packed)
@@ -106,8 +110,8 @@ class GatedSemanticFusion(nn.Module):
             for entries, batch_cells in band.scatter:
                 flat.index_add_(0, batch_cells, _select(weighted, entries))
 
-    def _summarise(self, features: Tensor, band: Band, cells: int) -> Tensor:
-        """Apply the channel attention to features of a band (E, A, C) and summarise the result.
+    def _summarize(self, features: Tensor, band: Band, cells: int) -> Tensor:
+        """Apply the channel attention to features of a band (E, A, C) and summarize the result.
 
         Returns (3, E * A): max over the channels, mean over the channels, importance. The
         importance lacks the spatial attention, which needs the statistics of all cells first.

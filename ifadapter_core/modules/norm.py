@@ -32,7 +32,7 @@ class HeadRMSNorm(nn.Module):
         return self.scale(rms_normalize(self._split_heads(x).float()).flatten(-2)).to(x.dtype)
 
     def scale(self, x: Tensor) -> Tensor:
-        """Multiply x (..., heads * head_dim) by the weight, without normalising."""
+        """Multiply x (..., heads * head_dim) by the weight, without normalizing."""
         weight = 1.0 + self.weight.to(device=x.device, dtype=torch.float32)
         return (self._split_heads(x) * weight).flatten(-2).to(x.dtype)
 

@@ -95,7 +95,7 @@ class AdaptedUNet(nn.Module):
         return torch.tensor(rows).sort(stable=True).indices.to(device)
 
     def _pack(self, q: Tensor) -> PackedInstances:
-        """All instances on the grid of a layer, memoised for the pass."""
+        """All instances on the grid of a layer, memoized for the pass."""
         grid = grid_of(q.shape[1], *self.latent_size)
         if grid not in self.packed:
             empty = Geometry(*grid, coverages=(), area_gates=())

@@ -58,6 +58,6 @@ def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8
     sheet.paste(body, (0, TITLE_PX))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TITLE_PX // 2)
     for number, title in enumerate(pictures):
-        centre = (number * (CELL_PX + GAP) + CELL_PX // 2, TITLE_PX // 2)
-        draw.text(centre, title, fill="black", font=font, anchor="mm")
+        center = (number * (CELL_PX + GAP) + CELL_PX // 2, TITLE_PX // 2)
+        draw.text(center, title, fill="black", font=font, anchor="mm")
     return sheet

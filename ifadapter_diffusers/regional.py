@@ -58,7 +58,7 @@ class RegionalUNet(nn.Module):
         self._masks = {}
 
     def masks(self, row: int, height: int, width: int) -> Tensor:
-        """The boxes of a row as 0/1 masks (N, height, width, 1), memoised."""
+        """The boxes of a row as 0/1 masks (N, height, width, 1), memoized."""
         if (row, height, width) not in self._masks:
             masks = torch.zeros(len(self.boxes[row]), height, width, 1)
             for number, box in enumerate(self.boxes[row]):

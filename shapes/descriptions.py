@@ -87,7 +87,7 @@ CAPTIONS = (
     "a {background} background with {things}",
     "a {background} picture that shows {things}",
 )
-# Words for the position of a box: its centre, normalised to 0..1, is compared with these bounds.
+# Words for the position of a box: its center, normalized to 0..1, is compared with these bounds.
 POSITION_BOUNDS = (0.3, 0.43, 0.57, 0.7)
 ROWS = ("top", "upper", "middle", "lower", "bottom")
 COLUMNS = ("far left", "left", "centre", "right", "far right")
@@ -176,7 +176,7 @@ def _size_words(box: Box) -> str:
 
 
 def _position_words(box: Box) -> str:
-    """Row and column of the centre, such as "upper far left"."""
+    """Row and column of the center, such as "upper far left"."""
     row = bisect(POSITION_BOUNDS, (box.y0 + box.y1) / 2)
     column = bisect(POSITION_BOUNDS, (box.x0 + box.x1) / 2)
     return f"{ROWS[row]} {COLUMNS[column]}"

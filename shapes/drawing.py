@@ -1,4 +1,4 @@
-"""Rasterises scenes.
+"""Rasterizes scenes.
 
 Every shape fills the unit box (u to the right, v down, both 0..1) and is mirror symmetric, so the
 covered interval of each row defines it. Patterns use the same unit box.
@@ -31,7 +31,7 @@ _STAR_OUTER = ((0.0, 0.34, 0.382, 0.69, 1.0), (0.0, 0.33, 1.0, 0.53, 0.64))
 _STAR_NOTCH = ((0.81, 1.0), (0.0, 0.60))
 
 _DOT_RADIUS = 0.14
-# Dot centres (u, v): few, inside the shape, apart from each other.
+# Dot centers (u, v): few, inside the shape, apart from each other.
 _DOTS: dict[str, tuple[tuple[float, float], ...]] = {
     "circle": ((0.5, 0.22), (0.22, 0.5), (0.78, 0.5), (0.5, 0.78)),
     "square": ((0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)),
@@ -91,19 +91,19 @@ def pattern_mask(shape: str, pattern: str, u: Floats, v: Floats) -> Mask:
             mask |= np.square(v - dot_v)[:, None] + np.square(u - dot_u) <= _DOT_RADIUS**2
         return mask
     if pattern == "bordered":
-        centre, scale = _BORDER_INTERIOR[shape]
-        return ~silhouette(shape, 0.5 + (u - 0.5) / scale, centre + (v - centre) / scale)
+        center, scale = _BORDER_INTERIOR[shape]
+        return ~silhouette(shape, 0.5 + (u - 0.5) / scale, center + (v - center) / scale)
     return np.zeros((len(v), len(u)), bool)
 
 
-def pixel_centres(count: int) -> Floats:
-    """Centres of ``count`` equal parts of 0..1: (count,)."""
+def pixel_centers(count: int) -> Floats:
+    """Centers of ``count`` equal parts of 0..1: (count,)."""
     return (np.arange(count) + 0.5) / count
 
 
 def coverage(attributes: Attributes, width: int, height: int) -> tuple[Pixels, Pixels]:
     """Coverage of a box by the main and by the pattern colour: two (height, width), 0..16."""
-    u, v = pixel_centres(width * SUPERSAMPLING), pixel_centres(height * SUPERSAMPLING)
+    u, v = pixel_centers(width * SUPERSAMPLING), pixel_centers(height * SUPERSAMPLING)
     inside = silhouette(attributes.shape, u, v)
     patterned = inside & pattern_mask(attributes.shape, attributes.pattern, u, v)
     return _samples_per_pixel(inside & ~patterned), _samples_per_pixel(patterned)

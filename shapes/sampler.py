@@ -10,7 +10,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
 from .descriptions import caption, local_description, pick, shuffled
-from .drawing import pixel_centres, silhouette
+from .drawing import pixel_centers, silhouette
 from .scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes, Figure, Scene, palette_order
 
 HELD_OUT = range(10_000)  # scene indices reserved for evaluation
@@ -108,8 +108,8 @@ def _arrange(world: World, count: int, longest: float, rng: Generator) -> list[_
         for _ in range(BOXES_TRIED):
             # Overlapping figures share no colour, so that edges stay visible.
             box = _sample_box(world, longest, rng)
-            neighbours = [placed.attributes for placed in arrangement if _overlap(placed.box, box)]
-            attributes = _sample_attributes(world, shape, pattern, neighbours, rng)
+            neighbors = [placed.attributes for placed in arrangement if _overlap(placed.box, box)]
+            attributes = _sample_attributes(world, shape, pattern, neighbors, rng)
             candidate = attributes and _candidate(world, attributes, box, number, owners, areas)
             if candidate:
                 candidates.append(candidate)
@@ -136,10 +136,10 @@ def _sample_box(world: World, longest: float, rng: Generator) -> PixelBox:
 
 
 def _sample_attributes(
-    world: World, shape: str, pattern: str, neighbours: list[Attributes], rng: Generator
+    world: World, shape: str, pattern: str, neighbors: list[Attributes], rng: Generator
 ) -> Attributes | None:
-    """Attributes with no colour of a neighbour; None if too few colours are left."""
-    taken = {colour for neighbour in neighbours for colour in neighbour.colours}
+    """Attributes with no colour of a neighbor; None if too few colours are left."""
+    taken = {colour for neighbor in neighbors for colour in neighbor.colours}
     wanted = 1 if pattern == "plain" else 2
     colours = shuffled(rng, (colour for colour in world.colours if colour not in taken))[:wanted]
     if len(colours) < wanted:
@@ -159,7 +159,7 @@ def _candidate(
 ) -> _Candidate | None:
     """The figure in front of those already placed; None if it hides too much of one of them."""
     x0, y0, x1, y1 = box
-    mask = silhouette(attributes.shape, pixel_centres(x1 - x0), pixel_centres(y1 - y0))
+    mask = silhouette(attributes.shape, pixel_centers(x1 - x0), pixel_centers(y1 - y0))
     owners_after = owners.copy()
     owners_after[y0:y1, x0:x1][mask] = number
     # Visible pixels of each figure; bin 0 is the background.

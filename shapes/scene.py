@@ -1,4 +1,7 @@
-"""The values of the drawn world: attributes, figures and scenes. No pixels, no words."""
+"""The values of the drawn world: attributes, figures and scenes.
+
+Plain data; drawing and wording are elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,7 @@ class Scene:
 
     @property
     def layout(self) -> Layout:
-        """The scene as a layout; its boxes are normalised to 0..1."""
+        """The scene as a layout; its boxes are normalized to 0..1."""
         instances = tuple(self._instance(figure) for figure in self.figures)
         return Layout(self.size, self.size, instances, self.caption)
 

@@ -43,9 +43,9 @@ def draw_layout(picture: Image.Image, left: float, top: float, side: float) -> N
 
 
 def draw_shape(
-    draw: ImageDraw.ImageDraw, shape: str, centre: tuple[float, float], radius: float, colour: tuple[int, ...]
+    draw: ImageDraw.ImageDraw, shape: str, center: tuple[float, float], radius: float, colour: tuple[int, ...]
 ) -> None:
-    x, y = centre
+    x, y = center
     if shape == "circle":
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
     elif shape == "square":

@@ -60,7 +60,7 @@ def position_waves(side: int) -> Tensor:
 
     Cosines of 1 .. WAVES half waves over the picture, in x, then in y.
     """
-    centres = (torch.arange(side) + 0.5) / side
-    cosines = torch.cos(math.pi * centres[:, None] * torch.arange(1, WAVES + 1))
+    centers = (torch.arange(side) + 0.5) / side
+    cosines = torch.cos(math.pi * centers[:, None] * torch.arange(1, WAVES + 1))
     in_y = cosines[:, None].expand(side, side, WAVES)
     return torch.cat([in_y.transpose(0, 1), in_y], dim=-1).reshape(side * side, 2 * WAVES)

@@ -131,7 +131,7 @@ def _connected_components(masks: NDArray[np.bool_], min_area: float) -> list[Box
 
 
 def _dilate(maps: NDArray[T]) -> NDArray[T]:
-    """Maximum over each cell and its four neighbours: (M, h, w)."""
+    """Maximum over each cell and its four neighbors: (M, h, w)."""
     padded = np.pad(maps, [(0, 0), (1, 1), (1, 1)])
     vertical = np.maximum(padded[:, :-2, 1:-1], padded[:, 2:, 1:-1])
     horizontal = np.maximum(padded[:, 1:-1, :-2], padded[:, 1:-1, 2:])

@@ -38,7 +38,7 @@ ALLOWED_COLOURS = np.stack([_EQUAL] + [1 - _EQUAL] * (len(PATTERNS) - 1)).astype
 
 @dataclass(frozen=True)
 class Fit:
-    """A recognised figure.
+    """A recognized figure.
 
     attributes: its appearance.
     box: its box in pixels.
@@ -190,9 +190,9 @@ def _best_candidates(observation: _Observation, boxes: Floats) -> list[_Candidat
     scores = ALLOWED_COLOURS * shared / total[:, :, None] - penalties  # (K, shapes, patterns, 8, 8)
     candidates = []
     for shape in range(len(SHAPES)):
-        own = scores[:, shape]
-        box, pattern, colour, pattern_colour = map(int, np.unravel_index(own.argmax(), own.shape))
-        score = float(own[box, pattern, colour, pattern_colour])
+        of_shape = scores[:, shape]
+        box, pattern, colour, pattern_colour = map(int, np.unravel_index(of_shape.argmax(), of_shape.shape))
+        score = float(of_shape[box, pattern, colour, pattern_colour])
         candidates.append(_Candidate(shape, pattern, colour, pattern_colour, boxes[box], score))
     return candidates
 
@@ -220,11 +220,11 @@ def _refined_box(observation: _Observation, candidate: _Candidate) -> Floats:
     return box
 
 
-def _contradiction(own: Floats, background: Floats, visible: Floats) -> Floats:
+def _contradiction(figure: Floats, background: Floats, visible: Floats) -> Floats:
     """Evidence against a cell lying outside the figure.
 
-    own: evidence for the figure's colours, which should not continue outside.
+    figure: evidence for the figure's colours, which should not continue outside.
     background, visible: evidence for the background and visibility; anything else counts
         FOREIGN_WEIGHT.
     """
-    return own + FOREIGN_WEIGHT * np.clip(visible - np.maximum(own, background), 0, None)
+    return figure + FOREIGN_WEIGHT * np.clip(visible - np.maximum(figure, background), 0, None)

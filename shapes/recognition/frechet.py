@@ -20,7 +20,7 @@ from .templates import Floats, Grid
 FEATURES = 32
 LAB_SCALE = 50.0  # L*a*b* units per unit of a feature
 EDGE_SCALE = 5.0  # L*a*b* units of mean difference per unit of a feature
-EDGE_STEPS = (1, 2, 4)  # pixels between compared neighbours
+EDGE_STEPS = (1, 2, 4)  # pixels between compared neighbors
 EDGE_DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (down, right)
 
 

@@ -1,7 +1,7 @@
-"""Template bank: all figures rasterised on a grid, and candidate boxes around an expected box.
+"""Template bank: all figures rasterized on a grid, and candidate boxes around an expected box.
 
 A grid has n * n cells, row by row, with n = cells along the box + twice the margin beyond it. A
-template holds the covered fraction of each cell, 0..1. The bank is memoised.
+template holds the covered fraction of each cell, 0..1. The bank is memoized.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import Mask, pattern_mask, pixel_centres, silhouette
+from ..drawing import Mask, pattern_mask, pixel_centers, silhouette
 from ..scene import PATTERNS, SHAPES
 
 Floats = NDArray[np.float32]
@@ -48,7 +48,7 @@ class Grid:
     @property
     def points(self) -> NDArray[np.float64]:
         """Two sample points per cell along a side, box = 0..1: (2n,)."""
-        return (pixel_centres(2 * self.n) * self.n - self.margin) / self.cells
+        return (pixel_centers(2 * self.n) * self.n - self.margin) / self.cells
 
     def means(self, mask: Mask) -> Floats:
         """Covered fraction of each cell from a mask at the sample points (2n, 2n): (n * n,)."""
@@ -94,9 +94,9 @@ class Templates:
 
 @lru_cache
 def candidate_boxes() -> CandidateBoxes:
-    centres = np.array([(x, y) for y in SHIFTS for x in SHIFTS])[:, None] + 0.5
+    centers = np.array([(x, y) for y in SHIFTS for x in SHIFTS])[:, None] + 0.5
     halves = np.array([(width, height) for height in SCALES for width in SCALES])[None] / 2
-    boxes: NDArray[np.float64] = np.concatenate([centres - halves, centres + halves], -1).reshape(-1, 4)
+    boxes: NDArray[np.float64] = np.concatenate([centers - halves, centers + halves], -1).reshape(-1, 4)
     overlap = ious(boxes, np.array([0.0, 0.0, 1.0, 1.0]))
     boxes, overlap = boxes[overlap >= MIN_IOU], overlap[overlap >= MIN_IOU]
     silhouettes = [[_in_box(shape, box) for box in boxes] for shape in SHAPES]

@@ -1,4 +1,4 @@
-"""The judge: recognises the figure at each box, then compares it with the expected one."""
+"""The judge: recognizes the figure at each box, then compares it with the expected one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..scene import Figure
 from .colours import evidence
 from .fitting import Fit, covered_pixels, fit
 
-FOUND_SCORE = 0.5  # minimum score of a recognised figure
+FOUND_SCORE = 0.5  # minimum score of a recognized figure
 FOUND_IOU = 0.5  # minimum IoU with the expected box
 ATTRIBUTES = ("found", "shape", "colour", "pattern", "pattern_colour")  # fields of a verdict
 
@@ -23,7 +23,7 @@ ATTRIBUTES = ("found", "shape", "colour", "pattern", "pattern_colour")  # fields
 class AttributeVerdict:
     """What is right about one instance. All fields are False if the instance was not found.
 
-    found: a figure was recognised at the box.
+    found: a figure was recognized at the box.
     shape: its shape is right.
     colour: its main colour is right.
     pattern: its pattern is right.
@@ -45,7 +45,7 @@ class AttributeVerdict:
 def classify(picture: ArrayLike, boxes: Sequence[Sequence[float]]) -> list[Fit]:
     """The best explanation at each box of a picture (H, W, 3) of bytes, or of floats in 0..1.
 
-    Boxes are in pixels, from back to front. The front one is recognised first; a figure with at
+    Boxes are in pixels, from back to front. The front one is recognized first; a figure with at
     least FOUND_SCORE occludes those behind it.
     """
     maps = evidence(picture)
@@ -60,7 +60,7 @@ def classify(picture: ArrayLike, boxes: Sequence[Sequence[float]]) -> list[Fit]:
 
 
 def judge(found: Fit, expected: Figure) -> AttributeVerdict:
-    """Compare a recognised with the expected figure."""
+    """Compare a recognized with the expected figure."""
     if found.score < FOUND_SCORE or box_iou(found.box, expected.box_px) < FOUND_IOU:
         return AttributeVerdict(False, False, False, False, False)
     actual, wanted = found.attributes, expected.attributes

@@ -93,14 +93,14 @@ def word_masks(attention_mask: Tensor, depth: int, quirk: bool = True) -> list[T
 
 def resampler_layer(sd: StateDict, x: Tensor, z: Tensor, words: Tensor) -> Tensor:
     """x (T, dim) words, z (L, dim) latents -> (L, dim)."""
-    own = part(sd, "0.")
-    x, latents = layer_norm(x, own, "norm1"), layer_norm(z, own, "norm2")
-    kv = linear(torch.cat([x, latents]), own, "to_kv")
+    attn = part(sd, "0.")
+    x, latents = layer_norm(x, attn, "norm1"), layer_norm(z, attn, "norm2")
+    kv = linear(torch.cat([x, latents]), attn, "to_kv")
     k, v = kv[:, : kv.shape[1] // 2], kv[:, kv.shape[1] // 2 :]
     visible = torch.cat([words, torch.ones(len(z), dtype=torch.bool)])
     z = z + linear(
-        attention(linear(latents, own, "to_q"), k, v, own["q_norm.weight"], own["k_norm.weight"], visible),
-        own,
+        attention(linear(latents, attn, "to_q"), k, v, attn["q_norm.weight"], attn["k_norm.weight"], visible),
+        attn,
         "to_out",
     )
     mlp = part(sd, "1.")

@@ -56,14 +56,14 @@ def make_release_checkpoint(
     add_norm(text, "norm_out", token_width)
     add_norm(text, "attention_norm", dim)
     for i in range(depth):
-        own = f"layers.{i}.0"
-        add_norm(text, f"{own}.norm1", dim)
-        add_norm(text, f"{own}.norm2", dim)
-        add_linear(text, f"{own}.to_q", inner, dim, bias=False)
-        add_linear(text, f"{own}.to_kv", 2 * inner, dim, bias=False)
-        add_linear(text, f"{own}.to_out", dim, inner, bias=False)
-        text[f"{own}.q_norm.weight"] = normal(head_dim, scale=0.3)
-        text[f"{own}.k_norm.weight"] = normal(head_dim, scale=0.3)
+        attention = f"layers.{i}.0"
+        add_norm(text, f"{attention}.norm1", dim)
+        add_norm(text, f"{attention}.norm2", dim)
+        add_linear(text, f"{attention}.to_q", inner, dim, bias=False)
+        add_linear(text, f"{attention}.to_kv", 2 * inner, dim, bias=False)
+        add_linear(text, f"{attention}.to_out", dim, inner, bias=False)
+        text[f"{attention}.q_norm.weight"] = normal(head_dim, scale=0.3)
+        text[f"{attention}.k_norm.weight"] = normal(head_dim, scale=0.3)
         mlp = f"layers.{i}.1"
         add_linear(text, f"{mlp}.gate_proj", mlp_ratio * dim, dim, bias=False)
         add_linear(text, f"{mlp}.up_proj", mlp_ratio * dim, dim, bias=False)

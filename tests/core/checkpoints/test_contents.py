@@ -123,7 +123,7 @@ def test_sizes_are_derived_from_the_tensors() -> None:
 @pytest.mark.parametrize(
     ("width", "base"), [(768, "SD 1.5"), (1024, "SD 2"), (2048, "SDXL"), (640, "640-wide")]
 )
-def test_base_model_is_recognised_by_the_width_of_its_text_features(width: int, base: str) -> None:
+def test_base_model_is_recognized_by_the_width_of_its_text_features(width: int, base: str) -> None:
     config = read_checkpoint(release(text_width=width, token_width=16)).config
     assert base in config.base_model
     assert config.family.cell_px == 32

@@ -108,7 +108,7 @@ def test_error_names_an_unusable_tensor_that_defines_sizes(key: str, shape: tupl
         data[part][name] = torch.zeros(shape)
     message = message_of(data)
     assert "does not fit together" in message
-    assert key in message or "of the wrong shape" in message  # neighbours may be the ones that no longer fit
+    assert key in message or "of the wrong shape" in message  # neighbors may be the ones that no longer fit
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ def test_multiplied_positive_rows(apply, tokens, term, model, convention):
 
 
 def test_unidentified_rows_are_unchanged_with_one_warning(apply, tokens, model, caplog):
-    neighbour = coupled(model, CONVENTIONS["none"], copies=1, spare=1)
-    got, plain = sample(apply(tokens, model=neighbour), batch=2), sample(neighbour, batch=2)
+    neighbor = coupled(model, CONVENTIONS["none"], copies=1, spare=1)
+    got, plain = sample(apply(tokens, model=neighbor), batch=2), sample(neighbor, batch=2)
     assert got.equal(plain)
     assert len(warnings_of(caplog)) == 1
     assert "cannot tell which rows are positive" in caplog.text

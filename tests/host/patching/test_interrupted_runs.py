@@ -17,7 +17,7 @@ from torch import Tensor
 from sampling import sample
 
 ERRORS = {
-    "error": RuntimeError("a neighbour's"),
+    "error": RuntimeError("a neighbor's"),
     "interrupt": comfy.model_management.InterruptProcessingException(),
 }
 

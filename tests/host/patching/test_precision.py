@@ -1,4 +1,4 @@
-"""Data types of model and adapter, quantised layers, and no float64 (Apple GPUs have none)."""
+"""Data types of model and adapter, quantized layers, and no float64 (Apple GPUs have none)."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def test_nothing_is_computed_in_float64(node, ifadapter, clip, model):
         oracle.predict(patched, oracle.make_inputs(2))
 
 
-class Quantised(torch.nn.Module):
-    """A linear layer like those of GGUF packs: int8 weights, dequantised at every call."""
+class Quantized(torch.nn.Module):
+    """A linear layer like those of GGUF packs: int8 weights, dequantized at every call."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
@@ -99,12 +99,12 @@ class Quantised(torch.nn.Module):
         return torch.nn.functional.linear(x, self.weight.to(x.dtype) * self.scale, self.bias)
 
 
-def test_quantised_layers(apply, tokens, term):
+def test_quantized_layers(apply, tokens, term):
     base = small_models.small_model(output_scale=20.0)
     for module in list(base.model.diffusion_model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, torch.nn.Linear) and name in ("to_q", "to_k", "to_v"):
-                setattr(module, name, Quantised(child))
+                setattr(module, name, Quantized(child))
     got, want, plain = (
         sample(patcher) for patcher in (apply(tokens, model=base), oracle.patch(base, term), base)
     )

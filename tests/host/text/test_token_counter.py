@@ -28,14 +28,14 @@ LAYOUT = json.dumps(
 
 @pytest.fixture
 def counter() -> Iterator[ModuleType]:
-    """nodes/host/token_counter.py of the loaded pack, without memoised results before and after a test."""
+    """nodes/host/token_counter.py of the loaded pack, without memoized results before and after a test."""
     pack = nodes.NODE_CLASS_MAPPINGS["IFAdapterLoader"].__module__.removesuffix(".loader")
     module = sys.modules[f"{pack}.host.token_counter"]
-    for memoised in (module._count, module._tokenizer):
-        memoised.cache_clear()
+    for memoized in (module._count, module._tokenizer):
+        memoized.cache_clear()
     yield module
-    for memoised in (module._count, module._tokenizer):
-        memoised.cache_clear()
+    for memoized in (module._count, module._tokenizer):
+        memoized.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def test_the_iou_threshold_is_a_half(iou: float, found: bool) -> None:
 # Occlusion
 
 
-def test_an_occluded_figure_is_recognised() -> None:
+def test_an_occluded_figure_is_recognized() -> None:
     back = Figure(Attributes("circle", "yellow", "dotted", "purple"), (20, 20, 90, 90))
     front = Figure(Attributes("square", "green", "checkered", "white"), (60, 50, 115, 105))
     picture = draw(Scene(128, "beige", (back, front)))

@@ -11,42 +11,45 @@ import { runs } from './runs.js'
 import { search } from './search.js'
 
 const TEST_MS = 90_000
+const LEGS_AT_ONCE = 2 // each has a browser and a server, which mostly wait for each other
 
-for (const leg of LEGS) {
-  describe(leg.name, { skip: reasonToSkip(leg) }, () => {
-    let server
-    let browser
+describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
+  for (const leg of LEGS) {
+    describe(leg.name, { skip: reasonToSkip(leg) }, () => {
+      let server
+      let browser
 
-    before(async () => {
-      ;[server, browser] = await Promise.all([startServer(leg.frontend), startBrowser()])
-    })
-
-    after(async () => {
-      await browser?.close()
-      await server?.stop()
-    })
-
-    /** A test with a new editor. Errors on the page fail it. */
-    function inEditor(name, layout, act, options = {}) {
-      test(name, { timeout: TEST_MS }, async () => {
-        const editor = await openEditor(browser, server, leg.renderer, { layout, ...options })
-        try {
-          assert.equal(
-            await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)),
-            leg.renderer === 'Nodes 2.0'
-          )
-          await act(editor)
-          assert.deepEqual(editor.errors, [])
-        } finally {
-          await editor.close()
-        }
+      before(async () => {
+        ;[server, browser] = await Promise.all([startServer(leg.frontend), startBrowser()])
       })
-    }
 
-    gestures(inEditor)
-    graph(inEditor)
-    runs(inEditor)
-    looks(inEditor)
-    search(inEditor)
-  })
-}
+      after(async () => {
+        await browser?.close()
+        await server?.stop()
+      })
+
+      /** A test with a new editor. Errors on the page fail it. */
+      function inEditor(name, layout, act, options = {}) {
+        test(name, { timeout: TEST_MS }, async () => {
+          const editor = await openEditor(browser, server, leg.renderer, { layout, ...options })
+          try {
+            assert.equal(
+              await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)),
+              leg.renderer === 'Nodes 2.0'
+            )
+            await act(editor)
+            assert.deepEqual(editor.errors, [])
+          } finally {
+            await editor.close()
+          }
+        })
+      }
+
+      gestures(inEditor)
+      graph(inEditor)
+      runs(inEditor)
+      looks(inEditor)
+      search(inEditor)
+    })
+  }
+})

@@ -176,6 +176,10 @@ export function graph(inEditor) {
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
+    // The page stores the setting later: not after the next test has set its own.
+    const stored = () =>
+      editor.page.evaluate(async () => (await (await fetch('/api/settings')).json())['Comfy.VueNodes.Enabled'])
+    await poll(async () => (await stored()) === other)
   })
 
   inEditor('the editor works inside a subgraph, and a run uses its layout', TWO, async (editor) => {

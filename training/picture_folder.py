@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
+from ifadapter_diffusers.pictures import SUFFIXES, decoded_sizes, picture_files, read_picture
 from ifadapter_diffusers.randomness import seeded_generator
 
 from .adapter_stage import LayoutBatch
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+ROUNDED_PX = 2  # sides of a scaled picture are whole pixels, which changes its shape by this much at most
+MAX_SIDE_PX = 1e9  # of a size that a layout may give
 MIN_VISIBLE = 0.5  # a crop keeps a box if this fraction of its area is inside
 ORDER_STREAM, CROP_STREAM = 0, 1  # purposes of random numbers
 
@@ -41,31 +41,32 @@ class PictureFolder(Dataset[LayoutBatch]):
 
     Each ``name.jpg`` needs a ``name.json`` beside it, in any format of
     ``ifadapter_core.layout_formats``. In the release's, boxes are in pixels of the picture, or of the
-    ``width`` and ``height`` in the JSON. Pictures are turned by their EXIF orientation and cropped to
-    a random square of their shorter side. They are not mirrored: descriptions may say left and right.
+    ``width`` and ``height`` in the JSON. Pictures are read by ``ifadapter_diffusers.pictures`` and
+    cropped to a random square of their shorter side. They are not mirrored: descriptions may say left
+    and right.
 
     folder: searched with its subfolders.
     size: side of the pictures, in pixels.
     seed: of the order and the crops.
 
-    Raises ValueError naming the file if a picture has no layout, an invalid one, or one without
-    boxes.
+    Raises ValueError naming the file if a picture is broken or of a format that is not read, or if it
+    has no layout, an invalid one, or one without boxes.
     """
 
     def __init__(self, folder: str | Path, size: int, batch_size: int, seed: int = 0) -> None:
         if not Path(folder).is_dir():
             raise ValueError(f"There is no folder {folder}.")
-        paths = Path(folder).rglob("*")
-        self.pictures = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
+        self.pictures = picture_files(Path(folder), "**/*")
         if not self.pictures:
             raise ValueError(f"There are no pictures in {folder}; expected {', '.join(SUFFIXES)}.")
         self.size = size
         self.batch_size = batch_size
         self.seed = seed
-        # Read all layouts once, so that errors appear before the training starts.
-        for path in tqdm(self.pictures, desc="layouts", unit="", dynamic_ncols=True, leave=False):
-            with _open(path) as picture:
-                read_layout(path, *shown_size(picture))
+        # Read all files once, so that errors appear before the training starts.
+        sizes = decoded_sizes(self.pictures)
+        bar = tqdm(self.pictures, desc="pictures", unit="", dynamic_ncols=True, leave=False)
+        for path, (width, height) in zip(bar, sizes, strict=True):
+            read_layout(path, width, height)
 
     def __getitem__(self, number: int) -> LayoutBatch:
         first = number * self.batch_size
@@ -77,8 +78,7 @@ class PictureFolder(Dataset[LayoutBatch]):
         """A picture (3, size, size) in -1..1 and its layout. index: counts through all epochs."""
         epoch, rank = divmod(index, len(self.pictures))
         path = self.pictures[_order(len(self.pictures), self.seed, epoch)[rank]]
-        with _open(path) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
+        picture = read_picture(path)
         generator = seeded_generator(self.seed, index, CROP_STREAM)
         square, layout = crop(read_layout(path, *picture.size), generator)
         corners = (square.x, square.y, square.x + square.side, square.y + square.side)
@@ -88,27 +88,32 @@ class PictureFolder(Dataset[LayoutBatch]):
 
     def central_layouts(self, count: int) -> list[Layout]:
         """Layouts of the first pictures, cropped to the central square."""
-        layouts = []
-        for path in self.pictures[:count]:
-            with _open(path) as picture:
-                layouts.append(self._resize(crop(read_layout(path, *shown_size(picture)))[1]))
-        return layouts
+        paths = self.pictures[:count]
+        layouts = [read_layout(path, *size) for path, size in zip(paths, decoded_sizes(paths), strict=True)]
+        return [self._resize(crop(layout)[1]) for layout in layouts]
 
     def _resize(self, layout: Layout) -> Layout:
         return Layout(self.size, self.size, layout.instances, layout.caption)
 
 
 def read_layout(picture: Path, width: int, height: int) -> Layout:
-    """The layout of a picture of width x height pixels. Raises ValueError naming the file."""
+    """The layout of a picture of width x height pixels.
+
+    Raises ValueError naming the file, also if the layout is of a picture of another shape.
+    """
     path = picture.with_suffix(".json")
     if not path.is_file():
         raise ValueError(f"{picture} has no layout: there is no {path.name} beside it.")
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         data = json.loads(text)
-        if isinstance(data, dict) and "annotations" in data:
-            # The release's format without a canvas size: boxes default to pixels of this picture.
-            text = json.dumps({"width": width, "height": height, **data})
+        if isinstance(data, dict):
+            given = {key: data[key] for key in ("width", "height") if data.get(key) is not None}
+            size = {"width": width, "height": height, **given}
+            _check_shape(picture, width, height, size["width"], size["height"])
+            if "annotations" in data:
+                # The release's format without a canvas size: boxes default to pixels of this picture.
+                text = json.dumps({**data, **size})
         layout = from_json(text, width, height)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
@@ -145,10 +150,21 @@ def crop(layout: Layout, generator: torch.Generator | None = None) -> tuple[Squa
     return square, Layout(side, side, tuple(filter(None, instances)), layout.caption)
 
 
-def shown_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height of a picture after its EXIF orientation."""
-    transposed = picture.getexif().get(ExifTags.Base.Orientation) in TRANSPOSED
-    return (picture.height, picture.width) if transposed else picture.size
+def _check_shape(picture: Path, width: int, height: int, own_width: Any, own_height: Any) -> None:
+    """Raises ValueError if the size that a layout gives contradicts the picture's shape.
+
+    width, height: of the picture, in pixels.
+    """
+    sides = (own_width, own_height)
+    if not all(isinstance(side, (int, float)) and 1 <= side <= MAX_SIDE_PX for side in sides):
+        return  # the reader of the format says what is wrong
+    difference = math.log(width / height) - math.log(own_width / own_height)
+    if abs(difference) > ROUNDED_PX / min(width, height, *sides):
+        raise ValueError(
+            f"Its width and height are {own_width:g} x {own_height:g}, but {picture.name} has "
+            f"{width} x {height} pixels, which is another shape. Give the boxes in pixels of the picture "
+            "after its EXIF orientation, with that width and height."
+        )
 
 
 def _crop_instance(layout: Layout, instance: Instance, square: Square, min_visible: float) -> Instance | None:
@@ -177,16 +193,3 @@ def _random_index(count: int, generator: torch.Generator) -> int:
 def _order(count: int, seed: int, epoch: int) -> Tensor:
     """The order of the pictures in an epoch."""
     return torch.randperm(count, generator=seeded_generator(seed, epoch, ORDER_STREAM))
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Image.Image]:
-    """Open a picture.
-
-    Raises ValueError naming the file for any failure, also while its pixels are read.
-    """
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error

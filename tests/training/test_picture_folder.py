@@ -188,6 +188,50 @@ def test_width_and_height_in_the_json_give_the_unit_of_the_boxes(tmp_path: Path)
     assert layout_of(tmp_path, text).boxes == [Box(0.05, 0.15, 0.175, 0.35)]
 
 
+def sized(width: Any, height: Any) -> str:
+    box = {"box": [1, 1, 20, 20], "caption": "it"}
+    return json.dumps({"width": width, "height": height, "annotations": [box]})
+
+
+@pytest.mark.parametrize(
+    ("stated", "size"),
+    [((768, 768), (160, 120)), ((100, 60), (60, 100)), ((60, 100), (100, 60)), ((512, 500), (500, 512))],
+)
+def test_a_layout_of_another_shape_is_an_error_that_names_both(
+    tmp_path: Path, stated: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Of another picture, or written by a tool that ignores the EXIF orientation."""
+    with pytest.raises(
+        ValueError,
+        match=r"a\.json: Its width and height are {} x {}, but a\.jpg has {} x {} pixels".format(
+            *stated, *size
+        ),
+    ):
+        layout_of(tmp_path, sized(*stated), *size)
+
+
+@pytest.mark.parametrize(
+    ("stated", "size"), [((4000, 3000), (1333, 1000)), ((641, 480), (320, 240)), ((333, 250), (4000, 3000))]
+)
+def test_a_scaled_picture_with_rounded_sides_has_the_same_shape(
+    tmp_path: Path, stated: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert layout_of(tmp_path, sized(*stated), *size).boxes[0].x0 == pytest.approx(1 / stated[0])
+
+
+@pytest.mark.parametrize("stated", [(0, 100), ("200", 100), (1e400, 100), (10**400, 100), (True, "x")])
+def test_a_size_that_is_none_is_an_error(tmp_path: Path, stated: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"a\.json: "):
+        layout_of(tmp_path, sized(*stated))
+
+
+def test_missing_sizes_are_those_of_the_picture(tmp_path: Path) -> None:
+    """Also beside a byte order mark, as editors on Windows write it."""
+    for text in (sized(None, None), sized(None, 100), "\ufeff" + sized(200, None)):
+        (tmp_path / "a.json").write_text(text, "utf-8")
+        assert read_layout(tmp_path / "a.jpg", 200, 100).boxes == [Box(0.005, 0.01, 0.105, 0.21)]
+
+
 def test_our_own_format_has_fractions_of_the_picture(tmp_path: Path) -> None:
     text = '{"caption": "all", "boxes": [{"x": 0.1, "y": 0.25, "w": 0.5, "h": 0.5, "caption": "it"}]}'
     assert layout_of(tmp_path, text) == Layout(200, 100, (Instance(Box(0.1, 0.25, 0.6, 0.75), "it"),), "all")
@@ -228,9 +272,26 @@ def test_an_unusable_folder_is_an_error_naming_it(tmp_path: Path) -> None:
         PictureFolder(tmp_path, 64, 1)
 
 
-def test_a_truncated_picture_is_an_error_when_it_is_loaded(tmp_path: Path) -> None:
+def test_a_truncated_picture_is_found_before_the_training(tmp_path: Path) -> None:
     write(tmp_path, "a.png", 200, 100, [(10, 10, 50, 50)])
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"a\.png cannot be read"):
-        PictureFolder(tmp_path, 64, 1)[0]
+        PictureFolder(tmp_path, 64, 1)
+
+
+@pytest.mark.parametrize("name", ["b.tif", "b.heic", "more/b.GIF"])
+def test_pictures_of_other_formats_are_named_not_skipped(folder: Path, name: str) -> None:
+    (folder / name).touch()
+    with pytest.raises(ValueError, match=rf"1 pictures of formats that are not read: {name}"):
+        PictureFolder(folder, 64, 1)
+
+
+def test_transparent_pixels_are_white_and_16_bit_gray_is_scaled(tmp_path: Path) -> None:
+    """Not the colors that transparency hides, and not pure white."""
+    layout = '{"annotations": [{"box": [2, 2, 10, 10], "caption": "it"}]}'
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text(layout)
+    assert (PictureFolder(tmp_path, 16, 1)[0].images == 1).all()
+    Image.fromarray(np.full((16, 16), 25700, np.uint16)).save(tmp_path / "a.png")
+    assert PictureFolder(tmp_path, 16, 1)[0].images.unique().item() == pytest.approx(100 / 127.5 - 1)

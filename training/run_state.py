@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 TRAINED = "trained.safetensors"
+TORCH_FILES = (".bin", ".pkl", ".pt")  # written by torch.save
+
+
+class OtherModelError(ValueError):
+    """The state belongs to a run of another model."""
 
 
 class Progress:
@@ -62,23 +70,55 @@ class RunState:
     def restore(self, folder: Path) -> None:
         """Load the state in ``folder``; no-op without one.
 
-        Raises ValueError for the state of another model.
+        Raises ValueError for the state of another model, or for a damaged state, naming its file.
         """
         # state.old is left if the process died between the renames of ``save``.
-        for state in (folder / "state", folder / "state.old"):
-            if state.is_dir():
-                self.accelerator.load_state(str(state))
-                self.accelerator.step = 0  # states hold no partial accumulation
-                break
+        states = [state for state in (folder / "state", folder / "state.old") if state.is_dir()]
+        if states:
+            self._load(*states)
+            self.accelerator.step = 0  # states hold no partial accumulation
         if self.average:
             self.average.to(self.accelerator.device)
 
+    def _load(self, state: Path, before: Path | None = None) -> None:
+        """before: an older state, for the error message."""
+        path = state
+        try:
+            for path in sorted(state.iterdir()):
+                _check_whole(path)
+            path = state
+            self.accelerator.load_state(str(state))
+        except OtherModelError:
+            raise
+        except Exception as error:  # of torch, safetensors, zipfile and accelerate
+            way_out = (
+                f"Remove {state}; the same command then resumes from {before}."
+                if before
+                else f"Replace {state} by a copy, or remove it to start over, which also replaces weights/."
+            )
+            raise ValueError(
+                f"{path} is damaged ({error}), for example by a crash or a full disk. {way_out}"
+            ) from error
+
     def save(self, folder: Path) -> None:
-        """Atomic save: write ``state.new``, then rename it to ``state``."""
+        """Atomic save: write ``state.new`` to the disk, then rename it to ``state``.
+
+        Raises OSError if it cannot be written; the state before is kept.
+        """
         new, state, old = folder / "state.new", folder / "state", folder / "state.old"
-        self.accelerator.save_state(str(new))
+        if self.accelerator.is_main_process and new.exists():  # left by a crash
+            shutil.rmtree(new)
+        self.accelerator.wait_for_everyone()
+        try:
+            self.accelerator.save_state(str(new))
+        except Exception as error:  # of torch and safetensors, for example on a full disk
+            raise OSError(
+                f"{new} cannot be written ({error}). {state} is kept. "
+                "Make room on the disk; the same command then resumes."
+            ) from error
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
+            _flush(new)
             if state.exists():
                 shutil.rmtree(old, ignore_errors=True)
                 state.replace(old)
@@ -111,10 +151,27 @@ class RunState:
         stored = load_file(Path(folder) / TRAINED)
         stored_shapes = {name: weight.shape for name, weight in stored.items()}
         if stored_shapes != {name: weight.shape for name, weight in self.trained.items()}:
-            raise ValueError(
+            raise OtherModelError(
                 f"The run in {Path(folder).parent} is of another model. "
                 "Choose another output, or remove that folder."
             )
         with torch.no_grad():
             for name, weight in self.trained.items():
                 weight.copy_(stored[name])
+
+
+def _check_whole(path: Path) -> None:
+    """Raises an error of any type if a file was cut off. Reads only its directory of contents."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt"):
+            pass
+    elif path.suffix in TORCH_FILES:
+        with ZipFile(path):
+            pass
+
+
+def _flush(folder: Path) -> None:
+    """Write the files of a folder to the disk, so that a power cut cannot empty them after the renames."""
+    for path in folder.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,6 +81,7 @@ def test_a_run_killed_while_saving_resumes(tmp_path: Path, left: str) -> None:
         train(EventAt(13, crash), CONFIG, stopped)
     (stopped / "state").rename(stopped / left)
     (stopped / "state.new").mkdir()
+    (stopped / "state.new" / "random_states_7.pkl").touch()  # of more processes, cut off
     if left == "state":
         (stopped / "state.old").mkdir()
         (stopped / "state.old" / "rest").touch()
@@ -85,6 +89,7 @@ def test_a_run_killed_while_saving_resumes(tmp_path: Path, left: str) -> None:
     train(stage, CONFIG, stopped)
     assert stage.objective.calls == list(range(9, 27))
     assert_same(result(tmp_path / "whole"), result(stopped))
+    assert not (stopped / "state" / "random_states_7.pkl").exists()
     assert {path.name for path in stopped.iterdir()} == {
         "state",
         "weights",
@@ -92,6 +97,82 @@ def test_a_run_killed_while_saving_resumes(tmp_path: Path, left: str) -> None:
         "losses.csv",
         "loss.png",
     }
+
+
+STATE_FILES = [
+    "trained.safetensors",
+    "optimizer.bin",
+    "custom_checkpoint_0.pkl",
+    "custom_checkpoint_1.pkl",
+    "random_states_0.pkl",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of one step."""
+    folder = tmp_path_factory.mktemp("finished")
+    train(Toy(), replace(CONFIG, steps=1), folder)
+    return folder
+
+
+@pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("name", STATE_FILES)
+def test_a_state_that_was_cut_off_is_an_error_with_a_way_out(
+    finished: Path, tmp_path: Path, name: str, left: float
+) -> None:
+    shutil.copytree(finished / "state", tmp_path / "state")
+    assert {path.name for path in (tmp_path / "state").iterdir()} == set(STATE_FILES)
+    path = tmp_path / "state" / name
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))} is damaged .* remove it to start over"):
+        train(Toy(), CONFIG, tmp_path)
+    assert path.exists()
+
+    # The way out, with and without an older state.
+    shutil.copytree(finished / "state", tmp_path / "state.old")
+    with pytest.raises(ValueError, match=r"Remove .*state; the same command then resumes from .*state\.old"):
+        train(Toy(), CONFIG, tmp_path)
+    shutil.rmtree(tmp_path / "state")
+    train(Toy(), CONFIG, tmp_path)
+    assert saved_step(tmp_path) == CONFIG.steps
+
+
+@pytest.mark.parametrize("name", STATE_FILES[:-1])
+def test_a_state_without_one_of_its_files_is_an_error(finished: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(finished / "state", tmp_path / "state")
+    (tmp_path / "state" / name).unlink()
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path / 'state'))} is damaged"):
+        train(Toy(), CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("writer", ["training.run_state.save_file", "torch.save"])
+def test_the_state_before_is_kept_until_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    """On a full disk, torch raises RuntimeError and safetensors an error of its own."""
+    config = replace(CONFIG, schedule="constant")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(Toy(), config, whole)
+    train(Toy(), replace(config, steps=9), stopped)
+    saves = 0
+
+    def full(*_: Any, **__: Any) -> None:
+        nonlocal saves
+        saves += 1
+        raise RuntimeError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, full)
+        with pytest.raises(
+            OSError, match=r"state\.new cannot be written \(no space left\)\. .*state is kept"
+        ):
+            train(Toy(), config, stopped)
+    assert saves
+    assert saved_step(stopped) == 9
+    train(Toy(), config, stopped)
+    assert_same(result(whole), result(stopped))
 
 
 def test_states_without_pending_losses_load(tmp_path: Path) -> None:

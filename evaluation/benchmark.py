@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ifadapter_core.layout import Layout, LayoutError
+from ifadapter_core.layout import Layout
 from ifadapter_core.layout_formats import from_json
 
-from .files import json_bytes, write_atomic
+from .files import inside, json_bytes, write_atomic
 
 MANIFEST = "manifest.json"
+MAX_NAME = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class BenchmarkError(ValueError):
     """The folder's files do not match its manifest."""
 
 
+def check_name(name: str) -> None:
+    """Raises BenchmarkError if a layout's name cannot be a file name in any folder."""
+    if not re.fullmatch(r"[\w-][\w.-]*", name) or len(name) > MAX_NAME:
+        raise BenchmarkError(
+            f"{name[:MAX_NAME]!r} is not a name of a layout. Expected 1 to {MAX_NAME} letters, digits, "
+            "underscores, dots and dashes, without a dot at the beginning."
+        )
+
+
 def release_json(layout: Layout) -> str:
     """The layout in the release's JSON format: boxes as x, y, width, height in pixels of the canvas."""
     annotations = [
@@ -72,6 +83,8 @@ def release_json(layout: Layout) -> str:
 
 def write_benchmark(folder: Path, layouts: dict[str, Layout], source: dict[str, Any]) -> Benchmark:
     """Write ``layouts/NAME.json`` for each layout, and a manifest with their hashes."""
+    for name in layouts:
+        check_name(name)
     hashes = {}
     for name, layout in layouts.items():
         content = release_json(layout).encode()
@@ -91,33 +104,41 @@ def read_benchmark(folder: Path) -> Benchmark:
         )
     try:
         manifest = json.loads(path.read_text("utf-8"))
-        hashes: dict[str, str] = manifest["layouts"]
-        source: dict[str, Any] = manifest["source"]
-    except (ValueError, KeyError, TypeError) as error:
+        hashes: dict[str, str] = dict(manifest["layouts"])
+        source: dict[str, Any] = dict(manifest["source"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BenchmarkError(
             f"{path} is not a valid manifest ({error}). Build the benchmark again."
         ) from error
-    entries = tuple(
-        _read_entry(folder / "layouts" / f"{name}.json", name, expected) for name, expected in hashes.items()
-    )
+    entries = tuple(_read_entry(folder, name, expected) for name, expected in hashes.items())
     return Benchmark(entries, source, _digest(hashes))
 
 
-def _read_entry(path: Path, name: str, expected: str) -> Entry:
+def _read_entry(folder: Path, name: str, expected: Any) -> Entry:
     """expected: SHA-256 of the file's text, from the manifest."""
+    check_name(name)
+    path = inside(folder, f"layouts/{name}.json")
     if not path.is_file():
         raise BenchmarkError(f"{path} is missing. Copy the whole benchmark, or build it again.")
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8", errors="replace")
     if hashlib.sha256(text.encode()).hexdigest() != expected:
         raise BenchmarkError(
             f"{path} was changed: its hash is not the manifest's. Restore the file, "
             "or build the benchmark again."
         )
     try:
-        content = json.loads(text)
-        return Entry(name, from_json(text, content["width"], content["height"]))
-    except (LayoutError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{path}: {error}") from error
+        return Entry(name, _layout(text))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BenchmarkError(f"{path} is not a layout: {error}") from error
+
+
+def _layout(text: str) -> Layout:
+    """A layout with its own canvas size in whole pixels."""
+    content = json.loads(text)
+    width, height = content["width"], content["height"]
+    if not isinstance(width, int) or not isinstance(height, int):
+        raise TypeError("width and height must be whole numbers")
+    return from_json(text, width, height)
 
 
 def _digest(hashes: dict[str, str]) -> str:

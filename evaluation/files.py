@@ -26,6 +26,24 @@ def write_atomic(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+def inside(folder: Path, name: str) -> Path:
+    """The path of a folder's file, whose name comes from a file of others.
+
+    Raises ValueError if it leaves the folder, also through a symlink.
+    """
+    path = folder / name
+    try:
+        real, root = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of symlinks, or a null character
+        raise ValueError(f"{folder} can have no file {name!r}: {error}.") from error
+    if not real.is_relative_to(root):
+        raise ValueError(
+            f"{name!r} is outside of {folder}: it leads to {str(real)!r}. "
+            "Give the name of a file in that folder, and copy files in place of symlinks."
+        )
+    return path
+
+
 def json_bytes(value: Any) -> bytes:
     """Indented JSON in UTF-8 with a final newline; keys keep their order."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

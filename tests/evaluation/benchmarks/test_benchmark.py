@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from evaluation.__main__ import main
 from evaluation.benchmark import BenchmarkError, read_benchmark, write_benchmark
 from ifadapter_core.layout import Box, Instance, Layout
 
@@ -73,3 +76,92 @@ def test_a_missing_layout_or_manifest_is_an_error(folder: Path, tmp_path: Path) 
         read_benchmark(folder)
     with pytest.raises(BenchmarkError, match="has no manifest"):
         read_benchmark(tmp_path / "nowhere")
+
+
+def add_layout(folder: Path, name: str, text: str) -> None:
+    """Add a layout to the manifest, and write it where the name leads to."""
+    path = folder / "layouts" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["layouts"][name] = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/tmp/evil", "a/b", "..", ".hidden", "", "a b", "a\\b", "c:d", "a\nb", "x" * 201]
+)
+def test_a_name_that_is_no_file_name_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["layouts"] = {name: manifest["layouts"]["a"]}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BenchmarkError, match=r"is not a name of a layout\. Expected 1 to 200 letters"):
+        read_benchmark(folder)
+    with pytest.raises(BenchmarkError, match="is not a name of a layout"):
+        write_benchmark(tmp_path / "written", {name: LAYOUTS["a"]}, {})
+    assert not (tmp_path / "written").exists()
+
+
+def test_a_benchmark_cannot_make_generate_write_outside_its_folder(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (folder / "layouts" / "a.json").read_text("utf-8")
+    add_layout(folder, "../evil", text)
+    out = tmp_path_factory.mktemp("out")
+    assert main(["generate", str(folder), str(out / "pictures"), "--demo", "demo"]) == 2
+    assert "'../evil' is not a name of a layout" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+
+
+def test_a_layout_outside_of_the_folder_is_refused(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, elsewhere = folder / "layouts" / "b.json", tmp_path_factory.mktemp("elsewhere")
+    path.rename(elsewhere / "b.json")
+    path.symlink_to(elsewhere / "b.json")
+    with pytest.raises(
+        ValueError, match=r"'layouts/b\.json' is outside of .*: it leads to '.*elsewhere.*/b\.json'"
+    ):
+        read_benchmark(folder)
+
+
+def test_a_linked_benchmark_is_read(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    link = tmp_path_factory.mktemp("links") / "benchmark"
+    link.symlink_to(folder)
+    assert len(read_benchmark(link).entries) == 2
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "[" * 200_000,
+        "[]",
+        '{"layouts": [1], "source": {}}',
+        '{"layouts": {}, "source": 3}',
+        '{"layouts": "ab", "source": {}}',
+    ],
+    ids=["brackets", "list", "no hashes", "no source", "text"],
+)
+def test_another_manifest_is_an_error(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(BenchmarkError, match=r"manifest\.json is not a valid manifest"):
+        read_benchmark(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "[" * 200_000,
+        '{"annotations": []}',
+        '{"annotations": [], "width": "9", "height": 9}',
+        '{"annotations": [], "width": 9.5, "height": 9}',
+        '{"annotations": [], "width": 0, "height": 9}',
+    ],
+    ids=["cut", "list", "brackets", "no size", "text", "half a pixel", "no pixel"],
+)
+def test_a_file_that_is_no_layout_is_an_error(folder: Path, content: Any) -> None:
+    add_layout(folder, "c", content)
+    with pytest.raises(BenchmarkError, match=r"c\.json is not a layout: "):
+        read_benchmark(folder)

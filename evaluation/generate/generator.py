@@ -141,7 +141,7 @@ def missing_pictures(benchmark: Benchmark, folder: Path) -> list[Entry]:
 
 def check_aspect_ratio(picture: Image.Image, layout: Layout) -> None:
     """Raises ValueError if the boxes do not fit the picture: its aspect ratio is not the layout's."""
-    if not aspect_ratio_matches(picture, layout):
+    if not aspect_ratio_matches(picture.size, layout):
         raise ValueError(
             f"The picture has {picture.width} x {picture.height} pixels, its layout "
             f"{layout.width} x {layout.height}. Link the layout node's width and height to the "

@@ -8,24 +8,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
+
+from ifadapter_diffusers.pictures import decoded_sizes, picture_files, read_picture
 
 INCEPTION_FEATURES = 2048  # the final pooling layer, as the FID is defined
 RELIABLE_COUNT = 1000  # pictures per set; with fewer, the bias from the sample size dominates
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def real_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, sorted. Raises ValueError if there are fewer than two."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    paths = [path for path in files if path.suffix.lower() in EXTENSIONS]
+    """The pictures of a folder, sorted.
+
+    Raises ValueError if there are fewer than two, or others of formats that are not read.
+    """
+    paths = picture_files(folder)
     if len(paths) < 2:
         raise ValueError(
             f"{folder} has {len(paths)} pictures; expected at least 2. "
             "Give a folder of real pictures, for example the benchmark's real/."
         )
     return paths
+
+
+def check_real_pictures(folder: Path) -> None:
+    """Raises ValueError, naming the file, if a picture of the folder cannot be read."""
+    for _ in decoded_sizes(real_pictures(folder)):
+        pass
 
 
 @torch.no_grad()
@@ -61,7 +69,6 @@ def frechet_inception_distance(
     metric = FrechetInceptionDistance(extractor, sync_on_compute=False).to(device)
     for paths, is_real in ((real, True), (generated, False)):
         for path in paths:
-            with Image.open(path) as picture:
-                pixels = torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0)
+            pixels = torch.from_numpy(np.array(read_picture(path))).movedim(-1, 0)
             metric.update(pixels[None].to(device), real=is_real)
     return float(metric.compute())

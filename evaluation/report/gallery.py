@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from ifadapter_diffusers.contact_sheet import grid
+from ifadapter_diffusers.pictures import read_picture
 
 from ..files import png_bytes, write_atomic
 from ..judge.picture_score import InstanceScore, PictureScore
@@ -57,8 +58,7 @@ def sheet(items: Sequence[Item], pictures: Path) -> Image.Image:
     """One tile per item, ``COLUMNS`` in a row."""
     tiles = []
     for score, instance in items:
-        with Image.open(picture_path(pictures, score.name)) as picture:
-            tiles.append(tile(picture.convert("RGB"), score, instance))
+        tiles.append(tile(read_picture(picture_path(pictures, score.name)), score, instance))
     return grid([tiles[first : first + COLUMNS] for first in range(0, len(tiles), COLUMNS)])
 
 

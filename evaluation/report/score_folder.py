@@ -13,7 +13,7 @@ from ..files import json_bytes, pin_settings, write_atomic
 from ..judge.caption_scores import score_captions
 from ..judge.detector import Detector
 from ..judge.drawn_world import ShapesDetector, ShapesVerifier, check_world
-from ..judge.fid import frechet_inception_distance, real_pictures
+from ..judge.fid import check_real_pictures, frechet_inception_distance, real_pictures
 from ..judge.scorer import Scorer, check_names, read_scores, score_pictures, unjudged
 from ..judge.settings import DEFAULT_THRESHOLD, SHAPES, ScoreSettings, VerifierSettings
 from ..judge.verifier import Verifier
@@ -42,6 +42,8 @@ def score_folder(
     # Everything that can fail early fails before a model is loaded.
     check_settings(settings, benchmark)
     check_pictures(benchmark, pictures)
+    if settings.real is not None:
+        check_real_pictures(settings.real)
     state = process_state()
     device = str(state.device)
     part = (state.process_index, state.num_processes)

@@ -53,6 +53,34 @@ def test_unreadable_pictures_and_other_aspect_ratios_are_refused(cats: Benchmark
         read_picture(path, wanted)
 
 
+def test_all_pictures_are_checked_before_any_is_scored(cats: Benchmark, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    check_pictures(cats, folder)
+    Image.new("RGB", (100, 60)).save(folder / "p4.png")
+    with pytest.raises(ValueError, match=r"p4\.png is 100 x 60 pixels; its layout is 100 x 100"):
+        check_pictures(cats, folder)
+    Image.effect_noise((100, 100), 50).save(folder / "p3.png")
+    (folder / "p3.png").write_bytes((folder / "p3.png").read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"p3\.png cannot be read .* Generate it again"):
+        check_pictures(cats, folder)
+
+
+def test_a_picture_outside_of_the_folder_is_refused(cats: Benchmark, tmp_path: Path) -> None:
+    path = tmp_path / "pictures" / "p2.png"
+    path.rename(tmp_path / "private.png")
+    path.symlink_to(tmp_path / "private.png")
+    with pytest.raises(ValueError, match=r"'p2\.png' is outside of .*: it leads to '.*private\.png'"):
+        check_pictures(cats, tmp_path / "pictures")
+
+
+def test_transparent_pixels_are_white(tmp_path: Path) -> None:
+    """They hide any color."""
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "p.png")
+    picture = read_picture(tmp_path / "p.png", Layout(8, 8))
+    assert picture.mode == "RGB"
+    assert picture.getpixel((0, 0)) == (255, 255, 255)
+
+
 @pytest.mark.parametrize("width", [96, 104], ids=["narrower", "wider"])
 def test_rounded_sides_are_within_the_aspect_tolerance(tmp_path: Path, width: int) -> None:
     """What the generator accepts, the scorer reads: both have the same bound."""

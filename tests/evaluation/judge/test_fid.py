@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from red_green_scorer import RedGreen
 
-from evaluation.judge.fid import frechet_inception_distance, real_pictures
+from evaluation.judge.fid import check_real_pictures, frechet_inception_distance, real_pictures
 
 
 def write(folder: Path, mean: tuple[int, int], spread: tuple[int, int]) -> list[Path]:
@@ -74,3 +74,28 @@ def test_two_pictures_of_each_set_are_required(tmp_path: Path) -> None:
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ValueError, match="has 0 pictures; expected at least 2"):
         real_pictures(tmp_path / folder)
+
+
+def test_pictures_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    """Transparent pixels are white, also over a hidden color."""
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    (tmp_path / "made").mkdir()
+    for number in range(len(real)):
+        Image.new("RGBA", (5, 4), (9, 9, 9, 0)).save(tmp_path / "made" / f"{number}.png")
+    white = frechet_inception_distance(real_pictures(tmp_path / "made"), real, RedGreen())
+    assert white == pytest.approx(2 * 155**2 + 2 / 3 * (30**2 + 60**2), rel=1e-5)
+
+
+def test_pictures_of_other_formats_are_named_not_skipped(tmp_path: Path) -> None:
+    write(tmp_path / "real", (100, 100), (30, 60))
+    (tmp_path / "real" / "photo.HEIC").touch()
+    with pytest.raises(ValueError, match=r"1 pictures of formats that are not read: photo\.HEIC"):
+        real_pictures(tmp_path / "real")
+
+
+def test_a_broken_real_picture_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "real", (100, 100), (30, 60))
+    check_real_pictures(tmp_path / "real")
+    (tmp_path / "real" / "2.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"2\.png cannot be read"):
+        check_real_pictures(tmp_path / "real")

@@ -7,10 +7,19 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..answers import plain_text
 from ..vision_language import EmptyAnswerError, VisionLanguage
 from .verifier import Verdict
 
 PROMPT = Path(__file__).parent / "prompts" / "fits.txt"
+
+# Words of an answer, in lower case and without punctuation. Only repetitions of the question may follow.
+SUBJECT = r"(?:it|this|that|(?:the|this) (?:picture|image|photo|crop))"
+OBJECT = r"(?: (?:it|this|that|the description))?"
+YES = re.compile(rf"(?:the answer is )?yes(?: {SUBJECT} (?:does|is|(?:shows|fits|matches){OBJECT}))?")
+NO = re.compile(
+    rf"(?:the answer is )?no(?: {SUBJECT} (?:does|is)(?:nt| not)(?: (?:show|fit|match){OBJECT})?)?"
+)
 
 
 class YesNoVerifier:
@@ -34,6 +43,6 @@ class YesNoVerifier:
 
 
 def yes_or_no(answer: str) -> bool | None:
-    """True or False if the answer is just yes or no, in any case and punctuation; else None."""
-    word = re.sub(r"[^\w\s]", "", answer).strip().lower()
-    return {"yes": True, "no": False}.get(word)
+    """True or False if the answer only says yes or no, also as "Yes, it does."; else None."""
+    words = " ".join(re.sub(r"[^\w\s]", "", plain_text(answer).lower()).split())
+    return True if YES.fullmatch(words) else False if NO.fullmatch(words) else None

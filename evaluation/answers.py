@@ -1,0 +1,93 @@
+"""What a vision-language model's answer says, without the wrapping that models add."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+MAX_DESCRIPTION = 2000  # characters; a model that writes more ignores the limit of tokens
+
+# All patterns take linear time: an answer may be as long as a server likes.
+REASONING_BEGIN = re.compile(r"<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+TOKEN = r"(?:<\|[\w ]{1,40}\|>|</?(?:s|bos|eos|pad|unk|answer|start_of_turn|end_of_turn)>|\[/?INST\])"
+BEGIN_TOKENS = re.compile(rf"\s*(?:{TOKEN}\s*)*(?:(?:assistant|model)\s*[\n:])?", re.IGNORECASE)
+END_TOKEN = re.compile(
+    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return)\|>|</s>|<(?:eos|end_of_turn)>",
+    re.IGNORECASE,
+)
+FENCE = re.compile(r"```\w*\n?(.*?)(?:```|\Z)", re.DOTALL)
+MARKDOWN = re.compile(r"\*\*|__|^#{1,6} +", re.MULTILINE)
+INTRODUCTION = re.compile(
+    r"^(?:(?:sure|certainly|of course|okay)\b[!,.]? )?here(?:'s| is|\u2019s)[^:\n]{0,80}:", re.IGNORECASE
+)
+LABEL = re.compile(
+    r"^\W{0,9}(?:the )?(?:final |short )?(?:answer|caption|description|response|output)"
+    r"(?: of [^:\n]{1,80}| is)? ?:",
+    re.IGNORECASE | re.MULTILINE,
+)
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"))  # around a whole answer
+KEYS = ("answer", "description", "caption", "text", "phrase", "response", "result")  # of an answer in JSON
+
+REFUSAL = re.compile(
+    r"(?:i'?m|i am) (?:sorry|unable|not able|afraid)\b"
+    r"|i (?:can'?t|can ?not|could not|couldn'?t|won'?t|will not|do not|don'?t|must decline|apologi[sz]e)\b"
+    r"|(?:sorry|(?:my )?apologies|unfortunately|unable to|as an? (?:ai|language|large))\b"
+    r"|(?:n/a|none|null|unknown|(?:there is )?no answer)\W*$",
+    re.IGNORECASE,
+)
+
+
+def plain_text(answer: str) -> str:
+    """The answer itself; "" if there is none.
+
+    Removes reasoning, end tokens, code fences, JSON, labels such as ``**Answer:**``, and Markdown.
+    """
+    text = REASONING_BEGIN.split(_after_last(REASONING_END, answer))[0]
+    text = text[BEGIN_TOKENS.match(text).end() :]  # type: ignore[union-attr]  # always matches
+    text = re.sub(TOKEN, "", END_TOKEN.split(text)[0])
+    fenced = FENCE.search(text)
+    text = _from_json((fenced.group(1) if fenced else text).strip())
+    text = MARKDOWN.sub("", CONTROLS.sub(" ", text))
+    text = _after_last(LABEL, _after_last(INTRODUCTION, text))
+    text = _from_json(text.strip()).strip("`* \n")
+    for begin, end in QUOTES:
+        if text.startswith(begin) and text.endswith(end) and len(text) > 1:
+            text = text[1:-1].strip()
+    return text
+
+
+def description_of(answer: str) -> str:
+    """The answer as a description in one line; "" for a refusal, or if there is none."""
+    text = " ".join(plain_text(answer).split())
+    return "" if REFUSAL.match(text.replace("\u2019", "'")) or len(text) > MAX_DESCRIPTION else text
+
+
+def _after_last(pattern: re.Pattern[str], text: str) -> str:
+    """The text after the last match; all of it if there is none."""
+    matches = list(pattern.finditer(text))
+    return text[matches[-1].end() :] if matches else text
+
+
+def _from_json(text: str) -> str:
+    """The text in an answer of JSON; other text as it is."""
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        return _text_in(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""  # cut off, or broken
+
+
+def _text_in(value: Any) -> str:
+    """The only text that a value of JSON holds, or that of a known key; "" if there is none."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        known = [value[key] for key in KEYS if key in value]
+        value = known[:1] or list(value.values())
+    return _text_in(value[0]) if isinstance(value, list) and len(value) == 1 else ""

@@ -1,0 +1,90 @@
+"""Answers of vision-language models: their wrapping is removed, and refusals are no descriptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluation.answers import MAX_DESCRIPTION, description_of
+
+WRAPPED = [
+    "a red kite",
+    ' "a red\nkite" ',
+    "<think>Is it a cat? No.</think>\n\na red kite",
+    "<THINKING>Is it\na cat?</THINKING>a red kite",
+    "It may be a cat.\n</think>\na red kite",  # the prompt had the opening tag
+    "a red kite<|im_end|>",
+    "a red kite</s>",
+    "a red kite<end_of_turn>\n<start_of_turn>user\nAnd now?",
+    "<|im_start|>assistant\na red kite<|im_end|>\n<|im_start|>user\nAnd now?<|im_end|>",
+    "ASSISTANT: a red kite",
+    "<|begin_of_box|>a red kite<|end_of_box|>",
+    "<answer>a red kite</answer>",
+    "**Answer:** a red kite",
+    "**Answer**: a red kite",
+    "Final answer: **a red kite**",
+    "The picture shows a toy.\n\n**Answer:** a red kite",
+    "### Description\nDescription of the kite: a red kite",
+    "Sure! Here's a description of the kite:\n\na red kite",
+    "```\na red kite\n```",
+    '{"answer": "a red kite"}',
+    '{"confidence": 1, "description": "a red kite"}',
+    '```json\n{"phrase": "a red kite"}\n```',
+    '[{"caption": "a red kite"}]',
+    'Answer: {"text": "a red kite"}',
+    "a red\x1b kite\x00",
+]
+
+NO_DESCRIPTIONS = [
+    "",
+    "<think>It may be a cat, or",  # cut off
+    "<|endoftext|>",
+    "I'm sorry, but I can't help with that.",
+    "I\u2019m sorry, I can\u2019t assist.",
+    "I am unable to see the picture.",
+    "I cannot identify people.",
+    "Sorry, I can't.",
+    "Unfortunately, the picture is too dark.",
+    "As an AI language model, I cannot see.",
+    "<think>Who is it?</think>I'm not able to say.",
+    "Answer: I cannot say.",
+    '{"answer": "I\'m sorry"}',
+    "None",
+    "N/A",
+    '{"description": "a red',  # cut off
+    '{"boxes": [[1, 2, 3, 4], [5, 6, 7, 8]]}',
+    '["a red kite", "a blue kite"]',
+    "[" * 200_000,
+    "a red kite " * MAX_DESCRIPTION,
+]
+
+
+@pytest.mark.parametrize("answer", WRAPPED)
+def test_a_description_is_unwrapped(answer: str) -> None:
+    assert description_of(answer) == "a red kite"
+
+
+@pytest.mark.parametrize("answer", NO_DESCRIPTIONS, ids=lambda answer: answer[:30])
+def test_refusals_and_cut_off_answers_are_no_descriptions(answer: str) -> None:
+    assert description_of(answer) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a sign that says "Answer: 42" in red',
+        "a none-too-clean I-beam, unknown to me",
+        "a boy's kite with a no-parking sign",
+        "an old map: a river, two towns",
+        "A caption below a picture of 3 < 5 sheep",
+    ],
+)
+def test_descriptions_stay_as_they_are(text: str) -> None:
+    assert description_of(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", ["<think>", "</think>", "</s>", "<|", "\n", "# ", "```", "answer:\n", "[INST]"]
+)
+def test_long_answers_take_linear_time(part: str) -> None:
+    """An answer may be as long as a response; quadratic time would be hours."""
+    assert description_of(part * (2**20 // len(part)) + "\nno ") in ("no", "")

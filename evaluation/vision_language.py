@@ -6,19 +6,18 @@ Local (transformers) or behind an HTTP endpoint.
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import os
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import httpx
 import torch
 from PIL import Image
 
 from .errors import EvaluationError
 from .files import png_bytes
+from .server import Server, ServerError, checked_key
 
 MAX_ANSWER_TOKENS = 128
 ATTEMPTS = 6  # per question, before the endpoint is given up
@@ -98,6 +97,8 @@ class Endpoint:
     name: model id on the server.
     timeout_s: time limit of one request, seconds.
     wait: sleeps for a number of seconds.
+
+    Raises ValueError for a wrong URL or API key.
     """
 
     def __init__(
@@ -108,11 +109,8 @@ class Endpoint:
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
-        self._url = f"{url.rstrip('/')}/chat/completions"
-        key = os.environ.get(KEY_VARIABLE)
-        self._timeout_s = timeout_s
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.Client(timeout=timeout_s, headers=headers)
+        key = checked_key(os.environ.get(KEY_VARIABLE, ""), f"The environment variable {KEY_VARIABLE}")
+        self._server = Server(url, timeout_s, key)
         self._wait = wait
 
     def ask(self, picture: Image.Image, prompt: str) -> str:
@@ -135,49 +133,38 @@ class Endpoint:
                 if attempt == ATTEMPTS:
                     kind = EmptyAnswerError if isinstance(error, _EmptyTextError) else AnswerError
                     raise kind(
-                        f"{self._url} gave no answer in {ATTEMPTS} attempts; the last error: "
+                        f"{self._server.name} gave no answer in {ATTEMPTS} attempts; the last error: "
                         f"{error}. "
                         "Check the server, then run the same command to resume."
                     ) from error
-                logging.warning("%s: %s; attempt %d of %d follows", self._url, error, attempt + 1, ATTEMPTS)
+                logging.warning(
+                    "%s: %s; attempt %d of %d follows", self._server.name, error, attempt + 1, ATTEMPTS
+                )
                 self._wait(FIRST_WAIT_S * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
     def _complete(self, body: dict[str, Any]) -> str:
         """One attempt. Raises _TransientError if another attempt may succeed, else AnswerError."""
         try:
-            status, response = self._post(body)
-        except httpx.TransportError as error:
-            raise _TransientError(f"{type(error).__name__} ({error})") from error
-        shown = response.decode("utf-8", "replace")
-        if status == 429 or status >= 500:
-            raise _TransientError(f"status {status}")
-        if status != 200:
+            response = self._server.request("POST", "/chat/completions", json=body)
+        except ServerError as error:
+            raise _TransientError(str(error)) from error
+        if response.status == 429 or response.status >= 500:
+            raise _TransientError(f"status {response.status}")
+        shown = self._server.shown(response.body)
+        if response.status != 200:
             raise AnswerError(
-                f"{self._url} refused the request for the model {self.name} ({status}): {shown[:500]}"
+                f"{self._server.name} refused the request for the model {self.name} "
+                f"({response.status}): '{shown}'"
             )
         try:
-            text = (json.loads(response)["choices"][0]["message"]["content"] or "").strip()
+            text = response.json()["choices"][0]["message"]["content"] or ""
+            answer = self._server.redacted(text).encode("utf-8", "replace").decode().strip()
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _TransientError(f"expected a completion, got {shown[:200]!r}") from error
-        if not text:
+            raise _TransientError(f"expected a completion, got '{shown}'") from error
+        if not answer:
             raise _EmptyTextError("an empty answer")
-        return str(text)
-
-    def _post(self, body: dict[str, Any]) -> tuple[int, bytes]:
-        """Status and body of the response.
-
-        The time limit covers the whole response: httpx limits each chunk only, and a server may
-        trickle for ever.
-        """
-        deadline = time.monotonic() + self._timeout_s
-        content = bytearray()
-        with self._client.stream("POST", self._url, json=body) as response:
-            for part in response.iter_bytes():
-                content += part
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"the response took longer than {self._timeout_s:g} s")
-        return response.status_code, bytes(content)
+        return answer
 
 
 class _TransientError(Exception):

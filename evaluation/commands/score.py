@@ -79,6 +79,6 @@ def read_verifier(text: str) -> VerifierSettings:
     name, at, url = text.partition("@")
     if at and not url.startswith(("http://", "https://")):
         raise ValueError(
-            f"--verifier {text}: expected a URL after the @, for example {name}@http://127.0.0.1:8000/v1."
+            f"--verifier {name}@: expected a URL after the @, for example {name}@http://127.0.0.1:8000/v1."
         )
     return VerifierSettings(name, url)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 from PIL import Image
 
 from ifadapter_core.layout import Layout
+from ifadapter_diffusers.pictures import read_picture
 
+from ..server import MAX_BODY_BYTES, Response, Server, ServerError
 from .generator import PictureError, SourceLostError
 from .workflow import Graph, Workflow, WorkflowError
 
@@ -19,6 +21,8 @@ POLL_S = 0.5  # between two queries of a prompt's state
 REQUEST_TIMEOUT_S = 30.0
 ATTEMPTS = 6  # per request, before the server is given up
 FIRST_WAIT_S = 1.0  # before the second attempt; doubled before each further one
+MAX_WORKFLOWS_BYTES = 32 * 2**20  # of responses that hold whole workflows: the queue those of all users
+MAX_PICTURE_BYTES = 256 * 2**20
 
 Wait = Callable[[float], None]  # sleeps for a number of seconds
 
@@ -33,14 +37,16 @@ class ComfyUI:
     workflow: filled in for each picture.
     timeout_s: time limit from queueing a prompt to its picture, seconds.
     wait: sleeps for a number of seconds.
+
+    Raises ValueError for a wrong address.
     """
 
     def __init__(self, address: str, workflow: Workflow, timeout_s: float, wait: Wait = time.sleep) -> None:
-        self.name = (address if "://" in address else f"http://{address}").rstrip("/")
+        self._server = Server(address if "://" in address else f"http://{address}", REQUEST_TIMEOUT_S)
+        self.name = self._server.name
         self._workflow = workflow
         self._timeout_s = timeout_s
         self._wait = wait
-        self._client = httpx.Client(base_url=self.name, timeout=REQUEST_TIMEOUT_S)
 
     def paint(self, layout: Layout, seed: int) -> Image.Image:
         """Queue the filled workflow, wait for it, and download its picture.
@@ -65,64 +71,87 @@ class ComfyUI:
     def _queue(self, graph: Graph) -> str:
         """Queue a prompt and return its id."""
         response = self._request("POST", "/prompt", json={"prompt": graph})
-        if response.status_code == 400:
-            raise WorkflowError(f"{self.name} rejects the workflow: {_reasons(response)}")
-        content = self._json(response)
+        if response.status == 400:
+            raise WorkflowError(f"{self.name} rejects the workflow: {self._reasons(response)}")
+        content = self._object(response, "/prompt")
         if content.get("node_errors"):  # the server would run the valid outputs and skip the others
-            raise WorkflowError(f"{self.name} rejects a part of the workflow: {_reasons(response)}")
-        try:
-            return str(content["prompt_id"])
-        except (KeyError, TypeError) as error:
-            raise SourceLostError(
-                f"{self.name} is not a ComfyUI: it answered a prompt with {response.text[:200]!r}."
-            ) from error
+            raise WorkflowError(f"{self.name} rejects a part of the workflow: {self._reasons(response)}")
+        prompt = content.get("prompt_id")
+        if not isinstance(prompt, str) or not re.fullmatch(r"[\w-]{1,100}", prompt, re.ASCII):
+            raise self._unexpected(response, "/prompt")
+        return prompt
 
     def _history(self, prompt: str) -> dict[str, Any] | None:
         """The history entry of a finished prompt, or None."""
-        entry: dict[str, Any] | None = self._json(self._request("GET", f"/history/{prompt}")).get(prompt)
+        path = f"/history/{prompt}"
+        response = self._request("GET", path, MAX_WORKFLOWS_BYTES)
+        entry = self._object(response, path).get(prompt)
+        if entry is not None and not isinstance(entry, dict):
+            raise self._unexpected(response, path)
         return entry
 
     def _is_queued(self, prompt: str) -> bool:
         """Whether a prompt is pending or running."""
-        queue = self._json(self._request("GET", "/queue"))
-        return any(
-            item[1] == prompt for part in ("queue_running", "queue_pending") for item in queue.get(part, [])
-        )
+        response = self._request("GET", "/queue", MAX_WORKFLOWS_BYTES)
+        queue = self._object(response, "/queue")
+        try:
+            items = [*queue.get("queue_running", []), *queue.get("queue_pending", [])]
+            return any(item[1] == prompt for item in items)
+        except (LookupError, TypeError):
+            raise self._unexpected(response, "/queue") from None
 
     def _picture(self, entry: dict[str, Any]) -> Image.Image:
         """Download the single picture of a history entry."""
-        status = entry.get("status") or {}
-        if status.get("status_str") != "success":
-            raise PictureError(f"{self.name} failed at a picture: {_error_of(status)}")
-        images = entry.get("outputs", {}).get(self._workflow.slots["image"].node, {}).get("images", [])
+        node = self._workflow.slots["image"].node
+        try:
+            status = entry.get("status") or {}
+            success = status.get("status_str") == "success"
+            problem = "" if success else _error_of(status)
+            images = [
+                {key: str(image[key]) for key in ("filename", "subfolder", "type")}
+                for image in entry.get("outputs", {}).get(node, {}).get("images", [])
+            ]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise PictureError(
+                f"{self.name} sent a history of another form: '{self._server.shown(str(entry))}'."
+            ) from error
+        if not success:
+            raise PictureError(f"{self.name} failed at a picture: {self._server.shown(problem)}")
         if len(images) != 1:
             raise PictureError(
                 f"{self.name} made {len(images)} pictures; expected one. Set the batch size to 1."
             )
-        file = {key: images[0][key] for key in ("filename", "subfolder", "type")}
-        response = self._request("GET", "/view", params=file)
+        response = self._request("GET", "/view", MAX_PICTURE_BYTES, self._timeout_s, params=images[0])
+        if response.status != 200:
+            raise PictureError(f"{self.name} answered {response.status} to the download of a picture.")
         try:
-            picture = Image.open(io.BytesIO(response.content))
-            picture.load()
-        except (OSError, SyntaxError) as error:
-            raise PictureError(f"{self.name} sent a picture that cannot be read ({error}).") from error
-        return picture
+            return read_picture(io.BytesIO(response.body), remedy="")
+        except ValueError as error:
+            raise PictureError(f"{self.name}: {self._server.shown(str(error)).strip()}") from error
 
-    def _json(self, response: httpx.Response) -> dict[str, Any]:
+    def _object(self, response: Response, path: str) -> dict[str, Any]:
         """The JSON object of a response. Raises SourceLostError for anything else."""
         try:
             content = response.json()
         except ValueError:
             content = None
-        if response.status_code != 200 or not isinstance(content, dict):
-            raise SourceLostError(
-                f"{self.name} answered {response.status_code} {response.text[:200]!r} to "
-                f"{response.request.url.path}."
-            )
+        if response.status != 200 or not isinstance(content, dict):
+            raise self._unexpected(response, path)
         return content
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Retries time-outs, lost connections and 5xx.
+    def _unexpected(self, response: Response, path: str) -> SourceLostError:
+        shown = self._server.shown(response.body)
+        return SourceLostError(f"{self.name} answered {response.status} '{shown}' to {path}.")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        limit: int = MAX_BODY_BYTES,
+        time_limit_s: float = REQUEST_TIMEOUT_S,
+        **options: Any,
+    ) -> Response:
+        """Retries time-outs, lost connections, responses that are too long, and 5xx.
 
         Raises SourceLostError after ``ATTEMPTS`` failures.
         """
@@ -131,27 +160,27 @@ class ComfyUI:
             if attempt:
                 self._wait(FIRST_WAIT_S * 2 ** (attempt - 1))
             try:
-                response = self._client.request(method, path, **options)
-                if response.status_code < 500:
+                response = self._server.request(method, path, limit, time_limit_s, **options)
+                if response.status < 500:
                     return response
-                problem = f"status {response.status_code}"
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = f"status {response.status}"
+            except ServerError as error:
+                problem = str(error)
         raise SourceLostError(f"{self.name} does not answer ({problem}).")
 
-
-def _reasons(response: httpx.Response) -> str:
-    """The node errors of a rejected prompt, or else the text of the response."""
-    try:
-        content = response.json()
-        of_nodes = [
-            f"{node['class_type']}: {error['message']} ({error['details']})"
-            for node in dict(content["node_errors"]).values()
-            for error in node["errors"]
-        ]
-        return "; ".join(of_nodes) or f"{content['error']['message']} ({content['error']['details']})"
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return response.text[:500]
+    def _reasons(self, response: Response) -> str:
+        """The node errors of a rejected prompt, or else the text of the response."""
+        try:
+            content = response.json()
+            of_nodes = [
+                f"{node['class_type']}: {error['message']} ({error['details']})"
+                for node in dict(content["node_errors"]).values()
+                for error in node["errors"]
+            ]
+            reasons = "; ".join(of_nodes) or f"{content['error']['message']} ({content['error']['details']})"
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return self._server.shown(response.body)
+        return self._server.shown(reasons)
 
 
 def _error_of(status: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import json_bytes, write_atomic
+from ..server import without_userinfo
 from .plan import Point, Sweep, slug
 
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 6.4, 4.0, 150
@@ -82,7 +83,7 @@ def write_table(rows: Sequence[Row], folder: Path) -> None:
             "variant": row.point.variant,
             "axis": row.point.axis,
             "value": row.point.value,
-            "options": list(row.point.options),
+            "options": [without_userinfo(word) for word in row.point.options],
             "layouts": row.layouts,
             "scores": row.scores,
             "interval": row.interval,

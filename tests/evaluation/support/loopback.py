@@ -16,10 +16,11 @@ from PIL import Image
 
 
 class Answer(NamedTuple):
-    """An HTTP response."""
+    """An HTTP response. headers: names and values."""
 
     body: bytes
     status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 TRICKLE = Answer(b"", -1)  # a response that never ends
@@ -34,17 +35,22 @@ class Loopback(ABC):
     """A server in a thread of its own.
 
     ``respond`` returns an Answer, or None to drop the connection.
+
+    headers: of the last request.
     """
 
     def __init__(self) -> None:
         outer = self
+        self.headers: dict[str, str] = {}
         self.stopping = Event()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.headers = dict(self.headers)
                 self._answer(None)
 
             def do_POST(self) -> None:
+                outer.headers = dict(self.headers)
                 self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
             def _answer(self, content: Any) -> None:
@@ -56,6 +62,8 @@ class Loopback(ABC):
                     if answer == TRICKLE:
                         self._trickle()
                     self.send_response(answer.status)
+                    for name, value in answer.headers:
+                        self.send_header(name, value)
                     self.send_header("Content-Length", str(len(answer.body)))
                     self.end_headers()
                     self.wfile.write(answer.body)

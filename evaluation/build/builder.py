@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,11 +13,13 @@ from tqdm.auto import tqdm
 
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
+from ifadapter_diffusers.pictures import decoded_sizes, read_picture
 from shapes.drawing import draw
 from shapes.sampler import HELD_OUT, World, sample_scene
 
+from ..answers import description_of
 from ..benchmark import Benchmark, release_json, write_benchmark
-from ..files import pin_settings, png_bytes, write_atomic
+from ..files import inside, pin_settings, png_bytes, write_atomic
 from ..vision_language import AnswerError, VisionLanguage
 from ..worklist import Worklist, in_threads
 from .coco import Draft
@@ -24,6 +27,12 @@ from .coco import Draft
 BUILD = "build.json"
 REAL = "real"
 PROMPTS = Path(__file__).parent / "prompts"
+MAX_UNDESCRIBED = 10  # pictures after which a model that described none is given up
+MAX_SHOWN = 200  # characters of an answer in a message
+
+
+class NoDescriptionError(Exception):
+    """The model's answer for a picture is no description."""
 
 
 class CocoBuilder:
@@ -62,11 +71,31 @@ class CocoBuilder:
     def build(self, drafts: Sequence[Draft]) -> Benchmark:
         """Describe all drafts and write the manifest.
 
-        Raises ValueError if a picture is missing or does not match its annotation, AnswerError if
-        the model fails.
+        A picture that the model does not describe is left out, with a warning.
+
+        Raises ValueError if a picture is missing, broken, outside of its folder, or does not match
+        its annotation; AnswerError if the model fails, or describes no picture.
         """
-        # Check the inputs before the first question.
-        missing = [draft.file_name for draft in drafts if not (self.images / draft.file_name).is_file()]
+        remaining = self._check(drafts)
+        undescribed = self._describe_all(remaining, len(drafts))
+        described = [draft for draft in drafts if self._layout_path(draft).exists()]
+        if undescribed:
+            left_out = f"{len(undescribed)} of {len(drafts)} pictures, for example {undescribed[0]}"
+            if not described:
+                raise AnswerError(f"{self.model.name} did not describe {left_out}. Choose another model.")
+            logging.warning("Left out because the model did not describe them: %s.", left_out)
+
+        # Write the manifest last: a folder with a manifest is complete.
+        layouts = {
+            draft.name: from_json(self._layout_path(draft).read_text("utf-8"), self.size, self.size)
+            for draft in described
+        }
+        return write_benchmark(self.folder, layouts, self.source)
+
+    def _check(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts that have no layout yet. Checks all inputs, before the first question."""
+        paths = {draft.name: inside(self.images, draft.file_name) for draft in drafts}
+        missing = [draft.file_name for draft in drafts if not paths[draft.name].is_file()]
         if missing:
             raise ValueError(
                 f"{len(missing)} of {len(drafts)} pictures are missing in {self.images}, "
@@ -74,19 +103,35 @@ class CocoBuilder:
                 "Give the folder with all pictures."
             )
         pin_settings(self.folder / BUILD, self.source, "layouts")
-
-        # Describe the drafts that have no layout yet, several at a time. The first error stops all
-        # threads.
         remaining = [draft for draft in drafts if not self._layout_path(draft).exists()]
-        work, failed = Worklist(remaining), list[BaseException]()
-        done = len(drafts) - len(remaining)
-        with tqdm(total=len(drafts), initial=done, unit="picture", dynamic_ncols=True) as bar:
+        sizes = decoded_sizes([paths[draft.name] for draft in remaining])
+        for draft, size in zip(remaining, sizes, strict=True):
+            if size != draft.size:
+                raise ValueError(
+                    f"{paths[draft.name]} has {size} pixels, its annotation says {draft.size}. "
+                    "Give the pictures that belong to the annotations, which must be of the pictures "
+                    "after their EXIF orientation."
+                )
+        return remaining
+
+    def _describe_all(self, remaining: Sequence[Draft], total: int) -> list[str]:
+        """Describe drafts, several at a time. Returns why pictures were not described.
+
+        The first error stops all threads. total: number of drafts, for the progress bar.
+        """
+        work, failed, undescribed = Worklist(remaining), list[BaseException](), list[str]()
+        done = total - len(remaining)
+        with tqdm(total=total, initial=done, unit="picture", dynamic_ncols=True) as bar:
 
             def serve() -> None:
                 while (draft := work.take()) is not None:
                     try:
                         self._describe(draft)
                         bar.update()
+                    except NoDescriptionError as error:
+                        undescribed.append(str(error))
+                        if bar.n == 0 and len(undescribed) == MAX_UNDESCRIBED:
+                            work.clear()
                     except BaseException as error:
                         failed.append(error)
                         work.clear()
@@ -95,13 +140,7 @@ class CocoBuilder:
             in_threads([serve] * self.requests)
         if failed:
             raise failed[0]
-
-        # Write the manifest last: a folder with a manifest is complete.
-        layouts = {
-            draft.name: from_json(self._layout_path(draft).read_text("utf-8"), self.size, self.size)
-            for draft in drafts
-        }
-        return write_benchmark(self.folder, layouts, self.source)
+        return undescribed
 
     def _layout_path(self, draft: Draft) -> Path:
         return self.folder / "layouts" / f"{draft.name}.json"
@@ -123,31 +162,18 @@ class CocoBuilder:
 
     def _square(self, draft: Draft) -> Image.Image:
         """The draft's central square, cropped from its file."""
-        path = self.images / draft.file_name
-        try:
-            with Image.open(path) as file:
-                picture = file.convert("RGB")
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
-        if picture.size != draft.size:
-            raise ValueError(
-                f"{path} has {picture.size} pixels, its annotation says {draft.size}. "
-                "Give the pictures that belong to the annotations."
-            )
         x, y, side = draft.square
-        return picture.crop((x, y, x + side, y + side))
+        return read_picture(inside(self.images, draft.file_name)).crop((x, y, x + side, y + side))
 
     def _ask(self, draft: Draft, picture: Image.Image, prompt: str, category: str) -> str:
-        """The answer as one line, without enclosing quotation marks.
+        """The answer as a description in one line. Raises NoDescriptionError if it is none.
 
         prompt: its name. category: COCO's name of the object, for the prompt.
         """
         answer = self.model.ask(picture, self.prompts[prompt].format(category=category))
-        text = " ".join(answer.split()).strip("\"'` ")
+        text = description_of(answer)
         if not text:
-            raise AnswerError(
-                f"{self.model.name} gave an empty description of {draft.file_name}. Choose another model."
-            )
+            raise NoDescriptionError(f"{draft.file_name}, for which it answered {answer[:MAX_SHOWN]!r}")
         return text
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ifadapter_core.layout import Box, Instance, Layout
 from training.picture_folder import Square, crop
+
+from .annotations import CocoPicture, pictures_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Selection:
 class Draft:
     """A selected picture without descriptions: the central square of a file, and the boxes in it.
 
-    name: file name without extension.
-    file_name: file name in the annotations.
+    name: of the layout.
+    file_name: path within the folder of pictures.
     size: width and height of the whole file in pixels.
     square: the crop, in pixels of the file.
     layout: sides in pixels of the file, categories as local descriptions. Boxes are ordered from
@@ -51,11 +52,13 @@ class Draft:
 def read_annotations(path: Path) -> dict[str, Any]:
     """Read a file like ``instances_val2014.json``. Raises ValueError if it is not one."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8-sig"))
         for key in ("images", "annotations", "categories"):
             if not isinstance(data[key], list):
                 raise TypeError(f"{key} is not a list")
-    except (ValueError, KeyError, TypeError) as error:
+        if any(isinstance(entry, dict) and "segments_info" in entry for entry in data["annotations"]):
+            raise TypeError("it holds panoptic segments")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a file of COCO's instance annotations ({error!r}). "
             "Give one like instances_val2014.json."
@@ -83,45 +86,21 @@ def choose(data: dict[str, Any], selection: Selection, count: int, seed: int) ->
 
 def candidates(data: dict[str, Any], selection: Selection) -> list[Draft]:
     """All pictures with an allowed number of selected boxes."""
-    names = {entry["id"]: str(entry["name"]) for entry in data["categories"]}
-    boxes: dict[int, list[dict[str, Any]]] = {}
-    for entry in data["annotations"]:
-        if not entry.get("iscrowd", 0):
-            boxes.setdefault(entry["image_id"], []).append(entry)
-    drafts = (
-        _draft(image, boxes[image["id"]], names, selection)
-        for image in data["images"]
-        if image["id"] in boxes
-    )
+    drafts = (_draft(picture, selection) for picture in pictures_of(data))
     low, high = selection.objects
     return [draft for draft in drafts if low <= len(draft.layout.instances) <= high]
 
 
-def _draft(
-    image: dict[str, Any],
-    boxes: Sequence[dict[str, Any]],
-    names: dict[int, str],
-    selection: Selection,
-) -> Draft:
-    width, height = image["width"], image["height"]
-
+def _draft(picture: CocoPicture, selection: Selection) -> Draft:
     # Largest first. The id breaks ties, so the order of the file does not matter.
-    ordered = sorted(boxes, key=lambda entry: (-entry["bbox"][2] * entry["bbox"][3], entry["id"]))
-    whole = Layout(width, height, tuple(_instance(entry, width, height, names) for entry in ordered))
+    ordered = sorted(picture.objects, key=lambda each: (-each.area, isinstance(each.id, str), each.id))
+    instances = tuple(Instance(each.box, each.category) for each in ordered)
 
     # Crop to the central square, then drop boxes that are too small within it.
-    valid = tuple(one for one in whole.instances if area(one.box) > 0)
-    square, layout = crop(replace(whole, instances=valid))
+    square, layout = crop(Layout(*picture.size, instances))
     large = tuple(one for one in layout.instances if area(one.box) > selection.area)
-    name = image["file_name"]
-    return Draft(Path(name).stem, name, (width, height), square, replace(layout, instances=large))
-
-
-def _instance(entry: dict[str, Any], width: int, height: int, names: dict[int, str]) -> Instance:
-    """An annotation as an instance, clipped to the picture, with its category as local description."""
-    x, y, w, h = entry["bbox"]
-    edges = (x / width, y / height, (x + w) / width, (y + h) / height)
-    return Instance(Box(*(min(max(edge, 0.0), 1.0) for edge in edges)), names[entry["category_id"]])
+    layout = replace(layout, instances=large)
+    return Draft(picture.name, picture.file_name, picture.size, square, layout)
 
 
 def area(box: Box) -> float:

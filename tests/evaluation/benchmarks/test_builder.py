@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from coco_files import COUNT, SIZE, Serve, builder, drafts
 from folders import contents
-from loopback import TRICKLE, Answer, Loopback, VisionServer, completion, of_json
+from loopback import TRICKLE, Answer, VisionServer, completion, of_json
 from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import read_benchmark
 from evaluation.build.builder import CocoBuilder, crop_box
-from evaluation.build.coco import Draft, Selection, choose, read_annotations
 from evaluation.vision_language import ATTEMPTS, AnswerError, EmptyAnswerError, Endpoint
 from ifadapter_core.layout import Box
 from shapes.descriptions import read_description
@@ -28,67 +26,6 @@ from shapes.models.config import load_shapes_config
 from shapes.sampler import sample_scene
 
 ROOT = Path(__file__).resolve().parents[3]
-COUNT = 4
-SIZE = 128
-TIMEOUT_S = 0.2
-
-Serve = Callable[..., VisionServer]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    running: list[Loopback] = []
-
-    def start(*arguments: Any, **options: Any) -> VisionServer:
-        running.append(VisionServer(*arguments, **options))
-        return running[-1]  # type: ignore[return-value]
-
-    yield start
-    for server in running:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``instances.json`` and ``images/`` of noise, so that all crops differ."""
-    folder = tmp_path_factory.mktemp("coco")
-    (folder / "images").mkdir()
-    rng = np.random.Generator(np.random.PCG64(0))
-    images, annotations = [], []
-    for number in range(COUNT):
-        Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(
-            folder / "images" / f"{number:012d}.png"
-        )
-        images.append({"id": number, "file_name": f"{number:012d}.png", "width": 80, "height": 60})
-        for place in range(3):
-            box = [12 + 10 * place, 4 + 6 * number, 14 + place, 20]
-            annotations.append(
-                {
-                    "id": 10 * number + place,
-                    "image_id": number,
-                    "category_id": 7,
-                    "iscrowd": 0,
-                    "bbox": box,
-                }
-            )
-    content = {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 7, "name": "kite"}],
-    }
-    (folder / "instances.json").write_text(json.dumps(content))
-    return folder
-
-
-def drafts(coco: Path) -> list[Draft]:
-    return choose(read_annotations(coco / "instances.json"), Selection(), COUNT, seed=0)
-
-
-def builder(
-    coco: Path, folder: Path, server: VisionServer, waits: list[float] | None = None, **options: Any
-) -> CocoBuilder:
-    model = Endpoint(server.url, "tiny-vl", TIMEOUT_S, wait=[].append if waits is None else waits.append)
-    return CocoBuilder(folder, coco / "images", SIZE, model, {"seed": 0}, **options)
 
 
 def test_every_crop_and_picture_is_described(coco: Path, tmp_path: Path, serve: Serve) -> None:

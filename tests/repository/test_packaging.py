@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from PIL import Image
 
 if sys.version_info >= (3, 11):
@@ -43,6 +44,23 @@ def test_dependency_lists_agree_and_do_not_pin_host_packages() -> None:
         r"(torch|torchvision|torchaudio|xformers|numpy|einops|safetensors|pillow|transformers)\b"
     )
     assert not [line for line in requirements() if re.match(shipped_by_the_host, line, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("folder", ["training", "evaluation"])
+def test_optional_requirements_are_bounded_and_include_the_tested_versions(folder: str) -> None:
+    """A new major version of a dependency must not break an installation from one day to the next."""
+    tested = dict(
+        line.split("==")
+        for line in (ROOT / "tests" / "requirements.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    for line in (ROOT / folder / "requirements.txt").read_text().splitlines():
+        text = line.partition("#")[0].strip()
+        if text:
+            requirement = Requirement(text)
+            assert {each.operator for each in requirement.specifier} == {">=", "<"}, line
+            version = tested.get(requirement.name)
+            assert version is None or requirement.specifier.contains(version), line
 
 
 def test_registry_metadata() -> None:

@@ -13,25 +13,25 @@ from .application import AppliedAdapter, host_attention
 class InstanceAttentionPatch:
     """Cross attention of one adapted layer.
 
-    Its output is the sum of three parts: the previous patch in the slot (or the host's attention),
+    Its output is the sum of three parts: the patch below it (or the host's attention),
     the layer's instance semantic map, and the callbacks that other packs add afterwards.
     """
 
     def __init__(self, adapter: AppliedAdapter, processor: str, previous: Any) -> None:
         """processor: index of the layer in diffusers' order. previous: patch in the slot, or None."""
         self.adapter = adapter
+        self.previous = previous
         self._processor = processor
-        self._previous = previous
         self._added: tuple[tuple[Callable[..., Tensor], dict[str, Any]], ...] = ()
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """Attention output (rows, h*w, C) in the dtype of q. q (rows, h*w, C); k, v (rows, T, C)."""
-        if self._previous is None:
+        if self.previous is None:
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
         else:
-            out = self._previous(q, k, v, extra_options)
+            out = self.previous(q, k, v, extra_options)
         # out may be aliased by the pack that made it; then it must not be modified in place.
-        shared = self._previous is not None or "optimized_attention_override" in extra_options
+        shared = self.previous is not None or "optimized_attention_override" in extra_options
         out = self.adapter.add_instances(out, shared, self._processor, q, extra_options)
         for callback, options in self._added:
             if _in_schedule(options, extra_options):
@@ -49,7 +49,7 @@ class InstanceAttentionPatch:
 
     def copy(self) -> InstanceAttentionPatch:
         """A patch with its own list of callbacks, which shares everything else."""
-        previous = self._previous
+        previous = self.previous
         if isinstance(previous, InstanceAttentionPatch):
             previous = previous.copy()
         copied = InstanceAttentionPatch(self.adapter, self._processor, previous)
@@ -57,19 +57,19 @@ class InstanceAttentionPatch:
         return copied
 
     def models(self) -> list[Any]:
-        """ModelPatchers that the host must load for this patch and the previous one."""
-        previous = self._previous.models() if hasattr(self._previous, "models") else ()
+        """ModelPatchers that the host must load for this patch and the previous one in the same slot."""
+        previous = self.previous.models() if hasattr(self.previous, "models") else ()
         return [self.adapter.layers, *previous]
 
     def to(self, device_or_dtype: Any) -> InstanceAttentionPatch:
         """Move the previous patch. This patch's own tensors follow the queries."""
-        if hasattr(self._previous, "to"):
-            self._previous = self._previous.to(device_or_dtype)
+        if hasattr(self.previous, "to"):
+            self.previous = self.previous.to(device_or_dtype)
         return self
 
     def cleanup(self) -> None:
-        if hasattr(self._previous, "cleanup"):
-            self._previous.cleanup()
+        if hasattr(self.previous, "cleanup"):
+            self.previous.cleanup()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
         return self.copy()

@@ -17,21 +17,28 @@ class InstanceAttentionPatch:
     the layer's instance semantic map, and the callbacks that other packs add afterwards.
     """
 
-    def __init__(self, adapter: AppliedAdapter, processor: str, previous: Any) -> None:
-        """processor: index of the layer in diffusers' order. previous: patch in the slot, or None."""
+    def __init__(self, adapter: AppliedAdapter, processor: str, previous: Any, block_patch: Any) -> None:
+        """processor: index of the layer in diffusers' order.
+
+        previous: patch in the slot of the transformer block, or None.
+        block_patch: patch in the slot of the whole block, or None. The host does not call that one
+        where a transformer block has a patch, so this patch calls it.
+        """
         self.adapter = adapter
         self.previous = previous
         self._processor = processor
+        self._block_patch = block_patch
         self._added: tuple[tuple[Callable[..., Tensor], dict[str, Any]], ...] = ()
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """Attention output (rows, h*w, C) in the dtype of q. q (rows, h*w, C); k, v (rows, T, C)."""
-        if self.previous is None:
+        base = self._patch_below(extra_options)
+        if base is None:
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
         else:
-            out = self.previous(q, k, v, extra_options)
+            out = base(q, k, v, extra_options)
         # out may be aliased by the pack that made it; then it must not be modified in place.
-        shared = self.previous is not None or "optimized_attention_override" in extra_options
+        shared = base is not None or "optimized_attention_override" in extra_options
         out = self.adapter.add_instances(out, shared, self._processor, q, extra_options)
         for callback, options in self._added:
             if _in_schedule(options, extra_options):
@@ -52,7 +59,7 @@ class InstanceAttentionPatch:
         previous = self.previous
         if isinstance(previous, InstanceAttentionPatch):
             previous = previous.copy()
-        copied = InstanceAttentionPatch(self.adapter, self._processor, previous)
+        copied = InstanceAttentionPatch(self.adapter, self._processor, previous, self._block_patch)
         copied._added = self._added
         return copied
 
@@ -70,6 +77,14 @@ class InstanceAttentionPatch:
     def cleanup(self) -> None:
         if hasattr(self.previous, "cleanup"):
             self.previous.cleanup()
+
+    def _patch_below(self, extra_options: dict[str, Any]) -> Any:
+        """The patch that the host would call without this one, or None."""
+        if self.previous is not None:
+            return self.previous
+        slots = self.adapter.unet_call(extra_options).slots
+        # A node behind may have set or replaced the patch of the whole block.
+        return self._block_patch if slots is None else slots.get(extra_options["block"])
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
         return self.copy()

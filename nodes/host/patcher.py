@@ -46,12 +46,11 @@ def apply_adapter(
         return patched
     applied = AppliedAdapter(model, ifadapter, layers, semantic_maps, strength, start_percent, end_percent)
 
-    # Slots: chain a patch that is already there. One for this transformer block goes before one for
-    # the whole block, as in the host.
+    # Slots: chain a patch that is already there.
     occupied = patched.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
     for processor, layer in layers.items():
-        previous = occupied.get(tuple(layer), occupied.get(tuple(layer[:2])))
-        patched.set_model_attn2_replace(InstanceAttentionPatch(applied, str(processor), previous), *layer)
+        below = occupied.get(tuple(layer)), occupied.get(tuple(layer[:2]))
+        patched.set_model_attn2_replace(InstanceAttentionPatch(applied, str(processor), *below), *layer)
 
     # Wrappers: in the options, next to the slots, because some packs run the model with a copy of the
     # options.

@@ -78,6 +78,21 @@ def test_positive_alone_in_a_copy_of_the_patched_options(apply, tokens, term, mo
     assert not warnings_of(caplog)
 
 
+def theirs(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
+    return 0.5 * oracle.text_attention(q, k, v, options).to(q.dtype)
+
+
+def test_patch_of_a_whole_block_in_the_copy_is_called(apply, tokens, term, model, caplog):
+    def under(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
+        in_copy = len(options["cond_or_uncond"]) == 1 and options["block"] == ("middle", 0)
+        return (theirs if in_copy else oracle.text_attention)(q, k, v, options)
+
+    expected = oracle.patch(model, replace(term, positive=joint_calls_only), under=under)
+    got = sample(with_extra_pass(apply(tokens), block_patch=theirs))
+    assert_alike(got, sample(with_extra_pass(expected)), sample(with_extra_pass(apply(tokens))))
+    assert not warnings_of(caplog)
+
+
 def test_copy_from_before_the_adapter_warns_once(apply, tokens, term, model, caplog):
     neighbour = with_extra_pass(model)
     got, want = sample(apply(tokens, model=neighbour)), sample(oracle.patch(neighbour, term))

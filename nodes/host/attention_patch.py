@@ -34,6 +34,7 @@ class InstanceAttentionPatch:
         """Attention output (rows, h*w, C) in the dtype of q. q (rows, h*w, C); k, v (rows, T, C)."""
         base = self._patch_below(extra_options)
         if base is None:
+            k, v = self._text_of_rows(q, k, v)
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = base(q, k, v, extra_options)
@@ -85,6 +86,24 @@ class InstanceAttentionPatch:
         slots = self.adapter.unet_call(extra_options).slots
         # A node behind may have set or replaced the patch of the whole block.
         return self._block_patch if slots is None else slots.get(extra_options["block"])
+
+    def _text_of_rows(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the rows of q, without rows that another pack appended to the text."""
+        rows, given = q.shape[0], k.shape[0]
+        if given == rows:
+            return k, v
+        if given < rows:
+            raise ValueError(
+                f"IFAdapter: another node changed the rows of the text: the picture has {rows}, the text "
+                f"has {given}. Remove that node, or place IFAdapter Apply elsewhere."
+            )
+        self.adapter.warn_once(
+            f"IFAdapter: another node appended {given - rows} rows to the {rows} rows of the text, as "
+            "KSamplerWithNAG does. The adapted layers do not use them, so that node acts in the other "
+            "layers only. Use a guidance node that patches the model instead, such as ComfyUI's Normalized "
+            "Attention Guidance."
+        )
+        return k[:rows], v[:rows]
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
         return self.copy()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
@@ -19,43 +18,36 @@ from ...ifadapter_core.modules.attention import Attend, InstanceCrossAttention, 
 from ...ifadapter_core.packing import PackedInstances, pack_instances
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
-from .rows import TAG, Row, RowsError, Window, rows_of
+from .rows import TAG, Row, RowsError, Window, rows_of, tag_conditionings
+from .run import Run, UNetCall
+from .unet_layers import LayerId
 
 # Entry of this pack in transformer_options, and key of its wrappers and callbacks.
 KEY = "ifadapter"
 
 
-@dataclass
-class _UNetCall:
-    """State of one UNet call, shared by all patches of one applied adapter.
-
-    active: whether the adapter acts at the noise level of this call.
-    tag: one tag per row, int32 (rows, 8), see rows.py; None if the call has no tags.
-    reached: whether any patch of the adapter was called.
-    """
-
-    active: bool
-    tag: Tensor | None
-    reached: bool = False
-
-
 class AppliedAdapter:
     """Keys, values, layers and settings of one applied adapter.
 
-    Constant between runs. During a run it caches the keys and values on the device of the queries,
-    and the packed instances of each grid.
+    Constant between runs. During a run it caches the keys and values on the device of the queries and
+    the packed instances of each grid, and records the UNet calls.
     """
 
     def __init__(
         self,
         model: Any,
         ifadapter: Any,
+        layers: Mapping[int, LayerId],
         semantic_maps: Sequence[SemanticMap],
         strength: float,
         start_percent: float,
         end_percent: float,
     ) -> None:
-        """Arguments: see ``patcher.apply_adapter``. Projects the tokens to keys and values."""
+        """Projects the tokens to keys and values.
+
+        layers: processor index -> location in the UNet. Other arguments: see ``patcher.apply_adapter``.
+        """
+        self._locations = {str(processor): layer for processor, layer in layers.items()}
         self._percents = (start_percent, end_percent)
         # For UNet calls that bypass the wrapper.
         self._model_sampling = model.get_model_object("model_sampling")
@@ -66,10 +58,40 @@ class AppliedAdapter:
         self._keys_values_on_device: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
         self._packed: dict[tuple[tuple[Row, ...], int, int, torch.device], PackedInstances] = {}
         self._warned: set[Any] = set()
+        self._run: Run | None = None
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> AppliedAdapter:
         # Hosts before 2026 deep-copy patches with every clone. The weights must not be copied.
         return self
+
+    def wrap_run(
+        self,
+        executor: Any,
+        guider: Any,
+        sigmas: Tensor,
+        extra_args: Any,
+        callback: Any,
+        noise: Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """SAMPLER_SAMPLE wrapper: tag the conditionings, and warn about what the run left out."""
+        outer, self._run = self._run, Run(self, self._locations)
+        try:
+            guider.conds = tag_conditionings(guider.conds, noise, self._run.expect_call)
+            samples = executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
+            for finding in self._run.findings():
+                self.warn_once(finding)
+        finally:
+            self._run = outer
+        return samples
+
+    def wrap_batch(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """CALC_COND_BATCH wrapper: tells calls with the adapter's wrappers from calls without them."""
+        if self._run is None:
+            return executor(*args, **kwargs)
+        with self._run.batch():
+            return executor(*args, **kwargs)
 
     def wrap_unet_call(
         self,
@@ -82,16 +104,19 @@ class AppliedAdapter:
         transformer_options: dict[str, Any],
         **kwargs: Any,
     ) -> Any:
-        """APPLY_MODEL wrapper: settle the schedule and the row tags once per UNet call."""
-        other_adapters: dict[int, _UNetCall] = transformer_options.get(KEY, {})
+        """APPLY_MODEL wrapper: settle the schedule, the row tags and the patches once per UNet call."""
+        other_adapters: dict[int, UNetCall] = transformer_options.get(KEY, {})
         # The first wrapper takes the tag out of the model's arguments; later adapters read it from
-        # that call.
+        # that call. With several GPUs, the host has moved it to one of them.
         tag = kwargs.pop(TAG, next((call.tag for call in other_adapters.values()), None))
-        call = _UNetCall(self._is_active(t, executor.class_obj.model_sampling), tag)
+        tag = None if tag is None else tag.cpu()
+        slots = transformer_options.get("patches_replace", {}).get("attn2", {})
+        active = self._is_active(t, executor.class_obj.model_sampling)
+        call = UNetCall(active, tag, slots, in_tagged_run=self._run is not None)
         options = {**transformer_options, KEY: {**other_adapters, id(self): call}}
         out = executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
-        if call.active and not call.reached:
-            self._warn_not_reached(options)
+        if self._run is not None:
+            self._run.record(call)
         return out
 
     def add_instances(
@@ -103,18 +128,18 @@ class AppliedAdapter:
         modified in place.
         Returns out unchanged if the adapter is inactive or the rows cannot be identified.
         """
-        call = self._unet_call(extra_options)
-        call.reached = True
+        call = self.unet_call(extra_options)
+        call.reached.add(processor)
         if not call.active:
             return out
         try:
-            rows = rows_of(call.tag, extra_options, q.shape[0])
+            rows = rows_of(call.tag, extra_options, q.shape[0], call.in_tagged_run)
         except RowsError as error:
-            self._warn_once(str(error))
+            self.warn_once(str(error))
             return out
         latent_size = tuple(extra_options["original_shape"][-2:])
         if any(row.window and (row.window.height, row.window.width) != latent_size for row in rows):
-            self._warn_once(
+            self.warn_once(
                 "IFAdapter: another node samples this picture in tiles and does not give their "
                 "positions, so the adapter is left out. Sample the whole picture with the adapter "
                 "first, then refine it in tiles with the model from before IFAdapter Apply."
@@ -133,12 +158,25 @@ class AppliedAdapter:
         self._packed.clear()
         self._warned.clear()
 
-    def _unet_call(self, extra_options: dict[str, Any]) -> _UNetCall:
+    def unet_call(self, extra_options: dict[str, Any]) -> UNetCall:
+        """The state of the current call. Calls that bypass the wrapper have no tags; that is said once."""
         prepared = extra_options.get(KEY, {}).get(id(self))
         if prepared is not None:
             return prepared
+        if self._run is None:
+            self.warn_once(
+                "IFAdapter: this sampler does not mark the conditionings as ComfyUI's samplers do, so the "
+                "first one (number 0) is taken for the positive prompt."
+            )
+        else:
+            self._run.meet_call()
+            self.warn_once(
+                "IFAdapter: another node runs the model with the adapter's patches, but without the marks "
+                "of the conditionings, so none of them is taken for the positive prompt. Place IFAdapter "
+                "Apply after that node."
+            )
         active = self._is_active(extra_options.get("sigmas"), self._model_sampling)
-        return _UNetCall(active, tag=None)
+        return UNetCall(active, tag=None, in_tagged_run=self._run is not None)
 
     def _is_active(self, sigma: Tensor | None, model_sampling: Any) -> bool:
         """Whether the adapter acts at a noise level. Reads sigma only if the range is limited."""
@@ -192,23 +230,7 @@ class AppliedAdapter:
             _warn_small_boxes(semantic_map.tokens.boxes, height, width)
         return semantic_map.geometry(height, width, part)
 
-    def _warn_not_reached(self, transformer_options: dict[str, Any]) -> None:
-        slots = transformer_options.get("patches_replace", {}).get("attn2", {})
-        owners = (getattr(patch, "adapter", None) for patch in slots.values())
-        if any(isinstance(owner, AppliedAdapter) for owner in owners):
-            self._warn_once(
-                "IFAdapter: the adapter is active, but the model did not call it. If the model is "
-                "compiled, remove the compile node: code that was compiled without the adapter "
-                "does not run it. A node that reuses the outputs of whole blocks has the same "
-                "effect."
-            )
-        else:
-            self._warn_once(
-                "IFAdapter: the adapter is active, but another node replaced it in the model. "
-                "Place IFAdapter Apply after other nodes that replace cross attention."
-            )
-
-    def _warn_once(self, message: str) -> None:
+    def warn_once(self, message: str) -> None:
         """Log a warning once per run."""
         if message not in self._warned:
             self._warned.add(message)

@@ -13,25 +13,33 @@ from .application import AppliedAdapter, host_attention
 class InstanceAttentionPatch:
     """Cross attention of one adapted layer.
 
-    Its output is the sum of three parts: the previous patch in the slot (or the host's attention),
+    Its output is the sum of three parts: the patch below it (or the host's attention),
     the layer's instance semantic map, and the callbacks that other packs add afterwards.
     """
 
-    def __init__(self, adapter: AppliedAdapter, processor: str, previous: Any) -> None:
-        """processor: index of the layer in diffusers' order. previous: patch in the slot, or None."""
+    def __init__(self, adapter: AppliedAdapter, processor: str, previous: Any, block_patch: Any) -> None:
+        """processor: index of the layer in diffusers' order.
+
+        previous: patch in the slot of the transformer block, or None.
+        block_patch: patch in the slot of the whole block, or None. The host does not call that one
+        where a transformer block has a patch, so this patch calls it.
+        """
         self.adapter = adapter
+        self.previous = previous
         self._processor = processor
-        self._previous = previous
+        self._block_patch = block_patch
         self._added: tuple[tuple[Callable[..., Tensor], dict[str, Any]], ...] = ()
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """Attention output (rows, h*w, C) in the dtype of q. q (rows, h*w, C); k, v (rows, T, C)."""
-        if self._previous is None:
+        base = self._patch_below(extra_options)
+        if base is None:
+            k, v = self._text_of_rows(q, k, v)
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
         else:
-            out = self._previous(q, k, v, extra_options)
+            out = base(q, k, v, extra_options)
         # out may be aliased by the pack that made it; then it must not be modified in place.
-        shared = self._previous is not None or "optimized_attention_override" in extra_options
+        shared = base is not None or "optimized_attention_override" in extra_options
         out = self.adapter.add_instances(out, shared, self._processor, q, extra_options)
         for callback, options in self._added:
             if _in_schedule(options, extra_options):
@@ -49,27 +57,53 @@ class InstanceAttentionPatch:
 
     def copy(self) -> InstanceAttentionPatch:
         """A patch with its own list of callbacks, which shares everything else."""
-        previous = self._previous
+        previous = self.previous
         if isinstance(previous, InstanceAttentionPatch):
             previous = previous.copy()
-        copied = InstanceAttentionPatch(self.adapter, self._processor, previous)
+        copied = InstanceAttentionPatch(self.adapter, self._processor, previous, self._block_patch)
         copied._added = self._added
         return copied
 
     def models(self) -> list[Any]:
-        """ModelPatchers that the host must load for this patch and the previous one."""
-        previous = self._previous.models() if hasattr(self._previous, "models") else ()
+        """ModelPatchers that the host must load for this patch and the previous one in the same slot."""
+        previous = self.previous.models() if hasattr(self.previous, "models") else ()
         return [self.adapter.layers, *previous]
 
     def to(self, device_or_dtype: Any) -> InstanceAttentionPatch:
         """Move the previous patch. This patch's own tensors follow the queries."""
-        if hasattr(self._previous, "to"):
-            self._previous = self._previous.to(device_or_dtype)
+        if hasattr(self.previous, "to"):
+            self.previous = self.previous.to(device_or_dtype)
         return self
 
     def cleanup(self) -> None:
-        if hasattr(self._previous, "cleanup"):
-            self._previous.cleanup()
+        if hasattr(self.previous, "cleanup"):
+            self.previous.cleanup()
+
+    def _patch_below(self, extra_options: dict[str, Any]) -> Any:
+        """The patch that the host would call without this one, or None."""
+        if self.previous is not None:
+            return self.previous
+        slots = self.adapter.unet_call(extra_options).slots
+        # A node behind may have set or replaced the patch of the whole block.
+        return self._block_patch if slots is None else slots.get(extra_options["block"])
+
+    def _text_of_rows(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the rows of q, without rows that another pack appended to the text."""
+        rows, given = q.shape[0], k.shape[0]
+        if given == rows:
+            return k, v
+        if given < rows:
+            raise ValueError(
+                f"IFAdapter: another node changed the rows of the text: the picture has {rows}, the text "
+                f"has {given}. Remove that node, or place IFAdapter Apply elsewhere."
+            )
+        self.adapter.warn_once(
+            f"IFAdapter: another node appended {given - rows} rows to the {rows} rows of the text, as "
+            "KSamplerWithNAG does. The adapted layers do not use them, so that node acts in the other "
+            "layers only. Use a guidance node that patches the model instead, such as ComfyUI's Normalized "
+            "Attention Guidance."
+        )
+        return k[:rows], v[:rows]
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> InstanceAttentionPatch:
         return self.copy()

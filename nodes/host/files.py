@@ -57,21 +57,31 @@ def load_adapter(name: str) -> comfy.model_patcher.ModelPatcher:
     return load_adapter_file(adapter_path(name))
 
 
-def load_adapter_file(path: str, family: BaseModelFamily | None = None) -> comfy.model_patcher.ModelPatcher:
+def load_adapter_file(
+    path: str, family: BaseModelFamily | None = None, disable_dynamic: bool = False
+) -> comfy.model_patcher.ModelPatcher:
     """Read and check an adapter file. Weights keep their dtype; the host loads them when needed.
 
     family: family of the base model, if the width of the text features does not identify it.
+    disable_dynamic: whether the host must load the weights as a whole; the host asks for it itself.
     Raises ValueError, naming the file, if it is damaged, unsafe or not an adapter.
     """
     with reading(path):
         weights = read_checkpoint(*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True))
     weights = replace(weights, config=replace(weights.config, family_override=family))
-    return patcher_for(build_adapter(weights, comfy.ops.manual_cast))
+    patcher = patcher_for(build_adapter(weights, comfy.ops.manual_cast), disable_dynamic)
+    patcher.cached_patcher_init = (load_adapter_file, (path, family))  # how the host makes a second one
+    return patcher
 
 
-def patcher_for(module: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
-    """A ModelPatcher, so that the host loads and offloads the module like any model."""
-    patcher_class: Any = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+def patcher_for(module: torch.nn.Module, disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
+    """A ModelPatcher, so that the host loads and offloads the module like any model.
+
+    disable_dynamic: see load_adapter_file.
+    """
+    patcher_class: Any = comfy.model_patcher.ModelPatcher
+    if not disable_dynamic:
+        patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", patcher_class)
     return patcher_class(
         module,
         load_device=comfy.model_management.get_torch_device(),

@@ -12,7 +12,6 @@ from ...ifadapter_core.adapter import IFAdapter
 from ...ifadapter_core.semantic_map import SemanticMap
 from .application import KEY, AppliedAdapter
 from .attention_patch import InstanceAttentionPatch, copy_attention_patches
-from .rows import tag_conditionings
 from .unet_layers import find_layers
 
 
@@ -45,21 +44,29 @@ def apply_adapter(
         return patched
     if strength == 0:
         return patched
-    applied = AppliedAdapter(model, ifadapter, semantic_maps, strength, start_percent, end_percent)
+    applied = AppliedAdapter(model, ifadapter, layers, semantic_maps, strength, start_percent, end_percent)
 
-    # Slots: chain a patch that is already there. One for this transformer block goes before one for
-    # the whole block, as in the host.
+    # Slots: chain a patch that is already there.
     occupied = patched.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
     for processor, layer in layers.items():
-        previous = occupied.get(tuple(layer), occupied.get(tuple(layer[:2])))
-        patched.set_model_attn2_replace(InstanceAttentionPatch(applied, str(processor), previous), *layer)
+        below = occupied.get(tuple(layer)), occupied.get(tuple(layer[:2]))
+        patched.set_model_attn2_replace(InstanceAttentionPatch(applied, str(processor), *below), *layer)
 
-    # Wrappers and callbacks: tags and copies are shared by all adapters of a model, so they are
-    # registered once.
-    wrappers, callbacks = comfy.patcher_extension.WrappersMP, comfy.patcher_extension.CallbacksMP
-    if not patched.get_wrappers(wrappers.SAMPLER_SAMPLE, KEY):
-        patched.add_wrapper_with_key(wrappers.SAMPLER_SAMPLE, KEY, tag_conditionings)
-    patched.add_wrapper_with_key(wrappers.APPLY_MODEL, KEY, applied.wrap_unet_call)
+    # Wrappers: in the options, next to the slots, because some packs run the model with a copy of the
+    # options.
+    kinds = comfy.patcher_extension.WrappersMP
+    wrappers = {
+        kinds.SAMPLER_SAMPLE: applied.wrap_run,
+        kinds.CALC_COND_BATCH: applied.wrap_batch,
+        kinds.APPLY_MODEL: applied.wrap_unet_call,
+    }
+    for kind, wrapper in wrappers.items():
+        comfy.patcher_extension.add_wrapper_with_key(
+            kind, KEY, wrapper, patched.model_options, is_model_options=True
+        )
+
+    # Callbacks: all adapters of a model share the one for its clones.
+    callbacks = comfy.patcher_extension.CallbacksMP
     patched.add_callback_with_key(callbacks.ON_CLEANUP, KEY, applied.release_caches)
     if not patched.get_callbacks(callbacks.ON_CLONE, KEY):
         patched.add_callback_with_key(callbacks.ON_CLONE, KEY, copy_attention_patches)

@@ -66,7 +66,14 @@ class Row(NamedTuple):
 
 
 class _Tag(comfy.conds.CONDRegular):
-    """Tags, int32 (rows, 8): whether positive, image index, and the six fields of a Window."""
+    """Tags, int32 (rows, 8): whether positive, image index, and the six fields of a Window.
+
+    built: called when the host builds the inputs of a UNet call from these tags.
+    """
+
+    def __init__(self, rows: Tensor, built: tuple[Callable[[], None], ...]) -> None:
+        super().__init__(rows)
+        self.built = built
 
     def process_cond(self, batch_size: int, area: Sequence[int] | None = None, **_: Any) -> _Tag:
         """Called by the host: one tag per image. area: height, width, top, left of a crop."""
@@ -75,49 +82,56 @@ class _Tag(comfy.conds.CONDRegular):
         if area is not None:
             height, width, top, left = area
             rows[:, 2:6] = torch.tensor([top, left, height, width])
-        return _Tag(rows)
+        return self._copy_with(rows)
+
+    def concat(self, others: Sequence[Any]) -> Tensor:
+        """Called by the host once per UNet call, on the tag of its first conditioning."""
+        for tell in self.built:
+            tell()
+        return super().concat(others)
+
+    def _copy_with(self, cond: Tensor) -> _Tag:
+        return _Tag(cond, self.built)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> _Tag:
+        return self  # some packs copy the conditionings of a run
 
 
 def tag_conditionings(
-    executor: Any,
-    guider: Any,
-    sigmas: Tensor,
-    extra_args: dict[str, Any],
-    callback: Any,
-    noise: Tensor,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
-    """SAMPLER_SAMPLE wrapper: tag every conditioning of the run."""
-    guider.conds = {
-        key: [_tagged(cond, key == "positive", noise) for cond in conds]
-        for key, conds in guider.conds.items()
+    conds: dict[str, list[dict[str, Any]]], noise: Tensor, built: Callable[[], None]
+) -> dict[str, list[dict[str, Any]]]:
+    """The conditionings of a run with a tag each. Several adapters share the tags.
+
+    built: see _Tag.
+    """
+    return {
+        key: [_tagged(cond, key == "positive", noise, built) for cond in entries]
+        for key, entries in conds.items()
     }
-    model_options = extra_args["model_options"]
-    # The entry in the transformer options marks the run as tagged, see rows_of.
-    transformer_options = {**model_options.get("transformer_options", {}), TAG: True}
-    extra_args = {
-        **extra_args,
-        "model_options": {**model_options, "transformer_options": transformer_options},
-    }
-    return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
 
 
-def _tagged(cond: dict[str, Any], is_positive: bool, noise: Tensor) -> dict[str, Any]:
+def _tagged(
+    cond: dict[str, Any], is_positive: bool, noise: Tensor, built: Callable[[], None]
+) -> dict[str, Any]:
     size = noise.shape[-2:]
-    tag = _Tag(torch.tensor([[is_positive, 0, 0, 0, *size, *size]], dtype=torch.int32))
-    return {**cond, "model_conds": {**cond.get("model_conds", {}), TAG: tag}}
+    model_conds = cond.get("model_conds", {})
+    others = model_conds[TAG].built if TAG in model_conds else ()
+    rows = torch.tensor([[is_positive, 0, 0, 0, *size, *size]], dtype=torch.int32)
+    return {**cond, "model_conds": {**model_conds, TAG: _Tag(rows, (*others, built))}}
 
 
-def rows_of(tag: Tensor | None, extra_options: dict[str, Any], count: int) -> tuple[Row, ...]:
+def rows_of(
+    tag: Tensor | None, extra_options: dict[str, Any], count: int, in_tagged_run: bool = False
+) -> tuple[Row, ...]:
     """Identify the rows of an attention batch.
 
     tag: the tags that the host stacked for this call, int32 (rows of the call, 8), or None.
     count: rows of the attention batch. It differs from those of the call if a pack multiplies rows.
+    in_tagged_run: whether the conditionings of the run have tags.
 
     Three cases:
     - One tag per row: the tags are the answer.
-    - No tag in a tagged run: the guider added conditionings of its own. They are not positive.
+    - No tag in a tagged run: another pack added conditionings, or lost the tags. Not positive.
     - Otherwise (no sampler of the host, or multiplied rows): the rows are equal chunks in the order
       of the call's conditioning numbers.
 
@@ -131,7 +145,7 @@ def rows_of(tag: Tensor | None, extra_options: dict[str, Any], count: int) -> tu
         )
     own = extra_options.get("cond_or_uncond", [POSITIVE])
     chunk_rows = extra_options["original_shape"][0] // len(extra_options.get("uuids", own))
-    if tag is None and TAG in extra_options:
+    if tag is None and in_tagged_run:
         return tuple(Row(False, index_in_batch(row % chunk_rows)) for row in range(count))
 
     # Equal chunks. A window is known only if all rows of the call share it.

@@ -17,6 +17,7 @@ from ...ifadapter_core.config import IFAdapterConfig
 from ...ifadapter_core.tokens import PhraseEmbeddings
 
 END_OF_TEXT = 49407  # token id in CLIP's vocabulary
+CHUNK = 77  # tokens of a description, padding included, and so states
 ENCODERS = ("l", "g")  # CLIP-L and OpenCLIP-bigG, in the order of their concatenated features
 
 
@@ -25,19 +26,22 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
 
     clip: the host's CLIP. Its clip skip is ignored, because the adapter has depths of its own.
     Each text encoder runs once, on all descriptions together.
-    Raises ValueError if the CLIP is of another kind than the adapter expects.
+    Raises ValueError if the CLIP is of another kind than the adapter expects, or if another pack changed
+    the number of states that it gives.
     """
     chunks = _first_chunks(clip, local_descriptions, config)
     encoder = min(chunks, key=ENCODERS.index)
     lengths = [_end_of_text(clip, encoder, chunk) + 1 for chunk in chunks[encoder]]
     reader = clip.clone()
     comfy.model_management.throw_exception_if_processing_interrupted()
-    depths = []
+    depths: list[Tensor] = []
     with _memoised_encoders(clip, config.settings.text_depths):
         for depth in config.settings.text_depths:
             reader.clip_layer(depth)
             hidden = reader.encode_from_tokens(chunks).float()  # 1, N * tokens, width
             _check_width(hidden.shape[-1], chunks, config)
+            if not depths:
+                _check_states(clip, chunks, hidden.shape[1])
             hidden = hidden.reshape(len(lengths), -1, hidden.shape[-1])
             depths.append(hidden[:, : max(lengths)])  # the rest is padding, which the adapter ignores
     phrase_embeds = torch.stack(depths, dim=1)
@@ -141,6 +145,26 @@ def _check_width(width: int, chunks: dict[str, list], config: IFAdapterConfig) -
     if width != config.resampler.text_width:
         raise _wrong_clip(
             f"gives {width}-wide text features (text encoders {', '.join(sorted(chunks))})", config
+        )
+
+
+def _check_states(clip: Any, chunks: dict[str, list], joined: int) -> None:
+    """Check that each text encoder gives one state per token; the host cuts both to the shorter one.
+
+    joined: number of states of the encoders together. Call it after encoding the chunks: then the
+    encoders are loaded and remember the chunks.
+    """
+    states = {
+        encoder: getattr(clip.cond_stage_model, f"clip_{encoder}").encode_token_weights(parts)[0].shape[1]
+        for encoder, parts in chunks.items()
+    }
+    expected = CHUNK * len(next(iter(chunks.values())))
+    if {joined, *states.values()} != {expected}:
+        found = ", ".join(f"{encoder}: {count * CHUNK / expected:g}" for encoder, count in states.items())
+        raise ValueError(
+            f"This CLIP does not give {CHUNK} states for a description, one per token (text encoder "
+            f"{found}). A node before IFAdapter Encode changed how it encodes text, for example CLIP "
+            "NegPip. Take the CLIP from before that node, for example directly from the checkpoint loader."
         )
 
 

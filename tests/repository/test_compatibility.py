@@ -17,11 +17,13 @@ CELLS = [
 
 @pytest.mark.parametrize("cell", [cell.strip() for cell in CELLS if "`" in cell])
 def test_named_tests_exist(cell: str) -> None:
-    """A cell names test files, or tests as ``file::name``, with full paths and names."""
+    """A cell names tests as ``file::name``, with full paths and names."""
     for quoted in re.findall(r"`([^`]+)`", cell):
         if quoted.startswith("make "):
             continue
         file, _, name = quoted.partition("::")
         path = ROOT / file
         assert path.is_file(), quoted
-        assert not name or re.search(rf"def {re.escape(name)}\(", path.read_text("utf-8")), quoted
+        declared = f"def {re.escape(name)}\\(" if path.suffix == ".py" else f"'{re.escape(name)}'"
+        assert name, quoted
+        assert re.search(declared, path.read_text("utf-8")), quoted

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import oracle
 import small_models
-from sampling import TOLERANCE, sample
+from sampling import TOLERANCE, assert_alike, sample
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,28 @@ def test_transformer_replacement_takes_precedence_over_block_replacement(apply, 
     previous.set_model_attn2_replace(lambda q, k, v, options: 0.5 * theirs(q, k, v, options), "output", 1)
     delta = oracle.predict(apply(tokens, model=previous, strength=1e-6), inputs)
     assert oracle.max_difference(delta, oracle.predict(previous, inputs)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("previous", [None, ("middle", 0), ("middle", 0, 0)])
+def test_block_replacement_behind_the_adapter(apply, tokens, term, model, previous):
+    """Acts where it would without the adapter: in place of an earlier one of the block only."""
+
+    def earlier(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
+        return 0.5 * theirs(q, k, v, options)
+
+    def under(q: Tensor, k: Tensor, v: Tensor, options: dict) -> Tensor:
+        if options["block"] != ("middle", 0):
+            return oracle.text_attention(q, k, v, options)
+        own = previous is not None and (*options["block"], options["block_index"]) == previous
+        return (earlier if own else theirs)(q, k, v, options)
+
+    base = model.clone()
+    if previous is not None:
+        base.set_model_attn2_replace(earlier, *previous)
+    patched = apply(tokens, model=base)
+    alone = sample(patched)
+    patched.set_model_attn2_replace(theirs, "middle", 0)
+    assert_alike(sample(patched), sample(oracle.patch(model, term, under=under)), alone)
 
 
 class PreviousPatch:

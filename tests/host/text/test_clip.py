@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import comfy.sd
@@ -79,6 +80,34 @@ def test_clip_lora_acts_on_the_descriptions(encode, clip):
     assert patched.add_patches({key: (torch.ones_like(weight),)}, 1.0) == [key]
     assert oracle.max_difference(encode(["a red cat"], patched).cond, before) > 0.01
     assert torch.equal(encode(["a red cat"]).cond, before)
+
+
+def doubled(clip: Any, *names: str) -> Any:
+    """A clone whose text encoders give each state twice, as CLIP NegPip's do."""
+    clone = clip.clone()
+
+    def encode(encoder: Any, chunks: list) -> tuple[Tensor, Any]:
+        states, pooled = comfy.sd1_clip.ClipTokenWeightEncoder.encode_token_weights(encoder, chunks)
+        return states.repeat_interleave(2, dim=1), pooled
+
+    for name in names:
+        encoder = getattr(clip.cond_stage_model, name)
+        clone.patcher.add_object_patch(f"{name}.encode_token_weights", partial(encode, encoder))
+    return clone
+
+
+@pytest.mark.parametrize("names", [("clip_l", "clip_g"), ("clip_l",), ("clip_g",)])
+@pytest.mark.parametrize("texts", [["a red cat"], ["a cat", "a (blue:1.2) dog"]])
+def test_changed_number_of_states_is_an_error_that_names_the_cause(encode, clip, names, texts):
+    expected = encode(texts).cond
+    found = ", ".join(f"{name[-1]}: {154 if name in names else 77}" for name in ("clip_g", "clip_l"))
+    with pytest.raises(ValueError, match="for example CLIP NegPip") as error:
+        encode(texts, doubled(clip, *names))
+    assert f"does not give 77 states for a description, one per token (text encoder {found})" in str(
+        error.value
+    )
+    assert "Take the CLIP from before that node" in str(error.value)
+    assert encode(texts).cond.equal(expected)
 
 
 def other_clip(clip_class: Any, tokenizer: Any, name: str, width: int) -> comfy.sd.CLIP:

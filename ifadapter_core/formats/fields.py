@@ -6,20 +6,36 @@ All functions raise LayoutError that names the field, what was expected and what
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
 
 from ..layout import LayoutError
 
+MAX_TEXT = 10_000  # characters of a description
+SURROGATE = re.compile("[\ud800-\udfff]")
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 
 def text_of(value: Any, name: str) -> str:
-    """Text without surrounding white space."""
+    """Text without surrounding white space, of at most ``MAX_TEXT`` characters."""
     if not isinstance(value, str):
         raise LayoutError(f"{name} must be text, got {kind_of(value)}.")
+    if len(value) > MAX_TEXT:
+        raise LayoutError(f"{name} has {len(value)} characters; at most {MAX_TEXT} are read. Shorten it.")
+    if broken := SURROGATE.search(value):
+        raise LayoutError(
+            f"{name} holds half of a character (a lone surrogate, position {broken.start() + 1}). "
+            "Write that character again."
+        )
     return value.strip()
+
+
+def caption_of(data: dict, key: str) -> str:
+    """The global caption under a key; "" if there is none."""
+    value = data.get(key)
+    return "" if value is None else text_of(value, key)
 
 
 def number_of(value: Any, name: str) -> float:
@@ -47,6 +63,13 @@ def list_of(value: Any, name: str) -> list:
     """A list."""
     if not isinstance(value, list):
         raise LayoutError(f"'{name}' must be a list, got {kind_of(value)}.")
+    return value
+
+
+def object_of(value: Any, name: str) -> dict:
+    """An object."""
+    if not isinstance(value, dict):
+        raise LayoutError(f"'{name}' must be an object, got {kind_of(value)}.")
     return value
 
 

@@ -1,0 +1,212 @@
+"""Single boxes as different tools write them. Standard library only.
+
+Each set of keys is bound to one order of the numbers, and to a default unit that ``units`` may replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..layout import LayoutError
+from .draft import Draft, Frame
+from .fields import Corners, corners_of, description_of, entry_of, four_numbers, number_of
+
+MIN_STRENGTH, MAX_STRENGTH = -2.0, 5.0
+# Fields that may hold the description, the first non-empty one counts.
+DESCRIPTIONS = ("caption", "description", "desc", "phrase", "label", "text", "name", "class", "category_name")
+
+
+@dataclass(frozen=True)
+class BoxKeys:
+    """How one kind of tool writes a box.
+
+    example: for error messages.
+    matches: whether an object is such a box.
+    corners: object and number of the box -> x0, y0, x1, y1.
+    unit: default unit.
+    """
+
+    example: str
+    matches: Callable[[dict], bool]
+    corners: Callable[[dict, int], Corners]
+    unit: str
+
+
+def xyxy(values: Any, expected: str) -> Corners:
+    """[x0, y0, x1, y1] -> corners."""
+    return four_numbers(values, f"{expected} must be [x0, y0, x1, y1]")
+
+
+def xywh(values: Any, expected: str) -> Corners:
+    """[x, y, width, height] -> corners."""
+    x, y, w, h = four_numbers(values, f"{expected} must be [x, y, width, height]")
+    return x, y, x + w, y + h
+
+
+def yxyx(values: Any, expected: str) -> Corners:
+    """[ymin, xmin, ymax, xmax] -> corners."""
+    y0, x0, y1, x1 = four_numbers(values, f"{expected} must be [ymin, xmin, ymax, xmax]")
+    return x0, y0, x1, y1
+
+
+def _list_under(key: str, order: Callable[[Any, str], Corners]) -> Callable[[dict, int], Corners]:
+    return lambda entry, number: order(entry[key], f"Box {number}: '{key}'")
+
+
+def _edges_under_box(*keys: str) -> Callable[[dict, int], Corners]:
+    def read(entry: dict, number: int) -> Corners:
+        x0, y0, x1, y1 = (number_of(entry["box"].get(key), f"Box {number}: box: {key}") for key in keys)
+        return x0, y0, x1, y1
+
+    return read
+
+
+def _sides(*keys: str) -> Callable[[dict, int], Corners]:
+    return lambda entry, number: corners_of(entry, keys, number)
+
+
+def _centre(entry: dict, number: int) -> Corners:
+    x, y, width, height = (
+        number_of(entry.get(key), f"Box {number}: {key}") for key in ("x", "y", "width", "height")
+    )
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _has_box_with(key: str) -> Callable[[dict], bool]:
+    return lambda entry: isinstance(entry.get("box"), dict) and key in entry["box"]
+
+
+def _is_short(entry: dict) -> bool:
+    return (
+        "w" in entry
+        or "h" in entry
+        or (("x" in entry or "y" in entry) and not {"width", "height"} & entry.keys())
+    )
+
+
+SHORT = BoxKeys('{"x", "y", "w", "h"}: fractions', _is_short, _sides("x", "y", "w", "h"), "fractions")
+LONG = BoxKeys(
+    '{"x", "y", "width", "height"}: pixels',
+    lambda entry: any(key in entry for key in ("x", "y", "width", "height")),
+    _sides("x", "y", "width", "height"),
+    "pixels",
+)
+ELEMENT = BoxKeys(
+    '{"type", "bbox": [ymin, xmin, ymax, xmax]}: thousandths',
+    lambda entry: "bbox" in entry and "type" in entry,
+    _list_under("bbox", yxyx),
+    "thousandths",
+)
+XYWH_BBOX = BoxKeys(
+    '{"bbox": [x, y, width, height]}: pixels',
+    lambda entry: "bbox" in entry,
+    _list_under("bbox", xywh),
+    "pixels",
+)
+CENTRED = BoxKeys(
+    '{"x", "y", "width", "height"}: centre, pixels', lambda entry: "x" in entry, _centre, "pixels"
+)
+# Boxes that any list may hold; the first match counts.
+BOX_KEYS = (
+    BoxKeys(
+        '{"x", "y", "width", "height", "rectanglelabels"}: percent',
+        lambda entry: "rectanglelabels" in entry,
+        _sides("x", "y", "width", "height"),
+        "percent",
+    ),
+    BoxKeys(
+        '{"bbox_2d": [x0, y0, x1, y1]}: thousandths',
+        lambda entry: "bbox_2d" in entry,
+        _list_under("bbox_2d", xyxy),
+        "thousandths",
+    ),
+    BoxKeys(
+        '{"box_2d": [ymin, xmin, ymax, xmax]}: thousandths',
+        lambda entry: "box_2d" in entry,
+        _list_under("box_2d", yxyx),
+        "thousandths",
+    ),
+    ELEMENT,
+    BoxKeys(
+        '{"box": {"xmin", "ymin", "xmax", "ymax"}}: pixels',
+        _has_box_with("xmin"),
+        _edges_under_box("xmin", "ymin", "xmax", "ymax"),
+        "pixels",
+    ),
+    BoxKeys(
+        '{"box": {"x1", "y1", "x2", "y2"}}: pixels',
+        _has_box_with("x1"),
+        _edges_under_box("x1", "y1", "x2", "y2"),
+        "pixels",
+    ),
+    SHORT,
+    LONG,
+)
+
+
+def draft_of(
+    value: Any, number: int, frame: Frame, kinds: Sequence[BoxKeys] = BOX_KEYS, unit: str | None = None
+) -> Draft:
+    """The draft of one entry of a list. Raises LayoutError.
+
+    value: an object with a box, a description or both; or a description alone.
+    kinds: how the box may be written, the first match counts.
+    unit: default unit of {"x", "y", "width", "height"}, where it is not pixels.
+    """
+    if isinstance(value, str):
+        value = {"caption": value}
+    entry = entry_of(value, number)
+    keys = next((kind for kind in kinds if kind.matches(entry)), None)
+    if keys is None:
+        _refuse_unknown_keys(entry, number)
+    default = "fractions" if keys is None else unit if keys is LONG and unit else keys.unit
+    return Draft(
+        number=number,
+        corners=None if keys is None else keys.corners(entry, number),
+        description=_description(entry, number),
+        unit=frame.units or default,
+        pixels=frame.pixels,
+        strength=_strength(entry, number),
+    )
+
+
+def _description(entry: dict, number: int) -> str:
+    """The description in the metadata of ComfyUI's boxes, else in the box itself."""
+    metadata = entry.get("metadata")
+    inner = (
+        description_of(metadata, ("desc", "text", "caption", "label"), number)
+        if isinstance(metadata, dict)
+        else ""
+    )
+    labels = {"caption": entry["rectanglelabels"]} if "rectanglelabels" in entry else entry
+    return inner or description_of(labels, DESCRIPTIONS, number)
+
+
+def _strength(entry: dict, number: int) -> float:
+    value = entry.get("strength")
+    strength = 1.0 if value is None else number_of(value, f"Box {number}: strength")
+    if not MIN_STRENGTH <= strength <= MAX_STRENGTH:
+        raise LayoutError(
+            f"Box {number}: strength is {strength:g}; expected {MIN_STRENGTH:g} to "
+            f"{MAX_STRENGTH:g}, 1 is as trained."
+        )
+    return strength
+
+
+def _refuse_unknown_keys(entry: dict, number: int) -> None:
+    """Raise LayoutError if an entry has a box that is bound to no order of its numbers."""
+    if "bbox" in entry:
+        raise LayoutError(
+            f'Box {number}: "bbox" alone does not say its order. A box element of ComfyUI has a '
+            '"type" beside it '
+            '("obj" or "text"; ymin, xmin, ymax, xmax in thousandths). For x0, y0, x1, y1 use '
+            '"bbox_2d"; for left, top, '
+            'width, height use "x", "y", "width", "height".'
+        )
+    if "box" in entry:
+        raise LayoutError(
+            f'Box {number}: "box" must be an object with xmin, ymin, xmax, ymax or x1, y1, x2, y2. A list '
+            '[x, y, w, h] belongs to {"annotations": [..]}, in pixels.'
+        )

@@ -15,7 +15,8 @@ from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT
 from .formats.draft import Draft, Frame, Reading, checked_units
 from .formats.exports import refuse_exports, refuse_xml
 from .formats.fields import kind_of
-from .formats.json_text import JsonText, JsonTextError, read_json_text
+from .formats.json_parser import JsonTextError
+from .formats.json_text import JsonText, read_json_text
 from .formats.linked import Linked, read_linked
 from .formats.own import OWN, to_json
 from .formats.units import Canvas

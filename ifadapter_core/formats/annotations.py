@@ -40,7 +40,7 @@ def read_instance_diffusion(data: dict, frame: Frame) -> Reading:
 
 
 def read_roboflow(data: dict, frame: Frame) -> Reading:
-    """Roboflow: {"predictions": [{"x", "y", "width", "height", "class"}]}: centres, in pixels of its image."""
+    """Roboflow: {"predictions": [{"x", "y", "width", "height", "class"}]}: centres, pixels of its image."""
     frame = frame.resized(object_of(data.get("image", {}), "image"))
     entries = enumerate(list_of(data["predictions"], "predictions"), 1)
     return "", [draft_of(entry, number, frame, (CENTRED,)) for number, entry in entries]

@@ -63,8 +63,8 @@ def _edges_under_box(*keys: str) -> Callable[[dict, int], Corners]:
     return read
 
 
-def _sides(*keys: str) -> Callable[[dict, int], Corners]:
-    return lambda entry, number: corners_of(entry, keys, number)
+def _sides(x: str, y: str, width: str, height: str) -> Callable[[dict, int], Corners]:
+    return lambda entry, number: corners_of(entry, (x, y, width, height), number)
 
 
 def _centre(entry: dict, number: int) -> Corners:

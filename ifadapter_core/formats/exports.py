@@ -1,4 +1,4 @@
-"""Exports of annotation tools, refused by name: their boxes belong to other pictures. Standard library only."""
+"""Exports of annotation tools, refused by name. Standard library only."""
 
 from __future__ import annotations
 

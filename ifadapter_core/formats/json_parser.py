@@ -160,7 +160,7 @@ class Parser:
             self.position += 1
 
     def _may_end_here(self) -> bool:
-        """Whether a comma, colon or closing bracket follows the mark: not so after an apostrophe in a word."""
+        """Whether a comma, colon or closing bracket follows the mark, unlike an apostrophe in a word."""
         following = self.position + 1
         while following < len(self.text) and self.text[following] in BLANKS:
             following += 1
@@ -229,10 +229,10 @@ class Parser:
                 self.position = end.end() if end else len(text)
                 self.repairs.add(COMMENTS)
             elif text.startswith("/*", self.position):
-                end = text.find("*/", self.position)
-                if end < 0:
+                closing = text.find("*/", self.position)
+                if closing < 0:
                     raise Mismatch(at_end=True)
-                self.position = end + 2
+                self.position = closing + 2
                 self.repairs.add(COMMENTS)
             else:
                 return

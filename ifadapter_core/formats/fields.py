@@ -93,9 +93,9 @@ def description_of(entry: dict, keys: Iterable[str], number: int) -> str:
     """Local description of box ``number``: the first of these fields that is not empty, or ""."""
     for key in keys:
         value = entry.get(key)
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if value:
+        if isinstance(value, list) and len(value) <= 1:
+            value = value[0] if value else None
+        if value is not None and value != "":
             return text_of(value, f"Box {number}: {key}")
     return ""
 

@@ -2,6 +2,7 @@
 // The editor's view: the surface with the boxes, the list of boxes by depth, and the tools.
 // It knows the page and the model, but not ComfyUI: everything of the host comes in through an EditorHost.
 
+import * as layoutFormats from './layout_formats.js'
 import * as model from './layout_model.js'
 
 import { CONTEXT_TOKENS } from './token_estimate.js'
@@ -174,7 +175,7 @@ export class LayoutEditor {
   /** @param {EditorHost} host */
   constructor(host) {
     this.host = host
-    this.history = new model.History(model.parse(''))
+    this.history = new model.History(layoutFormats.parse('', this.host.canvas()))
     /** @type {Layout | null} */
     this.draft = null // the layout during a gesture
     /** @type {string[]} */
@@ -217,21 +218,21 @@ export class LayoutEditor {
    * @returns {string}
    */
   get value() {
-    return this.unreadable ? this.unreadable.text : model.serialize(this.history.present)
+    return this.unreadable ? this.unreadable.text : layoutFormats.serialize(this.history.present)
   }
 
   /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
-    return this.unreadable ? this.unreadable.text : model.serializeForRun(this.history.present)
+    return this.unreadable ? this.unreadable.text : layoutFormats.serializeForRun(this.history.present)
   }
 
   /** @param {unknown} value JSON, parsed or not */
   set value(value) {
     this.cancel()
-    const same = !this.unreadable && typeof value === 'string' && value === model.serialize(this.history.present)
+    const same = !this.unreadable && typeof value === 'string' && value === layoutFormats.serialize(this.history.present)
     if (same) return
     try {
-      this.history = new model.History(model.parse(value, this.host.canvas()))
+      this.history = new model.History(layoutFormats.parse(value, this.host.canvas()))
       this.unreadable = null
     } catch (error) {
       const text = typeof value === 'string' ? value : JSON.stringify(value)
@@ -556,7 +557,7 @@ export class LayoutEditor {
   renderNotice() {
     this.notice.hidden = !this.unreadable
     if (!this.unreadable) return
-    const start = textButton('Start an empty layout', () => this.record(model.parse('')))
+    const start = textButton('Start an empty layout', () => this.record(layoutFormats.parse('', this.host.canvas())))
     const edit = textButton('Show the text', () => this.openPanel('exchange'))
     this.notice.replaceChildren(this.unreadable.message, element('div', {}, edit, start))
   }
@@ -586,7 +587,7 @@ export class LayoutEditor {
     const text = this.host.linked()?.boxes
     if (!text) return null
     try {
-      return model.parse(text, this.host.canvas()).boxes
+      return layoutFormats.parse(text, this.host.canvas()).boxes
     } catch {
       return null
     }
@@ -1303,7 +1304,7 @@ export class LayoutEditor {
     event.preventDefault()
     const boxes = this.layout.boxes.filter((box) => this.selection.includes(box.id))
     if (!boxes.length) return false
-    clipboard = model.serialize({ caption: '', boxes })
+    clipboard = layoutFormats.serialize({ caption: '', boxes })
     event.clipboardData?.setData('text/plain', clipboard)
     this.announce(boxes.length === 1 ? 'Box copied' : `${boxes.length} boxes copied`)
     return true
@@ -1316,7 +1317,7 @@ export class LayoutEditor {
     const text = event.clipboardData?.getData('text/plain') || clipboard
     if (!text) return
     try {
-      const pasted = model.parse(text, this.host.canvas()).boxes
+      const pasted = layoutFormats.parse(text, this.host.canvas()).boxes
       const taken = new Set(this.layout.boxes.map(frameKey))
       const { x, y } = this.copyOffset
       const shifted = pasted.map((box) => (taken.has(frameKey(box)) ? model.moved(box, x, y) : box))
@@ -1436,9 +1437,9 @@ export class LayoutEditor {
     const canvas = this.host.canvas()
     /** @type {Record<string, () => string>} */
     const formats = {
-      'This pack': () => JSON.stringify(JSON.parse(model.serialize(this.layout)), null, 2),
-      "IFAdapter's release": () => model.toRelease(this.layout, canvas),
-      "ComfyUI's box elements": () => model.toElements(this.layout)
+      'This pack': () => JSON.stringify(JSON.parse(layoutFormats.serialize(this.layout)), null, 2),
+      "IFAdapter's release": () => layoutFormats.toRelease(this.layout, canvas),
+      "ComfyUI's box elements": () => layoutFormats.toElements(this.layout)
     }
     const text = element('textarea', {
       class: 'ifa-text ifa-code',
@@ -1457,7 +1458,7 @@ export class LayoutEditor {
     /** @param {string} given */
     const take = (given) => {
       try {
-        const layout = model.parse(given, canvas)
+        const layout = layoutFormats.parse(given, canvas)
         this.closePanel()
         this.record(layout)
         this.flash(`${layout.boxes.length} boxes imported. Undo restores the previous layout.`)
@@ -1552,7 +1553,7 @@ export class LayoutEditor {
       const known = await this.host.presets.list()
       const question = `The preset ${chosen} exists. Press again to replace it.`
       if (known.includes(chosen) && !confirmed(`replace ${chosen}`, question)) return
-      await this.host.presets.save(chosen, model.serialize(this.layout))
+      await this.host.presets.save(chosen, layoutFormats.serialize(this.layout))
       name.value = ''
       await show()
     }
@@ -1564,7 +1565,7 @@ export class LayoutEditor {
 
   /** @param {string} name */
   async loadPreset(name) {
-    const layout = model.parse(await this.host.presets.load(name), this.host.canvas())
+    const layout = layoutFormats.parse(await this.host.presets.load(name), this.host.canvas())
     this.closePanel()
     this.record(layout)
   }

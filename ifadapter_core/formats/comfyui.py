@@ -11,6 +11,13 @@ from .fields import caption_of, kind_of, list_of, object_of
 def read_list(data: list | dict, frame: Frame) -> Reading:
     """A list of boxes or of descriptions, or a single box."""
     entries = [data] if isinstance(data, dict) else data
+    if entries and all(_is_boxes(entry) for entry in entries):
+        if len(entries) > 1:
+            raise LayoutError(
+                f"The layout is a list of {len(entries)} frames of boxes; a layout is one picture. "
+                "Keep one frame."
+            )
+        entries = entries[0]
     if entries and all(isinstance(entry, list) for entry in entries):
         raise LayoutError(
             f"The layout is a list of bare numbers ({kind_of(entries[0])}), which does not say "
@@ -26,6 +33,11 @@ def read_element_prompt(data: dict, frame: Frame) -> Reading:
     elements = list_of(part.get("elements"), "elements")
     drafts = [draft_of(entry, number, frame, (ELEMENT,)) for number, entry in enumerate(elements, 1)]
     return caption_of(data, "high_level_description"), drafts
+
+
+def _is_boxes(value: object) -> bool:
+    """Whether a value is a frame: a list of objects."""
+    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
 def _is_box(data: object) -> bool:

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import * as formats from '../../web/layout_formats.js'
 import * as model from '../../web/layout_model.js'
 
 const CANVAS = { width: 1000, height: 500 }
@@ -48,13 +49,13 @@ const inside = (box) => box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1
 test('what is written is read back the same', () => {
   forMany((next) => {
     const given = layout(next)
-    assert.deepEqual(model.parse(model.serialize(given), CANVAS), given)
+    assert.deepEqual(formats.parse(formats.serialize(given), CANVAS), given)
   })
 })
 
 test('keys that nobody knows are kept, of the layout and of its boxes', () => {
   const text = JSON.stringify({ caption: '', mood: 'calm', boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }] })
-  const written = JSON.parse(model.serialize(model.parse(text, CANVAS)))
+  const written = JSON.parse(formats.serialize(formats.parse(text, CANVAS)))
   assert.equal(written.mood, 'calm')
   assert.equal(written.boxes[0].depth, 3)
 })
@@ -62,13 +63,13 @@ test('keys that nobody knows are kept, of the layout and of its boxes', () => {
 test('a run sees neither hidden boxes nor what only the editor needs', () => {
   forMany((next) => {
     const given = layout(next)
-    const run = JSON.parse(model.serializeForRun(given))
+    const run = JSON.parse(formats.serializeForRun(given))
     assert.deepEqual(
       run.boxes.map((box) => box.caption),
       given.boxes.map((box) => (box.hidden ? undefined : box.caption))
     )
     const recoloured = model.change(given, given.boxes.map((box) => box.id), () => ({ color: '#123456', locked: true }))
-    assert.equal(model.serializeForRun(recoloured), model.serializeForRun(given))
+    assert.equal(formats.serializeForRun(recoloured), formats.serializeForRun(given))
   })
 })
 
@@ -85,24 +86,24 @@ test('every format of the node is read, and means the same box', () => {
   }
   for (const [name, value] of Object.entries(values)) {
     for (const given of [value, JSON.stringify(value)]) {
-      const [box] = model.parse(given, CANVAS).boxes
+      const [box] = formats.parse(given, CANVAS).boxes
       assert.ok(same(box, expected) && box.caption === 'a cat', name)
     }
   }
 })
 
 test('nothing is an empty layout', () => {
-  for (const value of ['', '  ', '[]', null, undefined, []]) assert.deepEqual(model.parse(value, CANVAS).boxes, [])
+  for (const value of ['', '  ', '[]', null, undefined, []]) assert.deepEqual(formats.parse(value, CANVAS).boxes, [])
 })
 
 test('other formats bring the boxes back, to a pixel or a thousandth', () => {
   forMany((next) => {
     const given = layout(next)
     const shown = given.boxes.filter((box) => !box.hidden)
-    const back = model.parse(model.toRelease(given, CANVAS), CANVAS)
+    const back = formats.parse(formats.toRelease(given, CANVAS), CANVAS)
     assert.equal(back.boxes.length, shown.length)
     shown.forEach((box, index) => assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS)))
-    const elements = model.parse(model.toElements(given), CANVAS)
+    const elements = formats.parse(formats.toElements(given), CANVAS)
     shown.forEach((box, index) => {
       for (const key of ['x', 'y', 'w', 'h']) assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
       assert.equal(elements.boxes[index].caption, box.caption)
@@ -131,13 +132,13 @@ test('what is no layout is refused by name', () => {
     [[{ bbox: ['a', 0, 1, 1] }], /ymin, xmin/]
   ]
   for (const [value, message] of cases) {
-    assert.throws(() => model.parse(value, CANVAS), (error) => error instanceof model.LayoutError && message.test(error.message), String(message))
+    assert.throws(() => formats.parse(value, CANVAS), (error) => error instanceof model.LayoutError && message.test(error.message), String(message))
   }
 })
 
 test('colours that are none, and ids that are missing or double, are replaced', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
-  const { boxes } = model.parse({ boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] }, CANVAS)
+  const { boxes } = formats.parse({ boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] }, CANVAS)
   assert.equal(new Set(boxes.map((each) => each.id)).size, 3)
   assert.equal(boxes[0].id, 'one')
   assert.ok(boxes.every((each) => model.isColor(each.color)))
@@ -446,7 +447,7 @@ test('boxes from a link keep their own words, else take those of the visible box
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a hidden lamp', hidden: true },
     { x: 0.5, y: 0.5, w: 0.5, h: 0.5, caption: 'a bed' }
   ])
-  const linked = model.parse([{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }], CANVAS).boxes
+  const linked = formats.parse([{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }], CANVAS).boxes
   const taken = model.takenOver(given, linked)
   assert.deepEqual(taken.boxes.map((box) => box.caption), ['a chair', 'a dog', ''])
   assert.equal(taken.caption, 'a room')

@@ -1,12 +1,13 @@
 """A recursive descent parser for one tolerant JSON value. Standard library only.
 
 It accepts comments, extra commas, other quotation marks, bare keys, Python literals and tuples, and
-records each kind of repair. Strings are never changed. ``web/json_parser.js`` is the JavaScript twin.
+records each kind of repair. Strings are never changed. ``web/formats/json_parser.js`` is the twin.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 MAX_DEPTH = 100  # nested objects and lists
@@ -37,11 +38,13 @@ WORDS = {
 }
 JSON_WORDS = ("true", "false", "null")
 ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+# Escaped characters by their number: marker -> hexadecimal digits. JSON knows only u.
+CODES = {"u": 4, "x": 2, "U": 8}
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.%$])")
 JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 WORD = re.compile(r"-?[A-Za-z_$][A-Za-z0-9_$-]*")
-HEX4 = re.compile(r"[0-9A-Fa-f]{4}")
+HEX = re.compile(r"[0-9A-Fa-f]+")
 
 # Kinds of repair.
 COMMENTS = "left out comments"
@@ -170,27 +173,30 @@ class Parser:
         self.position += 1
         character = self._peek()
         self.position += 1
-        if character != "u":
+        if character not in CODES:
             if character not in "\"'\\/" and character not in ESCAPES:
                 raise Mismatch
             return ESCAPES.get(character, character)
-        unit = self._code_unit()
-        if 0xD800 <= unit < 0xDC00 and self.text.startswith(
-            "\\u", self.position
-        ):  # the first of a surrogate pair
+        if character != "u":
+            self.repairs.add(LITERALS)
+        code = self._code(CODES[character])
+        # The first half of a surrogate pair: the second half follows.
+        if 0xD800 <= code < 0xDC00 and self.text.startswith("\\u", self.position):
             before = self.position
             self.position += 2
-            low = self._code_unit()
+            low = self._code(CODES["u"])
             if 0xDC00 <= low < 0xE000:
-                return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
+                return chr(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00))
             self.position = before
-        return chr(unit)
+        return chr(code)
 
-    def _code_unit(self) -> int:
-        match = HEX4.match(self.text, self.position)
-        if match is None:
-            raise Mismatch(at_end=self.position + 4 > len(self.text))
-        self.position = match.end()
+    def _code(self, digits: int) -> int:
+        """The number of a character in hexadecimal digits."""
+        end = self.position + digits
+        match = HEX.fullmatch(self.text, self.position, end)
+        if match is None or len(match[0]) < digits or int(match[0], 16) > sys.maxunicode:
+            raise Mismatch(at_end=end > len(self.text))
+        self.position = end
         return int(match[0], 16)
 
     def _number(self) -> float:

@@ -2,7 +2,7 @@
 
 Valid JSON is taken unchanged. Any other text is searched for one JSON value, past code fences, prose
 and reasoning, by a parser that accepts comments, extra commas, other quotation marks and Python
-literals. Strings are never changed. Each kind of repair is reported. ``web/json_text.js`` is the
+literals. Strings are never changed. Each kind of repair is reported. ``web/formats/json_text.js`` is the
 JavaScript twin; both read every text alike. Standard library only.
 """
 
@@ -34,6 +34,8 @@ MAX_STRING_LAYERS = 3  # JSON inside a JSON string inside a JSON string
 FENCE = "```"
 REASONING_START = re.compile(r"<(think|thinking|thought|reasoning)>", re.IGNORECASE)
 REASONING_END = re.compile(r"</(think|thinking|thought|reasoning)>", re.IGNORECASE)
+
+CUT_OFF = "it is cut off: a bracket or a quotation mark is not closed"
 
 # Kinds of repair; REPAIRS has them in the order of the report.
 AROUND = "left out the text around the JSON"
@@ -70,7 +72,7 @@ def read_json_text(text: str) -> JsonText:
     repairs: set[str] = set()
     for _ in range(MAX_STRING_LAYERS):
         try:
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             value, needed = _search(text)
             repairs |= needed
@@ -81,6 +83,11 @@ def read_json_text(text: str) -> JsonText:
         repairs.add(IN_STRING)
         text = value
     raise JsonTextError("it is text inside a string inside a string; give the JSON itself")
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity are not JSON, though Python reads them."""
+    raise ValueError(name)
 
 
 def _search(text: str) -> tuple[Any, set[str]]:
@@ -102,7 +109,7 @@ def _search(text: str) -> tuple[Any, set[str]]:
         return [one.value for one in candidates], repairs.union(
             *(one.repairs for one in candidates), {LINES}
         ) - {AROUND}
-    if all(one.value == value for one in candidates):  # a draft and the same answer again
+    if len({json.dumps(one.value) for one in candidates}) == 1:  # a draft and the same answer again
         return value, repairs
     raise JsonTextError(f"it holds {len(candidates)} different JSON values; leave only the layout")
 
@@ -115,7 +122,7 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
     candidates: list[_Candidate] = []
     outside: list[str] = []
     reasoning = False
-    position = 0
+    position = wasted = 0
     while position < len(text):
         if text[position] in "{[":
             parser = Parser(text, position)
@@ -123,11 +130,12 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
                 value = parser.value()
             except Mismatch as mismatch:
                 if mismatch.at_end:
-                    raise JsonTextError(
-                        "it is cut off: a bracket or a quotation mark is not closed"
-                    ) from None
+                    raise JsonTextError(CUT_OFF) from None
                 if parser.is_json:  # never take a part of a broken value for the whole
                     raise JsonTextError(f"it is not JSON {_place(text, parser.position)}") from None
+                wasted += parser.position - position  # a bracket of the prose
+                if wasted > MAX_CHARACTERS:
+                    raise JsonTextError("it has too many brackets that begin no JSON value") from None
             else:
                 candidates.append(_Candidate(value, position, parser.position, frozenset(parser.repairs)))
                 position = parser.position
@@ -139,9 +147,8 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
                     raise JsonTextError("it is cut off: the reasoning has no end")
                 reasoning, position = True, end.end()
                 continue
-            if match := REASONING_END.match(
-                text, position
-            ):  # the start tag may be part of the model's prompt
+            # The start tag may be part of the model's prompt.
+            if match := REASONING_END.match(text, position):
                 candidates, outside, reasoning, position = [], [], True, match.end()
                 continue
         outside.append(text[position])

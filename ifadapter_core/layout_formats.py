@@ -1,12 +1,14 @@
 """Layouts from and to JSON, in every supported format. Standard library only.
 
-To add a format, write its reader in ``formats`` and add it to ``FORMATS``; ``web/layout_formats.js`` is
+To add a format, write its reader in ``formats`` and add it to ``FORMATS``. ``web/layout_formats.js`` is
 the twin.
 """
 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,29 +16,32 @@ from .formats.annotations import CREATILAYOUT, FLORENCE, GLIGEN, INSTANCE_DIFFUS
 from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT
 from .formats.draft import Draft, Frame, Reading, checked_units
 from .formats.exports import refuse_exports, refuse_xml
-from .formats.fields import kind_of
+from .formats.fields import WHITE, check_count, kind_of
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
-from .formats.linked import Linked, read_linked
+from .formats.linked import Linked, inside, linked_json, linked_masks, read_linked
 from .formats.own import OWN, to_json
-from .formats.units import Canvas
-from .layout import MAX_INSTANCES, Layout, LayoutError
+from .formats.units import UNITS, Canvas, canvas_of
+from .layout import Layout, LayoutError
 
-__all__ = ["FORMATS", "LayoutReading", "from_json", "read_layout", "read_linked", "to_json"]
+__all__ = [
+    "FORMATS",
+    "UNITS",
+    "LayoutReading",
+    "Linked",
+    "from_json",
+    "linked_masks",
+    "read_layout",
+    "read_linked",
+    "shown_boxes",
+    "to_json",
+]
 
-# The first format that matches is used.
-FORMATS = (
-    GLIGEN,
-    OWN,
-    RELEASE,
-    INSTANCE_DIFFUSION,
-    FLORENCE,
-    CREATILAYOUT,
-    ROBOFLOW,
-    ELEMENT_PROMPT,
-    BOX_LIST,
-)
+# Formats of a whole layout; the first that matches is used.
+WHOLE = (GLIGEN, OWN, RELEASE, INSTANCE_DIFFUSION, FLORENCE, CREATILAYOUT, ROBOFLOW, ELEMENT_PROMPT)
+FORMATS = (*WHOLE, BOX_LIST)
 EXPECTED = "; ".join(each.example for each in FORMATS)
+TASK = re.compile("<[A-Z_]+>")  # Florence-2 puts its answer under the name of the task
 
 
 class LayoutReading(NamedTuple):
@@ -53,15 +58,15 @@ def from_json(
 
     text: JSON in any of ``FORMATS``, also with text around it (see ``formats/json_text.py``), or empty.
     boxes: the value of a link, see ``read_linked``; replaces the boxes of ``text``. A box without a
-    description takes
-        the one at the same position of ``text``, which then may also be a list of strings.
+        description takes the one at the same position of ``text``, which then may also be a list of
+        strings.
     units: of the numbers in ``text``: fractions, pixels, percent or thousandths; None = as the text or
-    its format says.
+        its format says.
     bbox_format: of bare numbers in ``boxes``, "xywh" or "xyxy".
 
     Raises LayoutError for everything that is not a layout.
     """
-    linked = None if boxes is None else read_linked(boxes, bbox_format, _canvas(width, height))
+    linked = None if boxes is None else read_linked(boxes, width, height, bbox_format)
     layout, notices = read_layout(text, width, height, linked, units)
     for notice in notices:
         logging.getLogger(__name__).warning("IFAdapter: %s", notice)
@@ -72,37 +77,35 @@ def read_layout(
     text: str, width: int, height: int, linked: Linked | None = None, units: str | None = None
 ) -> LayoutReading:
     """As ``from_json``, but returns the notices instead of logging them."""
-    canvas = _canvas(width, height)
+    canvas = canvas_of(width, height)
     data, repairs = _parse(text)
     caption, drafts = _read(data, canvas, units)
     notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
     if linked is not None:
-        drafts = _fill_descriptions(linked.drafts, drafts)
-        notices += linked.notices
-    if len(drafts) > MAX_INSTANCES:
-        raise _too_many(len(drafts))
-    instances = tuple(draft.instance(canvas) for draft in drafts)
-    return LayoutReading(Layout(width, height, instances, caption), tuple(notices))
+        drafts, changes = inside(_described(linked, drafts), canvas)
+        notices += [*linked.notices, *changes]
+    check_count(len(drafts))
+    instances = [draft.instance(canvas) for draft in drafts]
+    shown = tuple(instance for instance in instances if instance is not None)
+    return LayoutReading(Layout(width, height, shown, caption), tuple(notices))
 
 
-def _canvas(width: int, height: int) -> Canvas:
-    if width < 1 or height < 1:
-        raise LayoutError(
-            f"The canvas is {width} x {height} pixels; give a width and a height of at least 1."
-        )
-    return Canvas(width, height)
+def shown_boxes(linked: Linked, width: int, height: int) -> str:
+    """Linked boxes as JSON for the editor: those inside the canvas, clipped to it."""
+    drafts, _ = inside(linked.drafts, canvas_of(width, height))
+    return linked_json(drafts)
 
 
 def _parse(text: str) -> JsonText:
     """JSON text -> parsed JSON; empty text is an empty list."""
     if isinstance(text, (dict, list)):
         raise LayoutError(
-            f"The layout must be JSON text, got {kind_of(text)}. Send it as text: wrap it in "
-            "json.dumps or JSON.stringify."
+            f"The layout must be JSON text, got {kind_of(text)}. Send it as text: wrap it in json.dumps or "
+            "JSON.stringify."
         )
     if not isinstance(text, str):
         raise LayoutError(f"The layout must be JSON text, got {kind_of(text)}.")
-    if not text.strip():
+    if not text.strip(WHITE):
         return JsonText([])
     refuse_xml(text)
     try:
@@ -116,6 +119,7 @@ def _parse(text: str) -> JsonText:
 def _read(data: Any, canvas: Canvas, units: str | None) -> Reading:
     """Caption and drafts of parsed JSON in any format."""
     refuse_exports(data)
+    data = _unwrapped(data)
     written = checked_units(data.get("units"), "units") if isinstance(data, dict) else None
     chosen = checked_units(units, "The node's units")
     if written and chosen and written != chosen:
@@ -126,22 +130,35 @@ def _read(data: Any, canvas: Canvas, units: str | None) -> Reading:
     raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected one of: {EXPECTED}.")
 
 
-def _fill_descriptions(linked: list[Draft], written: list[Draft]) -> list[Draft]:
+def _unwrapped(data: Any) -> Any:
+    """The layout in a list of one whole layout, or in the answer of Florence-2 to one task."""
+    if isinstance(data, dict) and len(data) == 1 and TASK.fullmatch(next(iter(data))):
+        return next(iter(data.values()))
+    if isinstance(data, list) and data and any(each.matches(data[0]) for each in WHOLE):
+        if len(data) > 1:
+            raise LayoutError(f"The text holds {len(data)} layouts; a layout is one picture. Keep one.")
+        return data[0]
+    return data
+
+
+def _described(linked: Linked, written: Sequence[Draft]) -> list[Draft]:
     """Linked boxes, with missing descriptions taken from the written layout."""
-    if not written or (linked and all(box.description for box in linked)):
-        return linked
-    if len(written) != len(linked):
+    boxes = linked.drafts
+    written = [draft for draft in written if not draft.hidden]
+    if not written or all(box.description for box in boxes):
+        return boxes
+    if len(written) != len(boxes):
+        as_list = (
+            " Masks that come as a list, one for each run of this node, are joined to a batch by Convert "
+            "Mask to Image, Rebatch Images and Convert Image to Mask."
+            if linked.kind == "masks" and len(boxes) == 1
+            else ""
+        )
         raise LayoutError(
-            f"{len(linked)} boxes are linked but the layout text describes {len(written)} instances. "
-            "Write one local description for each linked box, in the same order."
+            f"{len(boxes)} {linked.kind} are linked but the layout text describes {len(written)} instances. "
+            f"Write one local description for each of the linked {linked.kind}, in the same order.{as_list}"
         )
     return [
         replace(box, description=box.description or text.description, strength=text.strength)
-        for box, text in zip(linked, written, strict=True)
+        for box, text in zip(boxes, written, strict=True)
     ]
-
-
-def _too_many(count: int) -> LayoutError:
-    return LayoutError(
-        f"The layout has {count} instances; at most {MAX_INSTANCES} are supported. Remove some boxes."
-    )

@@ -41,7 +41,8 @@ def read_instance_diffusion(data: dict, frame: Frame) -> Reading:
 
 def read_roboflow(data: dict, frame: Frame) -> Reading:
     """Roboflow: {"predictions": [{"x", "y", "width", "height", "class"}]}: centres, pixels of its image."""
-    frame = frame.resized(object_of(data.get("image", {}), "image"))
+    image = data.get("image")
+    frame = frame.resized({} if image is None else object_of(image, "image"))
     entries = enumerate(list_of(data["predictions"], "predictions"), 1)
     return "", [draft_of(entry, number, frame, (CENTRED,)) for number, entry in entries]
 

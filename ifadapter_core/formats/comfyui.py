@@ -10,19 +10,18 @@ from .fields import caption_of, kind_of, list_of, object_of
 
 def read_list(data: list | dict, frame: Frame) -> Reading:
     """A list of boxes or of descriptions, or a single box."""
-    entries = [data] if isinstance(data, dict) else data
+    entries = [data] if isinstance(data, dict) else list_of(data, "layout")
     if entries and all(_is_boxes(entry) for entry in entries):
         if len(entries) > 1:
             raise LayoutError(
                 f"The layout is a list of {len(entries)} frames of boxes; a layout is one picture. "
                 "Keep one frame."
             )
-        entries = entries[0]
+        entries = list_of(entries[0], "layout")
     if entries and all(isinstance(entry, list) for entry in entries):
         raise LayoutError(
-            f"The layout is a list of bare numbers ({kind_of(entries[0])}), which does not say "
-            "their order or "
-            'describe the boxes. Write objects, such as {"bbox_2d": [x0, y0, x1, y1], "label": ".."}.'
+            f"The layout is a list of bare numbers ({kind_of(entries[0])}), which does not say their order "
+            'or describe the boxes. Write objects, such as {"bbox_2d": [x0, y0, x1, y1], "label": ".."}.'
         )
     return "", [draft_of(entry, number, frame) for number, entry in enumerate(entries, 1)]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..layout import Instance, LayoutError
-from .fields import Corners, number_of
-from .units import UNITS, Canvas, checked_box
+from ..layout import Box, Instance, LayoutError
+from .fields import Corners, kind_of, number_of
+from .units import UNITS, Canvas, canvas_of, checked_box
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Draft:
     unit: one of ``UNITS``.
     pixels: the picture that pixels refer to.
     strength: factor on the adapter's effect.
+    hidden: left out of the layout, but checked and counted.
     """
 
     number: int
@@ -29,20 +30,28 @@ class Draft:
     unit: str
     pixels: Canvas
     strength: float = 1.0
+    hidden: bool = False
 
-    def instance(self, canvas: Canvas) -> Instance:
-        """The checked instance, on a canvas. Raises LayoutError."""
-        if self.corners is None:
-            raise LayoutError(
-                f"Box {self.number} has a local description but no box. Give it x, y, w and h, or link boxes."
-            )
-        box = checked_box(self.number, self.corners, self.unit, self.pixels, canvas)
+    def instance(self, canvas: Canvas) -> Instance | None:
+        """The checked instance, on a canvas; None if it is hidden. Raises LayoutError."""
+        if self.hidden and self.corners is None and not self.description:
+            return None  # the editor sends this in place of a hidden box
+        box = self._box(canvas)
+        if self.hidden:
+            return None
         if not self.description:
             raise LayoutError(
                 f"Box {self.number} has no local description. Write what should appear in it, or "
                 "delete the box."
             )
         return Instance(box, self.description, self.strength)
+
+    def _box(self, canvas: Canvas) -> Box:
+        if self.corners is None:
+            raise LayoutError(
+                f"Box {self.number} has a local description but no box. Give it x, y, w and h, or link boxes."
+            )
+        return checked_box(self.number, self.corners, self.unit, self.pixels, canvas)
 
 
 class Frame(NamedTuple):
@@ -58,13 +67,9 @@ class Frame(NamedTuple):
     def resized(self, data: dict, default: Canvas | None = None) -> Frame:
         """With the ``width`` and ``height`` that the layout gives, else a default. Raises LayoutError."""
         pixels = default or self.pixels
-        width = number_of(data.get("width", pixels.width), "width")
-        height = number_of(data.get("height", pixels.height), "height")
-        if min(width, height) < 1:
-            raise LayoutError(
-                f"The layout's own canvas is {width:g} x {height:g} pixels; expected at least 1 x 1."
-            )
-        return self._replace(pixels=Canvas(width, height))
+        width = pixels.width if data.get("width") is None else number_of(data["width"], "width")
+        height = pixels.height if data.get("height") is None else number_of(data["height"], "height")
+        return self._replace(pixels=canvas_of(width, height))
 
 
 Reading = tuple[str, list[Draft]]  # the global caption, or "", and the instances from back to front
@@ -93,4 +98,4 @@ def checked_units(units: Any, name: str) -> str | None:
     """A unit, or None if none is stated. Raises LayoutError for unknown units."""
     if units is None or units in UNITS:
         return units
-    raise LayoutError(f"{name} is {units!r}; expected one of {', '.join(UNITS)}.")
+    raise LayoutError(f"{name} must be one of {', '.join(UNITS)}, got {kind_of(units)}.")

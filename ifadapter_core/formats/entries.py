@@ -11,11 +11,25 @@ from typing import Any
 
 from ..layout import LayoutError
 from .draft import Draft, Frame
-from .fields import Corners, corners_of, description_of, entry_of, four_numbers, number_of
+from .fields import Corners, corners_of, description_of, entry_of, four_numbers, kind_of, number_of
 
+ELEMENT_TYPES = ("obj", "text")
+BOX_NAMES = ("bbox", "bbox_2d", "box_2d", "box")  # keys that hold a whole box
+SIDE_NAMES = ("x", "y", "w", "h", "width", "height")
 MIN_STRENGTH, MAX_STRENGTH = -2.0, 5.0
 # Fields that may hold the description, the first non-empty one counts.
-DESCRIPTIONS = ("caption", "description", "desc", "phrase", "label", "text", "name", "class", "category_name")
+DESCRIPTIONS = (
+    "description",
+    "desc",
+    "phrase",
+    "label",
+    "text",
+    "name",
+    "class",
+    "category_name",
+    "rectanglelabels",
+)
+METADATA = ("desc", "text", "caption", "label")  # the same, in the metadata of ComfyUI's boxes
 
 
 @dataclass(frozen=True)
@@ -57,14 +71,42 @@ def _list_under(key: str, order: Callable[[Any, str], Corners]) -> Callable[[dic
 
 def _edges_under_box(*keys: str) -> Callable[[dict, int], Corners]:
     def read(entry: dict, number: int) -> Corners:
+        if "x3" in entry["box"]:
+            raise _rotated(number)
         x0, y0, x1, y1 = (number_of(entry["box"].get(key), f"Box {number}: box: {key}") for key in keys)
         return x0, y0, x1, y1
 
     return read
 
 
+def _unrotated_sides(entry: dict, number: int) -> Corners:
+    rotation = entry.get("rotation")
+    if rotation is not None and number_of(rotation, f"Box {number}: rotation") != 0:
+        raise _rotated(number)
+    return _long_sides(entry, number)
+
+
+def _rotated(number: int) -> LayoutError:
+    return LayoutError(
+        f"Box {number} is rotated, which a layout cannot hold. Give the upright box around it."
+    )
+
+
 def _sides(x: str, y: str, width: str, height: str) -> Callable[[dict, int], Corners]:
     return lambda entry, number: corners_of(entry, (x, y, width, height), number)
+
+
+_long_sides = _sides("x", "y", "width", "height")
+
+
+def _corner_sides(entry: dict, number: int) -> Corners:
+    """Left, top, width and height. Beside "class", Roboflow writes centres under the same keys."""
+    if "class" in entry:
+        raise LayoutError(
+            f'Box {number}: "x" and "y" beside "class" may be the centre (Roboflow) or the left top corner. '
+            'For centres give {"predictions": [..]}; for corners rename "class" to "label".'
+        )
+    return _long_sides(entry, number)
 
 
 def _centre(entry: dict, number: int) -> Corners:
@@ -89,13 +131,13 @@ def _is_short(entry: dict) -> bool:
 SHORT = BoxKeys('{"x", "y", "w", "h"}: fractions', _is_short, _sides("x", "y", "w", "h"), "fractions")
 LONG = BoxKeys(
     '{"x", "y", "width", "height"}: pixels',
-    lambda entry: any(key in entry for key in ("x", "y", "width", "height")),
-    _sides("x", "y", "width", "height"),
+    lambda entry: any(key in entry for key in SIDE_NAMES),
+    _corner_sides,
     "pixels",
 )
 ELEMENT = BoxKeys(
-    '{"type", "bbox": [ymin, xmin, ymax, xmax]}: thousandths',
-    lambda entry: "bbox" in entry and "type" in entry,
+    '{"type": "obj" or "text", "bbox": [ymin, xmin, ymax, xmax]}: thousandths',
+    lambda entry: "bbox" in entry and entry.get("type") in ELEMENT_TYPES,
     _list_under("bbox", yxyx),
     "thousandths",
 )
@@ -113,7 +155,7 @@ BOX_KEYS = (
     BoxKeys(
         '{"x", "y", "width", "height", "rectanglelabels"}: percent',
         lambda entry: "rectanglelabels" in entry,
-        _sides("x", "y", "width", "height"),
+        _unrotated_sides,
         "percent",
     ),
     BoxKeys(
@@ -158,6 +200,7 @@ def draft_of(
     if isinstance(value, str):
         value = {"caption": value}
     entry = entry_of(value, number)
+    _refuse_two_boxes(entry, number)
     keys = next((kind for kind in kinds if kind.matches(entry)), None)
     if keys is None:
         _refuse_unknown_keys(entry, number)
@@ -169,19 +212,27 @@ def draft_of(
         unit=frame.units or default,
         pixels=frame.pixels,
         strength=_strength(entry, number),
+        hidden=_hidden(entry, number),
     )
 
 
 def _description(entry: dict, number: int) -> str:
-    """The description in the metadata of ComfyUI's boxes, else in the box itself."""
+    """The caption, else the description in the metadata of ComfyUI's boxes, else another field."""
     metadata = entry.get("metadata")
-    inner = (
-        description_of(metadata, ("desc", "text", "caption", "label"), number)
-        if isinstance(metadata, dict)
-        else ""
+    return (
+        description_of(entry, ("caption",), number)
+        or (description_of(metadata, METADATA, number) if isinstance(metadata, dict) else "")
+        or description_of(entry, DESCRIPTIONS, number)
     )
-    labels = {"caption": entry["rectanglelabels"]} if "rectanglelabels" in entry else entry
-    return inner or description_of(labels, DESCRIPTIONS, number)
+
+
+def _hidden(entry: dict, number: int) -> bool:
+    hidden = entry.get("hidden", False)
+    if not isinstance(hidden, bool):
+        raise LayoutError(
+            f"Box {number}: hidden must be true or false, without quotation marks, got {kind_of(hidden)}."
+        )
+    return hidden
 
 
 def _strength(entry: dict, number: int) -> float:
@@ -195,15 +246,21 @@ def _strength(entry: dict, number: int) -> float:
     return strength
 
 
+def _refuse_two_boxes(entry: dict, number: int) -> None:
+    """Raise LayoutError if an entry has its box twice: one of the two would be ignored."""
+    names = [name for name in BOX_NAMES if name in entry]
+    names += [name for name in SIDE_NAMES if name in entry][:1]
+    if len(names) > 1:
+        raise LayoutError(f"Box {number} has its box twice, under {' and '.join(names)}. Leave one of them.")
+
+
 def _refuse_unknown_keys(entry: dict, number: int) -> None:
     """Raise LayoutError if an entry has a box that is bound to no order of its numbers."""
     if "bbox" in entry:
         raise LayoutError(
-            f'Box {number}: "bbox" alone does not say its order. A box element of ComfyUI has a '
-            '"type" beside it '
-            '("obj" or "text"; ymin, xmin, ymax, xmax in thousandths). For x0, y0, x1, y1 use '
-            '"bbox_2d"; for left, top, '
-            'width, height use "x", "y", "width", "height".'
+            f'Box {number}: "bbox" alone does not say its order. A box element of ComfyUI has the "type" '
+            '"obj" or "text" beside it (ymin, xmin, ymax, xmax in thousandths). For x0, y0, x1, y1 use '
+            '"bbox_2d"; for left, top, width, height use "x", "y", "width", "height".'
         )
     if "box" in entry:
         raise LayoutError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import reprlib
 
 from ..layout import Layout, LayoutError
 from .draft import Frame, LayoutFormat, Reading, has_keys
@@ -30,30 +30,17 @@ def to_json(layout: Layout) -> str:
 
 
 def read(data: dict, frame: Frame) -> Reading:
-    """This pack's format. Hidden boxes are skipped, but counted in the numbers that errors give."""
-    version = data.get("version", VERSION)
-    if version != VERSION:
+    """This pack's format."""
+    version = data.get("version")
+    if version is not None and (isinstance(version, bool) or version != VERSION):
         raise LayoutError(
-            f"The layout has format version {version!r}; this pack reads version {VERSION}. "
+            f"The layout has format version {reprlib.repr(version)}; this pack reads version {VERSION}. "
             "Update ComfyUI-IFAdapter."
         )
     frame = frame.resized(data)
     entries = list_of(data["boxes"], "boxes")
-    drafts = [
-        draft_of(entry, number, frame, unit="fractions")
-        for number, entry in enumerate(entries, 1)
-        if not _is_hidden(entry, number)
-    ]
+    drafts = [draft_of(entry, number, frame, unit="fractions") for number, entry in enumerate(entries, 1)]
     return caption_of(data, "caption"), drafts
-
-
-def _is_hidden(entry: Any, number: int) -> bool:
-    hidden = entry.get("hidden", False) if isinstance(entry, dict) else False
-    if not isinstance(hidden, bool):
-        raise LayoutError(
-            f"Box {number}: hidden is {hidden!r}; expected true or false, without quotation marks."
-        )
-    return hidden
 
 
 OWN = LayoutFormat(

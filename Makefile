@@ -53,7 +53,7 @@ lint-python: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/lint_imports.py
 	$(BIN)/mypy -p ifadapter_core -p ifadapter_diffusers -p shapes -p training -p demo -p evaluation
-	cd build/pack && $(CURDIR)/$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p ifadapter_pack.nodes
+	cd build/pack && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p ifadapter_pack.nodes
 	$(BIN)/bandit -q -r __init__.py nodes ifadapter_core
 
 format: $(VENV)/.ready

@@ -18,5 +18,8 @@ export default [
   },
   { files: ['web/**/*.js'], languageOptions: { globals: browser } },
   // Tests run in Node and send functions to the browser.
-  { files: ['tests/web/**/*.js', 'benchmarks/**/*.js', '*.config.js'], languageOptions: { globals: { ...node, ...browser } } }
+  {
+    files: ['tests/web/**/*.js', 'benchmarks/**/*.js', '*.config.js'],
+    languageOptions: { globals: { ...node, ...browser } }
+  }
 ]

@@ -41,7 +41,15 @@ async function frames(editor, dragging) {
           if (times.length > count) return done(times.slice(1).map((time, index) => time - times[index]))
           const part = times.length / count
           const [clientX, clientY] = start.map((value, axis) => value + (end[axis] - value) * part)
-          surface.dispatchEvent(new PointerEvent('pointermove', { pointerId: 1, clientX, clientY, bubbles: true, cancelable: true }))
+          surface.dispatchEvent(
+            new PointerEvent('pointermove', {
+              pointerId: 1,
+              clientX,
+              clientY,
+              bubbles: true,
+              cancelable: true
+            })
+          )
           requestAnimationFrame(step)
         }
         requestAnimationFrame(step)

@@ -16,6 +16,7 @@ class IFAdapterBatchMaps(io.ComfyNode):
             description="Gives each image of a batch its own layout: the first image gets the "
             "first semantic map of the list, and so on. With more images than maps, the list "
             "starts again.",
+            search_aliases=["batch layouts", "layout for each image"],
             is_input_list=True,
             inputs=[
                 MapType.Input(

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from ifadapter_diffusers.base_model import BaseModel
 
 from .adapter_stage import AdapterStage, LayoutBatch
-from .config import Config, LoopConfig, load_config
-from .config_reader import read_config
+from .config import Config, LoopConfig
+from .config_reader import build, config_path, read_config
 from .loop import Stage, train
 from .picture_folder import PictureFolder
 
@@ -48,13 +48,14 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "Stopped and saved. The same command resumes the run.\n")
+        parser.exit(130, "Stopped. The same command resumes the run.\n")
 
 
 def load(name: str, overrides: Sequence[str]) -> Config:
     """The config, of the drawn world's kind if it has a ``shapes`` section."""
-    if "shapes" not in read_config(name, overrides):
-        return load_config(name, overrides)
+    data = read_config(name, overrides)
+    if data.pop("shapes", None) is None:
+        return build(Config, data, config_path(name).name)
     from shapes.models.config import load_shapes_config
 
     return load_shapes_config(name, overrides)

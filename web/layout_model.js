@@ -1,5 +1,6 @@
 // @ts-check
-// The editor's data model: layouts, geometry and history. Pure functions: no page, no ComfyUI, inputs stay unchanged.
+// The editor's data model: layouts, geometry and history. Pure functions: no page, no ComfyUI, inputs stay
+// unchanged.
 
 /**
  * Position and size as fractions of the picture (0..1), from its top left corner.
@@ -33,7 +34,7 @@
 /** @typedef {{ x: number, y: number }} Point position or distance, as fractions of the picture */
 /** @typedef {{ w: number, h: number }} Size as fractions of the picture */
 /** @typedef {{ x: number, y: number, w: number, h: number }} PixelFrame in pixels */
-/** @typedef {'n' | 'ne' | 'e' | 'se' | 's' | 'sw' | 'w' | 'nw'} Handle compass direction of a side or corner */
+/** @typedef {'n' | 'ne' | 'e' | 'se' | 's' | 'sw' | 'w' | 'nw'} Handle direction of a side or corner */
 /** @typedef {{ axis: 'x' | 'y', at: number }} Guide a vertical (x) or horizontal (y) alignment line */
 /** @typedef {'front' | 'forward' | 'backward' | 'back'} DepthMove */
 
@@ -46,10 +47,22 @@ export const COLORS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#4c82db', '#
 
 // Direction of each handle on the x and y axis: -1 left or top, 1 right or bottom, 0 not moved.
 /** @type {Record<Handle, [number, number]>} */
-const HANDLE_SIDES = { n: [0, -1], ne: [1, -1], e: [1, 0], se: [1, 1], s: [0, 1], sw: [-1, 1], w: [-1, 0], nw: [-1, -1] }
+const HANDLE_SIDES = {
+  n: [0, -1],
+  ne: [1, -1],
+  e: [1, 0],
+  se: [1, 1],
+  s: [0, 1],
+  sw: [-1, 1],
+  w: [-1, 0],
+  nw: [-1, -1]
+}
 export const HANDLES = /** @type {Handle[]} */ (Object.keys(HANDLE_SIDES))
 
-/** A value that is not a valid layout. The message is for the user: it names the box, what was given and what is expected. */
+/**
+ * A value that is not a valid layout. The message is for the user: it names the box, what was given and what
+ * is expected.
+ */
 export class LayoutError extends Error {}
 
 /**
@@ -80,7 +93,12 @@ export function visible(layout) {
  */
 export function toPixels({ x, y, w, h }, canvas) {
   const [left, top] = [Math.round(x * canvas.width), Math.round(y * canvas.height)]
-  return { x: left, y: top, w: Math.round((x + w) * canvas.width) - left, h: Math.round((y + h) * canvas.height) - top }
+  return {
+    x: left,
+    y: top,
+    w: Math.round((x + w) * canvas.width) - left,
+    h: Math.round((y + h) * canvas.height) - top
+  }
 }
 
 /**
@@ -240,7 +258,8 @@ export function intersection(a, b) {
 export function snappedToGrid(frame, handle, step, minimum) {
   /** @param {number} value @param {number} size */
   const nearest = (value, size) => between(Math.round(value / size) * size, 0, 1)
-  if (handle === 'move') return moved(frame, nearest(frame.x, step.x) - frame.x, nearest(frame.y, step.y) - frame.y)
+  if (handle === 'move')
+    return moved(frame, nearest(frame.x, step.x) - frame.x, nearest(frame.y, step.y) - frame.y)
   const [across, down] = HANDLE_SIDES[handle]
   const edgeX = across > 0 ? frame.x + frame.w : frame.x
   const edgeY = down > 0 ? frame.y + frame.h : frame.y
@@ -248,7 +267,8 @@ export function snappedToGrid(frame, handle, step, minimum) {
 }
 
 /**
- * A frame with its moving edges and centre snapped to the edges and centres of other frames and of the canvas.
+ * A frame with its moving edges and centre snapped to the edges and centres of other frames and of the
+ * canvas.
  * @template {Frame} T
  * @param {T} frame
  * @param {Handle | 'move'} handle 'move' moves the whole frame
@@ -273,7 +293,8 @@ export function aligned(frame, handle, others, reach, minimum) {
     ])
     const [start, centre, end] = [frame[axis], frame[axis] + frame[side] / 2, frame[axis] + frame[side]]
     const direction = handle === 'move' ? null : HANDLE_SIDES[handle][index]
-    const own = direction === null ? [start, centre, end] : direction < 0 ? [start] : direction > 0 ? [end] : []
+    const own =
+      direction === null ? [start, centre, end] : direction < 0 ? [start] : direction > 0 ? [end] : []
     const pairs = own.flatMap((from) => lines.map((to) => ({ to, by: to - from })))
     const best = pairs.sort((a, b) => Math.abs(a.by) - Math.abs(b.by))[0]
     if (best && Math.abs(best.by) <= reach[axis]) {
@@ -281,7 +302,8 @@ export function aligned(frame, handle, others, reach, minimum) {
       guides.push({ axis, at: best.to })
     }
   }
-  const result = handle === 'move' ? moved(frame, delta.x, delta.y) : resized(frame, handle, delta.x, delta.y, minimum)
+  const result =
+    handle === 'move' ? moved(frame, delta.x, delta.y) : resized(frame, handle, delta.x, delta.y, minimum)
   return { frame: result, guides }
 }
 
@@ -294,7 +316,9 @@ export function aligned(frame, handle, others, reach, minimum) {
  * @param {number} y
  */
 export function boxesAt(layout, x, y) {
-  const under = visible(layout).filter((box) => x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + box.h)
+  const under = visible(layout).filter(
+    (box) => x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + box.h
+  )
   return under.map((box) => box.id).reverse()
 }
 
@@ -337,7 +361,8 @@ export function overlappingPairs({ boxes }) {
 }
 
 /**
- * The numbers of the boxes that each box overlaps, by its id. Numbers count from 1 at the back. Hidden boxes are ignored.
+ * The numbers of the boxes that each box overlaps, by its id. Numbers count from 1 at the back. Hidden boxes
+ * are ignored.
  * @param {Layout} layout
  */
 export function overlaps(layout) {
@@ -372,7 +397,10 @@ export function withoutCaption(layout) {
  */
 export function change(layout, ids, edit) {
   const chosen = new Set(ids)
-  return { ...layout, boxes: layout.boxes.map((box) => (chosen.has(box.id) ? { ...box, ...edit(box) } : box)) }
+  return {
+    ...layout,
+    boxes: layout.boxes.map((box) => (chosen.has(box.id) ? { ...box, ...edit(box) } : box))
+  }
 }
 
 /**
@@ -382,7 +410,8 @@ export function change(layout, ids, edit) {
  * @returns {{ layout: Layout, ids: string[] }} ids: those of the new boxes
  */
 export function add(layout, parts) {
-  if (layout.boxes.length + parts.length > MAX_BOXES) throw new LayoutError(`At most ${MAX_BOXES} boxes are supported.`)
+  if (layout.boxes.length + parts.length > MAX_BOXES)
+    throw new LayoutError(`At most ${MAX_BOXES} boxes are supported.`)
   const boxes = [...layout.boxes]
   /** @type {string[]} */
   const ids = []
@@ -406,8 +435,8 @@ export function remove(layout, ids) {
 }
 
 /**
- * A layout with linked boxes in place of its own. A linked box without a caption gets the caption and strength of the visible
- * box at the same position.
+ * A layout with linked boxes in place of its own. A linked box without a caption gets the caption and
+ * strength of the visible box at the same position.
  * @param {Layout} layout
  * @param {Box[]} linked
  * @returns {Layout}
@@ -478,7 +507,8 @@ export function moveTo(layout, id, position) {
 }
 
 /**
- * The frame for a new box, a third of the canvas wide and high: the candidate with the smallest overlap with visible boxes.
+ * The frame for a new box, a third of the canvas wide and high: the candidate with the smallest overlap with
+ * visible boxes.
  * @param {Layout} layout
  * @returns {Frame}
  */
@@ -578,7 +608,12 @@ export function describe(layout, id, canvas) {
   const box = layout.boxes[index]
   const { x, y, w, h } = toPixels(box, canvas)
   const states = /** @type {const} */ (['locked', 'hidden']).filter((state) => box[state])
-  return [`Box ${index + 1}: ${box.caption.trim() || 'no caption'}`, `${x}, ${y}`, `${w} x ${h} pixels`, ...states].join(', ')
+  return [
+    `Box ${index + 1}: ${box.caption.trim() || 'no caption'}`,
+    `${x}, ${y}`,
+    `${w} x ${h} pixels`,
+    ...states
+  ].join(', ')
 }
 
 // Helpers

@@ -14,7 +14,7 @@ import { CONTEXT_TOKENS } from './token_estimate.js'
 /** @typedef {import('./layout_model.js').Point} Point */
 /** @typedef {import('./layout_model.js').Size} Size */
 
-/** @typedef {{ count: number, exact: boolean }} TokenCount of a text, start and end included; else an estimate */
+/** @typedef {{ count: number, exact: boolean }} TokenCount start and end included; an estimate if not exact */
 
 /**
  * Named layouts that the user keeps.
@@ -36,9 +36,9 @@ import { CONTEXT_TOKENS } from './token_estimate.js'
  * @property {() => string | null} lastResult URL of the last generated picture
  * @property {() => string | null} livePicture URL of the latest preview or result of a run
  * @property {() => string | null} background URL of the linked background picture
- * @property {() => { boxes: string | null } | null} linked null without a link; else the boxes of the last run as JSON, if known
+ * @property {() => { boxes: string | null } | null} linked boxes of the last run as JSON; null without a link
  * @property {() => void} unlink removes the links to boxes
- * @property {(name: string, ...value: unknown[]) => any} preference reads a setting of this editor, or writes it
+ * @property {(name: string, ...value: unknown[]) => any} preference reads or writes a setting of this editor
  * @property {(event: MouseEvent) => void} forward sends a wheel or middle-button event to the graph
  */
 
@@ -57,15 +57,23 @@ import { CONTEXT_TOKENS } from './token_estimate.js'
  */
 
 /** @typedef {{ shown?: unknown[] }} Shown elements, with the values they show */
-/** @typedef {Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement }} BoxParts of a box on the surface */
+/**
+ * Elements of a box on the surface.
+ * @typedef {Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement }} BoxParts
+ */
 /**
  * Elements of a box's row in the list.
- * @typedef {Shown & { root: HTMLElement, number: HTMLElement, color: HTMLInputElement, caption: HTMLTextAreaElement, grip: HTMLElement,
- *   eye: HTMLButtonElement, lock: HTMLButtonElement, up: HTMLButtonElement, down: HTMLButtonElement, note: HTMLElement }} RowParts
+ * @typedef {Shown & {
+ *   root: HTMLElement, number: HTMLElement, color: HTMLInputElement, caption: HTMLTextAreaElement,
+ *   grip: HTMLElement, eye: HTMLButtonElement, lock: HTMLButtonElement, up: HTMLButtonElement,
+ *   down: HTMLButtonElement, note: HTMLElement
+ * }} RowParts
  */
 /**
  * Attributes, properties and event listeners of an element.
- * @typedef {{ [K in keyof HTMLElementEventMap as `on${K}`]?: (event: HTMLElementEventMap[K]) => unknown } & Record<string, unknown>} Attributes
+ * @typedef {{
+ *   [K in keyof HTMLElementEventMap as `on${K}`]?: (event: HTMLElementEventMap[K]) => unknown
+ * } & Record<string, unknown>} Attributes
  */
 
 const DRAG_PX = 3 // a shorter movement is a click
@@ -91,7 +99,8 @@ function element(name, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith('on')) made.addEventListener(key.slice(2), /** @type {EventListener} */ (value))
     else if (key in made && typeof value !== 'string') Object.assign(made, { [key]: value })
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value === true ? '' : String(value))
+    else if (value !== false && value !== null && value !== undefined)
+      made.setAttribute(key, value === true ? '' : String(value))
   }
   made.append(...children)
   return made
@@ -229,7 +238,8 @@ export class LayoutEditor {
   /** @param {unknown} value JSON, parsed or not */
   set value(value) {
     this.cancel()
-    const same = !this.unreadable && typeof value === 'string' && value === layoutFormats.serialize(this.history.present)
+    const same =
+      !this.unreadable && typeof value === 'string' && value === layoutFormats.serialize(this.history.present)
     if (same) return
     try {
       this.history = new model.History(layoutFormats.parse(value, this.host.canvas()))
@@ -331,7 +341,13 @@ export class LayoutEditor {
   build() {
     /** @param {keyof typeof ICONS} name @param {string} label @param {() => unknown} act */
     const button = (name, label, act) => {
-      const attributes = { type: 'button', class: 'ifa-button', title: label, 'aria-label': label, 'data-tool': name }
+      const attributes = {
+        type: 'button',
+        class: 'ifa-button',
+        title: label,
+        'aria-label': label,
+        'data-tool': name
+      }
       return element('button', { ...attributes, onclick: act }, icon(name))
     }
     /** @param {keyof typeof ICONS} name @param {string} label @param {string} preference */
@@ -343,7 +359,13 @@ export class LayoutEditor {
     this.tools = {
       add: element(
         'button',
-        { type: 'button', class: 'ifa-button ifa-add', title: 'Add a box', 'data-tool': 'add', onclick: () => this.addBox() },
+        {
+          type: 'button',
+          class: 'ifa-button ifa-add',
+          title: 'Add a box',
+          'data-tool': 'add',
+          onclick: () => this.addBox()
+        },
         icon('add'),
         'Add'
       ),
@@ -354,7 +376,7 @@ export class LayoutEditor {
       remove: button('remove', 'Delete the selected boxes (Del)', () => this.removeSelected()),
       grid: toggle('grid', 'Snap to the grid', 'snap'),
       guides: toggle('guides', 'Snap to other boxes', 'guides'),
-      thirds: toggle('thirds', 'Composition guides: thirds, centre, diagonals', 'thirds'),
+      thirds: toggle('thirds', 'Composition lines: thirds, centre, diagonals', 'thirds'),
       picture: button('picture', 'Background picture', () => this.openPanel('background')),
       star: button('star', 'Presets: named layouts', () => this.openPanel('presets')),
       exchange: button('exchange', 'Import and export', () => this.openPanel('exchange')),
@@ -373,7 +395,8 @@ export class LayoutEditor {
         this.render()
       }
     })
-    const { add, full, undo, redo, copy, remove, grid, guides, thirds, picture, star, exchange, expand } = this.tools
+    const { add, full, undo, redo, copy, remove, grid, guides, thirds, picture, star, exchange, expand } =
+      this.tools
     const gap = () => element('span', { class: 'ifa-gap' })
     this.toolbar = element(
       'div',
@@ -396,15 +419,16 @@ export class LayoutEditor {
       exchange,
       expand
     )
-    // An invisible text field receives the keys: ComfyUI disables its own shortcuts while a text field has the focus.
+    // An invisible text field receives the keys: ComfyUI disables its own shortcuts while a text field has
+    // the focus.
     this.keys = element('textarea', {
       class: 'ifa-keys',
       readOnly: true,
       tabIndex: 0,
       'data-testid': 'ifa-keys',
       'aria-label':
-        'Layout canvas. Tab selects the next box, arrow keys move it, Alt with arrow keys resizes it, Enter edits its ' +
-        'description, brackets change its depth, Delete removes it.',
+        'Layout canvas. Tab selects the next box, arrow keys move it, Alt with arrow keys resizes it, ' +
+        'Enter edits its description, brackets change its depth, Delete removes it.',
       onkeydown: (event) => this.onKey(event),
       oncopy: (event) => this.onCopy(event),
       oncut: (event) => this.onCopy(event) && this.removeSelected(),
@@ -417,7 +441,12 @@ export class LayoutEditor {
     this.lines = svgElement('svg', { class: 'ifa-lines', 'aria-hidden': 'true', ...unitSquare })
     this.overlapLayer = element('div', { class: 'ifa-boxes ifa-overlaps', 'aria-hidden': 'true' })
     this.ghosts = element('div', { class: 'ifa-boxes ifa-ghosts', 'aria-hidden': 'true' })
-    this.boxLayer = element('div', { class: 'ifa-boxes', role: 'listbox', 'aria-label': 'Boxes, back to front', 'aria-multiselectable': 'true' })
+    this.boxLayer = element('div', {
+      class: 'ifa-boxes',
+      role: 'listbox',
+      'aria-label': 'Boxes, back to front',
+      'aria-multiselectable': 'true'
+    })
     this.marquee = element('div', { class: 'ifa-marquee', hidden: true })
     this.hint = element('div', { class: 'ifa-hint' }, 'Drag to draw a box, or press + Add')
     this.surface = element(
@@ -461,7 +490,11 @@ export class LayoutEditor {
       onblur: () => this.closeStep(),
       onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
     })
-    this.list = element('ol', { class: 'ifa-list', 'aria-label': 'Boxes, front first', 'data-capture-wheel': 'true' })
+    this.list = element('ol', {
+      class: 'ifa-list',
+      'aria-label': 'Boxes, front first',
+      'data-capture-wheel': 'true'
+    })
     /** @param {string} name */
     const pixelField = (name) =>
       element('input', {
@@ -473,7 +506,12 @@ export class LayoutEditor {
         onchange: () => this.setNumbers(),
         onkeydown: (event) => this.onTextKey(event, () => this.keys.focus())
       })
-    this.numbers = { x: pixelField('left'), y: pixelField('top'), w: pixelField('width'), h: pixelField('height') }
+    this.numbers = {
+      x: pixelField('left'),
+      y: pixelField('top'),
+      w: pixelField('width'),
+      h: pixelField('height')
+    }
     this.strength = element('input', {
       type: 'number',
       class: 'ifa-number',
@@ -489,7 +527,12 @@ export class LayoutEditor {
       'div',
       { class: 'ifa-exact', role: 'group', 'aria-label': 'Exact position and size of the active box' },
       ...Object.entries({ ...this.numbers, strength: this.strength }).map(([key, input]) =>
-        element('span', { class: 'ifa-pair' }, element('span', { 'aria-hidden': 'true' }, key.length === 1 ? key.toUpperCase() : key), input)
+        element(
+          'span',
+          { class: 'ifa-pair' },
+          element('span', { 'aria-hidden': 'true' }, key.length === 1 ? key.toUpperCase() : key),
+          input
+        )
       )
     )
     this.side = element(
@@ -502,11 +545,16 @@ export class LayoutEditor {
       this.exact
     )
     this.notice = element('div', { class: 'ifa-notice', role: 'alert', hidden: true })
-    this.takeOverButton = element('button', { type: 'button', class: 'ifa-text-button', onclick: () => this.takeOver() }, 'Edit them here')
+    this.takeOverButton = element(
+      'button',
+      { type: 'button', class: 'ifa-text-button', onclick: () => this.takeOver() },
+      'Edit them here'
+    )
     this.link = element(
       'div',
       { class: 'ifa-link', role: 'status', hidden: true },
-      'The boxes come from a linked input. The boxes drawn here only give their descriptions, in the same order. ',
+      'The boxes come from a linked input. ',
+      'The boxes drawn here only give their descriptions, in the same order. ',
       this.takeOverButton
     )
     this.panel = element('div', { class: 'ifa-panel', role: 'dialog', 'aria-modal': 'false', hidden: true })
@@ -575,14 +623,21 @@ export class LayoutEditor {
       : 'Run the workflow once to load the linked boxes'
     this.ghosts.replaceChildren(
       ...(boxes ?? []).map((box, index) => {
-        const ghost = element('div', { class: 'ifa-ghost' }, element('span', { class: 'ifa-number-tag' }, String(index + 1)))
+        const ghost = element(
+          'div',
+          { class: 'ifa-ghost' },
+          element('span', { class: 'ifa-number-tag' }, String(index + 1))
+        )
         place(ghost, box)
         return ghost
       })
     )
   }
 
-  /** The linked boxes of the last run, or null. Invalid ones are ignored here: the run itself reports the error. */
+  /**
+   * The linked boxes of the last run, or null. Invalid ones are ignored here: the run itself reports the
+   * error.
+   */
   linkedBoxes() {
     const text = this.host.linked()?.boxes
     if (!text) return null
@@ -612,7 +667,8 @@ export class LayoutEditor {
     thirds.setAttribute('aria-pressed', String(Boolean(this.host.preference('thirds'))))
     this.gridSize.hidden = !this.host.preference('snap')
     if (document.activeElement !== this.gridSize) this.gridSize.value = String(this.gridPx)
-    for (const tool of [this.tools.add, this.tools.full]) tool.disabled = layout.boxes.length >= model.MAX_BOXES
+    for (const tool of [this.tools.add, this.tools.full])
+      tool.disabled = layout.boxes.length >= model.MAX_BOXES
   }
 
   /** @param {Layout} layout */
@@ -644,7 +700,9 @@ export class LayoutEditor {
   newBox(id) {
     const number = element('span', { class: 'ifa-number-tag' })
     const words = element('span', { class: 'ifa-words' })
-    const handles = model.HANDLES.map((handle) => element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' }))
+    const handles = model.HANDLES.map((handle) =>
+      element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' })
+    )
     const root = element('div', { role: 'option', 'data-box': id }, number, words, ...handles)
     this.boxLayer.append(root)
     /** @type {BoxParts} */
@@ -658,7 +716,9 @@ export class LayoutEditor {
    * @param {Layout} layout
    */
   renderOverlaps(layout) {
-    const frames = model.overlappingPairs(layout).map(([a, b]) => model.intersection(layout.boxes[a], layout.boxes[b]))
+    const frames = model
+      .overlappingPairs(layout)
+      .map(([a, b]) => model.intersection(layout.boxes[a], layout.boxes[b]))
     for (const surplus of this.hatches.splice(frames.length)) surplus.root.remove()
     while (this.hatches.length < frames.length) {
       const root = element('div', { class: 'ifa-overlap' })
@@ -677,11 +737,14 @@ export class LayoutEditor {
     const canvas = this.host.canvas()
     if (this.host.preference('snap')) {
       const { x, y } = this.gridStep
-      for (let at = x; at < 1 - 1e-9 && x * canvas.width >= 2; at += x) shapes.push(line(at, 0, at, 1, 'ifa-grid-line'))
-      for (let at = y; at < 1 - 1e-9 && y * canvas.height >= 2; at += y) shapes.push(line(0, at, 1, at, 'ifa-grid-line'))
+      for (let at = x; at < 1 - 1e-9 && x * canvas.width >= 2; at += x)
+        shapes.push(line(at, 0, at, 1, 'ifa-grid-line'))
+      for (let at = y; at < 1 - 1e-9 && y * canvas.height >= 2; at += y)
+        shapes.push(line(0, at, 1, at, 'ifa-grid-line'))
     }
     if (this.host.preference('thirds')) {
-      for (const at of [1 / 3, 1 / 2, 2 / 3]) shapes.push(line(at, 0, at, 1, 'ifa-thirds'), line(0, at, 1, at, 'ifa-thirds'))
+      for (const at of [1 / 3, 1 / 2, 2 / 3])
+        shapes.push(line(at, 0, at, 1, 'ifa-thirds'), line(0, at, 1, at, 'ifa-thirds'))
       shapes.push(line(0, 0, 1, 1, 'ifa-thirds'), line(0, 1, 1, 0, 'ifa-thirds'))
     }
     for (const { axis, at } of this.guides) {
@@ -697,7 +760,8 @@ export class LayoutEditor {
     const frontFirst = [...layout.boxes].reverse()
     frontFirst.forEach((box, position) => {
       const row = this.rows.get(box.id) ?? this.newRow(box.id)
-      if (this.list.children[position] !== row.root) this.list.insertBefore(row.root, this.list.children[position] ?? null)
+      if (this.list.children[position] !== row.root)
+        this.list.insertBefore(row.root, this.list.children[position] ?? null)
       this.renderRow(row, box, count - position, count, overlaps.get(box.id) ?? [])
     })
   }
@@ -723,7 +787,12 @@ export class LayoutEditor {
     row.color.value = box.color
     row.color.setAttribute('aria-label', `Colour of ${name}`)
     setToggle(row.eye, box.hidden ? 'hidden' : 'eye', box.hidden, `${box.hidden ? 'Show' : 'Hide'} ${name}`)
-    setToggle(row.lock, box.locked ? 'lock' : 'unlock', box.locked, `${box.locked ? 'Unlock' : 'Lock'} ${name}`)
+    setToggle(
+      row.lock,
+      box.locked ? 'lock' : 'unlock',
+      box.locked,
+      `${box.locked ? 'Unlock' : 'Lock'} ${name}`
+    )
     label(row.up, `Bring ${name} forward (])`)
     label(row.down, `Send ${name} backward ([)`)
     row.up.disabled = number === count
@@ -736,20 +805,28 @@ export class LayoutEditor {
       tokens ? `${tokens.exact ? '' : 'about '}${tokens.count} of ${CONTEXT_TOKENS} tokens` : ''
     ]
     row.note.textContent = notes.filter(Boolean).join(' - ')
-    row.note.classList.toggle('ifa-warning', (lacksCaption && !box.hidden) || (tokens?.count ?? 0) > CONTEXT_TOKENS)
+    row.note.classList.toggle(
+      'ifa-warning',
+      (lacksCaption && !box.hidden) || (tokens?.count ?? 0) > CONTEXT_TOKENS
+    )
   }
 
   /** @param {string} id */
   newRow(id) {
     /** @param {keyof typeof ICONS} name @param {() => unknown} act */
-    const small = (name, act) => element('button', { type: 'button', class: 'ifa-small', onclick: act }, icon(name))
+    const small = (name, act) =>
+      element('button', { type: 'button', class: 'ifa-small', onclick: act }, icon(name))
     /** @param {'hidden' | 'locked'} key */
     const flip = (key) => () => this.record(model.change(this.layout, [id], (box) => ({ [key]: !box[key] })))
     /** @type {HTMLInputElement} */
     const color = element('input', {
       type: 'color',
       class: 'ifa-color',
-      oninput: () => this.record(model.change(this.layout, [id], () => ({ color: color.value })), `color ${id}`),
+      oninput: () =>
+        this.record(
+          model.change(this.layout, [id], () => ({ color: color.value })),
+          `color ${id}`
+        ),
       onchange: () => this.closeStep()
     })
     /** @type {HTMLTextAreaElement} */
@@ -788,7 +865,18 @@ export class LayoutEditor {
           this.keys.focus()
         }
       },
-      element('div', { class: 'ifa-row-head' }, grip, row.number, color, fill, row.eye, row.lock, row.up, row.down),
+      element(
+        'div',
+        { class: 'ifa-row-head' },
+        grip,
+        row.number,
+        color,
+        fill,
+        row.eye,
+        row.lock,
+        row.up,
+        row.down
+      ),
       caption,
       row.note
     )
@@ -809,7 +897,8 @@ export class LayoutEditor {
       if (document.activeElement !== input || !box) input.value = pixels ? String(pixels[key]) : ''
     }
     this.strength.disabled = !box
-    if (document.activeElement !== this.strength || !box) this.strength.value = box ? String(box.strength) : ''
+    if (document.activeElement !== this.strength || !box)
+      this.strength.value = box ? String(box.strength) : ''
   }
 
   /** Fits the surface into the stage, with the aspect ratio of the picture. */
@@ -891,7 +980,10 @@ export class LayoutEditor {
    * @param {string} caption
    */
   setCaption(id, caption) {
-    this.record(model.change(this.layout, [id], () => ({ caption })), `caption ${id}`)
+    this.record(
+      model.change(this.layout, [id], () => ({ caption })),
+      `caption ${id}`
+    )
   }
 
   /** Takes the exact position and size from the number fields. */
@@ -937,7 +1029,12 @@ export class LayoutEditor {
     const free = this.unlocked(this.selection.slice(-1))
     if (!free.length) return
     const from = model.bounds(free)
-    this.transform(free, from, model.resized(from, 'se', dx / width, dy / height, this.minimum), `stretch ${free[0].id}`)
+    this.transform(
+      free,
+      from,
+      model.resized(from, 'se', dx / width, dy / height, this.minimum),
+      `stretch ${free[0].id}`
+    )
   }
 
   /**
@@ -957,12 +1054,16 @@ export class LayoutEditor {
    */
   transform(boxes, from, to, key) {
     const ids = boxes.map((box) => box.id)
-    this.record(model.change(this.layout, ids, (box) => model.clamp(model.movedWithGroup(box, from, to))), key)
+    this.record(
+      model.change(this.layout, ids, (box) => model.clamp(model.movedWithGroup(box, from, to))),
+      key
+    )
     this.host.committed()
     if (ids.length === 1) this.announce(this.describe(ids[0]))
   }
 
-  // Gestures. The surface captures the pointer and has all listeners: in Nodes 2.0 no pointer event reaches the document.
+  // Gestures. The surface captures the pointer and has all listeners: in Nodes 2.0 no pointer event reaches
+  // the document.
 
   /**
    * The position of the pointer as fractions of the picture.
@@ -987,7 +1088,17 @@ export class LayoutEditor {
     if (!gesture) return
     this.surface.setPointerCapture(event.pointerId)
     const from = /** @type {[number, number]} */ ([event.clientX, event.clientY])
-    this.gesture = { ids: [], click: null, frame: null, ...gesture, at, to: at, from, started: false, layout: this.history.present }
+    this.gesture = {
+      ids: [],
+      click: null,
+      frame: null,
+      ...gesture,
+      at,
+      to: at,
+      from,
+      started: false,
+      layout: this.history.present
+    }
   }
 
   /**
@@ -998,7 +1109,9 @@ export class LayoutEditor {
    */
   beginGesture(event, at) {
     const layout = this.layout
-    const handle = /** @type {Handle | undefined} */ (/** @type {HTMLElement} */ (event.target).dataset?.handle)
+    const handle = /** @type {Handle | undefined} */ (
+      /** @type {HTMLElement} */ (event.target).dataset?.handle
+    )
     const selected = this.unlocked(this.selection).map((box) => box.id)
     if (handle && selected.length) return { kind: handle, ids: selected }
     if (event.altKey) {
@@ -1015,7 +1128,9 @@ export class LayoutEditor {
     if (!hit) return { kind: event.shiftKey ? 'marquee' : 'draw' }
     if (event.shiftKey) {
       this.select(toggled(this.selection, hit))
-      return this.selection.includes(hit) ? { kind: 'move', ids: this.unlocked(this.selection).map((box) => box.id) } : null
+      return this.selection.includes(hit)
+        ? { kind: 'move', ids: this.unlocked(this.selection).map((box) => box.id) }
+        : null
     }
     const click = under[0]
     if (!this.selection.includes(hit)) this.select([hit])
@@ -1089,7 +1204,13 @@ export class LayoutEditor {
     if (this.host.preference('snap')) return model.snappedToGrid(frame, handle, this.gridStep, minimum)
     if (!this.host.preference('guides')) return frame
     const area = this.surface.getBoundingClientRect()
-    const result = model.aligned(frame, handle, others, { x: SNAP_PX / area.width, y: SNAP_PX / area.height }, minimum)
+    const result = model.aligned(
+      frame,
+      handle,
+      others,
+      { x: SNAP_PX / area.width, y: SNAP_PX / area.height },
+      minimum
+    )
     this.guides = result.guides
     return result.frame
   }
@@ -1371,10 +1492,23 @@ export class LayoutEditor {
       exchange: () => this.exchangePanel()
     }
     const [title, content] = panels[name]()
-    const close = element('button', { type: 'button', class: 'ifa-small', 'aria-label': 'Close', title: 'Close', onclick: () => this.closePanel() }, icon('close'))
+    const close = element(
+      'button',
+      {
+        type: 'button',
+        class: 'ifa-small',
+        'aria-label': 'Close',
+        title: 'Close',
+        onclick: () => this.closePanel()
+      },
+      icon('close')
+    )
     this.panel.dataset.name = name
     this.panel.setAttribute('aria-label', title)
-    this.panel.replaceChildren(element('div', { class: 'ifa-panel-head' }, element('strong', {}, title), close), content)
+    this.panel.replaceChildren(
+      element('div', { class: 'ifa-panel-head' }, element('strong', {}, title), close),
+      content
+    )
     this.panel.hidden = false
     const first = /** @type {HTMLElement | null} */ (this.panel.querySelector('textarea, input, button'))
     first?.focus({ preventScroll: true })
@@ -1389,10 +1523,16 @@ export class LayoutEditor {
   /** @returns {[title: string, content: HTMLElement]} */
   backgroundPanel() {
     /** @type {HTMLInputElement} */
-    const show = element('input', { type: 'checkbox', onchange: () => this.setPreference('background', show.checked) })
+    const show = element('input', {
+      type: 'checkbox',
+      onchange: () => this.setPreference('background', show.checked)
+    })
     show.checked = this.host.preference('background') !== false
     /** @type {HTMLInputElement} */
-    const live = element('input', { type: 'checkbox', onchange: () => this.setPreference('live', live.checked) })
+    const live = element('input', {
+      type: 'checkbox',
+      onchange: () => this.setPreference('live', live.checked)
+    })
     live.checked = Boolean(this.host.preference('live'))
     /** @type {HTMLInputElement} */
     const dim = element('input', {
@@ -1406,15 +1546,18 @@ export class LayoutEditor {
     const last = textButton('Use the last result', () => this.takeLastResult())
     const clear = textButton('Remove', () => this.setBackground(null))
     const text =
-      'The picture linked to "background" is shown behind the boxes. Without a link, the editor can show the pictures of a run. ' +
-      'The background does not affect the result.'
+      'The picture linked to "background" is shown behind the boxes. Without a link, the editor can show the ' +
+      'pictures of a run. The background does not affect the result.'
     const rows = [
       element('label', {}, show, ' Show the background'),
       element('label', {}, live, ' Follow the run: its previews, then its result'),
       element('label', {}, 'Brightness ', dim),
       element('div', {}, last, clear)
     ]
-    return ['Background picture', element('div', { class: 'ifa-panel-body' }, element('p', {}, text), ...rows)]
+    return [
+      'Background picture',
+      element('div', { class: 'ifa-panel-body' }, element('p', {}, text), ...rows)
+    ]
   }
 
   /**
@@ -1480,7 +1623,14 @@ export class LayoutEditor {
       textButton('Save as a file', () => saveFile('layout.json', text.value))
     ]
     const label = element('label', {}, 'Format ', format)
-    const body = element('div', { class: 'ifa-panel-body' }, label, text, element('div', {}, ...buttons), file)
+    const body = element(
+      'div',
+      { class: 'ifa-panel-body' },
+      label,
+      text,
+      element('div', {}, ...buttons),
+      file
+    )
     return ['Import and export', body]
   }
 
@@ -1559,7 +1709,12 @@ export class LayoutEditor {
     }
     attempt(show)
     const button = textButton('Save', () => attempt(save))
-    const body = element('div', { class: 'ifa-panel-body' }, names, element('div', { class: 'ifa-preset' }, name, button))
+    const body = element(
+      'div',
+      { class: 'ifa-panel-body' },
+      names,
+      element('div', { class: 'ifa-preset' }, name, button)
+    )
     return ['Presets', body]
   }
 
@@ -1595,7 +1750,11 @@ export class LayoutEditor {
   enterFullScreen() {
     this.home = element('div', { class: 'ifa-home' })
     this.root.replaceWith(this.home)
-    this.overlay = element('div', { class: 'ifa-overlay', role: 'dialog', 'aria-label': 'Layout editor' }, this.root)
+    this.overlay = element(
+      'div',
+      { class: 'ifa-overlay', role: 'dialog', 'aria-label': 'Layout editor' },
+      this.root
+    )
     document.body.append(this.overlay)
     this.tools.expand.setAttribute('aria-pressed', 'true')
     this.fit()
@@ -1642,7 +1801,12 @@ function isShown(parts, ...values) {
  * @param {Frame} frame
  */
 function place(part, { x, y, w, h }) {
-  Object.assign(part.style, { left: `${x * 100}%`, top: `${y * 100}%`, width: `${w * 100}%`, height: `${h * 100}%` })
+  Object.assign(part.style, {
+    left: `${x * 100}%`,
+    top: `${y * 100}%`,
+    width: `${w * 100}%`,
+    height: `${h * 100}%`
+  })
 }
 
 /**

@@ -21,7 +21,15 @@ const PRESETS = 'ifadapter/layouts' // folder in the user's data
 const MIN_WIDTH = 480 // px
 const MIN_HEIGHT = 380 // px
 /** @type {Record<string, unknown>} */
-const DEFAULT_PREFERENCES = { snap: false, grid: 64, guides: true, thirds: false, dim: 0.5, background: true, live: false }
+const DEFAULT_PREFERENCES = {
+  snap: false,
+  grid: 64,
+  guides: true,
+  thirds: false,
+  dim: 0.5,
+  background: true,
+  live: false
+}
 const FALLBACK_PX = 1024 // canvas side if the node has no such widget
 const LINKS = ['boxes', 'masks'] // inputs that replace the drawn boxes
 const MAX_MEMOISED_TEXTS = 1000
@@ -79,8 +87,9 @@ function makeWidget(node, name, [, options] = []) {
   const editor = new LayoutEditor(hostOf(node))
   editors.set(editor.root, editor)
   createdEditors += 1
-  // Each widget has a unique type. Nodes 2.0 reuses the element of a widget with the same node id and type, so after an
-  // undo of the graph, which recreates the node, it would show the old editor and lose what is drawn there.
+  // Each widget has a unique type. Nodes 2.0 reuses the element of a widget with the same node id and type,
+  // so after an undo of the graph, which recreates the node, it would show the old editor and lose what is
+  // drawn there.
   const widget = node.addDOMWidget(name, `${TYPE}#${createdEditors}`, editor.root, {
     getValue: () => editor.value,
     /** @param {unknown} value */
@@ -115,7 +124,10 @@ function hostOf(node) {
     lastResult: () => lastPicture,
     livePicture: () => livePicture,
     background: () => backgroundOf(node),
-    linked: () => (LINKS.some((name) => linkedNode(node, name) !== undefined) ? { boxes: runResults.get(node)?.boxes ?? null } : null),
+    linked() {
+      const isLinked = LINKS.some((name) => linkedNode(node, name) !== undefined)
+      return isLinked ? { boxes: runResults.get(node)?.boxes ?? null } : null
+    },
     unlink() {
       for (const name of LINKS) {
         const slot = slotOf(node, name)
@@ -138,7 +150,8 @@ function editorOf(node) {
 
 /** Renders every editor in the page. */
 function renderAll() {
-  for (const root of document.querySelectorAll('.ifa-editor')) editors.get(/** @type {HTMLElement} */ (root))?.render()
+  for (const root of document.querySelectorAll('.ifa-editor'))
+    editors.get(/** @type {HTMLElement} */ (root))?.render()
 }
 
 /**
@@ -157,7 +170,10 @@ function chained(first, second) {
   }
 }
 
-/** Records a state for the graph's undo. The frontend does so on mouse-up events, which the editor's gestures stop. */
+/**
+ * Records a state for the graph's undo. The frontend does so on mouse-up events, which the editor's gestures
+ * stop.
+ */
 function captureUndoState() {
   const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker
   if (tracker?.captureCanvasState) tracker.captureCanvasState()
@@ -165,7 +181,8 @@ function captureUndoState() {
 }
 
 /**
- * Sends wheel and middle-button events to the graph, which does not get them from an element in the classic renderer.
+ * Sends wheel and middle-button events to the graph, which does not get them from an element in the classic
+ * renderer.
  * @param {MouseEvent} event
  */
 function forwardToGraph(event) {
@@ -189,7 +206,8 @@ function slotOf(node, name) {
 }
 
 /**
- * The node that is linked to an input; null if it is out of reach, as beyond a subgraph's boundary; undefined without a link.
+ * The node that is linked to an input; null if it is out of reach, as beyond a subgraph's boundary; undefined
+ * without a link.
  * @param {ComfyNode} node
  * @param {string} name of an input
  * @returns {ComfyNode | null | undefined}
@@ -225,7 +243,10 @@ function pictureOf(node) {
 
 /**
  * The `ui` result of the layout node, see nodes/host/editor.py.
- * @param {{ ifadapter_background?: ComfyFile[], ifadapter_tokens?: { text: string, tokens: number }[] } | undefined} output
+ * @param {{
+ *   ifadapter_background?: ComfyFile[],
+ *   ifadapter_tokens?: { text: string, tokens: number }[]
+ * } | undefined} output
  * @returns {RunResult}
  */
 function readOutput(output) {
@@ -248,7 +269,8 @@ function keepRunResult(node, result) {
 }
 
 /**
- * The node with an id of the server's, in which the ids of surrounding subgraph nodes come first, separated by colons.
+ * The node with an id of the server's, in which the ids of surrounding subgraph nodes come first, separated
+ * by colons.
  * @param {unknown} id
  */
 function nodeOf(id) {
@@ -342,7 +364,10 @@ const presets = {
   },
 
   async remove(name) {
-    await expectOk(await api.fetchApi(presetPath(name), { method: 'DELETE' }), `The preset ${name} cannot be deleted`)
+    await expectOk(
+      await api.fetchApi(presetPath(name), { method: 'DELETE' }),
+      `The preset ${name} cannot be deleted`
+    )
   }
 }
 

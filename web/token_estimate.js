@@ -1,9 +1,11 @@
 // @ts-check
-// An estimate of how many tokens CLIP-L's tokenizer makes of a text, for the editor to show while the user types. Pure functions.
+// An estimate of how many tokens CLIP-L's tokenizer makes of a text, for the editor to show while the user
+// types. Pure functions.
 //
-// CLIP splits a text into words and each word into pieces by byte-pair encoding. Its merge table (500 kB) is not part of this
-// pack. Instead, clip_words.txt lists the words that are a single token, and a word that is not listed is split into as few
-// pieces as possible. tests/web/token_estimate.test.js holds the error on 200 captions: at most 2 tokens for 95 % of them.
+// CLIP splits a text into words and each word into pieces by byte-pair encoding. Its merge table (500 kB) is
+// not part of this pack. Instead, clip_words.txt lists the words that are a single token, and a word that is
+// not listed is split into as few pieces as possible. tests/web/token_estimate.test.js holds the error on 200
+// captions: at most 2 tokens for 95 % of them.
 
 export const CONTEXT_TOKENS = 77 // of CLIP, start and end included
 const START_AND_END = 2
@@ -18,7 +20,7 @@ const DEEPEST_WEIGHTS = 20 // nested brackets
 
 const SHORTEST_LISTED = 5 // letters; nearly all words of up to 4 letters are one token
 const LONGEST_COMMON_PIECE = 3 // letters; nearly all strings of this length are a token within a word
-const LONGEST_WORD = 40 // letters that are split exactly; the rest of a longer run counts as in LETTERS_PER_PIECE
+const LONGEST_WORD = 40 // letters that are split exactly; LETTERS_PER_PIECE holds for the rest of a longer word
 const LETTERS_PER_PIECE = 3
 
 // Tokens per character outside ASCII, where byte-pair encoding works on the bytes of UTF-8.
@@ -32,8 +34,9 @@ const TOKENS_OF_SCRIPTS = /** @type {const} */ ([
 const TOKENS_BY_LENGTH = [0, 1, 1, 1, 1, 1.1, 1.15, 1.25, 1.45, 1.65, 1.85, 2, 2.3]
 
 /**
- * The words of clip_words.txt: the lines after the comment lines, with words in alphabetical order. Each word is one
- * character for the number of letters it shares with the word before it (0 to 9, then A, B, ..), then its other letters.
+ * The words of clip_words.txt: the lines after the comment lines, with words in alphabetical order. Each word
+ * is one character for the number of letters it shares with the word before it (0 to 9, then A, B, ..), then
+ * its other letters.
  * @param {string} text
  * @returns {Set<string>}
  */
@@ -51,7 +54,7 @@ export function readWords(text) {
 /**
  * The estimated number of tokens of a text, start and end included.
  * @param {string} text a prompt in ComfyUI's syntax: (words:1.2) weighs words and is itself no token
- * @param {Set<string> | null} oneTokenWords from readWords; without them, a coarser estimate by the length of the words
+ * @param {Set<string> | null} oneTokenWords from readWords; without them, the estimate is coarser
  * @returns {number}
  */
 export function estimateTokens(text, oneTokenWords = null) {
@@ -97,7 +100,8 @@ function foreignWord(word, oneTokenWords) {
 }
 
 /**
- * The smallest number of pieces that a word can be split into, where a piece is a listed word or a short string.
+ * The smallest number of pieces that a word can be split into, where a piece is a listed word or a short
+ * string.
  * @param {string} word of a to z
  * @param {Set<string>} oneTokenWords
  * @param {boolean} ends whether the word ends here: then its last piece may be any short word

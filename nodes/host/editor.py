@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
-import server
 from comfy_api.latest import ui
 from torch import Tensor
 
@@ -20,7 +20,9 @@ def show_linked_boxes(node_id: str | None, boxes: Any) -> None:
 
     Called before the boxes are checked, so that the editor shows them even if the run then fails.
     """
-    prompt_server = getattr(getattr(server, "PromptServer", None), "instance", None)
+    # Not imported: a process without a server need not load the host's server module.
+    server_class = getattr(sys.modules.get("server"), "PromptServer", None)
+    prompt_server = getattr(server_class, "instance", None)
     if prompt_server is not None and node_id is not None:
         data = {"node": node_id, "boxes": json.dumps(boxes, default=str)}
         prompt_server.send_sync(LINKED_BOXES, data, prompt_server.client_id)

@@ -12,6 +12,8 @@ from package_of_same_name import restore
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+# The tests of evaluation/build are in benchmarks/: pytest does not collect folders named "build".
+#
 # pytest gives this folder and its subfolders the names of the packages under test. It does not
 # replace packages that are imported already, so import all of them first.
 restore("evaluation")

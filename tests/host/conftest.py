@@ -1,4 +1,4 @@
-"""Starts a real ComfyUI in this process with a temporary base directory, and loads the pack with its loader.
+"""Starts a real ComfyUI in this process, in a temporary base directory, and loads the pack.
 
 COMFYUI_PATH is the folder of the host. tests/run_host_tests.py sets it and runs the host's Python.
 """
@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 PACK = HERE.parent.parent
 if "COMFYUI_PATH" not in os.environ:
     raise pytest.UsageError(
-        "tests/host needs a ComfyUI. Run python tests/run_host_tests.py, or set COMFYUI_PATH and use "
-        "the Python of that ComfyUI."
+        "tests/host needs a ComfyUI. Run python tests/run_host_tests.py, or set COMFYUI_PATH and "
+        "use the Python of that ComfyUI."
     )
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
 BASE = Path(tempfile.mkdtemp(prefix="ifadapter-host-tests-"))
@@ -44,7 +44,7 @@ def start_host() -> None:
         comfy.options.enable_args_parsing()
         import comfy.utils
 
-        # Before `nodes`, as in main.py: `nodes` puts comfy/utils.py on the path, which hides `utils`.
+        # Before `nodes`, as in main.py: `nodes` puts comfy/utils.py on the path as `utils`.
         importlib.import_module("utils.extra_config")
         import nodes
     finally:

@@ -36,6 +36,7 @@ OFFENDERS = [
     ("The core imports", "ifadapter_core.tokens", "import transformers", "transformers"),
     ("The core: values", "ifadapter_core.layout", "from . import adapter", "ifadapter_core.adapter"),
     ("The core: values", "ifadapter_core.adapter", "from . import storage", "ifadapter_core.storage"),
+    ("The core's", "ifadapter_core.modules.norm", "from . import fusion", "ifadapter_core.modules.fusion"),
     ("The trainer", "training.loop", "from shapes.scene import Scene", "shapes.scene"),
     ("The drawn world", "shapes.scene", "from training.loop import train", "training.loop"),
     ("Nodes import shared", "nodes.host.rows", "from ..types import MapType", "ifadapter_pack.nodes.types"),

@@ -1,4 +1,4 @@
-// A real ComfyUI server with this pack, and a real browser on it.
+// A ComfyUI server with this pack, a browser, and a page object for the layout editor.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -17,38 +17,53 @@ const START_MS = 180_000
 const WAIT_MS = 30_000
 const NODE_SIZE = [760, 640]
 
-const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // made by make test-web
+const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // installed by make test-web
 const PIXELS = { width: 1400, height: 900 }
 
-/** Frontends and renderers; IFADAPTER_WEB_LEG takes those whose name holds it. */
+/** Frontends and renderers under test. IFADAPTER_WEB_LEG selects those with the given text in their name. */
 export const LEGS = [
   { name: "the host's frontend, classic", frontend: null, renderer: 'classic' },
   { name: 'newest frontend, classic', frontend: NEWEST, renderer: 'classic' },
   { name: 'newest frontend, Nodes 2.0', frontend: NEWEST, renderer: 'Nodes 2.0' }
 ].filter(({ name }) => name.includes(process.env.IFADAPTER_WEB_LEG ?? ''))
 
-/** Why there can be no test in a browser here, or false. */
+/** Why the browser tests of a leg must be skipped, or false. */
 export function reasonToSkip({ frontend }) {
   if (!existsSync(PYTHON)) return `no ComfyUI with a .venv in ${HOST}`
-  return frontend === null || existsSync(frontend) ? false : 'the newest frontend is not installed: run make test-web'
+  return frontend === null || existsSync(frontend)
+    ? false
+    : 'the newest frontend is not installed: run make test-web'
 }
 
-/** A server with an empty folder of its own. frontend: an installed frontend package, or null for the host's own. */
+/** Starts a server with an empty base folder. frontend: folder of a frontend package, or null for the host's own. */
 export async function startServer(frontend = null) {
   const base = mkdtempSync(join(tmpdir(), 'ifadapter-web-'))
   for (const folder of ['custom_nodes', 'models', 'input', 'output', 'user']) mkdirSync(join(base, folder))
   symlinkSync(PACK, join(base, 'custom_nodes', 'ComfyUI-IFAdapter'))
   symlinkSync(join(PACK, 'tests', 'web', 'preview_node.py'), join(base, 'custom_nodes', 'preview_node.py'))
   const port = await freePort()
-  const options = ['main.py', '--cpu', '--port', String(port), '--base-directory', base, '--disable-api-nodes']
+  const options = [
+    'main.py',
+    '--cpu',
+    '--port',
+    String(port),
+    '--base-directory',
+    base,
+    '--disable-api-nodes'
+  ]
   if (frontend !== null) options.push('--front-end-root', join(frontend, 'static'))
-  const child = spawn(PYTHON, options, { cwd: HOST, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(PYTHON, options, {
+    cwd: HOST,
+    env: { ...process.env, OMP_NUM_THREADS: '1' },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (log += data))
   const url = `http://127.0.0.1:${port}`
   const deadline = Date.now() + START_MS
   while (!(await answers(url))) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`The server did not start:\n${log.slice(-2000)}`)
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(`The server did not start:\n${log.slice(-2000)}`)
     await pause(200)
   }
   return {
@@ -63,11 +78,20 @@ export async function startServer(frontend = null) {
 }
 
 export async function startBrowser(...args) {
-  return chromium.launch({ args: ['--no-sandbox', ...args], executablePath: await sparticuz.executablePath(), headless: true })
+  return chromium.launch({
+    args: ['--no-sandbox', ...args],
+    executablePath: await sparticuz.executablePath(),
+    headless: true
+  })
 }
 
-/** An empty workflow with one IFAdapter Layout node, in one of the two renderers. context: options of the browser's context. */
-export async function openEditor(browser, server, renderer, { layout = '', palette = 'dark', ...context } = {}) {
+/** Opens a workflow with one IFAdapter Layout node in a renderer. context: further options of the browser's context. */
+export async function openEditor(
+  browser,
+  server,
+  renderer,
+  { layout = '', palette = 'dark', ...context } = {}
+) {
   const settings = {
     'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
     'Comfy.TutorialCompleted': true,
@@ -82,27 +106,38 @@ export async function openEditor(browser, server, renderer, { layout = '', palet
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
   await page.goto(server.url)
-  await page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph)
-  await page.evaluate(() => void (window.app = window.comfyAPI.app.app))
-  await poll(async () => (await activeWorkflow(page)) !== null)
-  const first = await activeWorkflow(page)
-  await poll(async () => {
-    // ComfyUI may still be opening its own first workflow, which then comes to the front
-    if ((await activeWorkflow(page)) === first) await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
-    await pause(300)
-    return (await activeWorkflow(page)) !== first && (await page.evaluate(() => window.app.graph._nodes.length)) === 0
-  })
+  await openEmptyWorkflow(page)
   const editor = new Editor(page, errors)
   await editor.addNode(layout)
   return editor
 }
 
-/** The path of the workflow in front, or null while there is none. */
+/** Waits until ComfyUI has started in the page, sets window.app, and opens an empty workflow. */
+async function openEmptyWorkflow(page) {
+  await page.waitForFunction(
+    () => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph
+  )
+  await page.evaluate(() => void (window.app = window.comfyAPI.app.app))
+  await poll(async () => (await activeWorkflow(page)) !== null)
+  const first = await activeWorkflow(page)
+  await poll(async () => {
+    // ComfyUI may still be opening its first workflow, which then becomes the active one
+    if ((await activeWorkflow(page)) === first)
+      await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
+    await pause(300)
+    return (
+      (await activeWorkflow(page)) !== first &&
+      (await page.evaluate(() => window.app.graph._nodes.length)) === 0
+    )
+  })
+}
+
+/** The path of the active workflow, or null. */
 function activeWorkflow(page) {
   return page.evaluate(() => window.app.extensionManager?.workflow?.activeWorkflow?.path ?? null)
 }
 
-/** The editor on a page, as a user has it: mouse, keys, and what the node holds. */
+/** Page object of the layout editor: mouse, keys and the node's value. */
 export class Editor {
   constructor(page, errors) {
     this.page = page
@@ -113,6 +148,20 @@ export class Editor {
 
   async close() {
     await this.page.context().close()
+  }
+
+  /** Reloads the page, with one layout node in a new workflow. */
+  async reload(layout) {
+    await this.page.reload()
+    await openEmptyWorkflow(this.page)
+    await this.addNode(layout)
+  }
+
+  /** Saves and loads the workflow, which recreates its nodes. */
+  async saveAndLoad() {
+    await this.page.evaluate(() =>
+      window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize())))
+    )
   }
 
   async addNode(layout, at = [100, 80]) {
@@ -133,14 +182,15 @@ export class Editor {
     await this.settled()
   }
 
-  /** A node of another type, by its id. Its inputs may be linked from [node id, output name]. */
+  /** Adds a node and returns its id. links: [node id, output name] by input. */
   async create(type, { at = [900, 80], widgets = {}, links = {} } = {}) {
     return this.page.evaluate(
       ([kind, pos, values, inputs]) => {
         const node = window.LiteGraph.createNode(kind)
         node.pos = pos
         window.app.graph.add(node)
-        for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value
+        for (const [name, value] of Object.entries(values))
+          node.widgets.find((widget) => widget.name === name).value = value
         for (const [name, [origin, output]] of Object.entries(inputs)) {
           const from = window.app.graph.getNodeById(origin)
           from.connect(from.findOutputSlot(output), node, node.findInputSlot(name))
@@ -151,11 +201,14 @@ export class Editor {
     )
   }
 
-  /** Links an output of a node to an input of the layout node. */
+  /** Links a node's output to an input of the layout node. */
   async link(origin, output, name) {
     await this.page.evaluate(
       ([id, from, to]) => {
-        const [node, layout] = [window.app.graph.getNodeById(id), window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')]
+        const [node, layout] = [
+          window.app.graph.getNodeById(id),
+          window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')
+        ]
         node.connect(node.findOutputSlot(from), layout, layout.findInputSlot(to))
       },
       [origin, output, name]
@@ -163,12 +216,14 @@ export class Editor {
     await this.nextFrame()
   }
 
-  /** The number of the first layout node. */
+  /** The id of the first layout node. */
   async id() {
-    return this.page.evaluate(() => window.app.graph._nodes.find((node) => node.type === 'IFAdapterLayout').id)
+    return this.page.evaluate(
+      () => window.app.graph._nodes.find((node) => node.type === 'IFAdapterLayout').id
+    )
   }
 
-  /** Runs the graph; the server's history of this run. */
+  /** Runs the graph and returns the server's history entry of the run. */
   async run() {
     const known = Object.keys(await this.history())
     await this.page.evaluate(() => window.app.queuePrompt(0))
@@ -184,7 +239,7 @@ export class Editor {
     return this.page.evaluate(async () => (await window.comfyAPI.api.api.fetchApi('/history')).json())
   }
 
-  /** Until the surface stands still. */
+  /** Waits until the surface has stopped moving. */
   async settled() {
     let before = null
     await poll(async () => {
@@ -195,10 +250,12 @@ export class Editor {
     })
   }
 
-  /** What the widget holds, of the layout node that was made first, second, .. */
+  /** The widget's value. index: of the layout node, in the order of ids. */
   async value(index = 0) {
     return this.page.evaluate((at) => {
-      const layouts = window.app.graph._nodes.filter((node) => node.type === 'IFAdapterLayout').sort((a, b) => a.id - b.id)
+      const layouts = window.app.graph._nodes
+        .filter((node) => node.type === 'IFAdapterLayout')
+        .sort((a, b) => a.id - b.id)
       return layouts[at].widgets.find((widget) => widget.name === 'layout').value
     }, index)
   }
@@ -211,7 +268,7 @@ export class Editor {
     return (await this.layout(index)).boxes
   }
 
-  /** The pixels of the page at a place of the surface, 0..1. */
+  /** The page pixels of a point of the surface, 0..1. */
   async at([x, y]) {
     const area = await this.surface.boundingBox()
     return [area.x + x * area.width, area.y + y * area.height]
@@ -244,7 +301,9 @@ export class Editor {
   }
 
   async nextFrame() {
-    await this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+    await this.page.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    )
   }
 
   tool(name) {
@@ -252,13 +311,13 @@ export class Editor {
   }
 }
 
-/** Waits until something holds; the last try's error, or a plain one, if it never does. */
+/** Waits until a condition holds. Throws the last error, or a timeout, if it never does. */
 export async function poll(holds, wait = WAIT_MS) {
   const deadline = Date.now() + wait
   for (;;) {
     try {
       if (await holds()) return
-      if (Date.now() > deadline) throw new Error(`It never came true: ${holds}`)
+      if (Date.now() > deadline) throw new Error(`Timeout: ${holds}`)
     } catch (error) {
       if (Date.now() > deadline) throw error
     }

@@ -1,4 +1,4 @@
-// The layout editor in a real ComfyUI and a real browser, with each frontend and renderer.
+// The layout editor in a real ComfyUI and a real browser, for each frontend and renderer.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -7,6 +7,7 @@ import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './com
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { looks } from './looks.js'
+import { runs } from './runs.js'
 import { search } from './search.js'
 
 const TEST_MS = 90_000
@@ -25,12 +26,15 @@ for (const leg of LEGS) {
       await server?.stop()
     })
 
-    /** A test with an editor of its own; an error on the page fails it. */
+    /** A test with a new editor. Errors on the page fail it. */
     function inEditor(name, layout, act, options = {}) {
       test(name, { timeout: TEST_MS }, async () => {
         const editor = await openEditor(browser, server, leg.renderer, { layout, ...options })
         try {
-          assert.equal(await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)), leg.renderer === 'Nodes 2.0')
+          assert.equal(
+            await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)),
+            leg.renderer === 'Nodes 2.0'
+          )
           await act(editor)
           assert.deepEqual(editor.errors, [])
         } finally {
@@ -41,6 +45,7 @@ for (const leg of LEGS) {
 
     gestures(inEditor)
     graph(inEditor)
+    runs(inEditor)
     looks(inEditor)
     search(inEditor)
   })

@@ -1,4 +1,4 @@
-// What hands do in the editor: mouse, keys, words, panels.
+// Mouse, touch, keys, text fields and panels of the editor.
 
 import assert from 'node:assert/strict'
 
@@ -21,9 +21,9 @@ export function assertAt(box, frame) {
   assert.ok(isAt(box, frame), `${[box.x, box.y, box.w, box.h]} is not ${frame}`)
 }
 
-/** inEditor(name, layout, act, options): a test with an editor of its own. */
+/** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
 export function gestures(inEditor) {
-  inEditor('a box is drawn by dragging, from any corner, and never leaves the canvas', EMPTY, async (editor) => {
+  inEditor('dragging draws a box, from any corner, inside the canvas', EMPTY, async (editor) => {
     await editor.root.getByText('Drag to draw a box, or press + Add').waitFor()
     await editor.drag([0.6, 0.4], [0.2, 0.1])
     await editor.drag([0.7, 0.7], [1.2, 1.3])
@@ -34,7 +34,7 @@ export function gestures(inEditor) {
     assert.equal((await editor.boxes()).length, 2, 'a click draws nothing')
   })
 
-  inEditor('a box is moved, resized at every handle, and undone step by step', TWO, async (editor) => {
+  inEditor('a box can be moved and resized at every handle, with one undo step each', TWO, async (editor) => {
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
     for (const handle of ['n', 'ne', 'e', 'se', 's', 'sw', 'w', 'nw']) {
@@ -54,7 +54,7 @@ export function gestures(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
   })
 
-  inEditor('keys act on the boxes and never on the graph', TWO, async (editor) => {
+  inEditor('keys change the boxes and never the graph', TWO, async (editor) => {
     await editor.click([0.3, 0.5])
     await editor.press('ArrowRight', 'Shift+ArrowDown')
     const [moved] = await editor.boxes()
@@ -62,19 +62,31 @@ export function gestures(inEditor) {
     await editor.press('Alt+ArrowRight')
     assert.ok(near((await editor.boxes())[0].w, 0.4 + 1 / 1024, 1e-6))
     await editor.press(']')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a green teapot', 'a ginger cat'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a green teapot', 'a ginger cat']
+    )
     await editor.press('[', 'Control+d')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat', 'a green teapot', 'a ginger cat'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a ginger cat', 'a green teapot', 'a ginger cat']
+    )
     await editor.press('h')
     assert.ok((await editor.boxes()).every((box) => box.hidden))
     await editor.press('h', 'l')
-    assert.deepEqual((await editor.boxes()).map((box) => box.locked), [false, false, true])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.locked),
+      [false, false, true]
+    )
     await editor.press('Delete', 'Control+a', 'Control+c', 'Control+v', 'Backspace')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat', 'a green teapot'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a ginger cat', 'a green teapot']
+    )
     assert.equal(await editor.page.evaluate(() => window.app.graph._nodes.length), 1)
   })
 
-  inEditor('words are written in the box and in the list', TWO, async (editor) => {
+  inEditor('descriptions can be edited in the box and in the list', TWO, async (editor) => {
     await editor.page.mouse.dblclick(...(await editor.at([0.7, 0.7])))
     await editor.page.keyboard.type('a blue teapot')
     await editor.press('Escape')
@@ -89,23 +101,30 @@ export function gestures(inEditor) {
     assert.equal((await editor.layout()).caption, 'a quiet room')
   })
 
-  inEditor('below a box there may be another: Ctrl draws over, Alt picks below, the list reorders', TWO, async (editor) => {
-    await editor.drag([0.15, 0.4], [0.4, 0.6], ['Control'])
-    assert.equal((await editor.boxes()).length, 3)
-    await editor.root.getByText('overlaps 3').waitFor()
-    await editor.page.keyboard.down('Alt')
-    await editor.click([0.3, 0.5])
-    await editor.page.keyboard.up('Alt')
-    await editor.press('Shift+ArrowUp')
-    assertAt((await editor.boxes())[0], [0.1, 0.3 - 10 / 1024, 0.4, 0.5])
-    const rows = editor.root.locator('.ifa-row')
-    await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has followed the chosen box
-    const [grip, last] = [await rows.first().locator('.ifa-grip').boundingBox(), await rows.last().boundingBox()]
-    await editor.dragPixels([grip.x + 5, grip.y + 5], [last.x + 10, last.y + last.height - 4])
-    assert.equal((await editor.boxes())[0].caption, '')
-  })
+  inEditor(
+    'overlapping boxes: Ctrl draws over a box, Alt selects the box below, the list reorders',
+    TWO,
+    async (editor) => {
+      await editor.drag([0.15, 0.4], [0.4, 0.6], ['Control'])
+      assert.equal((await editor.boxes()).length, 3)
+      await editor.root.getByText('overlaps 3').waitFor()
+      await editor.page.keyboard.down('Alt')
+      await editor.click([0.3, 0.5])
+      await editor.page.keyboard.up('Alt')
+      await editor.press('Shift+ArrowUp')
+      assertAt((await editor.boxes())[0], [0.1, 0.3 - 10 / 1024, 0.4, 0.5])
+      const rows = editor.root.locator('.ifa-row')
+      await rows.first().locator('.ifa-grip').scrollIntoViewIfNeeded() // the list has scrolled to the selected box
+      const [grip, last] = [
+        await rows.first().locator('.ifa-grip').boundingBox(),
+        await rows.last().boundingBox()
+      ]
+      await editor.dragPixels([grip.x + 5, grip.y + 5], [last.x + 10, last.y + last.height - 4])
+      assert.equal((await editor.boxes())[0].caption, '')
+    }
+  )
 
-  inEditor('full screen is the same editor, and Escape leaves it', TWO, async (editor) => {
+  inEditor('full screen shows the same editor, and Escape leaves it', TWO, async (editor) => {
     await editor.tool('expand').click()
     await editor.page.getByRole('dialog', { name: 'Layout editor' }).waitFor()
     await editor.settled()
@@ -117,16 +136,20 @@ export function gestures(inEditor) {
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
   })
 
-  inEditor('a text that is no layout is kept, said, and can be mended', '{"boxes": [{"x": 1}]}', async (editor) => {
-    await editor.root.getByRole('alert').getByText('Box 1 lacks y, w, h').waitFor()
-    assert.equal(await editor.value(), '{"boxes": [{"x": 1}]}')
-    await editor.root.getByRole('button', { name: 'Show the text' }).click()
-    await editor.root.getByRole('textbox', { name: 'The layout as JSON' }).fill(TWO)
-    await editor.root.getByRole('button', { name: 'Use this text' }).click()
-    assert.equal((await editor.boxes()).length, 2)
-  })
+  inEditor(
+    'an invalid layout is kept, reported and can be corrected',
+    '{"boxes": [{"x": 1}]}',
+    async (editor) => {
+      await editor.root.getByRole('alert').getByText('Box 1 lacks y, w, h').waitFor()
+      assert.equal(await editor.value(), '{"boxes": [{"x": 1}]}')
+      await editor.root.getByRole('button', { name: 'Show the text' }).click()
+      await editor.root.getByRole('textbox', { name: 'The layout as JSON' }).fill(TWO)
+      await editor.root.getByRole('button', { name: 'Use this text' }).click()
+      assert.equal((await editor.boxes()).length, 2)
+    }
+  )
 
-  inEditor('a layout is kept as a preset and comes back', TWO, async (editor) => {
+  inEditor('a layout can be saved as a preset, loaded and deleted', TWO, async (editor) => {
     const name = 'two of them'
     await editor.tool('star').click()
     await editor.root.getByRole('textbox', { name: 'Name of this layout' }).fill(name)
@@ -149,7 +172,7 @@ export function gestures(inEditor) {
     await editor.root.getByText('No presets yet.').waitFor()
   })
 
-  inEditor('several boxes are chosen, moved and resized together', TWO, async (editor) => {
+  inEditor('selected boxes are moved and resized as a group', TWO, async (editor) => {
     await editor.drag([0.02, 0.05], [0.97, 0.97], ['Shift'])
     await editor.root.getByText('2 boxes selected').waitFor({ state: 'attached' })
     await editor.drag([0.3, 0.5], [0.3, 0.4])
@@ -166,13 +189,19 @@ export function gestures(inEditor) {
     await editor.click([after[0].x + 0.05, after[0].y + 0.05])
     await editor.page.keyboard.up('Shift')
     await editor.press('Delete')
-    assert.deepEqual((await editor.boxes()).map((box) => box.caption), ['a ginger cat'])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.caption),
+      ['a ginger cat']
+    )
   })
 
-  inEditor('snap and guides bring edges onto the grid and onto other boxes', TWO, async (editor) => {
+  inEditor('edges snap to the grid and to other boxes', TWO, async (editor) => {
     await editor.drag([0.56, 0.06], [0.903, 0.303])
     const drawn = (await editor.boxes())[2]
-    assert.ok(near(drawn.x + drawn.w, 0.9, 1e-9) && near(drawn.y + drawn.h, 0.3, 1e-9), 'guides: onto the edges of the teapot and the cat')
+    assert.ok(
+      near(drawn.x + drawn.w, 0.9, 1e-9) && near(drawn.y + drawn.h, 0.3, 1e-9),
+      'guides: onto the edges of the teapot and the cat'
+    )
     await editor.tool('thirds').click()
     assert.equal(await editor.root.locator('.ifa-thirds').count(), 8)
     await editor.tool('grid').click()
@@ -183,7 +212,7 @@ export function gestures(inEditor) {
     assert.ok(near((cat.x * 1024) % 128, 0, 1e-6) && near((cat.y * 1024) % 128, 0, 1e-6))
   })
 
-  inEditor('the + button, a box over all of the picture, and exact pixels', EMPTY, async (editor) => {
+  inEditor('the Add button, a box over the whole picture, and exact pixels', EMPTY, async (editor) => {
     await editor.tool('add').click()
     await editor.page.keyboard.type('a lamp')
     await editor.tool('full').click()
@@ -191,28 +220,48 @@ export function gestures(inEditor) {
     const [lamp, wall] = await editor.boxes()
     assert.deepEqual([lamp.caption, wall.caption], ['a lamp', 'a wall'])
     assertAt(wall, [0, 0, 1, 1])
-    for (const [name, value] of [['width', '512'], ['height', '256'], ['left', '100'], ['top', '50']]) {
+    for (const [name, value] of [
+      ['width', '512'],
+      ['height', '256'],
+      ['left', '100'],
+      ['top', '50']
+    ]) {
       await editor.root.getByRole('spinbutton', { name: `${name} of the box in pixels` }).fill(value)
       await editor.press('Enter')
     }
     assertAt((await editor.boxes())[1], [100 / 1024, 50 / 1024, 0.5, 0.25])
     await editor.root.getByRole('spinbutton', { name: 'strength of the box' }).fill('0.5')
     await editor.press('Enter')
-    assert.deepEqual((await editor.boxes()).map((box) => box.strength), [1, 0.5])
+    assert.deepEqual(
+      (await editor.boxes()).map((box) => box.strength),
+      [1, 0.5]
+    )
   })
 
-  const column = JSON.stringify({ boxes: [0, 1, 2, 3, 4, 5, 6, 7].map((row) => ({ x: 0.1, y: row / 8, w: 0.5, h: 0.1, caption: `shelf ${row}` })) })
-  inEditor('the row of a box that is chosen comes into sight, and nothing else moves', column, async (editor) => {
+  const column = JSON.stringify({
+    boxes: [0, 1, 2, 3, 4, 5, 6, 7].map((row) => ({
+      x: 0.1,
+      y: row / 8,
+      w: 0.5,
+      h: 0.1,
+      caption: `shelf ${row}`
+    }))
+  })
+  inEditor('selecting a box scrolls the list to its row, and nothing else', column, async (editor) => {
     const before = await editor.root.boundingBox()
     for (const row of [0, 7, 3]) {
       await editor.click([0.3, row / 8 + 0.05])
-      const [list, chosen] = await Promise.all([editor.root.locator('.ifa-list'), editor.root.locator('.ifa-row.ifa-selected')].map((part) => part.boundingBox()))
+      const [list, chosen] = await Promise.all(
+        [editor.root.locator('.ifa-list'), editor.root.locator('.ifa-row.ifa-selected')].map((part) =>
+          part.boundingBox()
+        )
+      )
       assert.ok(chosen.y >= list.y - 1 && chosen.y + chosen.height <= list.y + list.height + 1, `row ${row}`)
     }
     assert.deepEqual(await editor.root.boundingBox(), before)
   })
 
-  inEditor('a locked box stays where it is, and what is drawn on it is a new box', TWO, async (editor) => {
+  inEditor('a locked box does not move: dragging on it draws a new box', TWO, async (editor) => {
     await editor.root.getByRole('button', { name: 'Lock box 1' }).click()
     await editor.drag([0.2, 0.4], [0.4, 0.6])
     const boxes = await editor.boxes()
@@ -220,7 +269,7 @@ export function gestures(inEditor) {
     assert.equal(boxes.length, 3)
   })
 
-  inEditor('a drag may end outside the node, and Escape takes it back', TWO, async (editor) => {
+  inEditor('a drag may end outside the node, and Escape cancels it', TWO, async (editor) => {
     const start = await editor.at([0.7, 0.7])
     await editor.dragPixels(start, [start[0] + 900, start[1] - 700])
     assertAt((await editor.boxes())[1], [0.65, 0, 0.35, 0.4])
@@ -232,21 +281,35 @@ export function gestures(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.3, 0.4, 0.5])
   })
 
-  inEditor('other formats are imported by text and by file, and all are exported', TWO, async (editor) => {
+  inEditor('other formats can be imported as text and as a file, and exported', TWO, async (editor) => {
     await editor.tool('exchange').click()
     const text = editor.root.getByRole('textbox', { name: 'The layout as JSON' })
     await editor.root.getByRole('combobox', { name: 'Format' }).selectOption("ComfyUI's box elements")
-    assert.deepEqual(JSON.parse(await text.inputValue())[0], { type: 'obj', bbox: [300, 100, 800, 500], desc: 'a ginger cat' })
+    assert.deepEqual(JSON.parse(await text.inputValue())[0], {
+      type: 'obj',
+      bbox: [300, 100, 800, 500],
+      desc: 'a ginger cat'
+    })
     await editor.root.getByRole('combobox', { name: 'Format' }).selectOption("IFAdapter's release")
     const release = await text.inputValue()
     assert.equal(JSON.parse(release).annotations.length, 2)
-    const [chooser] = await Promise.all([editor.page.waitForEvent('filechooser'), editor.root.getByRole('button', { name: 'Open a file' }).click()])
+    const [chooser] = await Promise.all([
+      editor.page.waitForEvent('filechooser'),
+      editor.root.getByRole('button', { name: 'Open a file' }).click()
+    ])
     const one = { annotations: [{ box: [76.8, 76.8, 384, 384], caption: 'a dog' }] }
-    await chooser.setFiles({ name: 'layout.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(one)) })
+    await chooser.setFiles({
+      name: 'layout.json',
+      mimeType: 'application/json',
+      buffer: Buffer.from(JSON.stringify(one))
+    })
     await poll(async () => (await editor.boxes()).length === 1)
     assertAt((await editor.boxes())[0], [0.1, 0.1, 0.5, 0.5])
     await editor.tool('exchange').click()
-    const [saved] = await Promise.all([editor.page.waitForEvent('download'), editor.root.getByRole('button', { name: 'Save as a file' }).click()])
+    const [saved] = await Promise.all([
+      editor.page.waitForEvent('download'),
+      editor.root.getByRole('button', { name: 'Save as a file' }).click()
+    ])
     assert.equal(saved.suggestedFilename(), 'layout.json')
     await text.fill('{"boxes": 3}')
     await editor.root.getByRole('button', { name: 'Use this text' }).click()
@@ -254,20 +317,31 @@ export function gestures(inEditor) {
     assert.equal((await editor.boxes()).length, 1)
   })
 
-  inEditor('fingers draw and move boxes', EMPTY, async (editor) => {
-    const touch = async (from, to) => {
-      const session = await editor.page.context().newCDPSession(editor.page)
-      const points = [0, 0.3, 0.6, 1].map((part) => [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part])
-      for (const [number, [x, y]] of points.entries()) {
-        await session.send('Input.dispatchTouchEvent', { type: number ? 'touchMove' : 'touchStart', touchPoints: [{ x, y }] })
+  inEditor(
+    'touch draws and moves boxes',
+    EMPTY,
+    async (editor) => {
+      const touch = async (from, to) => {
+        const session = await editor.page.context().newCDPSession(editor.page)
+        const points = [0, 0.3, 0.6, 1].map((part) => [
+          from[0] + (to[0] - from[0]) * part,
+          from[1] + (to[1] - from[1]) * part
+        ])
+        for (const [number, [x, y]] of points.entries()) {
+          await session.send('Input.dispatchTouchEvent', {
+            type: number ? 'touchMove' : 'touchStart',
+            touchPoints: [{ x, y }]
+          })
+        }
+        await editor.nextFrame()
+        await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
+        await editor.nextFrame()
       }
-      await editor.nextFrame()
-      await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
-      await editor.nextFrame()
-    }
-    await touch(await editor.at([0.2, 0.2]), await editor.at([0.5, 0.6]))
-    assertAt((await editor.boxes())[0], [0.2, 0.2, 0.3, 0.4])
-    await touch(await editor.at([0.35, 0.4]), await editor.at([0.55, 0.5]))
-    assertAt((await editor.boxes())[0], [0.4, 0.3, 0.3, 0.4])
-  }, { hasTouch: true })
+      await touch(await editor.at([0.2, 0.2]), await editor.at([0.5, 0.6]))
+      assertAt((await editor.boxes())[0], [0.2, 0.2, 0.3, 0.4])
+      await touch(await editor.at([0.35, 0.4]), await editor.at([0.55, 0.5]))
+      assertAt((await editor.boxes())[0], [0.4, 0.3, 0.3, 0.4])
+    },
+    { hasTouch: true }
+  )
 }

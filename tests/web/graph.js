@@ -1,4 +1,4 @@
-// The editor as a part of ComfyUI: its graph, its undo, its runs.
+// The editor within ComfyUI: graph, undo, workflows and renderers.
 
 import assert from 'node:assert/strict'
 
@@ -10,19 +10,30 @@ const HOSTILE_LAYOUT = JSON.stringify({
   version: 1,
   caption: HOSTILE,
   boxes: [
-    { id: HOSTILE, x: 0.1, y: 0.1, w: 0.5, h: 0.5, caption: HOSTILE, color: `red;background:url(javascript:window.injected=true)` },
-    { x: 0.5, y: 0.5, w: 0.4, h: 0.4, caption: 'javascript:window.injected = true', color: HOSTILE },
-  ],
+    {
+      id: HOSTILE,
+      x: 0.1,
+      y: 0.1,
+      w: 0.5,
+      h: 0.5,
+      caption: HOSTILE,
+      color: `red;background:url(javascript:window.injected=true)`
+    },
+    { x: 0.5, y: 0.5, w: 0.4, h: 0.4, caption: 'javascript:window.injected = true', color: HOSTILE }
+  ]
 })
 
-/** inEditor(name, layout, act, options): a test with an editor of its own. */
+/** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
 export function graph(inEditor) {
-  inEditor('what a shared workflow says is text, and never a part of the page', HOSTILE_LAYOUT, async (editor) => {
+  inEditor('texts and colours of a shared workflow never become markup', HOSTILE_LAYOUT, async (editor) => {
     await editor.click([0.3, 0.3])
     await editor.press('Control+d')
-    await editor.page.evaluate(() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize()))))
+    await editor.saveAndLoad()
     await editor.settled()
-    assert.equal(await editor.root.locator('script, iframe, object, [src="x"], [onerror], [onload]').count(), 0)
+    assert.equal(
+      await editor.root.locator('script, iframe, object, [src="x"], [onerror], [onload]').count(),
+      0
+    )
     assert.equal(await editor.page.evaluate(() => window.injected), undefined)
     const boxes = await editor.boxes()
     assert.equal(boxes.length, 3)
@@ -31,7 +42,7 @@ export function graph(inEditor) {
     assert.ok((await editor.root.textContent()).includes('<script>window.injected'))
   })
 
-  inEditor('after an undo of the graph the editor that is seen is the one that counts', TWO, async (editor) => {
+  inEditor('after an undo of the graph, the visible editor belongs to the live node', TWO, async (editor) => {
     await editor.drag([0.55, 0.05], [0.9, 0.25])
     await editor.drag([0.1, 0.05], [0.4, 0.2])
     assert.equal((await editor.boxes()).length, 4)
@@ -45,24 +56,31 @@ export function graph(inEditor) {
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
   })
 
-  inEditor('a run gets boxes and words, and neither colours nor what is hidden', TWO, async (editor) => {
+  inEditor('a run gets boxes and descriptions, without colours and hidden boxes', TWO, async (editor) => {
     await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
     const { output } = await editor.page.evaluate(() => window.app.graphToPrompt())
     const [node] = Object.values(output)
     const sent = JSON.parse(node.inputs.layout)
-    assert.deepEqual(sent.boxes, [{ hidden: true }, { x: 0.55, y: 0.45, w: 0.35, h: 0.4, caption: 'a green teapot', strength: 1 }])
+    assert.deepEqual(sent.boxes, [
+      { hidden: true },
+      { x: 0.55, y: 0.45, w: 0.35, h: 0.4, caption: 'a green teapot', strength: 1 }
+    ])
     assert.equal(sent.caption, 'a cat and a teapot')
   })
 
-  inEditor('a workflow that is saved and loaded has the same layout, hidden boxes and colours too', TWO, async (editor) => {
-    await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
-    const value = await editor.value()
-    await editor.page.evaluate(() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize()))))
-    await poll(async () => (await editor.value()) === value)
-  })
+  inEditor(
+    'saving and loading a workflow keeps the layout, with hidden boxes and colours',
+    TWO,
+    async (editor) => {
+      await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
+      const value = await editor.value()
+      await editor.saveAndLoad()
+      await poll(async () => (await editor.value()) === value)
+    }
+  )
 
   for (const scale of [0.5, 1.5]) {
-    inEditor(`the pointer is where it seems to be when the graph is zoomed to ${scale}`, EMPTY, async (editor) => {
+    inEditor(`pointer positions are right when the graph is zoomed to ${scale}`, EMPTY, async (editor) => {
       await editor.page.evaluate((factor) => {
         Object.assign(window.app.canvas.ds, { scale: factor, offset: [20, 20] })
         window.app.canvas.setDirty(true, true)
@@ -73,8 +91,11 @@ export function graph(inEditor) {
     })
   }
 
-  inEditor('each gesture is one step of the undo of the graph', TWO, async (editor) => {
-    const steps = () => editor.page.evaluate(() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length)
+  inEditor('each gesture is one undo step of the graph', TWO, async (editor) => {
+    const steps = () =>
+      editor.page.evaluate(
+        () => window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length
+      )
     const before = await steps()
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     assert.equal(await steps(), before + 1)
@@ -82,7 +103,7 @@ export function graph(inEditor) {
     assert.equal(await steps(), before + 2)
   })
 
-  inEditor('copies of the node have layouts of their own', TWO, async (editor) => {
+  inEditor('copies of the node have independent layouts', TWO, async (editor) => {
     await editor.page.evaluate(() => {
       const copy = window.app.graph._nodes[0].clone()
       copy.pos = [100, 800]
@@ -94,7 +115,7 @@ export function graph(inEditor) {
     assert.ok(Math.abs(tops[0] - 0.2) < 0.006 && Math.abs(tops[1] - 0.3) < 0.006, `${tops}`)
   })
 
-  inEditor('boxes are copied from one node into another', TWO, async (editor) => {
+  inEditor('boxes can be copied from one node to another', TWO, async (editor) => {
     await editor.page.evaluate(() => (window.app.canvas.ds.scale = 0.5))
     await editor.addNode(EMPTY, [900, 80])
     await editor.page.evaluate(() => {
@@ -109,12 +130,15 @@ export function graph(inEditor) {
     await editor.page.mouse.click(area.x + 20, area.y + 20)
     await editor.press('Control+v')
     const pasted = await editor.boxes(1)
-    assert.deepEqual(pasted.map((box) => box.caption), ['a ginger cat'])
+    assert.deepEqual(
+      pasted.map((box) => box.caption),
+      ['a ginger cat']
+    )
     assertAt(pasted[0], [0.1, 0.3, 0.4, 0.5])
     assert.equal((await editor.boxes(0)).length, 2)
   })
 
-  inEditor('another workflow comes to the front and goes again', TWO, async (editor) => {
+  inEditor('switching to another workflow and back keeps the editor working', TWO, async (editor) => {
     const value = await editor.value()
     const front = () =>
       editor.page.evaluate(() => {
@@ -122,11 +146,15 @@ export function graph(inEditor) {
         return isBusy ? null : (activeWorkflow?.path ?? null)
       })
     const first = await front()
-    await editor.page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow'))
+    await editor.page.evaluate(
+      () => void window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
+    )
     await poll(async () => (await editor.page.evaluate(() => window.app.graph._nodes.length)) === 0)
-    await poll(async () => ![null, first].includes(await front())) // before, there is none to go back from
+    await poll(async () => ![null, first].includes(await front())) // only then can the first workflow be reopened
     await poll(async () => (await editor.page.locator('.ifa-editor').count()) === 0)
-    await editor.page.evaluate(() => void window.app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow'))
+    await editor.page.evaluate(
+      () => void window.app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')
+    )
     await poll(async () => (await editor.page.evaluate(() => window.app.graph._nodes.length)) === 1)
     assert.equal(await editor.value(), value)
     await editor.settled()
@@ -134,10 +162,15 @@ export function graph(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
   })
 
-  inEditor('the renderer changes under the editor, which goes on', TWO, async (editor) => {
+  inEditor('switching the renderer keeps the editor working', TWO, async (editor) => {
     const other = !(await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)))
-    await editor.page.evaluate((on) => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on), other)
-    await poll(async () => (await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode))) === other)
+    await editor.page.evaluate(
+      (on) => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on),
+      other
+    )
+    await poll(
+      async () => (await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode))) === other
+    )
     await editor.surface.waitFor()
     await editor.settled()
     await editor.drag([0.3, 0.5], [0.3, 0.4])
@@ -145,7 +178,7 @@ export function graph(inEditor) {
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
   })
 
-  inEditor('inside a subgraph the editor works, and what it holds is run', TWO, async (editor) => {
+  inEditor('the editor works inside a subgraph, and a run uses its layout', TWO, async (editor) => {
     const id = await editor.id()
     await editor.create('PreviewAny', { links: { source: [id, 'prompt'] } })
     await editor.page.evaluate((number) => {
@@ -155,15 +188,20 @@ export function graph(inEditor) {
     }, id)
     await editor.surface.waitFor()
     await editor.settled()
-    const held = () => editor.page.evaluate(() => window.app.canvas.graph._nodes.find((node) => node.type === 'IFAdapterLayout').widgets[0].value)
+    const held = () =>
+      editor.page.evaluate(
+        () => window.app.canvas.graph._nodes.find((node) => node.type === 'IFAdapterLayout').widgets[0].value
+      )
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     assertAt(JSON.parse(await held()).boxes[0], [0.1, 0.2, 0.4, 0.5])
     await editor.root.getByRole('textbox', { name: 'Description of box 1' }).fill('a black cat')
     const { outputs } = await editor.run()
-    assert.deepEqual(Object.values(outputs)[0].text, ['a cat and a teapot, a black cat, a green teapot'])
+    assert.deepEqual(Object.values(outputs).find(({ text }) => text).text, [
+      'a cat and a teapot, a black cat, a green teapot'
+    ])
   })
 
-  inEditor('a node that is folded, unfolded and removed leaves nothing behind', TWO, async (editor) => {
+  inEditor('collapsing, expanding and removing the node leaves no elements behind', TWO, async (editor) => {
     const fold = () => editor.page.evaluate(() => window.app.graph._nodes[0].collapse())
     await fold()
     await editor.surface.waitFor({ state: 'hidden' })
@@ -176,19 +214,21 @@ export function graph(inEditor) {
     await poll(async () => (await editor.page.locator('.ifa-editor').count()) === 0)
   })
 
-  inEditor('removed in full screen, the editor goes with its node', TWO, async (editor) => {
+  inEditor('removing the node in full screen removes the editor', TWO, async (editor) => {
     await editor.tool('expand').click()
     await editor.page.evaluate(() => window.app.graph.remove(window.app.graph._nodes[0]))
     await poll(async () => (await editor.page.locator('.ifa-overlay').count()) === 0)
   })
 
-  inEditor('the side panel takes nothing from the editor', TWO, async (editor) => {
+  inEditor('opening the side panel does not change the editor', TWO, async (editor) => {
     const before = await editor.root.boundingBox()
     const titles = editor.page.getByText('IFAdapter Layout', { exact: true })
     const shown = await titles.count()
     await editor.page.evaluate(() => window.app.canvas.selectNode(window.app.graph._nodes[0]))
-    await editor.page.evaluate(() => window.app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', true))
-    await poll(async () => (await titles.count()) > shown) // the panel tells of the node
+    await editor.page.evaluate(() =>
+      window.app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', true)
+    )
+    await poll(async () => (await titles.count()) > shown) // the panel shows the node
     await editor.settled()
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)
     const after = await editor.root.boundingBox()
@@ -197,122 +237,27 @@ export function graph(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.2, 0.4, 0.5])
   })
 
-  inEditor('the canvas has the shape of the picture, and the node keeps its size', EMPTY, async (editor) => {
-    const size = () => editor.page.evaluate(() => [...window.app.graph._nodes[0].size])
-    const before = await size()
-    await editor.page.evaluate(() => {
-      const widget = window.app.graph._nodes[0].widgets.find((each) => each.name === 'width')
-      widget.value = 2048
-      widget.callback?.(2048, window.app.canvas, window.app.graph._nodes[0])
-    })
-    await editor.settled()
-    const area = await editor.surface.boundingBox()
-    assert.ok(Math.abs(area.width / area.height - 2) < 0.02)
-    assert.deepEqual(await size(), before)
-  })
+  inEditor(
+    'the surface has the aspect ratio of the picture, and the node keeps its size',
+    EMPTY,
+    async (editor) => {
+      const size = () => editor.page.evaluate(() => [...window.app.graph._nodes[0].size])
+      const before = await size()
+      await editor.page.evaluate(() => {
+        const widget = window.app.graph._nodes[0].widgets.find((each) => each.name === 'width')
+        widget.value = 2048
+        widget.callback?.(2048, window.app.canvas, window.app.graph._nodes[0])
+      })
+      await editor.settled()
+      const area = await editor.surface.boundingBox()
+      assert.ok(Math.abs(area.width / area.height - 2) < 0.02)
+      assert.deepEqual(await size(), before)
+    }
+  )
 
-  inEditor('a run gives the captions apart, and names a box without one by its number here', TWO, async (editor) => {
-    const id = await editor.id()
-    const shown = [await editor.create('PreviewAny', { links: { source: [id, 'caption'] } })]
-    shown.push(await editor.create('PreviewAny', { at: [900, 400], links: { source: [id, 'prompt'] } }))
-    const { outputs } = await editor.run()
-    assert.deepEqual(shown.map((each) => outputs[each].text[0]), ['a cat and a teapot', 'a cat and a teapot, a ginger cat, a green teapot'])
-    await editor.root.getByRole('button', { name: 'Hide box 1' }).click()
-    await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('')
-    const failed = await editor.run()
-    const [, { exception_message: message }] = failed.status.messages.find(([kind]) => kind === 'execution_error')
-    assert.match(message, /Box 2 has no local description/)
-  })
-
-  inEditor('token counts are estimates while typing and exact after a run, until the text changes', TWO, async (editor) => {
-    const note = (number) => editor.root.locator('.ifa-row').nth(2 - number).locator('.ifa-note') // front first
-    const field = editor.root.getByRole('textbox', { name: 'Description of box 1' })
-    await note(1).getByText('about 5 of 77 tokens', { exact: true }).waitFor()
-    await field.fill('a tortoiseshell cat, 12 years old') // the estimate is 1 token too high
-    const exact = 10
-    const estimate = note(1).getByText(/^about \d+ of 77 tokens$/)
-    await estimate.waitFor()
-    assert.ok(Math.abs(parseInt((await note(1).innerText()).replace('about ', ''), 10) - exact) <= 2)
-    await editor.create('PreviewAny', { links: { source: [await editor.id(), 'prompt'] } })
-    await editor.run()
-    await note(1).getByText(`${exact} of 77 tokens`, { exact: true }).waitFor()
-    await note(2).getByText('5 of 77 tokens', { exact: true }).waitFor()
-    await field.fill('a tortoiseshell cat, 13 years old')
-    await estimate.waitFor()
-    await note(2).getByText('5 of 77 tokens', { exact: true }).waitFor()
-    await editor.page.evaluate(() => window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize()))))
-    await note(2).getByText('about 5 of 77 tokens', { exact: true }).waitFor()
-  })
-
-  inEditor('without the word list the editor still estimates tokens', EMPTY, async (editor) => {
-    await editor.page.route('**/clip_words.txt', (route) => route.abort())
-    await editor.page.reload()
-    await editor.page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph)
-    await editor.page.evaluate(() => void (window.app = window.comfyAPI.app.app))
-    await poll(() => editor.page.evaluate(() => window.app.extensionManager?.workflow?.activeWorkflow?.path !== undefined))
-    await editor.page.evaluate(() => window.app.graph.clear())
-    await editor.addNode(TWO)
-    await editor.root.getByText('about 5 of 77 tokens').first().waitFor()
-  })
-
-  inEditor('boxes of linked masks are shown even by a run that lacks words, and can be edited here', TWO, async (editor) => {
-    const mask = await editor.create('SolidMask', { widgets: { value: 1, width: 512, height: 512 } })
-    await editor.link(mask, 'MASK', 'masks')
-    await editor.create('PreviewAny', { links: { source: [await editor.id(), 'prompt'] } })
-    const button = editor.root.getByRole('button', { name: 'Edit them here' })
-    assert.ok(await button.isDisabled())
-    const failed = await editor.run()
-    assert.match(JSON.stringify(failed.status.messages), /1 boxes are linked but the layout text describes 2/)
-    await editor.root.locator('.ifa-ghost').waitFor()
-    await button.click()
-    const boxes = await editor.boxes()
-    assert.equal(boxes.length, 1)
-    assertAt(boxes[0], [0, 0, 1, 1])
-    assert.equal(boxes[0].caption, 'a ginger cat')
-    await editor.root.locator('.ifa-link').waitFor({ state: 'hidden' })
-    assert.equal((await editor.run()).status.status_str, 'success')
-    await editor.tool('undo').click()
-    assert.equal((await editor.boxes()).length, 2)
-  })
-
-  inEditor('a linked picture stands under the boxes, and so can the last result', TWO, async (editor) => {
-    const picture = await editor.create('EmptyImage', { widgets: { width: 64, height: 64, color: 0xff8800 } })
-    await editor.link(picture, 'IMAGE', 'background')
-    await editor.create('PreviewImage', { links: { images: [await editor.id(), 'picture'] } })
-    const image = editor.root.locator('.ifa-background')
-    assert.ok(await image.isHidden())
-    await editor.run()
-    await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 64))
-    await editor.page.evaluate(() => {
-      const node = window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')
-      node.disconnectInput(node.findInputSlot('background'))
-    })
-    await image.waitFor({ state: 'hidden' })
-    await editor.tool('picture').click()
-    await editor.root.getByRole('button', { name: 'Use the last result' }).click()
-    await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 1024))
-    await editor.root.getByRole('button', { name: 'Remove' }).click()
-    await image.waitFor({ state: 'hidden' })
-  })
-
-  inEditor('the background follows a run: its previews, then its result', TWO, async (editor) => {
-    const image = editor.root.locator('.ifa-background')
-    const shows = (width) => poll(() => image.evaluate((element, side) => !element.hidden && element.complete && element.naturalWidth === side, width))
-    await editor.create('IFAdapterTestPreview', { widgets: { side: 96 } })
-    await editor.run()
-    assert.ok(await image.isHidden())
-    await editor.tool('picture').click()
-    await editor.root.getByLabel('Follow the run').check()
-    await shows(96)
-    await editor.create('PreviewImage', { links: { images: [await editor.id(), 'picture'] } })
-    await editor.run()
-    await shows(1024)
-    await editor.root.getByLabel('Follow the run').uncheck()
-    await image.waitFor({ state: 'hidden' })
-  })
-
-  inEditor('the wheel and the middle button over the boxes move the graph', TWO, async (editor) => {
-    const view = () => editor.page.evaluate(() => [window.app.canvas.ds.scale, ...window.app.canvas.ds.offset])
+  inEditor('the wheel over the surface zooms the graph', TWO, async (editor) => {
+    const view = () =>
+      editor.page.evaluate(() => [window.app.canvas.ds.scale, ...window.app.canvas.ds.offset])
     const before = await view()
     await editor.page.mouse.move(...(await editor.at([0.3, 0.5])))
     await editor.page.mouse.wheel(0, -200)

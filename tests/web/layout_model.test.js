@@ -1,4 +1,4 @@
-// What the editor's data promises, on many random layouts.
+// Properties of the editor's data model, on random layouts from fixed seeds.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -7,10 +7,10 @@ import * as formats from '../../web/layout_formats.js'
 import * as model from '../../web/layout_model.js'
 
 const CANVAS = { width: 1000, height: 500 }
-const LEAST = model.minSides(CANVAS)
+const MINIMUM = model.minSides(CANVAS)
 const RUNS = 300
 
-/** Numbers in 0..1, the same for the same seed. */
+/** A generator of numbers in 0..1, deterministic by seed. */
 function random(seed) {
   let state = seed * 2654435761 + 1
   return () => {
@@ -21,8 +21,8 @@ function random(seed) {
 }
 
 function frame(next) {
-  const w = LEAST.w + next() * (1 - LEAST.w)
-  const h = LEAST.h + next() * (1 - LEAST.h)
+  const w = MINIMUM.w + next() * (1 - MINIMUM.w)
+  const h = MINIMUM.h + next() * (1 - MINIMUM.h)
   return { x: next() * (1 - w), y: next() * (1 - h), w, h }
 }
 
@@ -42,25 +42,30 @@ function forMany(property) {
 
 const near = (a, b) => Math.abs(a - b) < 1e-9
 const same = (a, b) => ['x', 'y', 'w', 'h'].every((key) => near(a[key], b[key]))
-const inside = (box) => box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1 + 1e-9 && box.y + box.h <= 1 + 1e-9
+const inside = (box) =>
+  box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1 + 1e-9 && box.y + box.h <= 1 + 1e-9
 
 // Reading and writing
 
-test('what is written is read back the same', () => {
+test('serialising and parsing a layout is lossless', () => {
   forMany((next) => {
     const given = layout(next)
     assert.deepEqual(formats.parse(formats.serialize(given), CANVAS), given)
   })
 })
 
-test('keys that nobody knows are kept, of the layout and of its boxes', () => {
-  const text = JSON.stringify({ caption: '', mood: 'calm', boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }] })
+test('unknown keys of the layout and of its boxes are kept', () => {
+  const text = JSON.stringify({
+    caption: '',
+    mood: 'calm',
+    boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }]
+  })
   const written = JSON.parse(formats.serialize(formats.parse(text, CANVAS)))
   assert.equal(written.mood, 'calm')
   assert.equal(written.boxes[0].depth, 3)
 })
 
-test('a run sees neither hidden boxes nor what only the editor needs', () => {
+test('a run gets neither hidden boxes nor keys of the editor', () => {
   forMany((next) => {
     const given = layout(next)
     const run = JSON.parse(formats.serializeForRun(given))
@@ -68,17 +73,25 @@ test('a run sees neither hidden boxes nor what only the editor needs', () => {
       run.boxes.map((box) => box.caption),
       given.boxes.map((box) => (box.hidden ? undefined : box.caption))
     )
-    const recoloured = model.change(given, given.boxes.map((box) => box.id), () => ({ color: '#123456', locked: true }))
+    const recoloured = model.change(
+      given,
+      given.boxes.map((box) => box.id),
+      () => ({ color: '#123456', locked: true })
+    )
     assert.equal(formats.serializeForRun(recoloured), formats.serializeForRun(given))
   })
 })
 
-test('every format of the node is read, and means the same box', () => {
+test('every input format is parsed to the same box', () => {
   const expected = { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }
   const values = {
     own: { boxes: [{ x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }] },
     release: { annotations: [{ box: [76.8, 153.6, 384, 460.8], caption: 'a cat' }] },
-    'release with its own canvas': { width: 100, height: 10, annotations: [{ box: [10, 2, 50, 6], caption: ['a cat', 'a pet'] }] },
+    'release with its own canvas': {
+      width: 100,
+      height: 10,
+      annotations: [{ box: [10, 2, 50, 6], caption: ['a cat', 'a pet'] }]
+    },
     'bounding boxes': [{ x: 100, y: 100, width: 500, height: 300, metadata: { desc: 'a cat' } }],
     'one bounding box': { x: 100, y: 100, width: 500, height: 300, label: 'a cat' },
     frames: [[{ x: 100, y: 100, width: 500, height: 300, label: 'a cat' }]],
@@ -92,26 +105,30 @@ test('every format of the node is read, and means the same box', () => {
   }
 })
 
-test('nothing is an empty layout', () => {
-  for (const value of ['', '  ', '[]', null, undefined, []]) assert.deepEqual(formats.parse(value, CANVAS).boxes, [])
+test('an empty value is an empty layout', () => {
+  for (const value of ['', '  ', '[]', null, undefined, []])
+    assert.deepEqual(formats.parse(value, CANVAS).boxes, [])
 })
 
-test('other formats bring the boxes back, to a pixel or a thousandth', () => {
+test('exported formats restore the boxes, to a pixel or a thousandth', () => {
   forMany((next) => {
     const given = layout(next)
     const shown = given.boxes.filter((box) => !box.hidden)
     const back = formats.parse(formats.toRelease(given, CANVAS), CANVAS)
     assert.equal(back.boxes.length, shown.length)
-    shown.forEach((box, index) => assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS)))
+    shown.forEach((box, index) =>
+      assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS))
+    )
     const elements = formats.parse(formats.toElements(given), CANVAS)
     shown.forEach((box, index) => {
-      for (const key of ['x', 'y', 'w', 'h']) assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
+      for (const key of ['x', 'y', 'w', 'h'])
+        assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
       assert.equal(elements.boxes[index].caption, box.caption)
     })
   })
 })
 
-test('what is no layout is refused by name', () => {
+test('an invalid layout is rejected with a message that names the problem', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
   const cases = [
     ['{"boxes": [', /not JSON/],
@@ -132,13 +149,20 @@ test('what is no layout is refused by name', () => {
     [[{ bbox: ['a', 0, 1, 1] }], /ymin, xmin/]
   ]
   for (const [value, message] of cases) {
-    assert.throws(() => formats.parse(value, CANVAS), (error) => error instanceof model.LayoutError && message.test(error.message), String(message))
+    assert.throws(
+      () => formats.parse(value, CANVAS),
+      (error) => error instanceof model.LayoutError && message.test(error.message),
+      String(message)
+    )
   }
 })
 
-test('colours that are none, and ids that are missing or double, are replaced', () => {
+test('invalid colours and missing or duplicate ids are replaced', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
-  const { boxes } = formats.parse({ boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] }, CANVAS)
+  const { boxes } = formats.parse(
+    { boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] },
+    CANVAS
+  )
   assert.equal(new Set(boxes.map((each) => each.id)).size, 3)
   assert.equal(boxes[0].id, 'one')
   assert.ok(boxes.every((each) => model.isColor(each.color)))
@@ -146,42 +170,49 @@ test('colours that are none, and ids that are missing or double, are replaced', 
 
 // Frames
 
-test('pixels there and back change nothing', () => {
+test('converting to pixels and back is lossless', () => {
   forMany((next) => {
     const pixels = model.toPixels(frame(next), CANVAS)
     assert.deepEqual(model.toPixels(model.fromPixels(pixels, CANVAS), CANVAS), pixels)
   })
 })
 
-test('a move keeps the size, stays inside, and undoes itself where nothing was in the way', () => {
+test('a move keeps the size, stays inside, and is reversible if not clamped', () => {
   forMany((next) => {
     const start = frame(next)
     const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
     const there = model.moved(start, dx, dy)
     assert.ok(inside(there) && near(there.w, start.w) && near(there.h, start.h))
-    if (near(there.x, start.x + dx) && near(there.y, start.y + dy)) assert.ok(same(model.moved(there, -dx, -dy), start))
+    if (near(there.x, start.x + dx) && near(there.y, start.y + dy))
+      assert.ok(same(model.moved(there, -dx, -dy), start))
   })
 })
 
-test('a handle moves its own sides only, leaves a smallest size, and undoes itself', () => {
+test('a handle moves only its own sides, respects the minimum size, and is reversible', () => {
   forMany((next) => {
     const start = frame(next)
     for (const handle of model.HANDLES) {
       const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
-      const there = model.resized(start, handle, dx, dy, LEAST)
+      const there = model.resized(start, handle, dx, dy, MINIMUM)
       assert.ok(inside(there), handle)
-      assert.ok(there.w >= LEAST.w - 1e-9 && there.h >= LEAST.h - 1e-9, handle)
+      assert.ok(there.w >= MINIMUM.w - 1e-9 && there.h >= MINIMUM.h - 1e-9, handle)
       if (!handle.includes('w')) assert.ok(near(there.x, start.x), handle)
       if (!handle.includes('e')) assert.ok(near(there.x + there.w, start.x + start.w), handle)
       if (!handle.includes('n')) assert.ok(near(there.y, start.y), handle)
       if (!handle.includes('s')) assert.ok(near(there.y + there.h, start.y + start.h), handle)
-      const back = model.resized(there, handle, start.x + start.w - there.x - there.w || start.x - there.x, start.y + start.h - there.y - there.h || start.y - there.y, LEAST)
+      const back = model.resized(
+        there,
+        handle,
+        start.x + start.w - there.x - there.w || start.x - there.x,
+        start.y + start.h - there.y - there.h || start.y - there.y,
+        MINIMUM
+      )
       assert.ok(same(back, start), handle)
     }
   })
 })
 
-test('a drawn frame does not depend on the corner it was begun at', () => {
+test('a drawn frame does not depend on its start corner', () => {
   forMany((next) => {
     const [a, b] = [
       { x: next() * 1.4 - 0.2, y: next() * 1.4 - 0.2 },
@@ -193,7 +224,7 @@ test('a drawn frame does not depend on the corner it was begun at', () => {
   })
 })
 
-test('clamping moves before it shrinks, and does nothing twice', () => {
+test('clamping moves before it shrinks, and is idempotent', () => {
   assert.ok(same(model.clamp({ x: 0.9, y: -0.5, w: 0.5, h: 2 }), { x: 0.5, y: 0, w: 0.5, h: 1 }))
   forMany((next) => {
     const once = model.clamp({ x: next() * 4 - 2, y: next() * 4 - 2, w: next() * 2, h: next() * 2 })
@@ -202,7 +233,7 @@ test('clamping moves before it shrinks, and does nothing twice', () => {
   })
 })
 
-test('a group that is stretched carries its members along', () => {
+test('resizing a group scales its members', () => {
   forMany((next) => {
     const members = [frame(next), frame(next), frame(next)]
     const [from, to] = [model.bounds(members), frame(next)]
@@ -214,47 +245,64 @@ test('a group that is stretched carries its members along', () => {
 
 // Snapping
 
-test('snapping to the grid puts the moving edges on it, once and for all', () => {
+test('snapping to the grid puts the moving edges on it, and is idempotent', () => {
   const step = { x: 0.05, y: 0.1 }
   const onGrid = (value, size) => near(value / size, Math.round(value / size))
   forMany((next) => {
     const start = frame(next)
     for (const handle of ['move', ...model.HANDLES]) {
-      const once = model.snappedToGrid(start, handle, step, LEAST)
+      const once = model.snappedToGrid(start, handle, step, MINIMUM)
       assert.ok(inside(once), handle)
-      assert.ok(same(model.snappedToGrid(once, handle, step, LEAST), once), handle)
-      if (handle === 'e' && once.w > LEAST.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
-      if (handle === 'n' && once.h > LEAST.h + 1e-9) assert.ok(onGrid(once.y, step.y))
+      assert.ok(same(model.snappedToGrid(once, handle, step, MINIMUM), once), handle)
+      if (handle === 'e' && once.w > MINIMUM.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
+      if (handle === 'n' && once.h > MINIMUM.h + 1e-9) assert.ok(onGrid(once.y, step.y))
     }
   })
 })
 
-test('a frame clings to edges and middles of others that are near, and says which', () => {
+test('a frame snaps to near edges and centres of others, and reports the lines', () => {
   const other = { x: 0.5, y: 0.1, w: 0.2, h: 0.2 }
   const reach = { x: 0.01, y: 0.01 }
   const moving = { x: 0.295, y: 0.6, w: 0.2, h: 0.13 }
-  const { frame: moved, guides } = model.aligned(moving, 'move', [other], reach, LEAST)
+  const { frame: moved, guides } = model.aligned(moving, 'move', [other], reach, MINIMUM)
   assert.ok(near(moved.x + moved.w, 0.5) && near(moved.y, moving.y))
   assert.deepEqual(guides, [{ axis: 'x', at: 0.5 }])
-  const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, LEAST)
+  const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
   assert.ok(near(resized.frame.x, 0.1) && near(resized.frame.w, 0.4))
-  const far = model.aligned({ x: 0.33, y: 0.61, w: 0.1, h: 0.1 }, 'move', [other], { x: 0.001, y: 0.001 }, LEAST)
+  const far = model.aligned(
+    { x: 0.33, y: 0.61, w: 0.1, h: 0.1 },
+    'move',
+    [other],
+    { x: 0.001, y: 0.001 },
+    MINIMUM
+  )
   assert.deepEqual([far.frame.x, far.guides], [0.33, []])
 })
 
-test('the middle of the canvas is a line to cling to', () => {
-  const { frame: moved } = model.aligned({ x: 0.395, y: 0.1, w: 0.2, h: 0.13 }, 'move', [], { x: 0.01, y: 0.01 }, LEAST)
+test('a frame snaps to the centre of the canvas', () => {
+  const { frame: moved } = model.aligned(
+    { x: 0.395, y: 0.1, w: 0.2, h: 0.13 },
+    'move',
+    [],
+    { x: 0.01, y: 0.01 },
+    MINIMUM
+  )
   assert.ok(near(moved.x + moved.w / 2, 0.5))
 })
 
-// What lies where
+// Hit tests and overlaps
 
 function stack() {
   const at = (x, y, w, h) => ({ x, y, w, h, caption: 'a thing' })
-  return model.add({ caption: '', boxes: [] }, [at(0, 0, 0.6, 0.6), at(0.2, 0.2, 0.6, 0.6), at(0.3, 0.3, 0.1, 0.1), at(0.85, 0.85, 0.1, 0.1)])
+  return model.add({ caption: '', boxes: [] }, [
+    at(0, 0, 0.6, 0.6),
+    at(0.2, 0.2, 0.6, 0.6),
+    at(0.3, 0.3, 0.1, 0.1),
+    at(0.85, 0.85, 0.1, 0.1)
+  ])
 }
 
-test('the nearest box is hit first, and a second pick goes below it and around', () => {
+test('the front box is hit first, and further picks cycle through the boxes below', () => {
   const { layout: given, ids } = stack()
   assert.deepEqual(model.boxesAt(given, 0.35, 0.35), [ids[2], ids[1], ids[0]])
   assert.equal(model.boxBelow(given, 0.35, 0.35, null), ids[2])
@@ -263,7 +311,7 @@ test('the nearest box is hit first, and a second pick goes below it and around',
   assert.equal(model.boxBelow(given, 0.99, 0.01, ids[0]), null)
 })
 
-test('hidden boxes are neither hit nor counted', () => {
+test('hidden boxes are neither hit nor counted as overlaps', () => {
   const { layout: given, ids } = stack()
   const hidden = model.change(given, [ids[2]], () => ({ hidden: true }))
   assert.deepEqual(model.boxesAt(hidden, 0.35, 0.35), [ids[1], ids[0]])
@@ -271,25 +319,26 @@ test('hidden boxes are neither hit nor counted', () => {
   assert.deepEqual(model.overlaps(hidden).get(ids[2]), [])
 })
 
-test('overlap is mutual and needs an area', () => {
+test('overlap is symmetric and requires a common area', () => {
   forMany((next) => {
     const given = model.change(layout(next), [], (box) => box)
     const numbers = model.overlaps(given)
     given.boxes.forEach((box, index) => {
-      for (const number of numbers.get(box.id)) assert.ok(numbers.get(given.boxes[number - 1].id).includes(index + 1))
+      for (const number of numbers.get(box.id))
+        assert.ok(numbers.get(given.boxes[number - 1].id).includes(index + 1))
     })
   })
   assert.equal(model.overlap({ x: 0, y: 0, w: 0.5, h: 1 }, { x: 0.5, y: 0, w: 0.5, h: 1 }), false)
 })
 
-test('a marquee takes what it touches', () => {
+test('a marquee selects the boxes that it overlaps', () => {
   const { layout: given, ids } = stack()
   assert.deepEqual(model.boxesIn(given, { x: 0.7, y: 0.7, w: 0.3, h: 0.3 }), [ids[1], ids[3]])
 })
 
 // Changes
 
-test('nothing changes what it is given', () => {
+test('no function changes its inputs', () => {
   forMany((next) => {
     const given = layout(next)
     const before = JSON.stringify(given)
@@ -303,7 +352,7 @@ test('nothing changes what it is given', () => {
   })
 })
 
-test('reordering loses nothing and keeps the order among those that move and among those that stay', () => {
+test('reordering keeps all boxes, and the relative order of moved and of other boxes', () => {
   forMany((next) => {
     const given = layout(next)
     const chosen = new Set(given.boxes.filter(() => next() < 0.5).map((box) => box.id))
@@ -316,10 +365,13 @@ test('reordering loses nothing and keeps the order among those that move and amo
   })
 })
 
-test('one step forward and one back is where it was, unless it stood at the front', () => {
+test('a step forward and a step back cancel out, except at the front', () => {
   const { layout: given, ids } = stack()
   const forward = model.reorder(given, [ids[1]], 'forward')
-  assert.deepEqual(forward.boxes.map((box) => box.id), [ids[0], ids[2], ids[1], ids[3]])
+  assert.deepEqual(
+    forward.boxes.map((box) => box.id),
+    [ids[0], ids[2], ids[1], ids[3]]
+  )
   assert.deepEqual(model.reorder(forward, [ids[1]], 'backward'), given)
   assert.deepEqual(model.reorder(given, [ids[3]], 'forward'), given)
   assert.deepEqual(model.reorder(given, [ids[2], ids[3]], 'forward'), given)
@@ -327,7 +379,7 @@ test('one step forward and one back is where it was, unless it stood at the fron
   assert.deepEqual(model.reorder(given, [ids[3]], 'back').boxes[0].id, ids[3])
 })
 
-test('a box can be moved to any place in the order', () => {
+test('a box can be moved to any position in the order', () => {
   forMany((next) => {
     const given = layout(next)
     const box = given.boxes[Math.floor(next() * given.boxes.length)]
@@ -338,7 +390,7 @@ test('a box can be moved to any place in the order', () => {
   })
 })
 
-test('copies stand in front with ids of their own and the same words', () => {
+test('copies are in front, with new ids and the same captions', () => {
   forMany((next) => {
     const given = layout(next)
     const ids = given.boxes.filter(() => next() < 0.6).map((box) => box.id)
@@ -346,19 +398,28 @@ test('copies stand in front with ids of their own and the same words', () => {
     assert.equal(both.boxes.length, given.boxes.length + ids.length)
     assert.deepEqual(both.boxes.slice(0, given.boxes.length), given.boxes)
     assert.equal(new Set(both.boxes.map((box) => box.id)).size, both.boxes.length)
-    assert.deepEqual(copies, both.boxes.slice(given.boxes.length).map((box) => box.id))
+    assert.deepEqual(
+      copies,
+      both.boxes.slice(given.boxes.length).map((box) => box.id)
+    )
     const captions = given.boxes.filter((box) => ids.includes(box.id)).map((box) => box.caption)
-    assert.deepEqual(both.boxes.slice(given.boxes.length).map((box) => box.caption), captions)
+    assert.deepEqual(
+      both.boxes.slice(given.boxes.length).map((box) => box.caption),
+      captions
+    )
     assert.ok(both.boxes.every(inside))
   })
 })
 
-test('a layout that is full takes no more boxes', () => {
-  const full = { caption: '', boxes: Array.from({ length: 100 }, (_, index) => ({ id: `b${index}`, x: 0, y: 0, w: 1, h: 1 })) }
+test('a full layout rejects further boxes', () => {
+  const full = {
+    caption: '',
+    boxes: Array.from({ length: 100 }, (_, index) => ({ id: `b${index}`, x: 0, y: 0, w: 1, h: 1 }))
+  }
   assert.throws(() => model.add(full, [{ x: 0, y: 0, w: 1, h: 1 }]), /At most 100/)
 })
 
-test('new boxes get the colour that is used least, and the free place', () => {
+test('new boxes get the least used colour and a free place', () => {
   let given = { caption: '', boxes: [] }
   for (const color of model.COLORS) {
     const place = model.freePlace(given)
@@ -372,14 +433,17 @@ test('new boxes get the colour that is used least, and the free place', () => {
 
 // History
 
-test('undoing everything and redoing everything is the same layout', () => {
+test('undoing and redoing everything restores the layout', () => {
   forMany((next) => {
     const first = layout(next)
     const history = new model.History(first)
     const states = [first]
     for (let step = 0; step < 20; step += 1) {
       const id = history.present.boxes[0]?.id
-      const changed = next() < 0.5 && id ? model.change(history.present, [id], () => ({ caption: `${step}` })) : model.add(history.present, [frame(next)]).layout
+      const changed =
+        next() < 0.5 && id
+          ? model.change(history.present, [id], () => ({ caption: `${step}` }))
+          : model.add(history.present, [frame(next)]).layout
       history.record(changed)
       states.push(changed)
     }
@@ -391,7 +455,7 @@ test('undoing everything and redoing everything is the same layout', () => {
   })
 })
 
-test('typing is one step, until something else happens', () => {
+test('typing is one undo step until it is interrupted', () => {
   const { layout: given, ids } = stack()
   const history = new model.History(given)
   const typed = (id, caption) => model.change(history.present, [id], () => ({ caption }))
@@ -403,7 +467,7 @@ test('typing is one step, until something else happens', () => {
   assert.equal(history.canUndo, false)
 })
 
-test('what says the same is no step, and a new change forgets what was undone', () => {
+test('an equal layout is no undo step, and a new change clears the redo steps', () => {
   const { layout: given, ids } = stack()
   const history = new model.History(given)
   history.record({ ...given })
@@ -414,16 +478,17 @@ test('what says the same is no step, and a new change forgets what was undone', 
   assert.equal(history.canRedo, false)
 })
 
-test('old steps are forgotten, not new ones', () => {
+test('the oldest undo steps are dropped first', () => {
   const history = new model.History({ caption: '0', boxes: [] })
-  for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1) history.record({ caption: `${step}`, boxes: [] })
+  for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1)
+    history.record({ caption: `${step}`, boxes: [] })
   while (history.canUndo) history.undo()
   assert.equal(history.present.caption, '50')
 })
 
 // Words
 
-test('a box is told with its number, words, place and state', () => {
+test('a box is described by number, caption, position and state', () => {
   const { layout: given, ids } = model.add({ caption: '', boxes: [] }, [
     { x: 0, y: 0, w: 0.1, h: 0.1 },
     { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: ' red cat ', locked: true }
@@ -432,7 +497,7 @@ test('a box is told with its number, words, place and state', () => {
   assert.equal(model.describe(given, ids[1], CANVAS), 'Box 2: red cat, 100, 100, 500 x 300 pixels, locked')
 })
 
-test('boxes that a run would refuse are known beforehand', () => {
+test('boxes without a caption are listed, except hidden ones', () => {
   const { layout: given, ids } = model.add({ caption: '', boxes: [] }, [
     { x: 0, y: 0, w: 1, h: 1, caption: '  ' },
     { x: 0, y: 0, w: 1, h: 1, caption: 'a' },
@@ -441,15 +506,21 @@ test('boxes that a run would refuse are known beforehand', () => {
   assert.deepEqual(model.withoutCaption(given), [ids[0]])
 })
 
-test('boxes from a link keep their own words, else take those of the visible boxes in order', () => {
+test('linked boxes keep their captions or take those of the visible boxes in order', () => {
   const { layout: given } = model.add({ caption: 'a room', boxes: [] }, [
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a chair' },
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a hidden lamp', hidden: true },
     { x: 0.5, y: 0.5, w: 0.5, h: 0.5, caption: 'a bed' }
   ])
-  const linked = formats.parse([{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }], CANVAS).boxes
+  const linked = formats.parse(
+    [{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }],
+    CANVAS
+  ).boxes
   const taken = model.takenOver(given, linked)
-  assert.deepEqual(taken.boxes.map((box) => box.caption), ['a chair', 'a dog', ''])
+  assert.deepEqual(
+    taken.boxes.map((box) => box.caption),
+    ['a chair', 'a dog', '']
+  )
   assert.equal(taken.caption, 'a room')
   assert.equal(taken.boxes[1].w, 0.5)
 })

@@ -1,4 +1,4 @@
-// What people see, and what those who do not see hear.
+// Accessibility: contrast, labels and screen reader texts.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -7,18 +7,21 @@ import { TWO } from './gestures.js'
 
 const AXE = createRequire(import.meta.url).resolve('axe-core')
 
-/** inEditor(name, layout, act, options): a test with an editor of its own. */
+/** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
 export function looks(inEditor) {
   for (const palette of ['dark', 'light']) {
     inEditor(
-      `axe finds nothing serious in the ${palette} theme`,
+      `axe finds no serious violation in the ${palette} theme`,
       TWO,
       async (editor) => {
         await editor.page.addScriptTag({ path: AXE })
         const check = async () => {
           const { violations } = await editor.page.evaluate(() => window.axe.run('.ifa-editor'))
           const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-          assert.deepEqual(serious.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 160))]), [])
+          assert.deepEqual(
+            serious.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 160))]),
+            []
+          )
         }
         await check()
         await editor.click([0.3, 0.5])
@@ -31,14 +34,23 @@ export function looks(inEditor) {
     )
   }
 
-  inEditor('Tab goes through the boxes and out again, and each is told by place and words', TWO, async (editor) => {
-    await editor.click([0.02, 0.02])
-    await editor.press('Tab')
-    const first = editor.root.getByRole('option', { name: 'Box 1: a ginger cat, 102, 307, 410 x 512 pixels', selected: true })
-    await first.waitFor({ state: 'attached' })
-    await editor.press('Tab')
-    await editor.root.getByRole('option', { name: /^Box 2: a green teapot/, selected: true }).waitFor({ state: 'attached' })
-    await editor.press('Tab')
-    assert.ok(await editor.page.evaluate(() => !document.activeElement.classList.contains('ifa-keys')))
-  })
+  inEditor(
+    'Tab visits every box, announced with position and description, then leaves the editor',
+    TWO,
+    async (editor) => {
+      await editor.click([0.02, 0.02])
+      await editor.press('Tab')
+      const first = editor.root.getByRole('option', {
+        name: 'Box 1: a ginger cat, 102, 307, 410 x 512 pixels',
+        selected: true
+      })
+      await first.waitFor({ state: 'attached' })
+      await editor.press('Tab')
+      await editor.root
+        .getByRole('option', { name: /^Box 2: a green teapot/, selected: true })
+        .waitFor({ state: 'attached' })
+      await editor.press('Tab')
+      assert.ok(await editor.page.evaluate(() => !document.activeElement.classList.contains('ifa-keys')))
+    }
+  )
 }

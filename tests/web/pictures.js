@@ -8,7 +8,7 @@ import { LEGS, openEditor, poll, reasonToSkip, startBrowser, startServer } from 
 import { EMPTY } from './gestures.js'
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
-const FOLDER = join(ROOT, 'build', 'pictures') // to be looked at
+const FOLDER = join(ROOT, 'build', 'pictures') // for review, not committed
 const README = join(ROOT, 'docs', 'images', 'editor.png')
 const HELP = join(ROOT, 'web', 'docs', 'IFAdapterLayout.png')
 const FIVE = JSON.stringify({
@@ -29,9 +29,14 @@ if (reason) throw new Error(`No pictures: ${reason}.`)
 mkdirSync(FOLDER, { recursive: true })
 const [server, browser] = await Promise.all([startServer(leg.frontend), startBrowser()])
 
-/** The layout node in a theme, ready to be photographed. */
+/** An editor in a theme, ready for its picture. */
 async function open(layout, palette) {
-  const editor = await openEditor(browser, server, leg.renderer, { layout, palette, deviceScaleFactor: 1.5, viewport: { width: 1400, height: 1000 } })
+  const editor = await openEditor(browser, server, leg.renderer, {
+    layout,
+    palette,
+    deviceScaleFactor: 1.5,
+    viewport: { width: 1400, height: 1000 }
+  })
   await poll(async () => (await editor.boxes()).every(({ caption }) => caption))
   if (layout !== EMPTY) {
     await editor.root.getByText('tokens').nth(4).waitFor()
@@ -45,16 +50,21 @@ async function open(layout, palette) {
   return editor
 }
 
-/** Nothing moves, and the pointer is away. */
+/** Moves the pointer away and waits until nothing moves. */
 async function rest(editor) {
   await editor.page.mouse.move(5, 500)
   await editor.settled()
 }
 
-/** The node with a little of the graph around it. */
+/** Takes a picture of the node with some of the graph around it. */
 async function photograph(editor, path) {
   const area = await editor.root.boundingBox()
-  const [left, top, right, bottom] = [area.x - 40, area.y - 195, area.x + area.width + 40, area.y + area.height + 130]
+  const [left, top, right, bottom] = [
+    area.x - 40,
+    area.y - 195,
+    area.x + area.width + 40,
+    area.y + area.height + 130
+  ]
   await editor.page.screenshot({ path, clip: { x: left, y: top, width: right - left, height: bottom - top } })
 }
 

@@ -1,4 +1,4 @@
-"""A node for the editor's tests: it sends a preview while it runs, as samplers do, and has no result."""
+"""A node for the editor's tests. It sends a preview during the run, as samplers do, and has no output."""
 
 from comfy.utils import ProgressBar
 from comfy_api.latest import ComfyExtension, io

@@ -41,6 +41,8 @@ export function search(inEditor) {
     await field.waitFor()
     const core = await coreNames(page)
     for (const word of WORDS) {
+      await field.fill('qqqqqqqq') // clears the results of the previous word
+      await poll(async () => (await page.getByTestId('result-item').count()) === 0)
       await field.fill(word)
       const limit = core.some((name) => name.includes(word)) ? Infinity : (FIRST_OF_WORD[word] ?? FIRST)
       let results = []
@@ -48,7 +50,9 @@ export function search(inEditor) {
         results = await page.getByTestId('result-item').allInnerTexts()
         const rank = results.findIndex((text) => text.includes('IFAdapter')) + 1
         return rank > 0 && rank <= limit
-      }, 5000).catch(() => assert.fail(`"${word}" finds none of the pack's nodes in the first ${limit}: ${results.slice(0, 8)}`))
+      }, 5000).catch(() =>
+        assert.fail(`"${word}" finds none of the pack's nodes in the first ${limit}: ${results.slice(0, 8)}`)
+      )
     }
     await editor.press('Escape')
   })
@@ -56,9 +60,11 @@ export function search(inEditor) {
 
 /** Ids and display names of ComfyUI's own nodes, in lower case. */
 async function coreNames(page) {
-  const nodes = await page.evaluate(async () => (await window.comfyAPI.api.api.fetchApi('/object_info')).json())
+  const nodes = await page.evaluate(async () =>
+    (await window.comfyAPI.api.api.fetchApi('/object_info')).json()
+  )
   return Object.values(nodes)
     .filter(({ python_module: module }) => module === 'nodes' || module.startsWith('comfy_extras.'))
     .flatMap(({ name, display_name: shown }) => [name, shown])
-    .map((name) => name.toLowerCase())
+    .map((name) => (name ?? '').toLowerCase())
 }

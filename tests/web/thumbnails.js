@@ -23,7 +23,11 @@ const [server, browser] = await Promise.all([startServer(leg.frontend), startBro
 
 /** A PNG of the layout as the editor shows it. */
 async function layoutPicture(layout) {
-  const editor = await openEditor(browser, server, leg.renderer, { layout, deviceScaleFactor: 2, viewport: { width: 1400, height: 1000 } })
+  const editor = await openEditor(browser, server, leg.renderer, {
+    layout,
+    deviceScaleFactor: 2,
+    viewport: { width: 1400, height: 1000 }
+  })
   await poll(async () => (await editor.boxes()).every(({ caption }) => caption))
   await editor.page.mouse.move(5, 500)
   await editor.settled()
@@ -34,7 +38,9 @@ async function layoutPicture(layout) {
 
 /** The PNG that a run of the graph saves. */
 async function result(graph) {
-  const queued = await (await fetch(`${server.url}/prompt`, { method: 'POST', body: JSON.stringify({ prompt: graph }) })).json()
+  const queued = await (
+    await fetch(`${server.url}/prompt`, { method: 'POST', body: JSON.stringify({ prompt: graph }) })
+  ).json()
   let entry
   while (!entry) {
     await setTimeout(POLL_MS)
@@ -52,7 +58,9 @@ async function compose(pictures, path) {
   const page = await browser.newPage({ viewport: { width: SIDE_PX, height: SIDE_PX } })
   const images = pictures.map((png, index) => {
     const side = pictures.length > 1 ? SECOND_PX : SIDE_PX - 2 * MARGIN_PX
-    const corner = index ? `right: ${MARGIN_PX}px; bottom: ${MARGIN_PX}px` : `left: ${MARGIN_PX}px; top: ${MARGIN_PX}px`
+    const corner = index
+      ? `right: ${MARGIN_PX}px; bottom: ${MARGIN_PX}px`
+      : `left: ${MARGIN_PX}px; top: ${MARGIN_PX}px`
     return `<img width="${side}" height="${side}" style="position: absolute; outline: 1px solid #4a4e56; box-shadow: 0 0 18px #000; ${corner}" src="data:image/png;base64,${png.toString('base64')}">`
   })
   await page.setContent(`<body style="margin: 0; background: #1a1b1e">${images.join('')}</body>`)

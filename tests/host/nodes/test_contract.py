@@ -14,7 +14,8 @@ import nodes
 from loaded_pack import pack_module
 
 SCHEDULE = {"strength": ("FLOAT", 1.0), "start_percent": ("FLOAT", 0.0), "end_percent": ("FLOAT", 1.0)}
-# Saved workflows rely on every entry. New entries go to the end of a list; none is changed, moved or removed.
+# Saved workflows rely on every entry. New entries go to the end of a list; none is changed, moved
+# or removed.
 # id: (required inputs, optional inputs, outputs), inputs as name: (type, default).
 CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
     "IFAdapterLoader": ({"adapter_name": ("COMBO", None)}, {}, [("ifadapter", "IFADAPTER")]),
@@ -144,6 +145,7 @@ def test_pack_exports_only_entry_point_and_scripts():
         "layout_model.js",
         "layout_view.js",
         "layout_widget.js",
+        "token_estimate.js",
     ]
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")
 

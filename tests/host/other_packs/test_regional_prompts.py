@@ -16,7 +16,8 @@ from sampling import assert_alike, sample, warnings_of
 def coupled(model: Any, tell: Callable[[dict, list[int]], None], copies: int = 2, spare: int = 0) -> Any:
     """A clone patched by such a pack.
 
-    tell(options, numbers): stores the conditioning number of each row. copies: of each positive row.
+    tell(options, numbers): stores the conditioning number of each row.
+    copies: number of copies of each positive row.
     spare: surplus rows, which belong to no conditioning.
     """
     clone = model.clone()

@@ -1,7 +1,7 @@
 """Import every module of an installed archive inside ComfyUI: ``archive_modules.py BASE PACK``.
 
-Run by server/test_archive.py in a process of its own. Prints JSON: the imported modules, relative to PACK, and
-the files of all modules that Python then holds.
+Run by server/test_archive.py in a process of its own. Prints JSON: the imported modules, relative to PACK,
+and the files of all modules that Python then holds.
 """
 
 from __future__ import annotations

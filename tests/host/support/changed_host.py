@@ -1,6 +1,6 @@
-"""Load the pack into a ComfyUI without some of its names: ``changed_host.py BASE PACK NAME [NAME ..]``.
+"""Load the pack into a ComfyUI without some of its names: ``changed_host.py BASE PACK NAME ..``.
 
-Run by loading/test_changed_host.py in a separate process. NAME: module and attribute (comfy.sd.CLIP).
+Run by loading/test_changed_host.py in a separate process. NAME: for example comfy.sd.CLIP.
 Prints JSON: the pack's node ids, and the error of the demo node.
 """
 

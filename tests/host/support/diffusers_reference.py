@@ -1,6 +1,6 @@
 """Outputs of the demo's models in diffusers: ``diffusers_reference.py FOLDER REQUEST ANSWER``.
 
-Run by test_demo.py with a Python that has diffusers, which a host need not have. Knows nothing of the nodes.
+Run by demo/test_against_diffusers.py with a Python that has diffusers. Independent of the nodes.
 """
 
 from __future__ import annotations

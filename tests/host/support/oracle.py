@@ -1,4 +1,4 @@
-"""The oracle for the patched UNet: reference arithmetic in the host's model, by plain attn2 replacements.
+"""The oracle for the patched UNet: reference arithmetic in the attn2 slots of the host's model.
 
 Independent of the pack. Layer locations, positive rows and grid sizes are stated here again; the
 arithmetic is tests/reference.py in float64.
@@ -16,7 +16,7 @@ from torch import Tensor
 import reference
 from small_models import ADAPTED_PROCESSORS, ADAPTED_WIDTH, HEAD_DIM, TEXT_WIDTH, TEXT_WIDTHS
 
-# Processor index in diffusers' order (down, up, mid; attn1 and attn2 alternate) -> the host's location.
+# Processor index in diffusers' order (down, up, mid; attn1, attn2 alternate) -> host location.
 LAYERS = {
     13: ("output", 0, 0),
     15: ("output", 0, 1),

@@ -41,7 +41,8 @@ class Server:
             "--base-directory": str(base),
             "--database-url": f"sqlite:///{base / 'comfyui.db'}",  # the default is in the host's folder
         }
-        # Without metadata, equal pixels give equal files. The classic cache makes reuse predictable.
+        # Without metadata, equal pixels give equal files. The classic cache is
+        # predictable.
         flags = ["--cpu", "--disable-metadata", "--disable-api-nodes", "--cache-classic"]
         command = [
             sys.executable,

@@ -1,6 +1,6 @@
-"""Small random-weight models as the host's own objects: an SDXL-shaped MODEL, SDXL's CLIP pair, and a VAE.
+"""Small random models as the host's own objects: an SDXL-shaped MODEL, SDXL's CLIP pair, a VAE.
 
-Needs an imported host. ``reference.make_release_checkpoint`` makes an adapter checkpoint for these models.
+Needs an imported host. ``reference.make_release_checkpoint`` makes an adapter for these models.
 """
 
 from __future__ import annotations
@@ -45,11 +45,10 @@ def small_model(
     cast: torch.dtype | None = None,
     output_scale: float = 0.1,
 ) -> comfy.model_patcher.ModelPatcher:
-    """An SDXL-shaped MODEL with random weights of order 1/sqrt(width), for at most 64 x 64 latent cells.
+    """An SDXL-shaped MODEL with random weights of order 1/sqrt(width). At most 64 x 64 latent cells.
 
     dtype: data type of the stored weights. cast: data type of the host's computation, if different.
-    output_scale: 0.1 gives small predictions, so that few steps end near a picture; 20 gives ones of
-    order 1.
+    output_scale: 20 gives predictions of order 1; 0.1 small ones, so that few steps give a picture.
     """
     config = comfy.supported_models.SDXL({**UNET, "dtype": dtype})
     config.unet_config["num_head_channels"] = HEAD_DIM

@@ -6,6 +6,7 @@ import pytest
 
 import training.__main__ as command
 from shapes.models.config import load_shapes_config
+from training.config import Config
 from training.config_reader import CONFIGS
 
 
@@ -27,6 +28,12 @@ def test_a_pair_must_have_two_values() -> None:
 def test_a_config_without_a_drawn_world_is_rejected(name: str, overrides: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=f"config {name} has no drawn world"):
         load_shapes_config(name, overrides)
+
+
+def test_the_command_ignores_a_null_section() -> None:
+    config = command.load("shapes", ["shapes=null", "base=elsewhere"])
+    assert type(config) is Config
+    assert config.base == "elsewhere"
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def from_json(
     boxes: the value of a link, see ``read_linked``; replaces the boxes of ``text``. A box without a
         description takes the one at the same position of ``text``, which then may also be a list of
         strings.
-    units: of the numbers in ``text``: fractions, pixels, percent or thousandths; None = as the text or
-        its format says.
+    units: of the numbers in ``text``, if it states none: fractions, pixels, percent or thousandths;
+        None = as its format says.
     bbox_format: of bare numbers in ``boxes``, "xywh" or "xyxy".
 
     Raises LayoutError for everything that is not a layout.
@@ -78,6 +78,7 @@ def read_layout(
 ) -> LayoutReading:
     """As ``from_json``, but returns the notices instead of logging them."""
     canvas = canvas_of(width, height)
+    checked_units(units, "The node's units")
     data, repairs = _parse(text)
     caption, drafts = _read(data, canvas, units)
     notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
@@ -111,22 +112,17 @@ def _parse(text: str) -> JsonText:
     try:
         return read_json_text(text)
     except JsonTextError as error:
-        raise LayoutError(
-            f"The layout cannot be read as JSON: {error}. Expected one of: {EXPECTED}."
-        ) from None
+        raise LayoutError(f"The layout cannot be read as JSON: {error}. Expected {OWN.example}.") from None
 
 
 def _read(data: Any, canvas: Canvas, units: str | None) -> Reading:
     """Caption and drafts of parsed JSON in any format."""
     refuse_exports(data)
     data = _unwrapped(data)
-    written = checked_units(data.get("units"), "units") if isinstance(data, dict) else None
-    chosen = checked_units(units, "The node's units")
-    if written and chosen and written != chosen:
-        raise LayoutError(f"The layout says units {written}, the node says {chosen}. Change one of them.")
+    stated = checked_units(data.get("units"), "units") if isinstance(data, dict) else None
     for layout_format in FORMATS:
         if layout_format.matches(data):
-            return layout_format.read(data, Frame(canvas, written or chosen))
+            return layout_format.read(data, Frame(canvas, stated or units))
     raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected one of: {EXPECTED}.")
 
 

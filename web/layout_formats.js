@@ -1,12 +1,14 @@
 // @ts-check
-// Layouts from and to JSON, in every supported format. `ifadapter_core/layout_formats.py` is the Python twin: both read
-// every text alike. Pure functions: no page, no ComfyUI.
+// Layouts from and to JSON, in every supported format. `ifadapter_core/layout_formats.py` is the Python twin:
+// both read every text alike. Pure functions: no page, no ComfyUI.
 
-import { COLORS, LayoutError, MAX_BOXES, isColor, newId, toPixels, visible } from './layout_model.js'
-import { isObject, kindOf } from './formats/fields.js'
-import { JsonTextError } from './formats/json_parser.js'
-import { readJsonText } from './formats/json_text.js'
-import { FORMATS, VERSION, refuseExports, refuseXml } from './formats/readers.js'
+import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout_model.js'
+import { READ_KEYS } from './formats/entries.js'
+import { refuseExports, refuseXml } from './formats/exports.js'
+import { isObject, kindOf, stripped } from './formats/fields.js'
+import { JsonTextError, tooDeep } from './formats/json_parser.js'
+import { isTooDeep, readJsonText } from './formats/json_text.js'
+import { FORMATS, OWN, VERSION, WHOLE } from './formats/readers.js'
 import { UNITS, checkedBox } from './formats/units.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
@@ -14,21 +16,27 @@ import { UNITS, checkedBox } from './formats/units.js'
 /** @typedef {import('./layout_model.js').Layout} Layout */
 /** @typedef {import('./formats/entries.js').Draft} Draft */
 
-export { LayoutError, VERSION }
+export { LayoutError, UNITS, VERSION }
 export { RELEASE_CANVAS_PX } from './formats/readers.js'
 
 export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths of the canvas
 const EDITOR_KEYS = ['id', 'color', 'locked', 'hidden'] // a run does not depend on them
-const GEOMETRY_KEYS = ['x', 'y', 'w', 'h', 'width', 'height', 'bbox', 'bbox_2d', 'box_2d', 'box'] // read, then stored as x, y, w, h
+const OWN_UNITS = 'fractions' // stated, so that the node's units do not apply to what the editor writes
+// Keys that are known, and thus not kept as they are.
+const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, 'strength']
+const LAYOUT_KEYS = ['version', 'caption', 'boxes', 'units', 'width', 'height', 'prompt', 'phrases']
 const MAX_KEPT_DEPTH = 4 // levels of an unknown key that is kept
 const MAX_KEPT_CHARACTERS = 10_000 // of an unknown key that is kept, as JSON
+const SHOWN = 40 // characters of a key in a notice
+const MAX_ID = 100 // characters of an id that is kept
+const TASK = /^<[A-Z_]+>$/ // Florence-2 puts its answer under the name of the task
 const EXPECTED = FORMATS.map(({ example }) => example).join('; ')
 
 /**
  * Reads a layout in any known format, see web/docs/IFAdapterLayout.md.
  * @param {unknown} value JSON text, also with text around it, parsed JSON, or nothing for an empty layout
  * @param {Canvas} canvas for formats in pixels
- * @param {string | null} [units] of the numbers: one of UNITS, or null as the text or its format says
+ * @param {string | null} [units] of the numbers, if the text states none; null: as its format says
  * @returns {Layout}
  * @throws {LayoutError}
  */
@@ -45,17 +53,23 @@ export function parse(value, canvas, units = null) {
  * @throws {LayoutError}
  */
 export function readLayout(value, canvas, units = null) {
-  const { data, repairs } = parsed(value)
-  const notices = repairs.length ? [`The layout text was not plain JSON. Repaired: ${repairs.join(', ')}.`] : []
-  refuseExports(data)
+  const { data: given, repairs } = parsed(value)
+  const notices = repairs.length
+    ? [`The layout text was not plain JSON. Repaired: ${repairs.join(', ')}.`]
+    : []
+  refuseExports(given)
+  const data = unwrapped(given)
   const frame = { pixels: canvas, units: statedUnits(data, units) }
   const format = FORMATS.find(({ matches }) => matches(data))
-  if (!format) throw new LayoutError(`The layout is ${kindOf(data)} of no known format. Expected one of: ${EXPECTED}.`)
+  if (!format)
+    throw new LayoutError(`The layout is ${kindOf(data)} of no known format. Expected one of: ${EXPECTED}.`)
   const { caption, drafts } = format.read(data, frame)
   const isOwn = isObject(data) && 'boxes' in data
-  const known = ['version', 'caption', 'boxes', 'units', 'width', 'height', 'prompt', 'phrases']
-  const rest = isOwn ? keptKeys(data, known, 'the layout', notices) : {}
-  return { layout: { ...rest, version: VERSION, caption, boxes: finished(drafts, canvas, isOwn, notices) }, notices }
+  const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}
+  return {
+    layout: { ...rest, version: VERSION, caption, boxes: finished(drafts, canvas, isOwn, notices) },
+    notices
+  }
 }
 
 /**
@@ -64,20 +78,39 @@ export function readLayout(value, canvas, units = null) {
  * @returns {{ data: any, repairs: string[] }}
  */
 function parsed(value) {
-  if (typeof value !== 'string') return { data: value ?? [], repairs: [] }
-  if (!value.trim()) return { data: [], repairs: [] }
-  refuseXml(value)
+  if (typeof value === 'string' && !stripped(value)) return { data: [], repairs: [] }
+  if (typeof value === 'string') refuseXml(value)
   try {
-    const { value: data, repairs } = readJsonText(value)
-    return { data, repairs }
+    if (typeof value === 'string') {
+      const { value: data, repairs } = readJsonText(value)
+      return { data, repairs }
+    }
+    if (isTooDeep(value)) throw tooDeep()
+    return { data: value ?? [], repairs: [] }
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error
-    throw new LayoutError(`The layout cannot be read as JSON: ${error.message}. Expected one of: ${EXPECTED}.`)
+    throw new LayoutError(`The layout cannot be read as JSON: ${error.message}. Expected ${OWN.example}.`)
   }
 }
 
 /**
- * The units that the text or the user states, or null.
+ * The layout in a list of one whole layout, or in the answer of Florence-2 to one task.
+ * @param {any} data
+ */
+function unwrapped(data) {
+  const keys = isObject(data) ? Object.keys(data) : []
+  if (keys.length === 1 && TASK.test(keys[0])) return data[keys[0]]
+  if (Array.isArray(data) && WHOLE.some(({ matches }) => matches(data[0]))) {
+    if (data.length > 1) {
+      throw new LayoutError(`The text holds ${data.length} layouts; a layout is one picture. Keep one.`)
+    }
+    return data[0]
+  }
+  return data
+}
+
+/**
+ * The units that the text states, else those that the user chose, or null.
  * @param {any} data
  * @param {string | null} chosen
  */
@@ -88,11 +121,8 @@ function statedUnits(data, chosen) {
     ["The node's units", chosen]
   ]) {
     if (units !== null && !UNITS.includes(units)) {
-      throw new LayoutError(`${name} is ${JSON.stringify(units)}; expected one of ${UNITS.join(', ')}.`)
+      throw new LayoutError(`${name} must be one of ${UNITS.join(', ')}, got ${kindOf(units)}.`)
     }
-  }
-  if (written && chosen && written !== chosen) {
-    throw new LayoutError(`The layout says units ${written}, the node says ${chosen}. Change one of them.`)
   }
   return written ?? chosen
 }
@@ -106,36 +136,37 @@ function statedUnits(data, chosen) {
  * @returns {Box[]}
  */
 function finished(drafts, canvas, isOwn, notices) {
-  if (drafts.length > MAX_BOXES) {
-    throw new LayoutError(`The layout has ${drafts.length} instances; at most ${MAX_BOXES} are supported. Remove some boxes.`)
-  }
   /** @type {Set<string>} */
   const taken = new Set()
   const entries = drafts.map(({ entry }) => entry)
-  return drafts.filter((draft) => !isPlaceholder(draft)).map((draft, index) => {
-    const { entry, number } = draft
-    const kept = isOwn ? keptKeys(entry, [...GEOMETRY_KEYS, 'caption'], `box ${number}`, notices) : {}
-    const id = typeof entry.id === 'string' && entry.id && !taken.has(entry.id) ? entry.id : newId(taken, entries)
-    taken.add(id)
-    return {
-      ...kept,
-      ...frameOf(draft, canvas),
-      caption: draft.description,
-      id,
-      strength: draft.strength,
-      color: isColor(entry.color) ? entry.color : COLORS[index % COLORS.length],
-      locked: entry.locked === true,
-      hidden: entry.hidden === true
-    }
-  })
+  return drafts
+    .filter((draft) => !isPlaceholder(draft))
+    .map((draft, index) => {
+      const { entry, number } = draft
+      const kept = isOwn ? keptKeys(entry, BOX_KEYS, `box ${number}`, notices) : {}
+      const isId =
+        typeof entry.id === 'string' && entry.id && entry.id.length <= MAX_ID && !taken.has(entry.id)
+      const id = isId ? entry.id : newId(taken, entries)
+      taken.add(id)
+      return {
+        ...kept,
+        ...frameOf(draft, canvas),
+        caption: draft.description,
+        id,
+        strength: draft.strength,
+        color: isColor(entry.color) ? entry.color : COLORS[index % COLORS.length],
+        locked: entry.locked === true,
+        hidden: draft.hidden
+      }
+    })
 }
 
 /**
  * Whether a draft stands for a hidden box in the text of a run, see serializeForRun.
  * @param {Draft} draft
  */
-function isPlaceholder({ entry, corners, description }) {
-  return entry.hidden === true && corners === null && !description
+function isPlaceholder({ hidden, corners, description }) {
+  return hidden && corners === null && !description
 }
 
 /**
@@ -144,7 +175,9 @@ function isPlaceholder({ entry, corners, description }) {
  */
 function frameOf({ number, corners, unit, pixels, entry }, canvas) {
   if (corners === null) {
-    throw new LayoutError(`Box ${number} has a local description but no box. Give it x, y, w and h, or link boxes.`)
+    throw new LayoutError(
+      `Box ${number} has a local description but no box. Give it x, y, w and h, or link boxes.`
+    )
   }
   const box = checkedBox(number, corners, unit, pixels, canvas)
   const { x, y } = box
@@ -163,21 +196,25 @@ function frameOf({ number, corners, unit, pixels, entry }, canvas) {
  */
 function keptKeys(entry, known, place, notices) {
   const unknown = Object.entries(entry).filter(([key]) => !known.includes(key))
-  const tooLarge = unknown.filter(([, value]) => depthOf(value) > MAX_KEPT_DEPTH || JSON.stringify(value).length > MAX_KEPT_CHARACTERS)
+  const tooLarge = unknown.filter(
+    ([, value]) => isDeeper(value, MAX_KEPT_DEPTH) || JSON.stringify(value).length > MAX_KEPT_CHARACTERS
+  )
   if (tooLarge.length) {
-    notices.push(`Left out of ${place}, since too large to be stored: ${tooLarge.map(([key]) => key.slice(0, 40)).join(', ')}.`)
+    const names = tooLarge.map(([key]) => key.slice(0, SHOWN)).join(', ')
+    notices.push(`Left out of ${place}, since too large to be stored: ${names}.`)
   }
   return Object.fromEntries(unknown.filter((pair) => !tooLarge.includes(pair)))
 }
 
 /**
- * Levels of nested objects and lists.
+ * Whether a value has more than so many levels of nested objects and lists.
  * @param {unknown} value
- * @returns {number}
+ * @param {number} levels
+ * @returns {boolean}
  */
-function depthOf(value) {
-  if (typeof value !== 'object' || value === null) return 0
-  return 1 + Math.max(0, ...Object.values(value).map(depthOf))
+function isDeeper(value, levels) {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1))
 }
 
 /**
@@ -185,19 +222,21 @@ function depthOf(value) {
  * @param {Layout} layout
  */
 export function serialize(layout) {
-  return JSON.stringify({ ...layout, version: VERSION })
+  return JSON.stringify({ ...layout, version: VERSION, units: OWN_UNITS })
 }
 
 /**
- * The layout for a run, as JSON. Colours and locks are left out, so that changing them does not invalidate cached results.
- * A hidden box leaves a placeholder, so that errors number the boxes as the editor does.
+ * The layout for a run, as JSON. Colours and locks are left out, so that changing them does not invalidate
+ * cached results. A hidden box leaves a placeholder, so that errors number the boxes as the editor does.
  * @param {Layout} layout
  */
 export function serializeForRun(layout) {
   const boxes = layout.boxes.map((box) =>
-    box.hidden ? { hidden: true } : Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key)))
+    box.hidden
+      ? { hidden: true }
+      : Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key)))
   )
-  return JSON.stringify({ ...layout, version: VERSION, boxes })
+  return JSON.stringify({ ...layout, version: VERSION, units: OWN_UNITS, boxes })
 }
 
 /**
@@ -210,7 +249,11 @@ export function toRelease(layout, canvas) {
     const { x, y, w, h } = toPixels(box, canvas)
     return { box: [x, y, w, h], caption: box.caption }
   })
-  return JSON.stringify({ caption: layout.caption, width: canvas.width, height: canvas.height, annotations }, null, 2)
+  return JSON.stringify(
+    { caption: layout.caption, width: canvas.width, height: canvas.height, annotations },
+    null,
+    2
+  )
 }
 
 /**

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..layout import LayoutError
+from .box_keys import CENTRED, XYWH_BBOX, xywh, xyxy
 from .draft import Draft, Frame, LayoutFormat, Reading, has_keys
-from .entries import CENTRED, XYWH_BBOX, draft_of, xywh, xyxy
+from .entries import draft_of
 from .fields import Corners, caption_of, description_of, entry_of, list_of, object_of
 
 RELEASE_CANVAS_PX = 768  # side of the release's canvas, if the layout does not give its own

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..layout import LayoutError
+from .box_keys import BOX_KEYS, ELEMENT
 from .draft import Frame, LayoutFormat, Reading, has_keys
-from .entries import BOX_KEYS, ELEMENT, draft_of
+from .entries import draft_of
 from .fields import caption_of, kind_of, list_of, object_of
 
 

@@ -126,6 +126,8 @@ def description_of(entry: dict, keys: Iterable[str], number: int) -> str:
 
 def kind_of(value: Any) -> str:
     """Type and abbreviated value in JSON's terms, for error messages."""
+    if value is None:
+        return "nothing"
     names = {
         dict: "an object",
         list: "a list",
@@ -133,7 +135,6 @@ def kind_of(value: Any) -> str:
         bool: "true/false",
         int: "a number",
         float: "a number",
-        type(None): "nothing",
     }
     name = names.get(type(value), type(value).__name__)
     try:

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 MAX_DEPTH = 100  # nested objects and lists
+MAX_PARTS = 100_000  # values inside one value
 
 BLANKS = " \t\n\r\v\f\u00a0\u2028\u2029\ufeff"  # \ufeff: byte order mark
 BRACKETS = {"{": "}", "[": "]", "(": ")"}
@@ -77,7 +78,10 @@ class Parser:
         self.text = text
         self.position = start
         self.repairs: set[str] = set()
-        self.is_json = False  # a key with its colon, or a text, list or object inside a list, was read
+        self.parts = 0
+        self.is_json = (
+            False  # a quoted key, a key with its colon, or a text, list or object in a list was read
+        )
 
     def value(self) -> Any:
         """Read the value. Raises Mismatch if there is none, JsonTextError if it is nested too deeply."""
@@ -86,6 +90,9 @@ class Parser:
     def _value(self, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise too_deep()
+        self.parts += 1
+        if self.parts > MAX_PARTS:
+            raise JsonTextError(f"it has more than {MAX_PARTS} parts; leave only the layout")
         self._skip_blanks()
         character = self._peek()
         if character == "{":
@@ -100,7 +107,9 @@ class Parser:
         self.position += 1
         result: dict[str, Any] = {}
         while not self._closes("}"):
+            is_quoted = self._peek() == '"'
             key = self._string() if self._peek() in QUOTES else self._bare_key()
+            self.is_json |= is_quoted
             self._skip_blanks()
             if self._peek() != ":":
                 raise Mismatch

@@ -28,6 +28,8 @@ from .json_parser import (
 )
 
 MAX_CHARACTERS = 2_000_000
+MAX_WASTED = 200_000  # characters read behind brackets that begin no JSON value
+MAX_VALUES = 1000  # JSON values in one text
 SHOWN = 20  # characters of the text in an error message
 MAX_STRING_LAYERS = 3  # JSON inside a JSON string inside a JSON string
 
@@ -94,10 +96,11 @@ def _search(text: str) -> tuple[Any, set[str]]:
     """The one value in a text that is not valid JSON as a whole, and its repairs."""
     candidates, outside, skipped_reasoning = _scan(text)
     # Brackets in prose, such as [1], are no layout. A code fence marks the answer among several values.
-    candidates = [one for one in candidates if _is_container(one.value)] or candidates
-    candidates = [one for one in candidates if _is_fenced(text, one)] or candidates
-    if not candidates:
+    containers = [one for one in candidates if _is_container(one.value)]
+    if not containers and (not candidates or any(bracket in outside for bracket in "{}[]")):
         raise JsonTextError("it holds no JSON object or list")
+    candidates = containers or candidates
+    candidates = [one for one in candidates if _is_fenced(text, one)] or candidates
     repairs = set(candidates[0].repairs)
     if skipped_reasoning:
         repairs.add(REASONING)
@@ -123,6 +126,7 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
     outside: list[str] = []
     reasoning = False
     position = wasted = 0
+    opened = 0  # brackets of the prose behind the last value
     while position < len(text):
         if text[position] in "{[":
             parser = Parser(text, position)
@@ -134,11 +138,13 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
                 if parser.is_json:  # never take a part of a broken value for the whole
                     raise JsonTextError(f"it is not JSON {_place(text, parser.position)}") from None
                 wasted += parser.position - position  # a bracket of the prose
-                if wasted > MAX_CHARACTERS:
+                if wasted > MAX_WASTED:
                     raise JsonTextError("it has too many brackets that begin no JSON value") from None
             else:
                 candidates.append(_Candidate(value, position, parser.position, frozenset(parser.repairs)))
-                position = parser.position
+                if len(candidates) > MAX_VALUES:
+                    raise JsonTextError(f"it holds more than {MAX_VALUES} JSON values; leave only the layout")
+                position, opened = parser.position, 0
                 continue
         elif text[position] == "<":
             if match := REASONING_START.match(text, position):
@@ -151,6 +157,10 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
             if match := REASONING_END.match(text, position):
                 candidates, outside, reasoning, position = [], [], True, match.end()
                 continue
+        opened += (text[position] in "{[") - (text[position] in "}]")
+        # The value before may be a part of a broken one.
+        if opened < 0 and candidates and _is_container(candidates[-1].value):
+            raise JsonTextError(f"it is not JSON {_place(text, position)}: nothing opens this bracket")
         outside.append(text[position])
         position += 1
     return candidates, "".join(outside), reasoning

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..layout import LayoutError
+from .box_keys import xywh, xyxy
 from .draft import Draft, Frame
-from .entries import draft_of, xywh, xyxy
+from .entries import draft_of
 from .fields import Corners, four_numbers, kind_of, number_of
 from .units import (
     WHOLE_PIXEL,

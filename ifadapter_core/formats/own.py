@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import reprlib
 
 from ..layout import Layout, LayoutError
 from .draft import Frame, LayoutFormat, Reading, has_keys
 from .entries import draft_of
-from .fields import caption_of, list_of
+from .fields import caption_of, kind_of, list_of
 
 VERSION = 1
 
@@ -34,7 +33,7 @@ def read(data: dict, frame: Frame) -> Reading:
     version = data.get("version")
     if version is not None and (isinstance(version, bool) or version != VERSION):
         raise LayoutError(
-            f"The layout has format version {reprlib.repr(version)}; this pack reads version {VERSION}. "
+            f"The layout's format version must be {VERSION}, got {kind_of(version)}. "
             "Update ComfyUI-IFAdapter."
         )
     frame = frame.resized(data)

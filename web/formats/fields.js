@@ -1,12 +1,14 @@
 // @ts-check
 /** Checked access to the fields of parsed JSON. All functions throw LayoutError that names the field. */
 
-import { LayoutError } from '../layout_model.js'
+import { LayoutError, MAX_BOXES } from '../layout_model.js'
 
 export { LayoutError }
 
 export const MAX_TEXT = 10_000 // characters of a description
 const SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
+const MORE_WHITE = '\u001c\u001d\u001e\u001f\u0085' // white space of Python that JavaScript does not strip
+const NUMBER_AS_TEXT = /^\s*[+-]?[0-9.]+\s*(%?)\s*$/
 const SHOWN = 30 // characters of a value in an error message
 
 /** Left, top, right and bottom edge. @typedef {[number, number, number, number]} Corners */
@@ -38,15 +40,33 @@ export function textOf(value, name) {
   if (typeof value !== 'string') throw new LayoutError(`${name} must be text, got ${kindOf(value)}.`)
   if (value.length > MAX_TEXT) {
     const length = [...value].length
-    if (length > MAX_TEXT) throw new LayoutError(`${name} has ${length} characters; at most ${MAX_TEXT} are read. Shorten it.`)
+    if (length > MAX_TEXT)
+      throw new LayoutError(`${name} has ${length} characters; at most ${MAX_TEXT} are read. Shorten it.`)
   }
   const broken = value.search(SURROGATE)
   if (broken >= 0) {
     throw new LayoutError(
-      `${name} holds half of a character (a lone surrogate, position ${broken + 1}). Write that character again.`,
+      `${name} holds half of a character (a lone surrogate, position ${broken + 1}). Write that character ` +
+        'again.'
     )
   }
-  return value.trim()
+  return stripped(value)
+}
+
+/**
+ * Text without surrounding white space, the same as in Python.
+ * @param {string} text
+ */
+export function stripped(text) {
+  let [start, end] = [0, text.length]
+  while (start < end && isWhite(text[start])) start++
+  while (start < end && isWhite(text[end - 1])) end--
+  return text.slice(start, end)
+}
+
+/** @param {string} character */
+function isWhite(character) {
+  return !character.trim() || MORE_WHITE.includes(character)
 }
 
 /**
@@ -64,9 +84,22 @@ export function captionOf(data, key) {
  * @param {string} name
  */
 export function numberOf(value, name) {
-  if (typeof value !== 'number') throw new LayoutError(`${name} must be a number, got ${kindOf(value)}.`)
+  if (typeof value !== 'number') {
+    throw new LayoutError(`${name} must be a number, got ${kindOf(value)}.${adviceOn(value)}`)
+  }
   if (!Number.isFinite(value)) throw new LayoutError(`${name} must be a finite number, got ${value}.`)
   return value
+}
+
+/**
+ * How to write a number that was given as text.
+ * @param {unknown} value
+ */
+function adviceOn(value) {
+  const match = typeof value === 'string' ? value.slice(0, 20).match(NUMBER_AS_TEXT) : null
+  if (!match) return ''
+  const unit = match[1] ? ' and the percent sign, and add "units": "percent" to the layout' : ''
+  return ` Write it without the quotation marks${unit}.`
 }
 
 /**
@@ -82,12 +115,18 @@ export function fourNumbers(value, expected) {
 }
 
 /**
+ * A list of boxes or descriptions, counted before it is read.
  * @param {unknown} value
  * @param {string} name
  * @returns {any[]}
  */
 export function listOf(value, name) {
   if (!Array.isArray(value)) throw new LayoutError(`'${name}' must be a list, got ${kindOf(value)}.`)
+  if (value.length > MAX_BOXES) {
+    throw new LayoutError(
+      `The layout has ${value.length} instances; at most ${MAX_BOXES} are supported. Remove some boxes.`
+    )
+  }
   return value
 }
 
@@ -151,9 +190,9 @@ export function kindOf(value) {
   if (value === null || value === undefined) return 'nothing'
   const name = Array.isArray(value)
     ? 'a list'
-    : { object: 'an object', string: 'text', boolean: 'true/false', number: 'a number' }[
+    : ({ object: 'an object', string: 'text', boolean: 'true/false', number: 'a number' }[
         /** @type {'object' | 'string' | 'boolean' | 'number'} */ (typeof value)
-      ] ?? typeof value
+      ] ?? typeof value)
   const shown = JSON.stringify(value) ?? String(value)
   return `${name} (${shown.length > SHOWN ? `${shown.slice(0, SHOWN)}..` : shown})`
 }

@@ -2,11 +2,13 @@
 /**
  * A recursive descent parser for one tolerant JSON value.
  *
- * It accepts comments, extra commas, other quotation marks, bare keys, Python literals and tuples, and records each kind
- * of repair. Strings are never changed. `ifadapter_core/formats/json_parser.py` is the Python twin.
+ * It accepts comments, extra commas, other quotation marks, bare keys, Python literals and tuples, and
+ * records each kind of repair. Strings are never changed. `ifadapter_core/formats/json_parser.py` is the
+ * Python twin.
  */
 
 export const MAX_DEPTH = 100 // nested objects and lists
+export const MAX_PARTS = 100_000 // values inside one value
 
 export const BLANKS = ' \t\n\r\v\f\u00a0\u2028\u2029\ufeff' // \ufeff: byte order mark
 /** @type {Record<string, string>} */
@@ -19,7 +21,7 @@ const QUOTES = {
   '\u201d': '\u201d',
   '\u201e': '\u201c\u201d',
   '\u2018': '\u2019',
-  '\u2019': '\u2019',
+  '\u2019': '\u2019'
 }
 const APOSTROPHES = "'\u2019" // as a closing mark only where a value may end: they also occur inside words
 /** @type {Map<string, unknown>} */
@@ -33,8 +35,8 @@ const WORDS = new Map(
     ['None', null],
     ['NaN', NaN],
     ['Infinity', Infinity],
-    ['-Infinity', -Infinity],
-  ]),
+    ['-Infinity', -Infinity]
+  ])
 )
 const JSON_WORDS = ['true', 'false', 'null']
 /** @type {Map<string, string>} */
@@ -43,13 +45,17 @@ const ESCAPES = new Map([
   ['f', '\f'],
   ['n', '\n'],
   ['r', '\r'],
-  ['t', '\t'],
+  ['t', '\t']
 ])
 
 const NUMBER = /[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.%$])/y
 const JSON_NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/
 const WORD = /-?[A-Za-z_$][A-Za-z0-9_$-]*/y
-const HEX4 = /[0-9A-Fa-f]{4}/y
+const HEX = /^[0-9A-Fa-f]+$/
+// Escaped characters by their number: marker -> hexadecimal digits. JSON knows only u.
+/** @type {Record<string, number>} */
+const CODES = { u: 4, x: 2, U: 8 }
+const MAX_CODE_POINT = 0x10ffff
 const LINE_END = /[\n\r]/g
 
 // Kinds of repair
@@ -97,7 +103,8 @@ export class Parser {
     this.position = start
     /** @type {Set<string>} */
     this.repairs = new Set()
-    this.isJson = false // a key with its colon, or a text, list or object inside a list, was read
+    this.parts = 0
+    this.isJson = false // a quoted key, a key with its colon, or a text, list or object in a list was read
   }
 
   /**
@@ -106,6 +113,10 @@ export class Parser {
    */
   value(depth) {
     if (depth > MAX_DEPTH) throw tooDeep()
+    this.parts++
+    if (this.parts > MAX_PARTS) {
+      throw new JsonTextError(`it has more than ${MAX_PARTS} parts; leave only the layout`)
+    }
     this.skipBlanks()
     const character = this.peek()
     if (character === '{') return this.object(depth)
@@ -119,13 +130,20 @@ export class Parser {
     this.position++
     const result = {}
     while (!this.closes('}')) {
+      const isQuoted = this.peek() === '"'
       const key = this.peek() in QUOTES ? this.string() : this.bareKey()
+      this.isJson ||= isQuoted
       this.skipBlanks()
       if (this.peek() !== ':') throw new Mismatch()
       this.position++
       this.isJson = true
       // Not an assignment: "__proto__" is a key like any other.
-      Object.defineProperty(result, key, { value: this.value(depth + 1), enumerable: true, configurable: true, writable: true })
+      Object.defineProperty(result, key, {
+        value: this.value(depth + 1),
+        enumerable: true,
+        configurable: true,
+        writable: true
+      })
       this.separator('}')
     }
     return result
@@ -192,7 +210,7 @@ export class Parser {
     }
   }
 
-  /** Whether a comma, colon or closing bracket follows the closing mark: an apostrophe inside a word has none. */
+  /** Whether a comma, colon or closing bracket follows the mark, unlike an apostrophe in a word. */
   mayEndHere() {
     let following = this.position + 1
     while (following < this.text.length && BLANKS.includes(this.text[following])) following++
@@ -203,14 +221,18 @@ export class Parser {
     this.position++
     const character = this.peek()
     this.position++
-    if (character !== 'u') {
+    if (!(character in CODES)) {
       if (!'"\'\\/'.includes(character) && !ESCAPES.has(character)) throw new Mismatch()
       return ESCAPES.get(character) ?? character
     }
-    const digits = matchAt(HEX4, this.text, this.position)
-    if (digits === null) throw new Mismatch(this.position + 4 > this.text.length)
+    if (character !== 'u') this.repairs.add(LITERALS)
+    const digits = this.text.slice(this.position, this.position + CODES[character])
+    const code = parseInt(digits, 16)
+    if (digits.length < CODES[character] || !HEX.test(digits) || code > MAX_CODE_POINT) {
+      throw new Mismatch(this.position + CODES[character] > this.text.length)
+    }
     this.position += digits.length
-    return String.fromCharCode(parseInt(digits, 16)) // surrogate pairs join by themselves
+    return String.fromCodePoint(code) // the halves of surrogate pairs join by themselves
   }
 
   number() {

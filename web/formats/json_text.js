@@ -2,9 +2,10 @@
 /**
  * Tolerant JSON: finds the one JSON value in a text written by a person or a language model.
  *
- * Valid JSON is taken unchanged. Any other text is searched for one JSON value, past code fences, prose and reasoning,
- * by a parser that accepts comments, extra commas, other quotation marks and Python literals. Strings are never changed.
- * Each kind of repair is reported. `ifadapter_core/formats/json_text.py` is the Python twin; both read every text alike.
+ * Valid JSON is taken unchanged. Any other text is searched for one JSON value, past code fences, prose and
+ * reasoning, by a parser that accepts comments, extra commas, other quotation marks and Python literals.
+ * Strings are never changed. Each kind of repair is reported. `ifadapter_core/formats/json_text.py` is the
+ * Python twin; both read every text alike.
  */
 
 import {
@@ -20,13 +21,16 @@ import {
   Parser,
   QUOTATION,
   matchAt,
-  tooDeep,
+  tooDeep
 } from './json_parser.js'
 
 export const MAX_CHARACTERS = 2_000_000
+export const MAX_WASTED = 200_000 // characters read behind brackets that begin no JSON value
+export const MAX_VALUES = 1000 // JSON values in one text
 const SHOWN = 20 // characters of the text in an error message
 const MAX_STRING_LAYERS = 3 // JSON inside a JSON string inside a JSON string
 
+const CUT_OFF = 'it is cut off: a bracket or a quotation mark is not closed'
 const FENCE = '```'
 const REASONING_START = /<(?:think|thinking|thought|reasoning)>/iy
 const REASONING_END = /<\/(?:think|thinking|thought|reasoning)>/iy
@@ -47,7 +51,7 @@ export const REPAIRS = [
   QUOTATION,
   KEYS,
   LITERALS,
-  BREAKS,
+  BREAKS
 ]
 
 /**
@@ -56,8 +60,9 @@ export const REPAIRS = [
  */
 
 /**
- * Read the one JSON value of a text, with repairs where needed. `repairs`: the kinds needed (of `REPAIRS`), none for
- * valid JSON. Throws JsonTextError when the text holds no value, several, or one that is cut off or nested too deeply.
+ * Read the one JSON value of a text, with repairs where needed. `repairs`: the kinds needed (of `REPAIRS`),
+ * none for valid JSON. Throws JsonTextError when the text holds no value, several, or one that is cut off
+ * or nested too deeply.
  *
  * @param {string} text
  * @returns {{value: any, repairs: string[]}}
@@ -102,10 +107,12 @@ function search(text) {
   const { candidates: all, outside, reasoning } = scan(text)
   // Brackets in prose, such as [1], are no layout. A code fence marks the answer among several values.
   const containers = all.filter((one) => isContainer(one.value))
+  if (!containers.length && (!all.length || /[{}[\]]/.test(outside))) {
+    throw new JsonTextError('it holds no JSON object or list')
+  }
   const likely = containers.length ? containers : all
   const fenced = likely.filter((one) => isFenced(text, one))
   const candidates = fenced.length ? fenced : likely
-  if (!candidates.length) throw new JsonTextError('it holds no JSON object or list')
   const needed = new Set(candidates[0].repairs)
   if (reasoning) needed.add(REASONING)
   if (!consistsOf(outside, BLANKS)) needed.add(AROUND)
@@ -116,8 +123,7 @@ function search(text) {
     needed.delete(AROUND)
     return { value: candidates.map((one) => one.value), needed }
   }
-  const first = JSON.stringify(candidates[0].value)
-  if (candidates.every(({ value }) => JSON.stringify(value) === first)) {
+  if (new Set(candidates.map(({ value }) => JSON.stringify(value))).size === 1) {
     return { value: candidates[0].value, needed } // a draft and the same answer again
   }
   throw new JsonTextError(`it holds ${candidates.length} different JSON values; leave only the layout`)
@@ -134,15 +140,24 @@ function scan(text) {
   let outside = ''
   let reasoning = false
   let position = 0
+  let wasted = 0
+  let opened = 0 // brackets of the prose behind the last value
   while (position < text.length) {
     const character = text[position]
     if (character === '{' || character === '[') {
-      const candidate = candidateAt(text, position)
+      const parser = new Parser(text, position)
+      const candidate = candidateOf(parser)
       if (candidate) {
         candidates.push(candidate)
+        if (candidates.length > MAX_VALUES) {
+          throw new JsonTextError(`it holds more than ${MAX_VALUES} JSON values; leave only the layout`)
+        }
         position = candidate.end
+        opened = 0
         continue
       }
+      wasted += parser.position - position // a bracket of the prose
+      if (wasted > MAX_WASTED) throw new JsonTextError('it has too many brackets that begin no JSON value')
     } else if (character === '<') {
       const start = matchAt(REASONING_START, text, position)
       if (start !== null) {
@@ -154,13 +169,19 @@ function scan(text) {
         continue
       }
       const end = matchAt(REASONING_END, text, position)
-      if (end !== null) { // the start tag may be part of the model's prompt
+      // The start tag may be part of the model's prompt.
+      if (end !== null) {
         candidates = []
         outside = ''
         reasoning = true
         position += end.length
         continue
       }
+    }
+    opened += Number('{['.includes(character)) - Number('}]'.includes(character))
+    // The value before may be a part of a broken one.
+    if (opened < 0 && candidates.length && isContainer(candidates[candidates.length - 1].value)) {
+      throw new JsonTextError(`it is not JSON ${place(text, position)}: nothing opens this bracket`)
     }
     outside += character
     position++
@@ -169,19 +190,19 @@ function scan(text) {
 }
 
 /**
- * @param {string} text
- * @param {number} start
+ * @param {Parser} parser at a bracket
  * @returns {Candidate | null} null when the bracket belongs to prose
  */
-function candidateAt(text, start) {
-  const parser = new Parser(text, start)
+function candidateOf(parser) {
+  const { text, position: start } = parser
   try {
     const value = parser.value(0)
     return { value, start, end: parser.position, repairs: parser.repairs }
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error
-    if (error.atEnd) throw new JsonTextError('it is cut off: a bracket or a quotation mark is not closed')
-    if (parser.isJson) { // never take a part of a broken value for the whole
+    if (error.atEnd) throw new JsonTextError(CUT_OFF)
+    if (parser.isJson) {
+      // never take a part of a broken value for the whole
       throw new JsonTextError(`it is not JSON ${place(text, parser.position)}`)
     }
     return null
@@ -211,7 +232,10 @@ function isObject(value) {
  */
 function isContainer(value) {
   if (!Array.isArray(value)) return Object.keys(value).length > 0
-  return value.length > 0 && value.every((part) => typeof part === 'string' || (typeof part === 'object' && part !== null))
+  return (
+    value.length > 0 &&
+    value.every((part) => typeof part === 'string' || (typeof part === 'object' && part !== null))
+  )
 }
 
 /**
@@ -237,11 +261,16 @@ function consistsOf(text, characters) {
   return true
 }
 
-/** @param {any} value */
-function isTooDeep(value) {
+/**
+ * Whether a value has more than MAX_DEPTH levels of objects and lists.
+ * @param {any} value
+ */
+export function isTooDeep(value) {
   let level = [value]
   for (let depth = 0; depth <= MAX_DEPTH; depth++) {
-    level = level.flatMap((outer) => (typeof outer === 'object' && outer !== null ? Object.values(outer) : []))
+    level = level.flatMap((outer) =>
+      typeof outer === 'object' && outer !== null ? Object.values(outer) : []
+    )
     if (!level.length) return false
   }
   return true

@@ -1,42 +1,58 @@
 // @ts-check
 /**
  * Readers of whole layouts, one per format: parsed JSON -> caption and drafts.
- * `ifadapter_core/formats/{own,comfyui,annotations,exports}.py` are the Python twins.
+ * `ifadapter_core/formats/{own,comfyui,annotations}.py` are the Python twins.
  */
 
-import { BOX_KEYS, CENTRED, ELEMENT, XYWH_BBOX, draftOf, xywh, xyxy } from './entries.js'
-import { LayoutError, captionOf, descriptionOf, entryOf, hasKeys, isObject, kindOf, listOf, numberOf, objectOf } from './fields.js'
+import { BOX_KEYS, CENTRED, ELEMENT, XYWH_BBOX, xywh, xyxy } from './box_keys.js'
+import { draftOf } from './entries.js'
+import {
+  LayoutError,
+  captionOf,
+  descriptionOf,
+  entryOf,
+  hasKeys,
+  isObject,
+  kindOf,
+  listOf,
+  numberOf,
+  objectOf
+} from './fields.js'
 
 /** @typedef {import('./entries.js').Draft} Draft */
 /** @typedef {import('./entries.js').Frame} Frame */
 /** @typedef {import('./units.js').Canvas} Canvas */
 /** @typedef {{caption: string, drafts: Draft[]}} Reading */
-/** @typedef {{example: string, matches: (data: any) => boolean, read: (data: any, frame: Frame) => Reading}} LayoutFormat */
+/**
+ * @typedef {{
+ *   example: string, matches: (data: any) => boolean, read: (data: any, frame: Frame) => Reading
+ * }} LayoutFormat
+ */
 
 export const VERSION = 1
 export const RELEASE_CANVAS_PX = 768 // side of the release's canvas, if the layout does not give its own
-const EXPORT_ADVICE =
-  'Give the boxes of one picture, such as {"caption": "..", "width": 1024, "height": 768, "units": "pixels", "boxes": ' +
-  '[{"x": 10, "y": 20, "w": 300, "h": 400, "caption": ".."}]}.'
 
-/** The formats; the first that matches is used. @type {LayoutFormat[]} */
-export const FORMATS = [
+/** @type {LayoutFormat} */
+export const OWN = {
+  example: 'this pack\'s format {"caption": .., "boxes": [{"x", "y", "w", "h", "caption"}]}: fractions',
+  matches: (data) => hasKeys(data, 'boxes'),
+  read: readOwn
+}
+
+/** Formats of a whole layout; the first that matches is used. @type {LayoutFormat[]} */
+export const WHOLE = [
   {
     example: '{"prompt", "phrases": [..], "boxes": [[x0, y0, x1, y1]]}: fractions (GLIGEN)',
     matches: (data) => hasKeys(data, 'phrases', 'boxes'),
-    read: parallelLists('boxes', 'phrases', 'prompt', 'fractions'),
+    read: parallelLists('boxes', 'phrases', 'prompt', 'fractions')
   },
-  {
-    example: 'this pack\'s format {"caption": .., "boxes": [{"x", "y", "w", "h", "caption"}]}: fractions',
-    matches: (data) => hasKeys(data, 'boxes'),
-    read: readOwn,
-  },
+  OWN,
   {
     example:
-      'the release\'s format {"caption": .., "annotations": [{"box": [x, y, w, h], "caption"}]}: pixels of a ' +
-      `${RELEASE_CANVAS_PX} x ${RELEASE_CANVAS_PX} canvas`,
+      'the release\'s format {"caption": .., "annotations": [{"box": [x, y, w, h], "caption"}]}: pixels of ' +
+      `a ${RELEASE_CANVAS_PX} x ${RELEASE_CANVAS_PX} canvas`,
     matches: (data) => hasKeys(data, 'annotations'),
-    read: readRelease,
+    read: readRelease
   },
   {
     example: '{"annos": [{"bbox": [x, y, w, h], "caption"}]}: pixels (InstanceDiffusion)',
@@ -44,40 +60,51 @@ export const FORMATS = [
     read: (data, frame) => ({
       caption: captionOf(data, 'caption'),
       drafts: listOf(data.annos, 'annos').map((entry, index) =>
-        draftOf(entry, index + 1, resized(frame, data), [XYWH_BBOX]),
-      ),
-    }),
+        draftOf(entry, index + 1, resized(frame, data), [XYWH_BBOX])
+      )
+    })
   },
   {
     example: '{"bboxes": [[x0, y0, x1, y1]], "labels": [..]}: pixels (Florence-2)',
     matches: (data) => hasKeys(data, 'bboxes', 'labels'),
-    read: parallelLists('bboxes', 'labels', 'caption', 'pixels'),
+    read: parallelLists('bboxes', 'labels', 'caption', 'pixels')
   },
   {
-    example: '{"region_bboxes_list": [[x0, y0, x1, y1]], "detail_region_caption_list": [..]}: fractions (CreatiLayout)',
+    example:
+      '{"region_bboxes_list": [[x0, y0, x1, y1]], "detail_region_caption_list": [..]}: fractions ' +
+      '(CreatiLayout)',
     matches: (data) => hasKeys(data, 'region_bboxes_list', 'detail_region_caption_list'),
-    read: parallelLists('region_bboxes_list', 'detail_region_caption_list', 'global_caption', 'fractions'),
+    read: parallelLists('region_bboxes_list', 'detail_region_caption_list', 'global_caption', 'fractions')
   },
   {
     example: '{"predictions": [{"x", "y", "width", "height", "class"}]}: centres, pixels (Roboflow)',
     matches: (data) => hasKeys(data, 'predictions'),
     read: (data, frame) => {
-      const sized = resized(frame, objectOf('image' in data ? data.image : {}, 'image'))
+      const sized = resized(frame, objectOf(data.image ?? {}, 'image'))
       const entries = listOf(data.predictions, 'predictions')
-      return { caption: '', drafts: entries.map((entry, index) => draftOf(entry, index + 1, sized, [CENTRED])) }
-    },
+      return {
+        caption: '',
+        drafts: entries.map((entry, index) => draftOf(entry, index + 1, sized, [CENTRED]))
+      }
+    }
   },
   {
     example: '{"high_level_description", "compositional_deconstruction": {"elements": [..]}} (Ideogram 4)',
     matches: (data) => hasKeys(data, 'compositional_deconstruction'),
-    read: readElementPrompt,
-  },
+    read: readElementPrompt
+  }
+]
+
+/** @type {LayoutFormat[]} */
+export const FORMATS = [
+  ...WHOLE,
   {
     example: `a list of boxes, each one of ${BOX_KEYS.map(({ example }) => example).join('; ')}`,
     matches: (data) =>
-      Array.isArray(data) || (isObject(data) && ('bbox' in data || BOX_KEYS.some((kind) => kind.matches(data)))),
-    read: readList,
-  },
+      Array.isArray(data) ||
+      (isObject(data) && ('bbox' in data || BOX_KEYS.some((kind) => kind.matches(data)))),
+    read: readList
+  }
 ]
 
 /**
@@ -88,10 +115,12 @@ export const FORMATS = [
  * @returns {Frame}
  */
 function resized(frame, data, standard = frame.pixels) {
-  const width = numberOf('width' in data ? data.width : standard.width, 'width')
-  const height = numberOf('height' in data ? data.height : standard.height, 'height')
+  const width = numberOf(data.width ?? standard.width, 'width')
+  const height = numberOf(data.height ?? standard.height, 'height')
   if (Math.min(width, height) < 1) {
-    throw new LayoutError(`The layout's own canvas is ${width} x ${height} pixels; expected at least 1 x 1.`)
+    throw new LayoutError(
+      `The canvas is ${width} x ${height} pixels; give a width and a height of at least 1.`
+    )
   }
   return { ...frame, pixels: { width, height } }
 }
@@ -101,22 +130,16 @@ function resized(frame, data, standard = frame.pixels) {
  * @type {LayoutFormat['read']}
  */
 function readOwn(data, frame) {
-  const version = 'version' in data ? data.version : VERSION
+  const version = data.version ?? VERSION
   if (version !== VERSION) {
     throw new LayoutError(
-      `The layout has format version ${JSON.stringify(version)}; this pack reads version ${VERSION}. Update ComfyUI-IFAdapter.`,
+      `The layout's format version must be ${VERSION}, got ${kindOf(version)}. Update ComfyUI-IFAdapter.`
     )
   }
   const sized = resized(frame, data)
-  const drafts = listOf(data.boxes, 'boxes').map((entry, index) => {
-    const hidden = isObject(entry) && 'hidden' in entry ? entry.hidden : false
-    if (typeof hidden !== 'boolean') {
-      throw new LayoutError(
-        `Box ${index + 1}: hidden is ${JSON.stringify(hidden)}; expected true or false, without quotation marks.`,
-      )
-    }
-    return draftOf(entry, index + 1, sized, BOX_KEYS, 'fractions')
-  })
+  const drafts = listOf(data.boxes, 'boxes').map((entry, index) =>
+    draftOf(entry, index + 1, sized, BOX_KEYS, 'fractions')
+  )
   return { caption: captionOf(data, 'caption'), drafts }
 }
 
@@ -134,7 +157,8 @@ function readRelease(data, frame) {
       unit: sized.units ?? 'pixels',
       pixels: sized.pixels,
       strength: 1,
-      entry,
+      hidden: false,
+      entry
     }
   })
   return { caption: captionOf(data, 'caption'), drafts }
@@ -146,16 +170,18 @@ function readRelease(data, frame) {
  */
 function readList(data, frame) {
   /** @type {any[]} */
-  let entries = Array.isArray(data) ? data : [data]
+  let entries = Array.isArray(data) ? listOf(data, 'layout') : [data]
   const isFrames = entries.length > 0 && entries.every((part) => Array.isArray(part) && part.every(isObject))
   if (isFrames && entries.length > 1) {
-    throw new LayoutError(`The layout is a list of ${entries.length} frames of boxes; a layout is one picture. Keep one frame.`)
+    throw new LayoutError(
+      `The layout is a list of ${entries.length} frames of boxes; a layout is one picture. Keep one frame.`
+    )
   }
-  if (isFrames) entries = entries[0]
+  if (isFrames) entries = listOf(entries[0], 'layout')
   if (entries.length && entries.every(Array.isArray)) {
     throw new LayoutError(
-      `The layout is a list of bare numbers (${kindOf(entries[0])}), which does not say their order or describe the ` +
-        'boxes. Write objects, such as {"bbox_2d": [x0, y0, x1, y1], "label": ".."}.',
+      `The layout is a list of bare numbers (${kindOf(entries[0])}), which does not say their order or ` +
+        'describe the boxes. Write objects, such as {"bbox_2d": [x0, y0, x1, y1], "label": ".."}.'
     )
   }
   return { caption: '', drafts: entries.map((entry, index) => draftOf(entry, index + 1, frame)) }
@@ -185,8 +211,8 @@ function parallelLists(boxes, descriptions, caption, unit) {
     const [rows, texts] = [listOf(data[boxes], boxes), listOf(data[descriptions], descriptions)]
     if (rows.length !== texts.length) {
       throw new LayoutError(
-        `'${boxes}' has ${rows.length} entries and '${descriptions}' has ${texts.length}; expected one description for ` +
-          'each box.',
+        `'${boxes}' has ${rows.length} entries and '${descriptions}' has ${texts.length}; expected one ` +
+          'description for each box.'
       )
     }
     const drafts = rows.map((row, index) => ({
@@ -196,49 +222,9 @@ function parallelLists(boxes, descriptions, caption, unit) {
       unit: frame.units ?? unit,
       pixels: frame.pixels,
       strength: 1,
-      entry: {},
+      hidden: false,
+      entry: {}
     }))
     return { caption: captionOf(data, caption), drafts }
-  }
-}
-
-/**
- * Whether data[key] is a list whose first entry has one of these keys.
- * @param {unknown} data
- * @param {string} key
- * @param {string[]} inner
- */
-function holds(data, key, ...inner) {
-  const first = isObject(data) && Array.isArray(data[key]) ? data[key][0] : null
-  return isObject(first) && inner.some((name) => name in first)
-}
-
-/**
- * Throws LayoutError that names the tool if parsed JSON is the export of an annotation tool.
- * @param {unknown} data
- */
-export function refuseExports(data) {
-  const task = Array.isArray(data) ? data[0] : data
-  const isCoco = hasKeys(data, 'images', 'annotations') || holds(data, 'annotations', 'category_id', 'image_id', 'segmentation')
-  const isLabelStudio = holds(task, 'annotations', 'result') || holds(task, 'result', 'from_name', 'value')
-  const name = isCoco
-    ? 'a COCO annotation file'
-    : isLabelStudio
-      ? 'a Label Studio export'
-      : holds(data, 'shapes', 'points')
-        ? 'a LabelMe file'
-        : null
-  if (name) {
-    throw new LayoutError(`The layout is ${name}, which is not read: its boxes belong to other pictures. ${EXPORT_ADVICE}`)
-  }
-}
-
-/**
- * Throws LayoutError if the text is a Pascal VOC annotation or other XML.
- * @param {string} text
- */
-export function refuseXml(text) {
-  if (/^\s*<(annotation|\?xml)/i.test(text)) {
-    throw new LayoutError(`The layout is XML, such as a Pascal VOC annotation, which is not read. ${EXPORT_ADVICE}`)
   }
 }

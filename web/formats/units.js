@@ -11,9 +11,10 @@ const ROUNDING = 1e-3 // boxes that exceed the canvas by up to this fraction are
 const WHOLE_PIXEL = 1 - 1e-6 // shortest side of a box in pixels, with room for rounding
 
 /**
- * A box as fractions of the canvas, { x, y, w, h }. number: position of the box in the input, from 1. corners: in `unit`.
- * pixels: the picture that pixels refer to. canvas: of the layout. Throws LayoutError, with the units that would fit, if
- * the box is outside of the canvas, inverted or has a side under one pixel.
+ * A box as fractions of the canvas, { x, y, w, h }. number: position of the box in the input, from 1.
+ * corners: in `unit`. pixels: the picture that pixels refer to. canvas: of the layout. Throws LayoutError,
+ * with the units that would fit, if the numbers contradict the unit: the box is outside of the canvas,
+ * inverted, or has a side under one pixel.
  *
  * @param {number} number
  * @param {Corners} corners
@@ -22,10 +23,9 @@ const WHOLE_PIXEL = 1 - 1e-6 // shortest side of a box in pixels, with room for 
  * @param {Canvas} canvas
  */
 export function checkedBox(number, corners, unit, pixels, canvas) {
-  const fractions = toFractions(corners, unit, pixels)
-  const problem = problemOf(fractions, canvas)
+  const problem = problemOf(corners, unit, pixels, canvas)
   if (problem === null) {
-    const [x0, y0, x1, y1] = fractions
+    const [x0, y0, x1, y1] = toFractions(corners, unit, pixels)
     const [x, y] = [Math.max(x0, 0), Math.max(y0, 0)]
     return { x, y, w: Math.min(x1, 1) - x, h: Math.min(y1, 1) - y }
   }
@@ -33,7 +33,7 @@ export function checkedBox(number, corners, unit, pixels, canvas) {
   const edges = corners.map((edge) => Number(edge.toPrecision(6))).join(', ')
   throw new LayoutError(
     `Box ${number} ${problem}: its left, top, right and bottom edges are ${edges}, read as ${unit}${size}. ` +
-      adviceOn(corners, unit, pixels, canvas),
+      adviceOn(corners, unit, pixels, canvas)
   )
 }
 
@@ -51,17 +51,22 @@ export function toFractions([x0, y0, x1, y1], unit, pixels) {
 }
 
 /**
- * What is wrong with a box of these corners (fractions), or null.
+ * Why corners in a unit cannot be a box of the canvas, or null.
  * @param {Corners} corners
+ * @param {string} unit
+ * @param {Canvas} pixels
  * @param {Canvas} canvas
  */
-function problemOf([x0, y0, x1, y1], canvas) {
-  if (!(x1 > x0 && y1 > y0)) return 'has no area'
-  if (Math.min(x0, y0) < -ROUNDING || Math.max(x1, y1) > 1 + ROUNDING) return 'lies outside the canvas'
+function problemOf(corners, unit, pixels, canvas) {
+  const [x0, y0, x1, y1] = toFractions(corners, unit, pixels)
+  if (x1 <= x0 || y1 <= y0) return 'is inverted or has no area'
   if ((x1 - x0) * canvas.width < WHOLE_PIXEL || (y1 - y0) * canvas.height < WHOLE_PIXEL) {
     return 'has a side under one pixel'
   }
-  return null
+  if (unit !== 'fractions' && Math.min(...corners) >= 0 && Math.max(...corners) <= 1) {
+    return `has no number above 1, unlike ${unit}`
+  }
+  return Math.min(x0, y0) < -ROUNDING || Math.max(x1, y1) > 1 + ROUNDING ? 'lies outside the canvas' : null
 }
 
 /**
@@ -73,16 +78,16 @@ function problemOf([x0, y0, x1, y1], canvas) {
  */
 function adviceOn(corners, unit, pixels, canvas) {
   const fitting = UNITS.filter(
-    (other) => other !== unit && problemOf(toFractions(corners, other, pixels), canvas) === null,
+    (other) => other !== unit && problemOf(corners, other, pixels, canvas) === null
   )
   if (fitting.length) {
     return (
-      `The numbers would fit as ${fitting.join(' or ')}: add "units": "${fitting[0]}" to the layout, or choose it as ` +
-      "the node's units."
+      `The numbers would fit as ${fitting.join(' or ')}: add "units": "${fitting[0]}" to the layout, or ` +
+      "choose it as the node's units."
     )
   }
   const [x0, y0, x1, y1] = corners
-  if (problemOf(toFractions([x0, y0, x1 - x0, y1 - y0], unit, pixels), canvas) === null) {
+  if (problemOf([x0, y0, x1 - x0, y1 - y0], unit, pixels, canvas) === null) {
     return 'Two numbers seem to be the right and bottom edges, where width and height are expected.'
   }
   return 'Move or resize the box, or set the canvas to the size that the numbers were made for.'

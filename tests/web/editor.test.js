@@ -9,6 +9,7 @@ import { graph } from './graph.js'
 import { looks } from './looks.js'
 import { runs } from './runs.js'
 import { search } from './search.js'
+import { texts } from './texts.js'
 
 const TEST_MS = 90_000
 
@@ -48,5 +49,6 @@ for (const leg of LEGS) {
     runs(inEditor)
     looks(inEditor)
     search(inEditor)
+    texts(inEditor)
   })
 }

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layout import Box
+from .layout import Box, LayoutError
 
 NOWHERE = (1.0, 1.0, 0.0, 0.0)  # box of an instance that covers no cell
 MASK_THRESHOLD = 0.5  # a cell is covered if at least this fraction of it is masked
@@ -171,20 +171,20 @@ def _area_gate(foreground_area: int, area: int) -> float:
     return 1 / (1 + math.exp(-(foreground_area / area if area else 0.0)))
 
 
-def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
+def mask_boxes(masks: Tensor | Sequence[Tensor]) -> list[tuple[float, float, float, float]]:
     """Bounding box x0 y0 x1 y1 of each mask's pixels of at least ``MASK_THRESHOLD``, in 0..1.
 
-    masks: (N, H, W) or (H, W) in 0..1. Raises ValueError that names an empty mask.
+    masks: (N, H, W), (H, W), (N, 1, H, W) or (1, N, H, W) in 0..1, or a list of such tensors of any
+        sizes. Raises LayoutError, which names an empty mask.
     """
-    if masks.ndim not in (2, 3):
-        raise ValueError(f"Masks have shape {tuple(masks.shape)}; expected (number, height, width).")
-    height, width = masks.shape[-2:]
     boxes = []
-    for number, mask in enumerate(masks.reshape(-1, height, width) >= MASK_THRESHOLD, 1):
-        rows = mask.any(dim=1).nonzero().flatten().tolist()
-        columns = mask.any(dim=0).nonzero().flatten().tolist()
+    for number, mask in enumerate(_single_masks(masks), 1):
+        height, width = mask.shape
+        covered = mask >= MASK_THRESHOLD
+        rows = covered.any(dim=1).nonzero().flatten().tolist()
+        columns = covered.any(dim=0).nonzero().flatten().tolist()
         if not rows:
-            raise ValueError(
+            raise LayoutError(
                 f"Mask {number} is empty: none of its pixels is {MASK_THRESHOLD} or more. "
                 "Paint it or remove it."
             )
@@ -192,3 +192,23 @@ def mask_boxes(masks: Tensor) -> list[tuple[float, float, float, float]]:
             (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
         )
     return boxes
+
+
+def _single_masks(masks: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """Masks of (H, W)."""
+    if isinstance(masks, (list, tuple)):
+        return [single for part in masks for single in _single_masks(part)]
+    if not isinstance(masks, Tensor):
+        raise LayoutError(f"The masks are of type {type(masks).__name__}; expected a MASK.")
+    shape = tuple(masks.shape)
+    if masks.ndim == 4 and shape[-1] in (1, 3, 4):
+        raise LayoutError(
+            f"The masks have shape {shape}, which is a picture's. Connect it through Convert Image to Mask."
+        )
+    if masks.ndim not in (2, 3, 4) or (masks.ndim == 4 and 1 not in shape[:2]):
+        raise LayoutError(f"The masks have shape {shape}; expected (number, height, width).")
+    if 0 in shape[-2:] or masks.is_complex():
+        raise LayoutError(
+            f"The masks have shape {shape} and type {masks.dtype}; expected at least one pixel, from 0 to 1."
+        )
+    return list(masks.reshape(-1, *shape[-2:]))

@@ -1,113 +1,160 @@
 """Layouts from and to JSON, in every supported format. Standard library only.
 
-To add a format, write a module with its reader in ``formats`` and add it to ``FORMATS``.
+To add a format, write its reader in ``formats`` and add it to ``FORMATS``. ``web/layout_formats.js`` is
+the twin.
 """
 
 from __future__ import annotations
 
-import json
+import logging
+import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from .formats.comfyui import COMFYUI, first_frame, named_boxes
-from .formats.draft import Draft, Reading
-from .formats.fields import kind_of
+from .formats.annotations import CREATILAYOUT, FLORENCE, GLIGEN, INSTANCE_DIFFUSION, RELEASE, ROBOFLOW
+from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT
+from .formats.draft import Draft, Frame, Reading, checked_units
+from .formats.exports import refuse_exports, refuse_xml
+from .formats.fields import WHITE, check_count, kind_of
+from .formats.json_parser import JsonTextError
+from .formats.json_text import JsonText, read_json_text
+from .formats.linked import Linked, inside, linked_json, linked_masks, read_linked
 from .formats.own import OWN, to_json
-from .formats.release import RELEASE
-from .layout import MAX_INSTANCES, Box, Instance, Layout, LayoutError
+from .formats.units import UNITS, Canvas, canvas_of
+from .layout import Layout, LayoutError
 
-__all__ = ["FORMATS", "from_json", "named_boxes", "to_json"]
+__all__ = [
+    "FORMATS",
+    "UNITS",
+    "LayoutReading",
+    "Linked",
+    "from_json",
+    "linked_masks",
+    "read_layout",
+    "read_linked",
+    "shown_boxes",
+    "to_json",
+]
 
-ROUNDING = 1e-3  # boxes that exceed the canvas by up to this fraction are clipped (rounded input)
-FORMATS = (OWN, RELEASE, COMFYUI)  # the first that matches is used
-EXPECTED = ", ".join(each.description for each in FORMATS)
+# Formats of a whole layout; the first that matches is used.
+WHOLE = (GLIGEN, OWN, RELEASE, INSTANCE_DIFFUSION, FLORENCE, CREATILAYOUT, ROBOFLOW, ELEMENT_PROMPT)
+FORMATS = (*WHOLE, BOX_LIST)
+EXPECTED = "; ".join(each.example for each in FORMATS)
+TASK = re.compile("<[A-Z_]+>")  # Florence-2 puts its answer under the name of the task
 
 
-def from_json(text: str, width: int, height: int, boxes: Any = None) -> Layout:
-    """Read a layout for a canvas of ``width`` x ``height`` pixels.
+class LayoutReading(NamedTuple):
+    """A layout, and notices about everything that was repaired, clipped or dropped while reading it."""
 
-    text: JSON in any of ``FORMATS``, or empty.
-    boxes: a BOUNDING_BOX value or a list of box elements (parsed JSON, not text); replaces the
-        boxes of ``text``. A box without a description takes the one at the same position of
-        ``text``, which then may also be a plain list of strings.
+    layout: Layout
+    notices: tuple[str, ...]
+
+
+def from_json(
+    text: str, width: int, height: int, boxes: Any = None, units: str | None = None, bbox_format: str = "xywh"
+) -> Layout:
+    """Read a layout for a canvas of ``width`` x ``height`` pixels; log what was repaired.
+
+    text: JSON in any of ``FORMATS``, also with text around it (see ``formats/json_text.py``), or empty.
+    boxes: the value of a link, see ``read_linked``; replaces the boxes of ``text``. A box without a
+        description takes the one at the same position of ``text``, which then may also be a list of
+        strings.
+    units: of the numbers in ``text``, if it states none: fractions, pixels, percent or thousandths;
+        None = as its format says.
+    bbox_format: of bare numbers in ``boxes``, "xywh" or "xyxy".
 
     Raises LayoutError for everything that is not a layout.
     """
-    if width < 1 or height < 1:
-        raise LayoutError(
-            f"The canvas is {width} x {height} pixels; give a width and a height of at least 1."
-        )
-    caption, drafts = _read(_parse(text), width, height)
-    if boxes is not None:
-        _, linked = _read(first_frame(boxes), width, height)
-        drafts = _fill_descriptions(linked, drafts)
-    if len(drafts) > MAX_INSTANCES:
-        raise LayoutError(
-            f"The layout has {len(drafts)} instances; at most {MAX_INSTANCES} are supported. "
-            "Remove some boxes."
-        )
-    return Layout(width, height, tuple(map(_finish, drafts)), caption)
+    linked = None if boxes is None else read_linked(boxes, width, height, bbox_format)
+    layout, notices = read_layout(text, width, height, linked, units)
+    for notice in notices:
+        logging.getLogger(__name__).warning("IFAdapter: %s", notice)
+    return layout
 
 
-def _parse(text: str) -> Any:
+def read_layout(
+    text: str, width: int, height: int, linked: Linked | None = None, units: str | None = None
+) -> LayoutReading:
+    """As ``from_json``, but returns the notices instead of logging them."""
+    canvas = canvas_of(width, height)
+    checked_units(units, "The node's units")
+    data, repairs = _parse(text)
+    caption, drafts = _read(data, canvas, units)
+    notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
+    if linked is not None:
+        drafts, changes = inside(_described(linked, drafts), canvas)
+        notices += [*linked.notices, *changes]
+    check_count(len(drafts))
+    instances = [draft.instance(canvas) for draft in drafts]
+    shown = tuple(instance for instance in instances if instance is not None)
+    return LayoutReading(Layout(width, height, shown, caption), tuple(notices))
+
+
+def shown_boxes(linked: Linked, width: int, height: int) -> str:
+    """Linked boxes as JSON for the editor: those inside the canvas, clipped to it."""
+    drafts, _ = inside(linked.drafts, canvas_of(width, height))
+    return linked_json(drafts)
+
+
+def _parse(text: str) -> JsonText:
     """JSON text -> parsed JSON; empty text is an empty list."""
+    if isinstance(text, (dict, list)):
+        raise LayoutError(
+            f"The layout must be JSON text, got {kind_of(text)}. Send it as text: wrap it in json.dumps or "
+            "JSON.stringify."
+        )
     if not isinstance(text, str):
         raise LayoutError(f"The layout must be JSON text, got {kind_of(text)}.")
-    if not text.strip():
-        return []
+    if not text.strip(WHITE):
+        return JsonText([])
+    refuse_xml(text)
     try:
-        return json.loads(text)
-    except RecursionError:
-        raise LayoutError("The layout is not JSON that can be read: it is nested too deeply.") from None
-    except ValueError as error:  # JSONDecodeError, or an integer with too many digits
-        raise LayoutError(f"The layout is not JSON: {error}. Expected {EXPECTED}.") from None
+        return read_json_text(text)
+    except JsonTextError as error:
+        raise LayoutError(f"The layout cannot be read as JSON: {error}. Expected {OWN.example}.") from None
 
 
-def _read(data: Any, width: int, height: int) -> Reading:
+def _read(data: Any, canvas: Canvas, units: str | None) -> Reading:
     """Caption and drafts of parsed JSON in any format."""
+    refuse_exports(data)
+    data = _unwrapped(data)
+    stated = checked_units(data.get("units"), "units") if isinstance(data, dict) else None
     for layout_format in FORMATS:
         if layout_format.matches(data):
-            return layout_format.read(data, width, height)
-    raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected {EXPECTED}.")
+            return layout_format.read(data, Frame(canvas, stated or units))
+    raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected one of: {EXPECTED}.")
 
 
-def _fill_descriptions(linked: list[Draft], written: list[Draft]) -> list[Draft]:
+def _unwrapped(data: Any) -> Any:
+    """The layout in a list of one whole layout, or in the answer of Florence-2 to one task."""
+    if isinstance(data, dict) and len(data) == 1 and TASK.fullmatch(next(iter(data))):
+        return next(iter(data.values()))
+    if isinstance(data, list) and data and any(each.matches(data[0]) for each in WHOLE):
+        if len(data) > 1:
+            raise LayoutError(f"The text holds {len(data)} layouts; a layout is one picture. Keep one.")
+        return data[0]
+    return data
+
+
+def _described(linked: Linked, written: Sequence[Draft]) -> list[Draft]:
     """Linked boxes, with missing descriptions taken from the written layout."""
-    if not written or (linked and all(box.description for box in linked)):
-        return linked
-    if len(written) != len(linked):
+    boxes = linked.drafts
+    written = [draft for draft in written if not draft.hidden]
+    if not written or all(box.description for box in boxes):
+        return boxes
+    if len(written) != len(boxes):
+        as_list = (
+            " Masks that come as a list, one for each run of this node, are joined to a batch by Convert "
+            "Mask to Image, Rebatch Images and Convert Image to Mask."
+            if linked.kind == "masks" and len(boxes) == 1
+            else ""
+        )
         raise LayoutError(
-            f"{len(linked)} boxes are linked but the layout text describes {len(written)} instances. "
-            "Write one local description for each linked box, in the same order."
+            f"{len(boxes)} {linked.kind} are linked but the layout text describes {len(written)} instances. "
+            f"Write one local description for each of the linked {linked.kind}, in the same order.{as_list}"
         )
     return [
         replace(box, description=box.description or text.description, strength=text.strength)
-        for box, text in zip(linked, written, strict=True)
+        for box, text in zip(boxes, written, strict=True)
     ]
-
-
-def _finish(draft: Draft) -> Instance:
-    """Check a draft and turn it into an instance."""
-    number = draft.number
-    if draft.corners is None:
-        raise LayoutError(
-            f"Box {number} has a local description but no box. Give it x, y, w and h, or link boxes."
-        )
-    if not draft.description:
-        raise LayoutError(
-            f"Box {number} has no local description. Write what should appear in it, or delete the box."
-        )
-    x0, y0, x1, y1 = draft.corners
-    if min(x0, y0) < -ROUNDING or max(x1, y1) > 1 + ROUNDING:
-        raise LayoutError(
-            f"Box {number} lies outside the canvas: it spans {x0:g}..{x1:g} across and "
-            f"{y0:g}..{y1:g} down, where the canvas is 0..1. Move or shrink it; if its numbers are pixels, "
-            "check the format and the canvas size (for bare numbers, bbox_format)."
-        )
-    box = Box(max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0))
-    if box.x1 <= box.x0 or box.y1 <= box.y0:
-        raise LayoutError(
-            f"Box {number} has no area: width {x1 - x0:g}, height {y1 - y0:g} of the canvas. "
-            "Both must be greater than 0."
-        )
-    return Instance(box, draft.description, draft.strength)

@@ -1,16 +1,26 @@
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..ifadapter_core.geometry import mask_boxes
-from ..ifadapter_core.layout_formats import from_json, named_boxes
+from ..ifadapter_core.layout_formats import (
+    UNITS,
+    Linked,
+    linked_masks,
+    read_layout,
+    read_linked,
+    shown_boxes,
+)
 from ..ifadapter_core.previews import layout_picture
 from .host.editor import results_for_editor, show_linked_boxes
 from .inputs import to_image
-from .types import BoxesType, ElementsType, LayoutType, NumbersType
+from .types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
 
 EDITOR = "IFADAPTER_EDITOR"  # widget type of the editor in web/; without it the layout is a text field
+AS_WRITTEN = "as written"
 EXAMPLE = """{
   "caption": "a cat and a teapot on a wooden table",
   "boxes": [
@@ -52,10 +62,10 @@ class IFAdapterLayout(io.ComfyNode):
                     default=EXAMPLE,
                     socketless=True,
                     extra_dict={"widgetType": EDITOR},
-                    tooltip="The layout as JSON. Formats: this pack's (x, y, w, h as fractions of "
-                    "the picture), the IFAdapter release's (caption and annotations, pixels of a "
-                    "768 x 768 canvas), BOUNDING_BOX lists (pixels), and elements of ComfyUI's "
-                    "box editor (thousandths of the picture).",
+                    tooltip="The layout as JSON: this pack's format (x, y, w, h as fractions of the "
+                    "picture), the IFAdapter release's, or what ComfyUI's box nodes, detectors and "
+                    "language models write. Text around the JSON is left out. The node's help page "
+                    "lists all formats.",
                 ),
                 io.Int.Input(
                     "width",
@@ -75,11 +85,12 @@ class IFAdapterLayout(io.ComfyNode):
                 ),
                 io.MultiType.Input(
                     "boxes",
-                    [BoxesType, ElementsType, NumbersType],
+                    [BoxesType, ElementsType, NumbersType, SegsType],
                     optional=True,
                     tooltip="Boxes from a detector or another box editor. They replace the boxes "
-                    "of the layout. Boxes without text take the layout's local descriptions in "
-                    "order, one per box; a detector's label counts as text.",
+                    "of the layout and are cut at the edges of the picture. Boxes without text take "
+                    "the layout's local descriptions in order, one per box; a detector's label "
+                    "counts as text.",
                 ),
                 io.Mask.Input(
                     "masks",
@@ -93,12 +104,23 @@ class IFAdapterLayout(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="Meaning of linked boxes that are four plain numbers (BBOX). xywh: "
-                    "left, top, width, height. xyxy: left, top, right, bottom.",
+                    "left, top, width, height. xyxy: left, top, right, bottom. Rows of five numbers "
+                    "are always left, top, right, bottom and score.",
                 ),
                 io.Image.Input(
                     "background",
                     optional=True,
                     tooltip="A picture shown under the boxes in the editor. It does not affect the result.",
+                ),
+                io.Combo.Input(
+                    "units",
+                    options=[AS_WRITTEN, *UNITS],
+                    default=AS_WRITTEN,
+                    optional=True,
+                    advanced=True,
+                    socketless=True,
+                    tooltip="Unit of the numbers in a layout text that states none. as written: what "
+                    "the format says. Boxes drawn in the editor are not affected.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -133,18 +155,22 @@ class IFAdapterLayout(io.ComfyNode):
         width: int,
         height: int,
         boxes: Any = None,
-        masks: Tensor | None = None,
+        masks: Tensor | Sequence[Tensor] | None = None,
         bbox_format: str = "xywh",
         background: Tensor | None = None,
+        units: str = AS_WRITTEN,
     ) -> io.NodeOutput:
         if boxes is not None and masks is not None:
             raise ValueError(
                 "Both boxes and masks are linked, but a layout takes one of them. Remove one link."
             )
-        linked = _boxes_of_masks(masks) if masks is not None else named_boxes(boxes, bbox_format)
+        linked = _linked(boxes, masks, width, height, bbox_format)
         if linked is not None:
-            show_linked_boxes(cls.hidden.unique_id if cls.hidden else None, linked)
-        parsed = from_json(layout, width, height, linked)
+            node_id = cls.hidden.unique_id if cls.hidden else None
+            show_linked_boxes(node_id, shown_boxes(linked, width, height))
+        parsed, notices = read_layout(layout, width, height, linked, None if units == AS_WRITTEN else units)
+        for notice in notices:
+            logging.warning("IFAdapter Layout: %s", notice)
         picture = to_image(layout_picture(parsed))
         return io.NodeOutput(
             parsed,
@@ -153,10 +179,14 @@ class IFAdapterLayout(io.ComfyNode):
             width,
             height,
             parsed.caption,
-            ui=results_for_editor(parsed, background),
+            ui=results_for_editor(parsed, background, notices),
         )
 
 
-def _boxes_of_masks(masks: Tensor) -> dict[str, Any]:
-    """One box around each mask, in this pack's layout format. masks (N, H, W) or (H, W), in 0..1."""
-    return {"boxes": [{"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0} for x0, y0, x1, y1 in mask_boxes(masks)]}
+def _linked(
+    boxes: Any, masks: Tensor | Sequence[Tensor] | None, width: int, height: int, bbox_format: str
+) -> Linked | None:
+    """The linked boxes, or the boxes around the linked masks; None without a link."""
+    if masks is not None:
+        return linked_masks(mask_boxes(masks))
+    return None if boxes is None else read_linked(boxes, width, height, bbox_format)

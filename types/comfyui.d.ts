@@ -23,6 +23,7 @@ interface ComfyNode {
   setDirtyCanvas?(foreground: boolean, background: boolean): void
   setProperty?(name: string, value: unknown): void
   onConnectionsChange?(...values: any[]): unknown
+  onConfigure?(...values: any[]): unknown
   onExecuted?(...values: any[]): unknown
   onRemoved?(...values: any[]): unknown
 }

@@ -1,6 +1,6 @@
 // @ts-check
-// The editor's data model: layouts, their formats, geometry and history. Pure functions: no page, no ComfyUI,
-// inputs stay unchanged.
+// The editor's data model: layouts, geometry and history. Pure functions: no page, no ComfyUI, inputs stay
+// unchanged.
 
 /**
  * Position and size as fractions of the picture (0..1), from its top left corner.
@@ -37,19 +37,14 @@
 /** @typedef {'n' | 'ne' | 'e' | 'se' | 's' | 'sw' | 'w' | 'nw'} Handle direction of a side or corner */
 /** @typedef {{ axis: 'x' | 'y', at: number }} Guide a vertical (x) or horizontal (y) alignment line */
 /** @typedef {'front' | 'forward' | 'backward' | 'back'} DepthMove */
-/** @typedef {Record<string, any>} Entry an object of unchecked JSON */
 
-export const VERSION = 1
 export const MIN_SIDE_PX = 8
 export const MAX_BOXES = 100
-export const RELEASE_CANVAS_PX = 768 // canvas side of the IFAdapter release's JSON format
-export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths of the canvas
 export const HISTORY_STEPS = 100
 
 // After Okabe and Ito (2008), safe for colour-blind users. The previews of the nodes use the same colours.
 export const COLORS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#4c82db', '#d55e00', '#cc79a7', '#aaaaaa']
 
-const EDITOR_KEYS = ['id', 'color', 'locked', 'hidden'] // a run does not depend on them
 // Direction of each handle on the x and y axis: -1 left or top, 1 right or bottom, 0 not moved.
 /** @type {Record<Handle, [number, number]>} */
 const HANDLE_SIDES = {
@@ -70,139 +65,11 @@ export const HANDLES = /** @type {Handle[]} */ (Object.keys(HANDLE_SIDES))
  */
 export class LayoutError extends Error {}
 
-// Reading and writing
-
-/**
- * Reads a layout in any known format, see web/docs/IFAdapterLayout.md.
- * @param {unknown} value JSON text, parsed JSON, or nothing for an empty layout
- * @param {Canvas} [canvas] for formats in pixels
- * @returns {Layout}
- * @throws {LayoutError}
- */
-export function parse(value, canvas = { width: RELEASE_CANVAS_PX, height: RELEASE_CANVAS_PX }) {
-  const data = typeof value === 'string' ? parseJson(value) : (value ?? [])
-  if (isObject(data) && 'annotations' in data) return readRelease(data)
-  if (isObject(data) && 'boxes' in data) return readOwn(data)
-  if (isObject(data) && ('bbox' in data || 'width' in data)) return readList([data], canvas)
-  if (Array.isArray(data))
-    return readList(Array.isArray(data[0]) && data.length === 1 ? data[0] : data, canvas)
-  throw new LayoutError(
-    `The layout is ${kindOf(data)} of no known format. Expected an object with "boxes" (x, y, w, h, caption) ` +
-      'or "annotations", or a list of boxes.'
-  )
-}
-
-/**
- * @param {string} text
- * @returns {unknown}
- */
-function parseJson(text) {
-  if (!text.trim()) return []
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new LayoutError(`The layout is not JSON: ${/** @type {Error} */ (error).message}.`)
-  }
-}
-
-/**
- * This pack's own format.
- * @param {Entry} data
- * @returns {Layout}
- */
-function readOwn(data) {
-  if ((data.version ?? VERSION) !== VERSION) {
-    throw new LayoutError(
-      `The layout has format version ${data.version}; this pack reads version ${VERSION}. Update ComfyUI-IFAdapter.`
-    )
-  }
-  const boxes = listOf(data.boxes, 'boxes').map((entry, index) => {
-    const box = objectOf(entry, index)
-    return {
-      ...box,
-      ...frameOf(box, ['x', 'y', 'w', 'h'], index, 1, 1),
-      caption: captionOf(box, ['caption'], index)
-    }
-  })
-  return { ...data, version: VERSION, caption: textOf(data.caption ?? '', 'caption'), boxes: finish(boxes) }
-}
-
-/**
- * The format of the IFAdapter release: boxes [x, y, w, h] in pixels.
- * @param {Entry} data
- * @returns {Layout}
- */
-function readRelease(data) {
-  const width = numberOf(data.width ?? RELEASE_CANVAS_PX, 'width')
-  const height = numberOf(data.height ?? RELEASE_CANVAS_PX, 'height')
-  const boxes = listOf(data.annotations, 'annotations').map((entry, index) => {
-    const box = objectOf(entry, index)
-    const [x, y, w, h] = fourNumbers(box.box, `Box ${index + 1}: "box" must be [x, y, w, h] in pixels`)
-    const caption = Array.isArray(box.caption) ? { caption: box.caption[0] } : box
-    return {
-      x: x / width,
-      y: y / height,
-      w: w / width,
-      h: h / height,
-      caption: captionOf(caption, ['caption'], index)
-    }
-  })
-  return { version: VERSION, caption: textOf(data.caption ?? '', 'caption'), boxes: finish(boxes) }
-}
-
-/**
- * The host's bounding boxes (pixels) or box elements (thousandths).
- * @param {unknown[]} entries
- * @param {Canvas} canvas
- * @returns {Layout}
- */
-function readList(entries, canvas) {
-  const boxes = entries.map((entry, index) => {
-    const box = objectOf(entry, index)
-    if ('bbox' in box) {
-      const expected = `Box ${index + 1}: "bbox" must be [ymin, xmin, ymax, xmax] in thousandths of the canvas`
-      const [y0, x0, y1, x1] = fourNumbers(box.bbox, expected).map((part) => part / ELEMENT_SCALE)
-      return { x: x0, y: y0, w: x1 - x0, h: y1 - y0, caption: captionOf(box, ['desc', 'text'], index) }
-    }
-    const caption = captionOf(
-      isObject(box.metadata) ? box.metadata : box,
-      ['desc', 'text', 'caption', 'label'],
-      index
-    )
-    return { ...frameOf(box, ['x', 'y', 'width', 'height'], index, canvas.width, canvas.height), caption }
-  })
-  return { version: VERSION, caption: '', boxes: finish(boxes) }
-}
-
-/**
- * Completes boxes that were read: all keys, unique ids, inside the canvas.
- * @param {Entry[]} boxes
- * @returns {Box[]}
- */
-function finish(boxes) {
-  if (boxes.length > MAX_BOXES) {
-    throw new LayoutError(`The layout has ${boxes.length} boxes; at most ${MAX_BOXES} are supported.`)
-  }
-  /** @type {Set<string>} */
-  const taken = new Set()
-  return boxes.map((box, index) => {
-    if (!(box.w > 0 && box.h > 0)) {
-      throw new LayoutError(`Box ${index + 1} has no area: its width and height must be greater than 0.`)
-    }
-    const id = typeof box.id === 'string' && box.id && !taken.has(box.id) ? box.id : newId(taken, boxes)
-    taken.add(id)
-    const strength = numberOf(box.strength ?? 1, `Box ${index + 1}: strength`)
-    const color = isColor(box.color) ? box.color : COLORS[index % COLORS.length]
-    const states = { locked: box.locked === true, hidden: box.hidden === true }
-    return clamp(/** @type {Box} */ ({ ...box, id, strength, color, ...states }))
-  })
-}
-
 /**
  * @param {Set<string>} taken
- * @param {Entry[]} boxes whose ids are taken as well
+ * @param {{ id?: unknown }[]} boxes whose ids are taken as well
  */
-function newId(taken, boxes = []) {
+export function newId(taken, boxes = []) {
   const known = new Set([...taken, ...boxes.map((box) => box.id)])
   let number = 1
   while (known.has(`box${number}`)) number += 1
@@ -210,61 +77,10 @@ function newId(taken, boxes = []) {
 }
 
 /**
- * The complete layout as JSON, as stored in a workflow. `parse` is the inverse.
+ * The boxes that are not hidden.
  * @param {Layout} layout
  */
-export function serialize(layout) {
-  return JSON.stringify({ ...layout, version: VERSION })
-}
-
-/**
- * The layout for a run, as JSON. Colours and locks are left out, so that changing them does not invalidate
- * cached results. A hidden box leaves a placeholder, so that errors number the boxes as the editor does.
- * @param {Layout} layout
- */
-export function serializeForRun(layout) {
-  const boxes = layout.boxes.map((box) =>
-    box.hidden
-      ? { hidden: true }
-      : Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key)))
-  )
-  return JSON.stringify({ ...layout, version: VERSION, boxes })
-}
-
-/**
- * The IFAdapter release's JSON: pixels of a canvas of the given size. Hidden boxes are left out.
- * @param {Layout} layout
- * @param {Canvas} canvas
- */
-export function toRelease(layout, canvas) {
-  const annotations = visible(layout).map((box) => {
-    const { x, y, w, h } = toPixels(box, canvas)
-    return { box: [x, y, w, h], caption: box.caption }
-  })
-  return JSON.stringify(
-    { caption: layout.caption, width: canvas.width, height: canvas.height, annotations },
-    null,
-    2
-  )
-}
-
-/**
- * The host's box elements as JSON: thousandths of the canvas, ymin first. Hidden boxes are left out.
- * @param {Layout} layout
- */
-export function toElements(layout) {
-  /** @param {number} value */
-  const thousandths = (value) => Math.round(value * ELEMENT_SCALE)
-  const elements = visible(layout).map(({ x, y, w, h, caption }) => ({
-    type: 'obj',
-    bbox: [thousandths(y), thousandths(x), thousandths(y + h), thousandths(x + w)],
-    desc: caption
-  }))
-  return JSON.stringify(elements, null, 2)
-}
-
-/** @param {Layout} layout */
-function visible(layout) {
+export function visible(layout) {
   return layout.boxes.filter((box) => !box.hidden)
 }
 
@@ -749,7 +565,7 @@ export class History {
    * @param {string | null} key
    */
   record(layout, key = null) {
-    if (serialize(layout) === serialize(this.present)) return
+    if (JSON.stringify(layout) === JSON.stringify(this.present)) return
     if (key === null || key !== this.key) this.past = [...this.past, this.present].slice(-HISTORY_STEPS)
     this.present = layout
     this.future = []
@@ -800,7 +616,7 @@ export function describe(layout, id, canvas) {
   ].join(', ')
 }
 
-// Checks of unchecked JSON
+// Helpers
 
 /**
  * @param {number} value
@@ -813,105 +629,8 @@ function between(value, low, high) {
 
 /**
  * @param {unknown} value
- * @returns {value is Entry}
- */
-function isObject(value) {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/**
- * @param {unknown} value
  * @returns {value is string}
  */
 export function isColor(value) {
   return typeof value === 'string' && /^#[0-9a-f]{6}$/i.test(value)
-}
-
-/**
- * @param {unknown} value
- * @param {number} index of the box
- */
-function objectOf(value, index) {
-  if (isObject(value)) return value
-  throw new LayoutError(`Box ${index + 1} must be an object with named numbers, got ${kindOf(value)}.`)
-}
-
-/**
- * @param {unknown} value
- * @param {string} name of the key
- * @returns {unknown[]}
- */
-function listOf(value, name) {
-  if (!Array.isArray(value)) throw new LayoutError(`"${name}" must be a list, got ${kindOf(value)}.`)
-  return value
-}
-
-/**
- * @param {unknown} value
- * @param {string} name for the error
- */
-function textOf(value, name) {
-  if (typeof value !== 'string') throw new LayoutError(`${name} must be text, got ${kindOf(value)}.`)
-  return value
-}
-
-/**
- * @param {unknown} value
- * @param {string} name for the error
- */
-function numberOf(value, name) {
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new LayoutError(`${name} must be a number, got ${kindOf(value)}.`)
-  }
-  return value
-}
-
-/**
- * @param {unknown} value
- * @param {string} expected start of the error
- */
-function fourNumbers(value, expected) {
-  if (!Array.isArray(value) || value.length !== 4) throw new LayoutError(`${expected}, got ${kindOf(value)}.`)
-  return value.map((part) => numberOf(part, expected))
-}
-
-/**
- * The frame of a box.
- * @param {Entry} box
- * @param {string[]} keys of its left, top, width and height
- * @param {number} index of the box
- * @param {number} width of the canvas in the unit of these numbers
- * @param {number} height of the canvas in the unit of these numbers
- * @returns {Frame}
- */
-function frameOf(box, keys, index, width, height) {
-  const missing = keys.filter((key) => !(key in box))
-  if (missing.length)
-    throw new LayoutError(`Box ${index + 1} lacks ${missing.join(', ')}; expected ${keys.join(', ')}.`)
-  const [x, y, w, h] = keys.map((key) => numberOf(box[key], `Box ${index + 1}: ${key}`))
-  return { x: x / width, y: y / height, w: w / width, h: h / height }
-}
-
-/**
- * The caption of a box: the first of the keys that has a value.
- * @param {Entry} box
- * @param {string[]} keys
- * @param {number} index of the box
- */
-function captionOf(box, keys, index) {
-  const key = keys.find((name) => box[name])
-  const value = key === undefined ? '' : box[key]
-  return textOf(Array.isArray(value) && value.length === 1 ? value[0] : value, `Box ${index + 1}: ${key}`)
-}
-
-/**
- * The kind of a value, in words for an error.
- * @param {unknown} value
- */
-function kindOf(value) {
-  if (value === null || value === undefined) return 'nothing'
-  if (Array.isArray(value)) return 'a list'
-  /** @type {Record<string, string>} */
-  const kinds = { object: 'an object', string: 'text', number: 'a number', boolean: 'true/false' }
-  return kinds[typeof value] ?? typeof value
 }

@@ -2,6 +2,7 @@
 // The editor's view: the surface with the boxes, the list of boxes by depth, and the tools.
 // It knows the page and the model, but not ComfyUI: everything of the host comes in through an EditorHost.
 
+import * as layoutFormats from './layout_formats.js'
 import * as model from './layout_model.js'
 
 import { CONTEXT_TOKENS } from './token_estimate.js'
@@ -28,6 +29,7 @@ import { CONTEXT_TOKENS } from './token_estimate.js'
  * What the editor needs from its host.
  * @typedef {object} EditorHost
  * @property {() => import('./layout_model.js').Canvas} canvas size of the picture in pixels
+ * @property {() => string | null} units of numbers in texts that state none; null: as their format says
  * @property {() => void} changed the value has changed; called often
  * @property {() => void} committed a change is complete: a gesture, or a text field that lost the focus
  * @property {(text: string) => TokenCount} tokens of a local description
@@ -39,6 +41,11 @@ import { CONTEXT_TOKENS } from './token_estimate.js'
  * @property {() => void} unlink removes the links to boxes
  * @property {(name: string, ...value: unknown[]) => any} preference reads or writes a setting of this editor
  * @property {(event: MouseEvent) => void} forward sends a wheel or middle-button event to the graph
+ */
+
+/**
+ * A text and what it was read for. pinned: a new canvas does not change the meaning of its pixels.
+ * @typedef {{ value: unknown, canvas: import('./layout_model.js').Canvas, units: string | null, pinned: boolean }} Given
  */
 
 /**
@@ -175,6 +182,8 @@ export class LayoutEditor {
   /** @type {Record<'x' | 'y' | 'w' | 'h', HTMLInputElement>} position and size in pixels */ numbers
   /** @type {HTMLInputElement} strength of the active box */ strength
   /** @type {HTMLElement} error of an unreadable value */ notice
+  /** @type {HTMLElement} quiet line about what was repaired or left out */ remark
+  /** @type {HTMLElement} its text */ remarkText
   /** @type {HTMLElement} note about linked boxes */ link
   /** @type {HTMLButtonElement} replaces the drawn boxes by the linked ones */ takeOverButton
   /** @type {HTMLElement} the open panel, if any */ panel
@@ -183,7 +192,7 @@ export class LayoutEditor {
   /** @param {EditorHost} host */
   constructor(host) {
     this.host = host
-    this.history = new model.History(model.parse(''))
+    this.history = new model.History(layoutFormats.parse('', this.host.canvas()))
     /** @type {Layout | null} */
     this.draft = null // the layout during a gesture
     /** @type {string[]} */
@@ -192,6 +201,10 @@ export class LayoutEditor {
     this.gesture = null
     /** @type {{ text: string, message: string } | null} */
     this.unreadable = null // a value that is no layout and why: kept until it is replaced
+    /** @type {Given | null} */
+    this.given = null // what the layout was read from, until the user edits it
+    /** @type {string[]} */
+    this.notices = [] // what was repaired or left out while reading, here or in the last run
     /** @type {import('./layout_model.js').Guide[]} */
     this.guides = []
     /** @type {string | null} */
@@ -226,28 +239,70 @@ export class LayoutEditor {
    * @returns {string}
    */
   get value() {
-    return this.unreadable ? this.unreadable.text : model.serialize(this.history.present)
+    this.refresh()
+    return this.unreadable ? this.unreadable.text : layoutFormats.serialize(this.history.present)
   }
 
   /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
-    return this.unreadable ? this.unreadable.text : model.serializeForRun(this.history.present)
+    this.refresh()
+    return this.unreadable ? this.unreadable.text : layoutFormats.serializeForRun(this.history.present)
   }
 
   /** @param {unknown} value JSON, parsed or not */
   set value(value) {
     this.cancel()
     const same =
-      !this.unreadable && typeof value === 'string' && value === model.serialize(this.history.present)
+      !this.unreadable && typeof value === 'string' && value === layoutFormats.serialize(this.history.present)
     if (same) return
+    this.history = new model.History(layoutFormats.parse('', this.host.canvas()))
+    this.read(value, this.host.canvas(), this.host.units())
+    this.selection = []
+    this.render()
+  }
+
+  /**
+   * Takes a text as the layout. An unreadable one is kept as it is.
+   * @param {unknown} value JSON, parsed or not
+   * @param {import('./layout_model.js').Canvas} canvas for formats in pixels
+   * @param {string | null} units of the numbers, if the text states none
+   */
+  read(value, canvas, units) {
+    this.given = { value, canvas, units, pinned: false }
     try {
-      this.history = new model.History(model.parse(value, this.host.canvas()))
+      const { layout, notices } = layoutFormats.readLayout(value, canvas, units)
+      this.history.present = layout
+      this.notices = notices
       this.unreadable = null
     } catch (error) {
-      const text = typeof value === 'string' ? value : JSON.stringify(value)
-      this.unreadable = { text, message: messageOf(error) }
+      this.unreadable = { text: textOf(value), message: messageOf(error) }
+      this.notices = []
     }
-    this.selection = []
+  }
+
+  /** Reads the text again if the node's size or units have changed: a workflow sets them after the text. */
+  refresh() {
+    if (!this.given) return
+    const { value, units, pinned } = this.given
+    const canvas = pinned ? this.given.canvas : this.host.canvas()
+    const { width, height } = this.given.canvas
+    if (units === this.host.units() && canvas.width === width && canvas.height === height) return
+    this.read(value, canvas, this.host.units())
+    this.given.pinned = pinned
+  }
+
+  /** The user has set another size of the picture. A layout that could be read keeps its proportions. */
+  canvasChanged() {
+    if (this.given && !this.unreadable) this.given.pinned = true
+    this.render()
+  }
+
+  /**
+   * Shows what was repaired or left out, until the next edit.
+   * @param {string[]} notices
+   */
+  tell(notices) {
+    this.notices = notices
     this.render()
   }
 
@@ -278,7 +333,8 @@ export class LayoutEditor {
    */
   record(layout, key = null) {
     this.history.record(layout, key)
-    this.unreadable = null
+    this.unreadable = this.given = null
+    this.notices = []
     this.host.changed()
     if (key === null) this.host.committed()
     this.render()
@@ -544,6 +600,13 @@ export class LayoutEditor {
       this.exact
     )
     this.notice = element('div', { class: 'ifa-notice', role: 'alert', hidden: true })
+    this.remarkText = element('span')
+    this.remark = element(
+      'div',
+      { class: 'ifa-remark', role: 'status', hidden: true },
+      this.remarkText,
+      textButton('Dismiss', () => this.tell([]))
+    )
     this.takeOverButton = element(
       'button',
       { type: 'button', class: 'ifa-text-button', onclick: () => this.takeOver() },
@@ -568,6 +631,7 @@ export class LayoutEditor {
       element('style', {}, STYLE),
       this.toolbar,
       this.notice,
+      this.remark,
       this.link,
       element('div', { class: 'ifa-main' }, this.stage, this.side),
       this.panel,
@@ -578,6 +642,7 @@ export class LayoutEditor {
   // Rendering
 
   render() {
+    this.refresh()
     const layout = this.layout
     const known = new Set(layout.boxes.map((box) => box.id))
     this.selection = this.selection.filter((id) => known.has(id))
@@ -602,9 +667,13 @@ export class LayoutEditor {
   }
 
   renderNotice() {
+    this.remark.hidden = this.notices.length === 0
+    this.remarkText.textContent = this.notices.join(' ')
     this.notice.hidden = !this.unreadable
     if (!this.unreadable) return
-    const start = textButton('Start an empty layout', () => this.record(model.parse('')))
+    const start = textButton('Start an empty layout', () =>
+      this.record(layoutFormats.parse('', this.host.canvas()))
+    )
     const edit = textButton('Show the text', () => this.openPanel('exchange'))
     this.notice.replaceChildren(this.unreadable.message, element('div', {}, edit, start))
   }
@@ -641,7 +710,7 @@ export class LayoutEditor {
     const text = this.host.linked()?.boxes
     if (!text) return null
     try {
-      return model.parse(text, this.host.canvas()).boxes
+      return layoutFormats.parse(text, this.host.canvas()).boxes
     } catch {
       return null
     }
@@ -968,6 +1037,7 @@ export class LayoutEditor {
 
   /** @param {string} announcement */
   afterHistory(announcement) {
+    this.given = null
     this.host.changed()
     this.host.committed()
     this.render()
@@ -1424,7 +1494,7 @@ export class LayoutEditor {
     event.preventDefault()
     const boxes = this.layout.boxes.filter((box) => this.selection.includes(box.id))
     if (!boxes.length) return false
-    clipboard = model.serialize({ caption: '', boxes })
+    clipboard = layoutFormats.serialize({ caption: '', boxes })
     event.clipboardData?.setData('text/plain', clipboard)
     this.announce(boxes.length === 1 ? 'Box copied' : `${boxes.length} boxes copied`)
     return true
@@ -1437,12 +1507,14 @@ export class LayoutEditor {
     const text = event.clipboardData?.getData('text/plain') || clipboard
     if (!text) return
     try {
-      const pasted = model.parse(text, this.host.canvas()).boxes
+      const { layout: read, notices } = layoutFormats.readLayout(text, this.host.canvas(), this.host.units())
+      const pasted = read.boxes
       const taken = new Set(this.layout.boxes.map(frameKey))
       const { x, y } = this.copyOffset
       const shifted = pasted.map((box) => (taken.has(frameKey(box)) ? model.moved(box, x, y) : box))
       const { layout, ids } = model.add(this.layout, shifted)
       this.record(layout)
+      this.tell(notices)
       this.select(ids)
     } catch (error) {
       this.flash(messageOf(error))
@@ -1579,9 +1651,9 @@ export class LayoutEditor {
     const canvas = this.host.canvas()
     /** @type {Record<string, () => string>} */
     const formats = {
-      'This pack': () => JSON.stringify(JSON.parse(model.serialize(this.layout)), null, 2),
-      "IFAdapter's release": () => model.toRelease(this.layout, canvas),
-      "ComfyUI's box elements": () => model.toElements(this.layout)
+      'This pack': () => JSON.stringify(JSON.parse(layoutFormats.serialize(this.layout)), null, 2),
+      "IFAdapter's release": () => layoutFormats.toRelease(this.layout, canvas),
+      "ComfyUI's box elements": () => layoutFormats.toElements(this.layout)
     }
     const text = element('textarea', {
       class: 'ifa-text ifa-code',
@@ -1600,9 +1672,12 @@ export class LayoutEditor {
     /** @param {string} given */
     const take = (given) => {
       try {
-        const layout = model.parse(given, canvas)
+        const units = this.host.units()
+        const { layout, notices } = layoutFormats.readLayout(given, canvas, units)
         this.closePanel()
         this.record(layout)
+        this.given = { value: given, canvas, units, pinned: false }
+        this.tell(notices)
         this.flash(`${layout.boxes.length} boxes imported. Undo restores the previous layout.`)
       } catch (error) {
         this.flash(messageOf(error))
@@ -1702,7 +1777,7 @@ export class LayoutEditor {
       const known = await this.host.presets.list()
       const question = `The preset ${chosen} exists. Press again to replace it.`
       if (known.includes(chosen) && !confirmed(`replace ${chosen}`, question)) return
-      await this.host.presets.save(chosen, model.serialize(this.layout))
+      await this.host.presets.save(chosen, layoutFormats.serialize(this.layout))
       name.value = ''
       await show()
     }
@@ -1719,7 +1794,7 @@ export class LayoutEditor {
 
   /** @param {string} name */
   async loadPreset(name) {
-    const layout = model.parse(await this.host.presets.load(name), this.host.canvas())
+    const layout = layoutFormats.parse(await this.host.presets.load(name), this.host.canvas())
     this.closePanel()
     this.record(layout)
   }
@@ -1841,6 +1916,18 @@ function toggled(ids, id) {
  */
 function frameKey({ x, y, w, h }) {
   return [x, y, w, h].map((value) => value.toFixed(4)).join(' ')
+}
+
+/**
+ * A value as text; an empty text if it cannot be written.
+ * @param {unknown} value
+ */
+function textOf(value) {
+  try {
+    return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  } catch {
+    return '' // nested too deeply
+  }
 }
 
 /** @param {unknown} error */
@@ -1966,7 +2053,7 @@ const STYLE = `
 .ifa-exact .ifa-number::-webkit-inner-spin-button { display: none; }
 .ifa-exact.ifa-off { opacity: .5; }
 .ifa-notice { color: var(--ifa-error); border: 1px solid var(--ifa-error); border-radius: 4px; padding: 6px; }
-.ifa-link { border: 1px solid var(--ifa-line); border-radius: 4px; padding: 4px 6px; color: var(--ifa-soft); }
+.ifa-link, .ifa-remark { border: 1px solid var(--ifa-line); border-radius: 4px; padding: 4px 6px; color: var(--ifa-soft); }
 .ifa-panel { position: absolute; right: 6px; top: 38px; z-index: 1001; width: min(420px, calc(100% - 12px)); max-height: calc(100% - 48px); overflow: auto;
   background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 6px; padding: 8px; box-shadow: 0 4px 16px #0008; }
 .ifa-panel-head { display: flex; justify-content: space-between; align-items: center; margin-bottom: 6px; }

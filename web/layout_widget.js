@@ -30,6 +30,7 @@ const DEFAULT_PREFERENCES = {
   background: true,
   live: false
 }
+const AS_WRITTEN = 'as written' // value of the node's units that leaves the unit to the text
 const FALLBACK_PX = 1024 // canvas side if the node has no such widget
 const LINKS = ['boxes', 'masks'] // inputs that replace the drawn boxes
 const MAX_MEMOISED_TEXTS = 1000
@@ -55,11 +56,16 @@ app.registerExtension({
     const editor = editorOf(node)
     if (!editor) return
     node.onConnectionsChange = chained(node.onConnectionsChange, () => setTimeout(() => editor.render()))
-    node.onExecuted = chained(node.onExecuted, (output) => keepRunResult(node, readOutput(output)))
-    for (const name of ['width', 'height']) {
-      const widget = node.widgets?.find((each) => each.name === name)
-      if (widget) widget.callback = chained(widget.callback, () => editor.render())
+    node.onExecuted = chained(node.onExecuted, (output) => {
+      keepRunResult(node, readOutput(output))
+      editor.tell(output?.ifadapter_notices ?? [])
+    })
+    for (const widget of node.widgets ?? []) {
+      if (['width', 'height'].includes(widget.name))
+        widget.callback = chained(widget.callback, () => editor.canvasChanged())
+      if (widget.name === 'units') widget.callback = chained(widget.callback, () => editor.render())
     }
+    node.onConfigure = chained(node.onConfigure, () => editor.render())
     editor.render()
   }
 })
@@ -117,6 +123,10 @@ function hostOf(node) {
   const size = (name) => Number(node.widgets?.find((widget) => widget.name === name)?.value) || FALLBACK_PX
   return {
     canvas: () => ({ width: size('width'), height: size('height') }),
+    units() {
+      const value = node.widgets?.find((widget) => widget.name === 'units')?.value
+      return typeof value === 'string' && value !== AS_WRITTEN ? value : null
+    },
     changed: () => node.setDirtyCanvas?.(true, false),
     committed: captureUndoState,
     tokens: (text) => tokensOf(node, text),
@@ -373,7 +383,10 @@ const presets = {
 
 /** @param {string} name */
 function presetPath(name) {
-  if (/[\\/]/.test(name)) throw new Error('The name of a preset must not contain a slash.')
+  // ComfyUI decodes the name twice: an encoded slash would lead to another folder.
+  if (/[\\/%\p{Cc}]/u.test(name)) {
+    throw new Error('The name of a preset must not contain a slash, % or a control character.')
+  }
   return `/userdata/${encodeURIComponent(`${PRESETS}/${name}.json`)}`
 }
 

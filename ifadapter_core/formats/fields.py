@@ -6,26 +6,48 @@ All functions raise LayoutError that names the field, what was expected and what
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
 
-from ..layout import LayoutError
+from ..layout import MAX_INSTANCES, LayoutError
 
+MAX_TEXT = 10_000  # characters of a description
+# White space of Python and of JavaScript, so that both languages strip the same.
+WHITE = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
+    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+SURROGATE = re.compile("[\ud800-\udfff]")
+NUMBER_AS_TEXT = re.compile(r"\s*[+-]?[0-9.]+\s*(%?)\s*")
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 
 def text_of(value: Any, name: str) -> str:
-    """Text without surrounding white space."""
+    """Text without surrounding white space, of at most ``MAX_TEXT`` characters."""
     if not isinstance(value, str):
         raise LayoutError(f"{name} must be text, got {kind_of(value)}.")
-    return value.strip()
+    if len(value) > MAX_TEXT:
+        raise LayoutError(f"{name} has {len(value)} characters; at most {MAX_TEXT} are read. Shorten it.")
+    if broken := SURROGATE.search(value):
+        raise LayoutError(
+            f"{name} holds half of a character (a lone surrogate, position {broken.start() + 1}). "
+            "Write that character again."
+        )
+    return value.strip(WHITE)
+
+
+def caption_of(data: dict, key: str) -> str:
+    """The global caption under a key; "" if there is none."""
+    value = data.get(key)
+    return "" if value is None else text_of(value, key)
 
 
 def number_of(value: Any, name: str) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise LayoutError(f"{name} must be a number, got {kind_of(value)}.")
+        raise LayoutError(f"{name} must be a number, got {kind_of(value)}.{_advice(value)}")
     try:
         value = float(value)
     except OverflowError:
@@ -35,7 +57,16 @@ def number_of(value: Any, name: str) -> float:
     return value
 
 
-def four_numbers(value: Any, expected: str) -> tuple[float, float, float, float]:
+def _advice(value: Any) -> str:
+    """How to write a number that was given as text."""
+    match = NUMBER_AS_TEXT.fullmatch(value[:20]) if isinstance(value, str) else None
+    if match is None:
+        return ""
+    unit = ' and the percent sign, and add "units": "percent" to the layout' if match[1] else ""
+    return f" Write it without the quotation marks{unit}."
+
+
+def four_numbers(value: Any, expected: str) -> Corners:
     """A list of four finite numbers. expected: beginning of the error message."""
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         raise LayoutError(f"{expected}, got {kind_of(value)}.")
@@ -44,9 +75,25 @@ def four_numbers(value: Any, expected: str) -> tuple[float, float, float, float]
 
 
 def list_of(value: Any, name: str) -> list:
-    """A list."""
+    """A list of boxes or descriptions, counted before it is read."""
     if not isinstance(value, list):
         raise LayoutError(f"'{name}' must be a list, got {kind_of(value)}.")
+    check_count(len(value))
+    return value
+
+
+def check_count(count: int) -> None:
+    """Raises LayoutError if a layout cannot have so many instances."""
+    if count > MAX_INSTANCES:
+        raise LayoutError(
+            f"The layout has {count} instances; at most {MAX_INSTANCES} are supported. Remove some boxes."
+        )
+
+
+def object_of(value: Any, name: str) -> dict:
+    """An object."""
+    if not isinstance(value, dict):
+        raise LayoutError(f"'{name}' must be an object, got {kind_of(value)}.")
     return value
 
 
@@ -70,15 +117,17 @@ def description_of(entry: dict, keys: Iterable[str], number: int) -> str:
     """Local description of box ``number``: the first of these fields that is not empty, or ""."""
     for key in keys:
         value = entry.get(key)
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if value:
+        if isinstance(value, list) and len(value) <= 1:
+            value = value[0] if value else None
+        if value is not None and value != "":
             return text_of(value, f"Box {number}: {key}")
     return ""
 
 
 def kind_of(value: Any) -> str:
     """Type and abbreviated value in JSON's terms, for error messages."""
+    if value is None:
+        return "nothing"
     names = {
         dict: "an object",
         list: "a list",
@@ -86,10 +135,9 @@ def kind_of(value: Any) -> str:
         bool: "true/false",
         int: "a number",
         float: "a number",
-        type(None): "nothing",
     }
     name = names.get(type(value), type(value).__name__)
     try:
         return f"{name} ({reprlib.repr(value)})"
-    except ValueError:  # Python refuses to print integers with thousands of digits
-        return f"{name} too long to show"
+    except Exception:  # a value from a link: integers with thousands of digits, objects that cannot be shown
+        return f"{name} that cannot be shown"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from ..layout import Layout, LayoutError
-from .draft import Draft, LayoutFormat, Reading, has_key
-from .fields import corners_of, description_of, entry_of, list_of, number_of, text_of
+from .draft import Frame, LayoutFormat, Reading, has_keys
+from .entries import draft_of
+from .fields import caption_of, kind_of, list_of
 
 VERSION = 1
 
@@ -27,32 +28,22 @@ def to_json(layout: Layout) -> str:
     return json.dumps({"version": VERSION, "caption": layout.caption, "boxes": boxes}, ensure_ascii=False)
 
 
-def read(data: dict, width: int, height: int) -> Reading:
-    """This pack's format. Hidden boxes are skipped, but counted in the numbers that errors give."""
-    version = data.get("version", VERSION)
-    if version != VERSION:
+def read(data: dict, frame: Frame) -> Reading:
+    """This pack's format."""
+    version = data.get("version")
+    if version is not None and (isinstance(version, bool) or version != VERSION):
         raise LayoutError(
-            f"The layout has format version {version!r}; this pack reads version {VERSION}. "
+            f"The layout's format version must be {VERSION}, got {kind_of(version)}. "
             "Update ComfyUI-IFAdapter."
         )
-    values = list_of(data["boxes"], "boxes")
-    entries = [entry_of(value, number) for number, value in enumerate(values, 1)]
-    caption = text_of(data.get("caption", ""), "caption")
-    drafts = []
-    for number, entry in enumerate(entries, 1):
-        if entry.get("hidden", False):
-            continue
-        has_box = any(key in entry for key in "xywh")
-        corners = corners_of(entry, ("x", "y", "w", "h"), number) if has_box else None
-        description = description_of(entry, ("caption",), number)
-        strength = number_of(entry.get("strength", 1.0), f"Box {number}: strength")
-        drafts.append(Draft(number, corners, description, strength))
-    return caption, drafts
+    frame = frame.resized(data)
+    entries = list_of(data["boxes"], "boxes")
+    drafts = [draft_of(entry, number, frame, unit="fractions") for number, entry in enumerate(entries, 1)]
+    return caption_of(data, "caption"), drafts
 
 
 OWN = LayoutFormat(
-    'our own format {"caption": ..., "boxes": [{"x", "y", "w", "h", "caption"}]} '
-    "with fractions of the canvas",
-    lambda data: has_key(data, "boxes") and not has_key(data, "annotations"),
+    'this pack\'s format {"caption": .., "boxes": [{"x", "y", "w", "h", "caption"}]}: fractions',
+    lambda data: has_keys(data, "boxes"),
     read,
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import ui
@@ -15,27 +15,30 @@ from .token_counter import count_tokens
 LINKED_BOXES = "ifadapter.linked_boxes"  # websocket event
 
 
-def show_linked_boxes(node_id: str | None, boxes: Any) -> None:
-    """Send linked boxes to the editor, in a layout format. No-op without a server.
+def show_linked_boxes(node_id: str | None, boxes: str) -> None:
+    """Send linked boxes to the editor, as JSON in this pack's format. No-op without a server.
 
-    Called before the boxes are checked, so that the editor shows them even if the run then fails.
+    Called before the layout is read, so that the editor shows them even if the run then fails.
     """
     # Not imported: a process without a server need not load the host's server module.
     server_class = getattr(sys.modules.get("server"), "PromptServer", None)
     prompt_server = getattr(server_class, "instance", None)
     if prompt_server is not None and node_id is not None:
-        data = {"node": node_id, "boxes": json.dumps(boxes, default=str)}
+        data = {"node": node_id, "boxes": boxes}
         prompt_server.send_sync(LINKED_BOXES, data, prompt_server.client_id)
 
 
-def results_for_editor(layout: Layout, background: Tensor | None) -> dict[str, list[dict[str, Any]]]:
+def results_for_editor(
+    layout: Layout, background: Tensor | None, notices: Sequence[str] = ()
+) -> dict[str, list[Any]]:
     """The ``ui`` result of the layout node. Values are lists, which the host joins over all runs.
 
+    ifadapter_notices: what was repaired, cut or left out while reading the layout.
     ifadapter_tokens: exact token counts, {"text": local description, "tokens": count}.
     ifadapter_background: first picture of ``background`` (N, H, W, 3), saved as a preview file.
-    Each key is absent if there is no tokenizer or no background.
+    Each key is absent if there are no notices, no tokenizer or no background.
     """
-    results: dict[str, list[dict[str, Any]]] = {}
+    results: dict[str, list[Any]] = {"ifadapter_notices": list(notices)} if notices else {}
     texts = [instance.local_description for instance in layout.instances]
     counts = count_tokens(texts)
     if counts is not None:

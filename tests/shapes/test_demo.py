@@ -72,7 +72,10 @@ def test_stderr_holds_one_progress_bar_only(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "not JSON"), ('{"boxes": [{"x": 0, "y": 0, "w": 1, "h": 1}]}', "no local description")],
+    [
+        ("{", "cannot be read as JSON"),
+        ('{"boxes": [{"x": 0, "y": 0, "w": 1, "h": 1}]}', "no local description"),
+    ],
 )
 def test_an_invalid_layout_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
     layout = tmp_path / "mine.json"

@@ -9,6 +9,7 @@ import { graph } from './graph.js'
 import { looks } from './looks.js'
 import { runs } from './runs.js'
 import { search } from './search.js'
+import { texts } from './texts.js'
 
 const TEST_MS = 90_000
 const LEGS_AT_ONCE = 2 // each has a browser and a server, which mostly wait for each other
@@ -50,6 +51,7 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       runs(inEditor)
       looks(inEditor)
       search(inEditor)
+      texts(inEditor)
     })
   }
 })

@@ -3,169 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import * as formats from '../../web/layout_formats.js'
 import * as model from '../../web/layout_model.js'
-
-const CANVAS = { width: 1000, height: 500 }
-const MINIMUM = model.minSides(CANVAS)
-const RUNS = 300
-
-/** A generator of numbers in 0..1, deterministic by seed. */
-function random(seed) {
-  let state = seed * 2654435761 + 1
-  return () => {
-    state = (Math.imul(state ^ (state >>> 15), 1 | state) + 0x6d2b79f5) | 0
-    const mixed = Math.imul(state ^ (state >>> 7), 61 | state) ^ state
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
-
-function frame(next) {
-  const w = MINIMUM.w + next() * (1 - MINIMUM.w)
-  const h = MINIMUM.h + next() * (1 - MINIMUM.h)
-  return { x: next() * (1 - w), y: next() * (1 - h), w, h }
-}
-
-function layout(next, count = Math.floor(next() * 6) + 1) {
-  const parts = Array.from({ length: count }, (_, index) => ({
-    ...frame(next),
-    caption: next() < 0.2 ? '' : `thing ${index}`,
-    hidden: next() < 0.2,
-    locked: next() < 0.2
-  }))
-  return model.add({ version: 1, caption: 'a picture', boxes: [] }, parts).layout
-}
-
-function forMany(property) {
-  for (let seed = 1; seed <= RUNS; seed += 1) property(random(seed), seed)
-}
-
-const near = (a, b) => Math.abs(a - b) < 1e-9
-const same = (a, b) => ['x', 'y', 'w', 'h'].every((key) => near(a[key], b[key]))
-const inside = (box) =>
-  box.x >= -1e-12 && box.y >= -1e-12 && box.x + box.w <= 1 + 1e-9 && box.y + box.h <= 1 + 1e-9
-
-// Reading and writing
-
-test('serialising and parsing a layout is lossless', () => {
-  forMany((next) => {
-    const given = layout(next)
-    assert.deepEqual(model.parse(model.serialize(given), CANVAS), given)
-  })
-})
-
-test('unknown keys of the layout and of its boxes are kept', () => {
-  const text = JSON.stringify({
-    caption: '',
-    mood: 'calm',
-    boxes: [{ x: 0, y: 0, w: 1, h: 1, caption: 'sea', depth: 3 }]
-  })
-  const written = JSON.parse(model.serialize(model.parse(text, CANVAS)))
-  assert.equal(written.mood, 'calm')
-  assert.equal(written.boxes[0].depth, 3)
-})
-
-test('a run gets neither hidden boxes nor keys of the editor', () => {
-  forMany((next) => {
-    const given = layout(next)
-    const run = JSON.parse(model.serializeForRun(given))
-    assert.deepEqual(
-      run.boxes.map((box) => box.caption),
-      given.boxes.map((box) => (box.hidden ? undefined : box.caption))
-    )
-    const recoloured = model.change(
-      given,
-      given.boxes.map((box) => box.id),
-      () => ({ color: '#123456', locked: true })
-    )
-    assert.equal(model.serializeForRun(recoloured), model.serializeForRun(given))
-  })
-})
-
-test('every input format is parsed to the same box', () => {
-  const expected = { x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }
-  const values = {
-    own: { boxes: [{ x: 0.1, y: 0.2, w: 0.5, h: 0.6, caption: 'a cat' }] },
-    release: { annotations: [{ box: [76.8, 153.6, 384, 460.8], caption: 'a cat' }] },
-    'release with its own canvas': {
-      width: 100,
-      height: 10,
-      annotations: [{ box: [10, 2, 50, 6], caption: ['a cat', 'a pet'] }]
-    },
-    'bounding boxes': [{ x: 100, y: 100, width: 500, height: 300, metadata: { desc: 'a cat' } }],
-    'one bounding box': { x: 100, y: 100, width: 500, height: 300, label: 'a cat' },
-    frames: [[{ x: 100, y: 100, width: 500, height: 300, label: 'a cat' }]],
-    elements: [{ bbox: [200, 100, 800, 600], desc: 'a cat' }]
-  }
-  for (const [name, value] of Object.entries(values)) {
-    for (const given of [value, JSON.stringify(value)]) {
-      const [box] = model.parse(given, CANVAS).boxes
-      assert.ok(same(box, expected) && box.caption === 'a cat', name)
-    }
-  }
-})
-
-test('an empty value is an empty layout', () => {
-  for (const value of ['', '  ', '[]', null, undefined, []])
-    assert.deepEqual(model.parse(value, CANVAS).boxes, [])
-})
-
-test('exported formats restore the boxes, to a pixel or a thousandth', () => {
-  forMany((next) => {
-    const given = layout(next)
-    const shown = given.boxes.filter((box) => !box.hidden)
-    const back = model.parse(model.toRelease(given, CANVAS), CANVAS)
-    assert.equal(back.boxes.length, shown.length)
-    shown.forEach((box, index) =>
-      assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS))
-    )
-    const elements = model.parse(model.toElements(given), CANVAS)
-    shown.forEach((box, index) => {
-      for (const key of ['x', 'y', 'w', 'h'])
-        assert.ok(Math.abs(elements.boxes[index][key] - box[key]) <= 0.0011, key)
-      assert.equal(elements.boxes[index].caption, box.caption)
-    })
-  })
-})
-
-test('an invalid layout is rejected with a message that names the problem', () => {
-  const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
-  const cases = [
-    ['{"boxes": [', /not JSON/],
-    ['7', /a number of no known format/],
-    ['{"cats": 1}', /an object of no known format/],
-    [{ version: 2, boxes: [] }, /format version 2.*Update/],
-    [{ boxes: 'none' }, /"boxes" must be a list, got text/],
-    [{ boxes: [box, 3] }, /Box 2 must be an object.*a number/],
-    [{ boxes: [{ x: 0, y: 0, w: 1, caption: 'a' }] }, /Box 1 lacks h/],
-    [{ boxes: [{ ...box, w: '1' }] }, /Box 1: w must be a number, got text/],
-    [{ boxes: [{ ...box, w: 0 }] }, /Box 1 has no area/],
-    [{ boxes: [{ ...box, h: -1 }] }, /Box 1 has no area/],
-    [{ boxes: [{ ...box, caption: 5 }] }, /Box 1: caption must be text/],
-    [{ boxes: [{ ...box, strength: null, caption: {} }] }, /Box 1: caption must be text/],
-    [{ boxes: [], caption: 3 }, /caption must be text/],
-    [{ boxes: Array(101).fill(box) }, /101 boxes; at most 100/],
-    [{ annotations: [{ box: [1, 2, 3], caption: 'a' }] }, /\[x, y, w, h\]/],
-    [[{ bbox: ['a', 0, 1, 1] }], /ymin, xmin/]
-  ]
-  for (const [value, message] of cases) {
-    assert.throws(
-      () => model.parse(value, CANVAS),
-      (error) => error instanceof model.LayoutError && message.test(error.message),
-      String(message)
-    )
-  }
-})
-
-test('invalid colours and missing or duplicate ids are replaced', () => {
-  const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
-  const { boxes } = model.parse(
-    { boxes: [{ ...box, id: 'one', color: 'url(x)' }, { ...box, id: 'one' }, box] },
-    CANVAS
-  )
-  assert.equal(new Set(boxes.map((each) => each.id)).size, 3)
-  assert.equal(boxes[0].id, 'one')
-  assert.ok(boxes.every((each) => model.isColor(each.color)))
-})
+import { CANVAS, MINIMUM, forMany, frame, inside, layout, near, same } from './random_layouts.js'
 
 // Frames
 
@@ -511,8 +351,8 @@ test('linked boxes keep their captions or take those of the visible boxes in ord
     { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a hidden lamp', hidden: true },
     { x: 0.5, y: 0.5, w: 0.5, h: 0.5, caption: 'a bed' }
   ])
-  const linked = model.parse(
-    [{ bbox: [0, 0, 100, 100] }, { bbox: [0, 0, 500, 500], desc: 'a dog' }, { bbox: [1, 1, 9, 9] }],
+  const linked = formats.parse(
+    [{ box_2d: [0, 0, 100, 100] }, { box_2d: [0, 0, 500, 500], label: 'a dog' }, { box_2d: [1, 1, 9, 9] }],
     CANVAS
   ).boxes
   const taken = model.takenOver(given, linked)

@@ -75,7 +75,7 @@ export function runs(inEditor) {
       const failed = await editor.run()
       assert.match(
         JSON.stringify(failed.status.messages),
-        /1 boxes are linked but the layout text describes 2/
+        /1 masks are linked but the layout text describes 2/
       )
       await editor.root.locator('.ifa-ghost').waitFor()
       await button.click()

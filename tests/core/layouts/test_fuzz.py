@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
-import math
 import random
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ifadapter_core.formats.entries import MAX_STRENGTH, MIN_STRENGTH
+from ifadapter_core.formats.fields import WHITE
 from ifadapter_core.layout import MAX_INSTANCES, Layout, LayoutError
-from ifadapter_core.layout_formats import from_json
+from ifadapter_core.layout_formats import read_layout
+from text_mutations import damaged, reworded, scrambled
 
-LAYOUTS = 100_000
+TEXTS = 100_000
+CANVAS = (1000, 500)
+TESTS = Path(__file__).parents[2]
+CASES = json.loads((TESTS / "layout_texts.json").read_text("utf-8"))["cases"]
+# Layouts on this canvas that need no repair.
+VALID = [
+    case["text"]
+    for case in CASES
+    if case.get("repairs") == [] and case["text"][0] in "[{" and (case["width"], case["height"]) == CANVAS
+]
 
 
 WORDS = (
@@ -62,7 +78,17 @@ BOXES = [
     {"x": 1, "y": 2, "width": 30, "height": 40, "metadata": {"desc": "a lamp"}},
     {"x": 0, "y": 0, "width": 9, "height": 9, "label": "b"},
 ]
-ELEMENTS = [{"bbox": [0, 0, 500, 1000], "desc": "sky"}, {"bbox": [500, 0, 1000, 1000], "desc": "sea"}]
+ELEMENTS = [
+    {"type": "obj", "bbox": [0, 0, 500, 1000], "desc": "sky"},
+    {"type": "text", "bbox": [500, 0, 1000, 1000], "text": "sea"},
+]
+DETECTIONS = [{"bbox_2d": [0, 0, 500, 1000], "label": "sky"}, {"box_2d": [500, 0, 999, 999], "label": "sea"}]
+PHRASES = {
+    "prompt": "a room",
+    "phrases": ["a chair", "a lamp"],
+    "boxes": [[0, 0, 0.5, 0.5], [0.1, 0.1, 1, 1]],
+}
+STARTS = (OWN, RELEASE, BOXES, ELEMENTS, DETECTIONS, PHRASES)
 
 
 def random_value(rng: random.Random, depth: int = 0) -> Any:
@@ -103,29 +129,15 @@ def mutate(rng: random.Random, value: Any) -> Any:
     return value
 
 
-def mutate_text(rng: random.Random, text: str) -> str:
-    """A copy with random characters inserted or removed, or the end cut off."""
-    for _ in range(rng.randrange(4)):
-        position = rng.randrange(len(text) + 1)
-        text = rng.choice(
-            (
-                text[:position],
-                text[:position] + text[position + 1 :],
-                text[:position] + rng.choice('{}[]",:0-e\\u\x00\u2028') + text[position:],
-            )
-        )
-    return text
-
-
 def assert_is_a_reason(message: str) -> None:
     assert len(message) > 20
     assert message.endswith(".")
 
 
-def is_valid_layout(text: str) -> bool:
+def is_valid_layout(text: str, own: bool) -> bool:
     """Whether text is a layout. Fails unless it gives a valid layout or a LayoutError with a reason."""
     try:
-        layout = from_json(text, 640, 384)
+        layout, notices = read_layout(text, *CANVAS)
     except LayoutError as error:
         assert_is_a_reason(str(error))
         return False
@@ -135,37 +147,131 @@ def is_valid_layout(text: str) -> bool:
         assert 0 <= x0 < x1 <= 1
         assert 0 <= y0 < y1 <= 1
         assert instance.local_description.strip()
-        assert math.isfinite(instance.strength)
-    data = json.loads(text) if text.strip() else []
-    if isinstance(data, dict) and "boxes" in data and "annotations" not in data:
+        assert MIN_STRENGTH <= instance.strength <= MAX_STRENGTH
+    data = json_of(text) if own and not notices else None
+    if isinstance(data, dict) and "boxes" in data:
         assert_equals_json(layout, data)
     return True
+
+
+def json_of(text: str) -> Any:
+    """Parsed JSON; None for other white space than JSON's."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def assert_equals_json(layout: Layout, data: dict) -> None:
     """Compare a layout with its JSON in our own format, box by box."""
     shown = [entry for entry in data["boxes"] if not entry.get("hidden", False)]
     assert len(shown) == len(layout.instances)
-    assert layout.caption == data.get("caption", "").strip()
+    assert layout.caption == (data.get("caption") or "").strip(WHITE)
     for entry, instance in zip(shown, layout.instances, strict=True):
-        given = (entry["x"], entry["y"], entry["x"] + entry["w"], entry["y"] + entry["h"])
+        w, h = (
+            entry[short] if short in entry else entry[long]
+            for short, long in (("w", "width"), ("h", "height"))
+        )
+        given = (entry["x"], entry["y"], entry["x"] + w, entry["y"] + h)
         assert all(abs(a - b) <= 1.001e-3 for a, b in zip(given, instance.box, strict=True))
         words = entry["caption"] if isinstance(entry["caption"], str) else entry["caption"][0]
-        assert instance.local_description == words.strip()
-        assert instance.strength == entry.get("strength", 1.0)
+        assert instance.local_description == words.strip(WHITE)
+        assert instance.strength == (1.0 if entry.get("strength") is None else entry["strength"])
 
 
-def test_100_000_mutated_layouts() -> None:
+def some_text(rng: random.Random, number: int) -> str:
+    """A valid layout text, changed in a way that depends on the number; our own format if it is a
+    multiple of 24."""
+    text = rng.choice(VALID)
+    if number % 4 == 0:
+        text = json.dumps(mutate(rng, STARTS[number // 4 % len(STARTS)]), ensure_ascii=number % 8 < 4)
+        return scrambled(rng, text) if rng.random() < 0.3 else text
+    if number % 4 == 1:
+        return scrambled(rng, text)
+    return damaged(rng, text) if number % 4 == 2 else reworded(rng, text)
+
+
+@pytest.mark.slow
+def test_100_000_changed_texts_are_layouts_or_refused() -> None:
     rng = random.Random(0)
-    valid = 0
-    for number in range(LAYOUTS):
-        start = (OWN, RELEASE, BOXES, ELEMENTS)[number % 4]
-        text = json.dumps(mutate(rng, start), ensure_ascii=number % 8 < 4)
-        valid += is_valid_layout(mutate_text(rng, text) if rng.random() < 0.3 else text)
-    assert 0.1 * LAYOUTS < valid < 0.9 * LAYOUTS  # both outcomes are frequent
+    valid = sum(is_valid_layout(some_text(rng, number), own=number % 24 == 0) for number in range(TEXTS))
+    assert 0.1 * TEXTS < valid < 0.9 * TEXTS  # both outcomes are frequent
+
+
+@pytest.mark.slow
+def test_a_changed_text_is_read_as_before_or_refused_or_its_repair_is_said() -> None:
+    rng = random.Random(1)
+    outcomes = Counter()
+    for number in range(TEXTS // 2):
+        text = rng.choice(VALID)
+        before = read_layout(text, *CANVAS).layout
+        change = (reworded, damaged)[number % 2]
+        changed = change(rng, text)
+        if change is damaged and json_of(changed) is not None:
+            continue  # several changes made another valid text
+        try:
+            layout, notices = read_layout(changed, *CANVAS)
+        except LayoutError:
+            outcomes[change.__name__, "refused"] += 1
+            continue
+        assert layout == before or notices, f"{text!r} -> {changed!r}"
+        # Other words around a layout never change it.
+        assert layout == before or change is damaged, f"{text!r} -> {changed!r}"
+        outcomes[change.__name__, "said" if notices else "as before"] += 1
+    assert min(outcomes.values()) > 10
+    assert outcomes["reworded", "refused"] < 0.05 * TEXTS
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_python_and_the_editor_read_100_000_changed_texts_alike(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    texts = [some_text(rng, number) for number in range(TEXTS)]
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    command = ["node", str(TESTS / "web" / "read_layouts.js"), str(tmp_path / "texts.json")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    different = [
+        (text, here, there)
+        for text, there in zip(texts, json.loads(answer.stdout), strict=True)
+        if not are_alike(here := read_here(text), there)
+    ]
+    assert different[:3] == []
+
+
+def read_here(text: str) -> dict[str, Any]:
+    """What tests/web/read_layouts.js prints, by Python's reader."""
+    try:
+        layout, notices = read_layout(text, *CANVAS)
+    except LayoutError as error:
+        return {"error": str(error)}
+    return {
+        "caption": layout.caption,
+        "boxes": [pytest.approx(list(box), abs=1e-9) for box in layout.boxes],
+        "descriptions": layout.local_descriptions,
+        "strengths": [instance.strength for instance in layout.instances],
+        "notices": list(notices),
+    }
+
+
+def are_alike(here: dict[str, Any], there: dict[str, Any]) -> bool:
+    """Whether both readers read the same, or refuse for the same reason."""
+    if "no local description" in here.get(
+        "error", ""
+    ):  # the editor keeps boxes that are still to be described
+        return "error" in there or "" in there["descriptions"]
+    if "error" in here and "error" in there:
+        return reason(here["error"]) == reason(there["error"])
+    return here == there
+
+
+def reason(message: str) -> str:
+    """A message without the values that it shows."""
+    return re.sub(
+        r"got .*|\(.*|'.*|\".*|\d+(\.\d+)?(e[+-]?\d+)?|(?<=: )(inf|-inf|nan|-?Infinity|NaN).*", "", message
+    )[:60]
 
 
 @pytest.mark.parametrize("count", [101, 10_000])
 def test_too_many_boxes(count: int) -> None:
     with pytest.raises(LayoutError, match=f"{count} instances; at most 100"):
-        from_json(json.dumps({**OWN, "boxes": OWN["boxes"][:1] * count}), 640, 384)
+        read_layout(json.dumps({**OWN, "boxes": OWN["boxes"][:1] * count}), *CANVAS)

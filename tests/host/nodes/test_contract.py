@@ -22,10 +22,11 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
     "IFAdapterLayout": (
         {"layout": ("STRING", ANY), "width": ("INT", 1024), "height": ("INT", 1024)},
         {
-            "boxes": ("BOUNDING_BOX,ARRAY,BBOX", None),
+            "boxes": ("BOUNDING_BOX,ARRAY,BBOX,SEGS", None),
             "masks": ("MASK", None),
             "bbox_format": ("COMBO", "xywh"),
             "background": ("IMAGE", None),
+            "units": ("COMBO", "as written"),
         },
         [
             ("layout", "IFADAPTER_LAYOUT"),
@@ -142,6 +143,7 @@ def test_pack_exports_only_entry_point_and_scripts():
     assert sorted(
         path.name for path in (Path(module.__file__).parent / module.WEB_DIRECTORY).glob("*.js")
     ) == [
+        "layout_formats.js",
         "layout_model.js",
         "layout_view.js",
         "layout_widget.js",
@@ -150,7 +152,7 @@ def test_pack_exports_only_entry_point_and_scripts():
     assert not hasattr(module, "NODE_CLASS_MAPPINGS")
 
 
-@pytest.mark.parametrize("kind", ["BOUNDING_BOX", "ARRAY", "BBOX"])
+@pytest.mark.parametrize("kind", ["BOUNDING_BOX", "ARRAY", "BBOX", "SEGS"])
 def test_host_accepts_linked_boxes(kind):
     accepts = info("IFAdapterLayout")["input"]["optional"]["boxes"][0]
     assert comfy_execution.validation.validate_node_input(kind, accepts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,94 @@ def test_plain_numbers_in_the_wrong_format_name_bbox_format(node, given, taken_a
     box = (400, 200, 100, 50) if given == "xywh" else (400, 200, 500, 250)
     with pytest.raises(ValueError, match="bbox_format"):
         node("IFAdapterLayout", layout='["a chair"]', boxes=[box], bbox_format=taken_as, **CANVAS)
+
+
+def test_linked_segs(node):
+    """SEGS of the Impact Pack, of a picture with half the canvas's sides."""
+    Seg = namedtuple(
+        "SEG", "cropped_image cropped_mask confidence crop_region bbox label control_net_wrapper"
+    )
+    width, height = CANVAS["width"] // 2, CANVAS["height"] // 2
+    edges = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in BOXES]
+    segs = [Seg(None, None, 0.9, box, box, words, None) for box, words in zip(edges, WORDS, strict=True)]
+    assert_is_the_layout(node("IFAdapterLayout", layout="", boxes=((height, width), segs), **CANVAS)[0])
+
+
+def run(**inputs) -> tuple:
+    """The layout and the notices for the editor."""
+    output = nodes.NODE_CLASS_MAPPINGS["IFAdapterLayout"].execute(**inputs, **CANVAS)
+    return output.result[0], output.ui.get("ifadapter_notices", [])
+
+
+@pytest.mark.parametrize("boxes", [[], [[]], ((384, 640), [])])
+def test_an_empty_detection_is_an_empty_layout(boxes, caplog):
+    layout, notices = run(layout=json.dumps(OWN_FORMAT), boxes=boxes)
+    assert layout.instances == ()
+    assert "nothing was detected" in notices[0]
+    assert caplog.text.count(notices[0]) == 1
+
+
+def test_boxes_beyond_the_canvas_are_cut_or_left_out(caplog):
+    boxes = [{**box, "x": x, "label": "a"} for box, x in zip(bounding_boxes(False), (-10, 700), strict=True)]
+    layout, notices = run(layout="", boxes=boxes)
+    assert layout.boxes[0].x0 == 0
+    assert len(layout.instances) == 1
+    assert notices == [
+        "Linked boxes were cut at the edges of the canvas: box 1.",
+        "Linked boxes outside of the canvas were left out: box 2.",
+    ]
+    assert all(caplog.text.count(notice) == 1 for notice in notices)
+
+
+@pytest.mark.parametrize(
+    ("units", "scale"), [("fractions", (1, 1)), ("pixels", (640, 384)), ("percent", (100, 100))]
+)
+def test_units_of_texts_that_state_none(units, scale):
+    rows = [(x0 * scale[0], y0 * scale[1], x1 * scale[0], y1 * scale[1]) for x0, y0, x1, y1 in BOXES]
+    boxes = [{"bbox_2d": row, "label": words} for row, words in zip(rows, WORDS, strict=True)]
+    assert_is_the_layout(run(layout=json.dumps(boxes), units=units)[0])
+    assert_is_the_layout(run(layout=json.dumps({**OWN_FORMAT, "units": "fractions"}), units=units)[0])
+    stated = json.dumps({"boxes": boxes, "units": units})
+    assert_is_the_layout(run(layout=stated, units="as written")[0])
+
+
+def test_a_repaired_text_is_said_once(caplog):
+    layout, notices = run(layout=f"Sure!\n```json\n{json.dumps(OWN_FORMAT)}\n```")
+    assert_is_the_layout(layout)
+    assert notices == ["The layout text was not plain JSON. Repaired: left out the text around the JSON."]
+    assert caplog.text.count(notices[0]) == 1
+
+
+def test_four_dimensional_masks_and_lists_of_masks(node):
+    masks = torch.zeros(2, 96, 160)
+    for mask, (x0, y0, x1, y1) in zip(masks, BOXES, strict=True):
+        mask[round(96 * y0) : round(96 * y1), round(160 * x0) : round(160 * x1)] = 1
+    smaller = torch.nn.functional.interpolate(masks[1:, None], scale_factor=0.5)[0]
+    for given in (masks[:, None], masks[None], list(masks), [masks[:1], masks[1]], (masks[0], smaller)):
+        layout = node("IFAdapterLayout", layout=json.dumps(WORDS), masks=given, **CANVAS)[0]
+        assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES), atol=1 / 48)
+    assert run(layout="", masks=masks[:0])[1] == [
+        "The linked masks are empty: there is none, so the layout has no instances."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (torch.ones(1, 8, 8, 3), "picture's. Connect it through Convert Image to Mask"),
+        (torch.ones(2, 3, 8, 8), "expected \\(number, height, width\\)"),
+        (torch.ones(8), "expected \\(number, height, width\\)"),
+        (torch.ones(1, 0, 8), "at least one pixel"),
+        (torch.ones(1, 8, 8, dtype=torch.complex64), "complex64"),
+        ("a mask", "type str"),
+        ([torch.ones(8, 8), None], "type NoneType"),
+        (torch.full((1, 8, 8), float("nan")), "Mask 1 is empty"),
+    ],
+)
+def test_unusable_masks_are_a_layout_error(node, masks, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        node("IFAdapterLayout", layout='["a"]', masks=masks, **CANVAS)
+    assert type(refusal.value).__name__ == "LayoutError"
 
 
 def test_boxes_around_masks(node):

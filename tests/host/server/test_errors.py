@@ -50,7 +50,7 @@ def test_broken_layout(server: Server) -> None:
         )
     )
     assert error["node_type"] == "IFAdapterLayout"
-    assert "The layout is not JSON" in error["exception_message"]
+    assert "The layout cannot be read as JSON: it is cut off" in error["exception_message"]
     assert error["exception_type"].endswith("LayoutError")
 
 

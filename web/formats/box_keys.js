@@ -1,0 +1,188 @@
+// @ts-check
+/**
+ * How different tools write a box.
+ *
+ * Each set of keys is bound to one order of the numbers, and to a default unit that `units` may replace.
+ * `ifadapter_core/formats/box_keys.py` is the Python twin.
+ */
+
+import { LayoutError, cornersOf, fourNumbers, isObject, numberOf } from './fields.js'
+
+/** @typedef {import('./fields.js').Corners} Corners */
+
+/**
+ * How one kind of tool writes a box. example: for error messages. unit: default unit.
+ * @typedef {{
+ *   example: string,
+ *   matches: (entry: Record<string, any>) => boolean,
+ *   corners: (entry: Record<string, any>, number: number) => Corners,
+ *   unit: string,
+ * }} BoxKeys
+ */
+
+const ELEMENT_TYPES = ['obj', 'text']
+export const BOX_NAMES = ['bbox', 'bbox_2d', 'box_2d', 'box'] // keys that hold a whole box
+export const SIDE_NAMES = ['x', 'y', 'w', 'h', 'width', 'height']
+
+/** @param {unknown} values @param {string} expected */
+export function xyxy(values, expected) {
+  return fourNumbers(values, `${expected} must be [x0, y0, x1, y1]`)
+}
+
+/** @param {unknown} values @param {string} expected @returns {Corners} */
+export function xywh(values, expected) {
+  const [x, y, w, h] = fourNumbers(values, `${expected} must be [x, y, width, height]`)
+  return [x, y, x + w, y + h]
+}
+
+/** @param {unknown} values @param {string} expected @returns {Corners} */
+function yxyx(values, expected) {
+  const [y0, x0, y1, x1] = fourNumbers(values, `${expected} must be [ymin, xmin, ymax, xmax]`)
+  return [x0, y0, x1, y1]
+}
+
+/**
+ * @param {string} key
+ * @param {(values: unknown, expected: string) => Corners} order
+ * @returns {BoxKeys['corners']}
+ */
+function listUnder(key, order) {
+  return (entry, number) => order(entry[key], `Box ${number}: '${key}'`)
+}
+
+/** @param {[string, string, string, string]} keys @returns {BoxKeys['corners']} */
+function edgesUnderBox(...keys) {
+  return (entry, number) => {
+    if ('x3' in entry.box) throw rotated(number)
+    const [x0, y0, x1, y1] = keys.map((key) => numberOf(entry.box[key], `Box ${number}: box: ${key}`))
+    return [x0, y0, x1, y1]
+  }
+}
+
+/** @param {[string, string, string, string]} keys @returns {BoxKeys['corners']} */
+function sides(...keys) {
+  return (entry, number) => cornersOf(entry, keys, number)
+}
+
+const longSides = sides('x', 'y', 'width', 'height')
+
+/** @type {BoxKeys['corners']} */
+function unrotatedSides(entry, number) {
+  if (numberOf(entry.rotation ?? 0, `Box ${number}: rotation`) !== 0) throw rotated(number)
+  return longSides(entry, number)
+}
+
+/** @param {number} number */
+function rotated(number) {
+  return new LayoutError(
+    `Box ${number} is rotated, which a layout cannot hold. Give the upright box around it.`
+  )
+}
+
+/**
+ * Left, top, width and height. Beside "class", Roboflow writes centres under the same keys.
+ * @type {BoxKeys['corners']}
+ */
+function cornerSides(entry, number) {
+  if ('class' in entry) {
+    throw new LayoutError(
+      `Box ${number}: "x" and "y" beside "class" may be the centre (Roboflow) or the left top corner. For ` +
+        'centres give {"predictions": [..]}; for corners rename "class" to "label".'
+    )
+  }
+  return longSides(entry, number)
+}
+
+/** @type {BoxKeys['corners']} */
+function centre(entry, number) {
+  const [x, y, width, height] = ['x', 'y', 'width', 'height'].map((key) =>
+    numberOf(entry[key], `Box ${number}: ${key}`)
+  )
+  return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+}
+
+/** @param {Record<string, any>} entry */
+function isShort(entry) {
+  return (
+    'w' in entry ||
+    'h' in entry ||
+    (('x' in entry || 'y' in entry) && !('width' in entry || 'height' in entry))
+  )
+}
+
+/** @param {string} key @returns {BoxKeys['matches']} */
+function hasBoxWith(key) {
+  return (entry) => isObject(entry.box) && key in entry.box
+}
+
+/** @type {BoxKeys} */
+const SHORT = {
+  example: '{"x", "y", "w", "h"}: fractions',
+  matches: isShort,
+  corners: sides('x', 'y', 'w', 'h'),
+  unit: 'fractions'
+}
+/** @type {BoxKeys} */
+export const LONG = {
+  example: '{"x", "y", "width", "height"}: pixels',
+  matches: (entry) => SIDE_NAMES.some((key) => key in entry),
+  corners: cornerSides,
+  unit: 'pixels'
+}
+/** @type {BoxKeys} */
+export const ELEMENT = {
+  example: '{"type": "obj" or "text", "bbox": [ymin, xmin, ymax, xmax]}: thousandths',
+  matches: (entry) => 'bbox' in entry && ELEMENT_TYPES.includes(entry.type),
+  corners: listUnder('bbox', yxyx),
+  unit: 'thousandths'
+}
+/** @type {BoxKeys} */
+export const XYWH_BBOX = {
+  example: '{"bbox": [x, y, width, height]}: pixels',
+  matches: (entry) => 'bbox' in entry,
+  corners: listUnder('bbox', xywh),
+  unit: 'pixels'
+}
+/** @type {BoxKeys} */
+export const CENTRED = {
+  example: '{"x", "y", "width", "height"}: centre, pixels',
+  matches: (entry) => 'x' in entry,
+  corners: centre,
+  unit: 'pixels'
+}
+/** Boxes that any list may hold; the first match counts. @type {BoxKeys[]} */
+export const BOX_KEYS = [
+  {
+    example: '{"x", "y", "width", "height", "rectanglelabels"}: percent',
+    matches: (entry) => 'rectanglelabels' in entry,
+    corners: unrotatedSides,
+    unit: 'percent'
+  },
+  {
+    example: '{"bbox_2d": [x0, y0, x1, y1]}: thousandths',
+    matches: (entry) => 'bbox_2d' in entry,
+    corners: listUnder('bbox_2d', xyxy),
+    unit: 'thousandths'
+  },
+  {
+    example: '{"box_2d": [ymin, xmin, ymax, xmax]}: thousandths',
+    matches: (entry) => 'box_2d' in entry,
+    corners: listUnder('box_2d', yxyx),
+    unit: 'thousandths'
+  },
+  ELEMENT,
+  {
+    example: '{"box": {"xmin", "ymin", "xmax", "ymax"}}: pixels',
+    matches: hasBoxWith('xmin'),
+    corners: edgesUnderBox('xmin', 'ymin', 'xmax', 'ymax'),
+    unit: 'pixels'
+  },
+  {
+    example: '{"box": {"x1", "y1", "x2", "y2"}}: pixels',
+    matches: hasBoxWith('x1'),
+    corners: edgesUnderBox('x1', 'y1', 'x2', 'y2'),
+    unit: 'pixels'
+  },
+  SHORT,
+  LONG
+]

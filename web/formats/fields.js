@@ -1,0 +1,198 @@
+// @ts-check
+/** Checked access to the fields of parsed JSON. All functions throw LayoutError that names the field. */
+
+import { LayoutError, MAX_BOXES } from '../layout_model.js'
+
+export { LayoutError }
+
+export const MAX_TEXT = 10_000 // characters of a description
+const SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
+const MORE_WHITE = '\u001c\u001d\u001e\u001f\u0085' // white space of Python that JavaScript does not strip
+const NUMBER_AS_TEXT = /^\s*[+-]?[0-9.]+\s*(%?)\s*$/
+const SHOWN = 30 // characters of a value in an error message
+
+/** Left, top, right and bottom edge. @typedef {[number, number, number, number]} Corners */
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, any>}
+ */
+export function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Whether a value is an object with all of these keys.
+ * @param {unknown} value
+ * @param {string[]} keys
+ * @returns {value is Record<string, any>}
+ */
+export function hasKeys(value, ...keys) {
+  return isObject(value) && keys.every((key) => key in value)
+}
+
+/**
+ * Text without surrounding white space, of at most MAX_TEXT characters.
+ * @param {unknown} value
+ * @param {string} name
+ */
+export function textOf(value, name) {
+  if (typeof value !== 'string') throw new LayoutError(`${name} must be text, got ${kindOf(value)}.`)
+  if (value.length > MAX_TEXT) {
+    const length = [...value].length
+    if (length > MAX_TEXT)
+      throw new LayoutError(`${name} has ${length} characters; at most ${MAX_TEXT} are read. Shorten it.`)
+  }
+  const broken = value.search(SURROGATE)
+  if (broken >= 0) {
+    throw new LayoutError(
+      `${name} holds half of a character (a lone surrogate, position ${broken + 1}). Write that character ` +
+        'again.'
+    )
+  }
+  return stripped(value)
+}
+
+/**
+ * Text without surrounding white space, the same as in Python.
+ * @param {string} text
+ */
+export function stripped(text) {
+  let [start, end] = [0, text.length]
+  while (start < end && isWhite(text[start])) start++
+  while (start < end && isWhite(text[end - 1])) end--
+  return text.slice(start, end)
+}
+
+/** @param {string} character */
+function isWhite(character) {
+  return !character.trim() || MORE_WHITE.includes(character)
+}
+
+/**
+ * The global caption under a key; "" if there is none.
+ * @param {Record<string, any>} data
+ * @param {string} key
+ */
+export function captionOf(data, key) {
+  return data[key] === null || data[key] === undefined ? '' : textOf(data[key], key)
+}
+
+/**
+ * A finite number.
+ * @param {unknown} value
+ * @param {string} name
+ */
+export function numberOf(value, name) {
+  if (typeof value !== 'number') {
+    throw new LayoutError(`${name} must be a number, got ${kindOf(value)}.${adviceOn(value)}`)
+  }
+  if (!Number.isFinite(value)) throw new LayoutError(`${name} must be a finite number, got ${value}.`)
+  return value
+}
+
+/**
+ * How to write a number that was given as text.
+ * @param {unknown} value
+ */
+function adviceOn(value) {
+  const match = typeof value === 'string' ? value.slice(0, 20).match(NUMBER_AS_TEXT) : null
+  if (!match) return ''
+  const unit = match[1] ? ' and the percent sign, and add "units": "percent" to the layout' : ''
+  return ` Write it without the quotation marks${unit}.`
+}
+
+/**
+ * A list of four finite numbers. expected: beginning of the error message.
+ * @param {unknown} value
+ * @param {string} expected
+ * @returns {Corners}
+ */
+export function fourNumbers(value, expected) {
+  if (!Array.isArray(value) || value.length !== 4) throw new LayoutError(`${expected}, got ${kindOf(value)}.`)
+  const [a, b, c, d] = value.map((part) => numberOf(part, expected))
+  return [a, b, c, d]
+}
+
+/**
+ * A list of boxes or descriptions, counted before it is read.
+ * @param {unknown} value
+ * @param {string} name
+ * @returns {any[]}
+ */
+export function listOf(value, name) {
+  if (!Array.isArray(value)) throw new LayoutError(`'${name}' must be a list, got ${kindOf(value)}.`)
+  if (value.length > MAX_BOXES) {
+    throw new LayoutError(
+      `The layout has ${value.length} instances; at most ${MAX_BOXES} are supported. Remove some boxes.`
+    )
+  }
+  return value
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ */
+export function objectOf(value, name) {
+  if (!isObject(value)) throw new LayoutError(`'${name}' must be an object, got ${kindOf(value)}.`)
+  return value
+}
+
+/**
+ * The object that describes box `number`.
+ * @param {unknown} value
+ * @param {number} number
+ */
+export function entryOf(value, number) {
+  if (!isObject(value)) {
+    throw new LayoutError(`Box ${number} must be an object with named numbers, got ${kindOf(value)}.`)
+  }
+  return value
+}
+
+/**
+ * Corners of box `number`. keys: names of its left edge, top edge, width and height.
+ * @param {Record<string, any>} entry
+ * @param {string[]} keys
+ * @param {number} number
+ * @returns {Corners}
+ */
+export function cornersOf(entry, keys, number) {
+  const missing = keys.filter((key) => !(key in entry))
+  if (missing.length) {
+    throw new LayoutError(`Box ${number} lacks ${missing.join(', ')}; expected ${keys.join(', ')}.`)
+  }
+  const [x, y, w, h] = keys.map((key) => numberOf(entry[key], `Box ${number}: ${key}`))
+  return [x, y, x + w, y + h]
+}
+
+/**
+ * Local description of box `number`: the first of these fields that is not empty; "" if all are.
+ * @param {Record<string, any>} entry
+ * @param {string[]} keys
+ * @param {number} number
+ */
+export function descriptionOf(entry, keys, number) {
+  for (const key of keys) {
+    let value = entry[key]
+    if (Array.isArray(value) && value.length <= 1) value = value[0]
+    if (value !== null && value !== undefined && value !== '') return textOf(value, `Box ${number}: ${key}`)
+  }
+  return ''
+}
+
+/**
+ * Type and abbreviated value in JSON's terms, for error messages.
+ * @param {unknown} value
+ */
+export function kindOf(value) {
+  if (value === null || value === undefined) return 'nothing'
+  const name = Array.isArray(value)
+    ? 'a list'
+    : ({ object: 'an object', string: 'text', boolean: 'true/false', number: 'a number' }[
+        /** @type {'object' | 'string' | 'boolean' | 'number'} */ (typeof value)
+      ] ?? typeof value)
+  const shown = JSON.stringify(value) ?? String(value)
+  return `${name} (${shown.length > SHOWN ? `${shown.slice(0, SHOWN)}..` : shown})`
+}

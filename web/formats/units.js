@@ -1,0 +1,94 @@
+// @ts-check
+/** Units of boxes, and the check that the numbers of a box fit its unit. */
+
+import { LayoutError } from './fields.js'
+
+/** @typedef {import('./fields.js').Corners} Corners */
+/** Size of a picture in pixels. @typedef {{width: number, height: number}} Canvas */
+
+export const UNITS = ['fractions', 'pixels', 'percent', 'thousandths']
+const ROUNDING = 1e-3 // boxes that exceed the canvas by up to this fraction are clipped (rounded input)
+const WHOLE_PIXEL = 1 - 1e-6 // shortest side of a box in pixels, with room for rounding
+
+/**
+ * A box as fractions of the canvas, { x, y, w, h }. number: position of the box in the input, from 1.
+ * corners: in `unit`. pixels: the picture that pixels refer to. canvas: of the layout. Throws LayoutError,
+ * with the units that would fit, if the numbers contradict the unit: the box is outside of the canvas,
+ * inverted, or has a side under one pixel.
+ *
+ * @param {number} number
+ * @param {Corners} corners
+ * @param {string} unit
+ * @param {Canvas} pixels
+ * @param {Canvas} canvas
+ */
+export function checkedBox(number, corners, unit, pixels, canvas) {
+  const problem = problemOf(corners, unit, pixels, canvas)
+  if (problem === null) {
+    const [x0, y0, x1, y1] = toFractions(corners, unit, pixels)
+    const [x, y] = [Math.max(x0, 0), Math.max(y0, 0)]
+    return { x, y, w: Math.min(x1, 1) - x, h: Math.min(y1, 1) - y }
+  }
+  const size = unit === 'pixels' ? ` of ${pixels.width} x ${pixels.height}` : ''
+  const edges = corners.map((edge) => Number(edge.toPrecision(6))).join(', ')
+  throw new LayoutError(
+    `Box ${number} ${problem}: its left, top, right and bottom edges are ${edges}, read as ${unit}${size}. ` +
+      adviceOn(corners, unit, pixels, canvas)
+  )
+}
+
+/**
+ * Corners in a unit -> corners as fractions.
+ * @param {Corners} corners
+ * @param {string} unit
+ * @param {Canvas} pixels
+ * @returns {Corners}
+ */
+export function toFractions([x0, y0, x1, y1], unit, pixels) {
+  const scale = { fractions: 1, percent: 100, thousandths: 1000 }[unit]
+  const [across, down] = scale ? [scale, scale] : [pixels.width, pixels.height]
+  return [x0 / across, y0 / down, x1 / across, y1 / down]
+}
+
+/**
+ * Why corners in a unit cannot be a box of the canvas, or null.
+ * @param {Corners} corners
+ * @param {string} unit
+ * @param {Canvas} pixels
+ * @param {Canvas} canvas
+ */
+function problemOf(corners, unit, pixels, canvas) {
+  const [x0, y0, x1, y1] = toFractions(corners, unit, pixels)
+  if (x1 <= x0 || y1 <= y0) return 'is inverted or has no area'
+  if ((x1 - x0) * canvas.width < WHOLE_PIXEL || (y1 - y0) * canvas.height < WHOLE_PIXEL) {
+    return 'has a side under one pixel'
+  }
+  if (unit !== 'fractions' && Math.min(...corners) >= 0 && Math.max(...corners) <= 1) {
+    return `has no number above 1, unlike ${unit}`
+  }
+  return Math.min(x0, y0) < -ROUNDING || Math.max(x1, y1) > 1 + ROUNDING ? 'lies outside the canvas' : null
+}
+
+/**
+ * How to fix a box that does not fit its unit.
+ * @param {Corners} corners
+ * @param {string} unit
+ * @param {Canvas} pixels
+ * @param {Canvas} canvas
+ */
+function adviceOn(corners, unit, pixels, canvas) {
+  const fitting = UNITS.filter(
+    (other) => other !== unit && problemOf(corners, other, pixels, canvas) === null
+  )
+  if (fitting.length) {
+    return (
+      `The numbers would fit as ${fitting.join(' or ')}: add "units": "${fitting[0]}" to the layout, or ` +
+      "choose it as the node's units."
+    )
+  }
+  const [x0, y0, x1, y1] = corners
+  if (problemOf([x0, y0, x1 - x0, y1 - y0], unit, pixels, canvas) === null) {
+    return 'Two numbers seem to be the right and bottom edges, where width and height are expected.'
+  }
+  return 'Move or resize the box, or set the canvas to the size that the numbers were made for.'
+}

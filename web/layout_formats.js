@@ -1,0 +1,272 @@
+// @ts-check
+// Layouts from and to JSON, in every supported format. `ifadapter_core/layout_formats.py` is the Python twin:
+// both read every text alike. Pure functions: no page, no ComfyUI.
+
+import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout_model.js'
+import { READ_KEYS } from './formats/entries.js'
+import { refuseExports, refuseXml } from './formats/exports.js'
+import { isObject, kindOf, stripped } from './formats/fields.js'
+import { JsonTextError, tooDeep } from './formats/json_parser.js'
+import { isTooDeep, readJsonText } from './formats/json_text.js'
+import { FORMATS, OWN, VERSION, WHOLE } from './formats/readers.js'
+import { UNITS, checkedBox } from './formats/units.js'
+
+/** @typedef {import('./layout_model.js').Box} Box */
+/** @typedef {import('./layout_model.js').Canvas} Canvas */
+/** @typedef {import('./layout_model.js').Layout} Layout */
+/** @typedef {import('./formats/entries.js').Draft} Draft */
+
+export { LayoutError, UNITS, VERSION }
+export { RELEASE_CANVAS_PX } from './formats/readers.js'
+
+export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths of the canvas
+const EDITOR_KEYS = ['id', 'color', 'locked', 'hidden'] // a run does not depend on them
+const OWN_UNITS = 'fractions' // stated, so that the node's units do not apply to what the editor writes
+// Keys that are known, and thus not kept as they are.
+const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, 'strength']
+const LAYOUT_KEYS = ['version', 'caption', 'boxes', 'units', 'width', 'height', 'prompt', 'phrases']
+const MAX_KEPT_DEPTH = 4 // levels of an unknown key that is kept
+const MAX_KEPT_CHARACTERS = 10_000 // of an unknown key that is kept, as JSON
+const SHOWN = 40 // characters of a key in a notice
+const MAX_ID = 100 // characters of an id that is kept
+const TASK = /^<[A-Z_]+>$/ // Florence-2 puts its answer under the name of the task
+const EXPECTED = FORMATS.map(({ example }) => example).join('; ')
+
+/**
+ * Reads a layout in any known format, see web/docs/IFAdapterLayout.md.
+ * @param {unknown} value JSON text, also with text around it, parsed JSON, or nothing for an empty layout
+ * @param {Canvas} canvas for formats in pixels
+ * @param {string | null} [units] of the numbers, if the text states none; null: as its format says
+ * @returns {Layout}
+ * @throws {LayoutError}
+ */
+export function parse(value, canvas, units = null) {
+  return readLayout(value, canvas, units).layout
+}
+
+/**
+ * As `parse`, with notices about everything that was repaired or left out while reading.
+ * @param {unknown} value
+ * @param {Canvas} canvas
+ * @param {string | null} [units]
+ * @returns {{ layout: Layout, notices: string[] }}
+ * @throws {LayoutError}
+ */
+export function readLayout(value, canvas, units = null) {
+  const { data: given, repairs } = parsed(value)
+  const notices = repairs.length
+    ? [`The layout text was not plain JSON. Repaired: ${repairs.join(', ')}.`]
+    : []
+  refuseExports(given)
+  const data = unwrapped(given)
+  const frame = { pixels: canvas, units: statedUnits(data, units) }
+  const format = FORMATS.find(({ matches }) => matches(data))
+  if (!format)
+    throw new LayoutError(`The layout is ${kindOf(data)} of no known format. Expected one of: ${EXPECTED}.`)
+  const { caption, drafts } = format.read(data, frame)
+  const isOwn = isObject(data) && 'boxes' in data
+  const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}
+  return {
+    layout: { ...rest, version: VERSION, caption, boxes: finished(drafts, canvas, isOwn, notices) },
+    notices
+  }
+}
+
+/**
+ * JSON text -> parsed JSON; empty text is an empty list.
+ * @param {unknown} value
+ * @returns {{ data: any, repairs: string[] }}
+ */
+function parsed(value) {
+  if (typeof value === 'string' && !stripped(value)) return { data: [], repairs: [] }
+  if (typeof value === 'string') refuseXml(value)
+  try {
+    if (typeof value === 'string') {
+      const { value: data, repairs } = readJsonText(value)
+      return { data, repairs }
+    }
+    if (isTooDeep(value)) throw tooDeep()
+    return { data: value ?? [], repairs: [] }
+  } catch (error) {
+    if (!(error instanceof JsonTextError)) throw error
+    throw new LayoutError(`The layout cannot be read as JSON: ${error.message}. Expected ${OWN.example}.`)
+  }
+}
+
+/**
+ * The layout in a list of one whole layout, or in the answer of Florence-2 to one task.
+ * @param {any} data
+ */
+function unwrapped(data) {
+  const keys = isObject(data) ? Object.keys(data) : []
+  if (keys.length === 1 && TASK.test(keys[0])) return data[keys[0]]
+  if (Array.isArray(data) && WHOLE.some(({ matches }) => matches(data[0]))) {
+    if (data.length > 1) {
+      throw new LayoutError(`The text holds ${data.length} layouts; a layout is one picture. Keep one.`)
+    }
+    return data[0]
+  }
+  return data
+}
+
+/**
+ * The units that the text states, else those that the user chose, or null.
+ * @param {any} data
+ * @param {string | null} chosen
+ */
+function statedUnits(data, chosen) {
+  const written = isObject(data) ? (data.units ?? null) : null
+  for (const [name, units] of [
+    ['units', written],
+    ["The node's units", chosen]
+  ]) {
+    if (units !== null && !UNITS.includes(units)) {
+      throw new LayoutError(`${name} must be one of ${UNITS.join(', ')}, got ${kindOf(units)}.`)
+    }
+  }
+  return written ?? chosen
+}
+
+/**
+ * Checked boxes with all keys and unique ids. Own boxes keep unknown keys.
+ * @param {Draft[]} drafts
+ * @param {Canvas} canvas
+ * @param {boolean} isOwn
+ * @param {string[]} notices
+ * @returns {Box[]}
+ */
+function finished(drafts, canvas, isOwn, notices) {
+  /** @type {Set<string>} */
+  const taken = new Set()
+  const entries = drafts.map(({ entry }) => entry)
+  return drafts
+    .filter((draft) => !isPlaceholder(draft))
+    .map((draft, index) => {
+      const { entry, number } = draft
+      const kept = isOwn ? keptKeys(entry, BOX_KEYS, `box ${number}`, notices) : {}
+      const isId =
+        typeof entry.id === 'string' && entry.id && entry.id.length <= MAX_ID && !taken.has(entry.id)
+      const id = isId ? entry.id : newId(taken, entries)
+      taken.add(id)
+      return {
+        ...kept,
+        ...frameOf(draft, canvas),
+        caption: draft.description,
+        id,
+        strength: draft.strength,
+        color: isColor(entry.color) ? entry.color : COLORS[index % COLORS.length],
+        locked: entry.locked === true,
+        hidden: draft.hidden
+      }
+    })
+}
+
+/**
+ * Whether a draft stands for a hidden box in the text of a run, see serializeForRun.
+ * @param {Draft} draft
+ */
+function isPlaceholder({ hidden, corners, description }) {
+  return hidden && corners === null && !description
+}
+
+/**
+ * @param {Draft} draft
+ * @param {Canvas} canvas
+ */
+function frameOf({ number, corners, unit, pixels, entry }, canvas) {
+  if (corners === null) {
+    throw new LayoutError(
+      `Box ${number} has a local description but no box. Give it x, y, w and h, or link boxes.`
+    )
+  }
+  const box = checkedBox(number, corners, unit, pixels, canvas)
+  const { x, y } = box
+  const [w, h] = [entry.w ?? entry.width, entry.h ?? entry.height]
+  // Stored numbers stay exactly the same: no rounding of (x + w) - x.
+  const isExact = unit === 'fractions' && entry.x === x && entry.y === y && x + w <= 1 && y + h <= 1
+  return isExact ? { x, y, w, h } : box
+}
+
+/**
+ * The unknown keys of an object that can be stored again; a notice names the others.
+ * @param {Record<string, any>} entry
+ * @param {string[]} known
+ * @param {string} place of the object, for the notice
+ * @param {string[]} notices
+ */
+function keptKeys(entry, known, place, notices) {
+  const unknown = Object.entries(entry).filter(([key]) => !known.includes(key))
+  const tooLarge = unknown.filter(
+    ([, value]) => isDeeper(value, MAX_KEPT_DEPTH) || JSON.stringify(value).length > MAX_KEPT_CHARACTERS
+  )
+  if (tooLarge.length) {
+    const names = tooLarge.map(([key]) => key.slice(0, SHOWN)).join(', ')
+    notices.push(`Left out of ${place}, since too large to be stored: ${names}.`)
+  }
+  return Object.fromEntries(unknown.filter((pair) => !tooLarge.includes(pair)))
+}
+
+/**
+ * Whether a value has more than so many levels of nested objects and lists.
+ * @param {unknown} value
+ * @param {number} levels
+ * @returns {boolean}
+ */
+function isDeeper(value, levels) {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1))
+}
+
+/**
+ * The complete layout as JSON, as stored in a workflow. `parse` is the inverse.
+ * @param {Layout} layout
+ */
+export function serialize(layout) {
+  return JSON.stringify({ ...layout, version: VERSION, units: OWN_UNITS })
+}
+
+/**
+ * The layout for a run, as JSON. Colours and locks are left out, so that changing them does not invalidate
+ * cached results. A hidden box leaves a placeholder, so that errors number the boxes as the editor does.
+ * @param {Layout} layout
+ */
+export function serializeForRun(layout) {
+  const boxes = layout.boxes.map((box) =>
+    box.hidden
+      ? { hidden: true }
+      : Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key)))
+  )
+  return JSON.stringify({ ...layout, version: VERSION, units: OWN_UNITS, boxes })
+}
+
+/**
+ * The IFAdapter release's JSON: pixels of a canvas of the given size. Hidden boxes are left out.
+ * @param {Layout} layout
+ * @param {Canvas} canvas
+ */
+export function toRelease(layout, canvas) {
+  const annotations = visible(layout).map((box) => {
+    const { x, y, w, h } = toPixels(box, canvas)
+    return { box: [x, y, w, h], caption: box.caption }
+  })
+  return JSON.stringify(
+    { caption: layout.caption, width: canvas.width, height: canvas.height, annotations },
+    null,
+    2
+  )
+}
+
+/**
+ * The host's box elements as JSON: thousandths of the canvas, ymin first. Hidden boxes are left out.
+ * @param {Layout} layout
+ */
+export function toElements(layout) {
+  /** @param {number} value */
+  const thousandths = (value) => Math.round(value * ELEMENT_SCALE)
+  const elements = visible(layout).map(({ x, y, w, h, caption }) => ({
+    type: 'obj',
+    bbox: [thousandths(y), thousandths(x), thousandths(y + h), thousandths(x + w)],
+    desc: caption
+  }))
+  return JSON.stringify(elements, null, 2)
+}

@@ -4,10 +4,39 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from reprlib import Repr
+from typing import Any, Literal, get_args
 
 FusionOrder = Literal["gate_before_softmax", "gate_after_softmax"]
+
+# Upper bounds, far above any real adapter: a file beyond them would exhaust memory or time.
 MAX_TEXT_DEPTHS = 100  # no text encoder has more layers
+MAX_SLOTS = 1000
+MAX_LAYERS = 300  # SDXL has 140 attention processors
+MAX_QUERIES = 256
+MAX_WIDTH = 16_384
+MAX_GATE_KERNEL = 31
+MAX_SETTINGS_TEXT = 10_000  # characters
+
+_shortener = Repr()
+_shortener.maxlevel = 2
+_shortener.maxstring = _shortener.maxother = 200
+
+
+def shortened(value: Any) -> str:
+    """repr of a value from a file, of bounded length and without control characters."""
+    return _shortener.repr(value)
+
+
+def unquoted(text: str) -> str:
+    """Text from a file, of bounded length and without control characters."""
+    return shortened(text)[1:-1]
+
+
+def check_size(name: str, value: Any, most: int) -> None:
+    """Raise ValueError unless ``value`` is a whole number in 1..most."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{name} is {shortened(value)}; expected a whole number in 1..{most}.")
 
 
 @dataclass(frozen=True)
@@ -52,16 +81,17 @@ class Settings:
         in_range = all(type(depth) is int and -MAX_TEXT_DEPTHS <= depth < 0 for depth in depths)
         if not depths or not in_range or len(set(depths)) < len(depths):
             raise ValueError(
-                f"text_depths is {depths!r}; expected different whole numbers in -{MAX_TEXT_DEPTHS}..-1."
+                f"text_depths is {shortened(depths)}; "
+                f"expected different whole numbers in -{MAX_TEXT_DEPTHS}..-1."
             )
-        if type(self.slots) is not int or self.slots < 1:
-            raise ValueError(f"slots is {self.slots!r}; expected a whole number of at least 1.")
+        check_size("slots", self.slots, MAX_SLOTS)
         if self.fusion_order not in get_args(FusionOrder):
             raise ValueError(
-                f"fusion_order is {self.fusion_order!r}; expected one of {', '.join(get_args(FusionOrder))}."
+                f"fusion_order is {shortened(self.fusion_order)}; "
+                f"expected one of {', '.join(get_args(FusionOrder))}."
             )
         if type(self.cumulative_mask) is not bool:
-            raise ValueError(f"cumulative_mask is {self.cumulative_mask!r}; expected true or false.")
+            raise ValueError(f"cumulative_mask is {shortened(self.cumulative_mask)}; expected true or false.")
 
 
 RELEASE_SETTINGS = Settings(
@@ -81,6 +111,8 @@ class ResamplerConfig:
     heads: attention heads per layer.
     head_dim: channels per head.
     mlp_width: hidden channels of the gated MLP.
+
+    Raises ValueError for sizes out of bounds.
     """
 
     text_width: int
@@ -92,6 +124,13 @@ class ResamplerConfig:
     head_dim: int
     mlp_width: int
 
+    def __post_init__(self) -> None:
+        check_size("the number of appearance queries", self.queries, MAX_QUERIES)
+        check_size("the number of resampler layers", self.layers, MAX_LAYERS)
+        for name in ("text_width", "width", "token_width", "heads", "head_dim", "mlp_width"):
+            check_size(f"the resampler's {name}", getattr(self, name), MAX_WIDTH)
+        check_size("the width of the resampler's attention", self.heads * self.head_dim, MAX_WIDTH)
+
 
 @dataclass(frozen=True)
 class PositionConfig:
@@ -100,11 +139,18 @@ class PositionConfig:
     frequencies: Fourier frequencies per box coordinate.
     hidden_width: hidden channels of the MLP.
     token_width: channels of the grounding embedding.
+
+    Raises ValueError for sizes out of bounds.
     """
 
     frequencies: int
     hidden_width: int
     token_width: int
+
+    def __post_init__(self) -> None:
+        check_size("the number of position features", 8 * self.frequencies, MAX_WIDTH)
+        for name in ("hidden_width", "token_width"):
+            check_size(f"the position net's {name}", getattr(self, name), MAX_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -117,7 +163,9 @@ class LayerConfig:
     head_dim: channels per head.
     token_width: channels of the instance tokens.
     gate_width: hidden channels of the channel attention.
-    gate_kernel: kernel size of the spatial attention, in cells.
+    gate_kernel: kernel size of the spatial attention, in cells; odd.
+
+    Raises ValueError for sizes out of bounds.
     """
 
     processor: int
@@ -126,6 +174,16 @@ class LayerConfig:
     token_width: int
     gate_width: int
     gate_kernel: int
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "head_dim", "width", "token_width", "gate_width"):
+            check_size(f"{name} of layer {self.processor}", getattr(self, name), MAX_WIDTH)
+        check_size(f"the gate's kernel of layer {self.processor}", self.gate_kernel, MAX_GATE_KERNEL)
+        if self.gate_kernel % 2 == 0:
+            raise ValueError(
+                f"The gate's kernel of layer {self.processor} is {self.gate_kernel} cells wide; expected an "
+                "odd width, so that its output has the size of the grid."
+            )
 
     @property
     def width(self) -> int:
@@ -142,6 +200,8 @@ class IFAdapterConfig:
     layers: the adapted layers.
     settings: training settings.
     family_override: the base model's family, if its text width does not identify it.
+
+    Raises ValueError for too many layers, or none.
     """
 
     resampler: ResamplerConfig
@@ -149,6 +209,9 @@ class IFAdapterConfig:
     layers: tuple[LayerConfig, ...]
     settings: Settings
     family_override: BaseModelFamily | None = None
+
+    def __post_init__(self) -> None:
+        check_size("the number of adapted layers", len(self.layers), MAX_LAYERS)
 
     @property
     def tokens_per_instance(self) -> int:
@@ -176,7 +239,9 @@ def settings_to_json(settings: Settings) -> str:
 def settings_from_json(text: str) -> Settings:
     """Inverse of ``settings_to_json``. Raises ValueError for any other text."""
     try:
+        if len(text) > MAX_SETTINGS_TEXT:
+            raise ValueError(f"{len(text)} characters; expected at most {MAX_SETTINGS_TEXT}.")
         data = json.loads(text)
         return Settings(**{**data, "text_depths": tuple(data["text_depths"])})
     except (TypeError, KeyError, ValueError, RecursionError) as error:
-        raise ValueError(f"The adapter's settings cannot be read: {error}") from error
+        raise ValueError(f"The adapter's settings cannot be read: {str(error)[:500].rstrip('.')}.") from error

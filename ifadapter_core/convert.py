@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from .checkpoint import AdapterWeights, CheckpointError
+from .checkpoint import AdapterWeights
 from .storage import load_weights, save_weights
+from .weights.errors import CheckpointError, listed
+from .weights.tensors import non_finite
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,18 +29,27 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.target} exists already; choose another name or remove it first")
     try:
         weights = load_weights(options.source)
-        if options.fp16:
-            weights = AdapterWeights(
-                weights.config, {name: tensor.half() for name, tensor in weights.tensors.items()}
-            )
-        save_weights(weights, options.target)
+        save_weights(_halved(weights) if options.fp16 else weights, options.target)
     except (CheckpointError, OSError) as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except (MemoryError, RuntimeError) as error:  # torch has no memory error of its own
+        sys.stderr.write(f"{options.source} cannot be converted: {str(error) or 'not enough memory'}\n")
         return 1
     sys.stdout.write(
         f"{options.target}: {len(weights.config.layers)} adapted layers, for {weights.config.base_model}\n"
     )
     return 0
+
+
+def _halved(weights: AdapterWeights) -> AdapterWeights:
+    """The weights in float16. Raises CheckpointError if some are too large for it."""
+    halves = {name: tensor.half() for name, tensor in weights.tensors.items()}
+    if bad := non_finite(halves):
+        raise CheckpointError(
+            f"Weights beyond the range of float16 (65504): {listed(bad)}. Convert without --fp16."
+        )
+    return AdapterWeights(weights.config, halves)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from .drawing.text import LINE_HEIGHT, draw_line, fitted, length, readable
 from .layout import Layout
 from .semantic_map import SemanticMap, cell_owners
 
 LONG_EDGE_PX = 1024  # upper bound of a preview's longer side
+LAYOUT_EDGE_PX = 512  # lower bound for layouts: room for the descriptions
+SMALLEST_TEXT_PX = 12
+MARGIN_PX = 6  # between the edges of a box and its description
 BACKGROUND = (24, 26, 30)
 TINT = 70  # opacity of the colour that fills a box, 0..255
 COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind readers; used in cycles
@@ -29,9 +32,13 @@ COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind readers; us
 Corners = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, inclusive
 
 
-def layout_picture(layout: Layout) -> Image.Image:
-    """Draw every box in its colour, with its number and local description, from back to front."""
-    picture = Image.new("RGB", _preview_size(layout.width, layout.height), BACKGROUND)
+def layout_picture(layout: Layout, size: tuple[int, int] | None = None) -> Image.Image:
+    """Draw every box in its colour, with its number and local description, from back to front.
+
+    size: width and height in pixels. Default: the canvas, scaled to LAYOUT_EDGE_PX..LONG_EDGE_PX.
+    """
+    size = size or _preview_size(layout.width, layout.height, LAYOUT_EDGE_PX)
+    picture = Image.new("RGB", size, BACKGROUND)
     corners = [_corners(box, picture.size) for box in layout.boxes]
     for index, box in enumerate(corners):
         _draw_box(picture, box, COLOURS[index % len(COLOURS)])
@@ -53,7 +60,7 @@ def ownership_picture(semantic_map: SemanticMap) -> Image.Image:
     for index, box in enumerate(tokens.boxes.tolist()):
         corners = _corners(box, picture.size)
         draw.rectangle(corners, outline=(255, 255, 255), width=2)
-        _draw_number(draw, corners, index, _font(picture))
+        _draw_number(picture, corners, index)
     return picture
 
 
@@ -72,47 +79,35 @@ def _draw_box(picture: Image.Image, corners: Corners, colour: tuple[int, int, in
 
 
 def _draw_description(picture: Image.Image, corners: Corners, index: int, text: str) -> None:
-    """Draw the number and as many lines of the description as fit into the box."""
-    draw, font = ImageDraw.Draw(picture), _font(picture)
-    top = _draw_number(draw, corners, index, font)
-    for line in _wrap(draw, text, font, corners[2] - corners[0] - 12):
-        if top + font.size > corners[3]:
-            break
-        draw.text((corners[0] + 6, top), line, fill=(255, 255, 255), font=font)
-        top += round(font.size * 1.25)
+    """Draw the number and the description into the box, as large as it fits."""
+    largest = _text_px(picture)
+    top = _draw_number(picture, corners, index)
+    width = max(corners[2] - corners[0] - 2 * MARGIN_PX, 4 * largest)  # readable in a narrow box, too
+    size, lines = fitted(readable(text), width, corners[3] - top, largest, SMALLEST_TEXT_PX)
+    for number, line in enumerate(lines):
+        line_top = top + number * round(size * LINE_HEIGHT)
+        draw_line(picture, corners[0] + MARGIN_PX, line_top, line, size, (255, 255, 255))
 
 
-def _draw_number(
-    draw: ImageDraw.ImageDraw, corners: Corners, index: int, font: ImageFont.FreeTypeFont
-) -> int:
+def _draw_number(picture: Image.Image, corners: Corners, index: int) -> int:
     """Draw the instance's number on a dark tag in the top left corner. Returns the y below it."""
     left, top = corners[:2]
-    number = str(index + 1)
-    bottom = top + round(font.size * 1.3)
-    draw.rectangle(
-        (left, top, left + round(draw.textlength(number, font=font)) + 10, bottom), fill=BACKGROUND
+    number, size = str(index + 1), _text_px(picture)
+    bottom = top + round(size * 1.3)
+    ImageDraw.Draw(picture).rectangle(
+        (left, top, left + round(length(number, size)) + 10, bottom), fill=BACKGROUND
     )
-    draw.text((left + 5, top + 1), number, fill=COLOURS[index % len(COLOURS)], font=font)
+    draw_line(picture, left + 5, top + 1, number, size, COLOURS[index % len(COLOURS)])
     return bottom + 3
 
 
-def _wrap(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break text into lines of at most ``width`` pixels. A longer word gets a line of its own."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and draw.textlength(longer, font=font) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+def _text_px(picture: Image.Image) -> int:
+    """Size of the font for the numbers, and of the largest descriptions."""
+    return max(SMALLEST_TEXT_PX, max(picture.size) // 44)
 
 
-def _font(picture: Image.Image) -> ImageFont.FreeTypeFont:
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(max(12, max(picture.size) // 44)))
-
-
-def _preview_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the preview of a canvas, in pixels."""
-    scale = min(1.0, LONG_EDGE_PX / max(width, height))
+def _preview_size(width: int, height: int, least: int = 1) -> tuple[int, int]:
+    """Width and height of the preview of a canvas in pixels, at least ``least`` on the longer side."""
+    edge = max(width, height)
+    scale = min(max(edge, least), LONG_EDGE_PX) / edge
     return max(1, round(width * scale)), max(1, round(height * scale))

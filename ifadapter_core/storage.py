@@ -2,58 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .checkpoint import AdapterWeights, CheckpointError, metadata_for, read_checkpoint
+from .checkpoint import AdapterWeights, metadata_for, read_checkpoint
+from .config import unquoted
+from .weights.errors import CheckpointError, listed
+from .weights.tensors import non_finite
+
+MAX_HEADER = 100_000_000  # bytes, as in safetensors
+ZIP_START = b"PK\3\4"
+PICKLE_START = b"\x80"  # of torch.save before version 1.6
+
+# The content of a file, and the metadata of a safetensors file.
+Content = tuple[Any, "dict[str, str] | None"]
 
 
-def load_weights(path: str | Path) -> AdapterWeights:
+def read_content(path: Path) -> Content:
+    """The content of a file, in the format that its first bytes show."""
+    if is_safetensors(path):
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, file.metadata()
+    with open(path, "rb") as opened:
+        start = opened.read(len(ZIP_START))
+        if start == ZIP_START:
+            _check_archive(path)
+        elif not start.startswith(PICKLE_START):
+            raise ValueError("it begins neither like a safetensors file nor like one of torch.save")
+        opened.seek(0)
+        # Not the path: torch reads a file named .safetensors as such.
+        return torch.load(opened, map_location="cpu", weights_only=True), None
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file begins with a header of safetensors: its length in 8 bytes, then JSON."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER
+
+
+def load_weights(path: str | Path, read: Callable[[Path], Content] = read_content) -> AdapterWeights:
     """Load and check an adapter file of either format, on the CPU. Never runs code from the file.
 
-    Raises CheckpointError for a file that is damaged, asks to run code, or is not an adapter.
-    Raises OSError if the file cannot be opened.
+    read: reader of the file.
+
+    Logs one warning with the keys that an adapter does not have. Raises CheckpointError for a file
+    that is damaged, asks to run code, or is not an adapter, OSError if it cannot be opened.
     """
     path = Path(path)
-    load = _load_safetensors if path.suffix in (".safetensors", ".sft") else _load_torch
-    with reading(path):
-        return read_checkpoint(*load(path))
+    with _reading(path):
+        weights = read_checkpoint(*read(path))
+    if weights.ignored:
+        logging.warning(
+            "IFAdapter: %s has keys that an adapter does not use; they are ignored: %s",
+            path.name,
+            listed(weights.ignored),
+        )
+    return weights
 
 
 def save_weights(weights: AdapterWeights, path: str | Path) -> None:
-    """Save in the pack's .safetensors format. Raises OSError if the file cannot be written."""
+    """Save in the pack's .safetensors format. Atomic write: temporary file, then rename.
+
+    Raises CheckpointError for weights that are not finite, OSError if the file cannot be written.
+    """
+    path = Path(path)
+    if bad := non_finite(weights.tensors):
+        raise CheckpointError(f"{path.name} is not written: NaN or infinite weights in {listed(bad)}.")
     # safetensors refuses tensors that share memory.
     tensors = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.tensors.items()
     }
-    with open(path, "ab"):  # raises OSError early; safetensors has an error class of its own
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "wb"):  # raises OSError early
         pass
-    save_file(tensors, str(path), metadata_for(weights.config))
+    try:
+        save_file(tensors, str(part), metadata_for(weights.config))
+        os.replace(part, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[None]:
     """Turn errors about a file's content into a CheckpointError that names the file and the fix.
 
     Raises OSError if the file cannot be opened.
     """
-    name = Path(path).name
     with open(path, "rb"):
         pass
     try:
         yield
     except CheckpointError as error:
-        raise CheckpointError(f"{name}: {error}") from None
+        raise CheckpointError(f"{path.name}: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # the parsers raise many types on malformed bytes
-        raise CheckpointError(_unreadable(name, error)) from error
+        raise CheckpointError(_unreadable(path.name, error)) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Raise CheckpointError for a zip archive that is larger than its file once unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > size:
+        raise CheckpointError(
+            f"It is refused: its {size} bytes unpack to {unpacked} bytes, but torch.save compresses nothing. "
+            "Get the file from a source that you trust."
+        )
 
 
 def _unreadable(name: str, error: Exception) -> str:
@@ -69,16 +138,6 @@ def _unreadable(name: str, error: Exception) -> str:
         type(error).__name__,
     )
     return (
-        f"{name} is damaged or incomplete, or no checkpoint at all ({reason}). Nothing in it was run. "
-        "Download it again."
+        f"{name} is damaged or incomplete, or no checkpoint at all ({unquoted(reason)}). "
+        "Nothing in it was run. Download it again."
     )
-
-
-def _load_torch(path: Path) -> tuple[Any, dict[str, str] | None]:
-    return torch.load(path, map_location="cpu", weights_only=True), None
-
-
-def _load_safetensors(path: Path) -> tuple[Any, dict[str, str] | None]:
-    with safe_open(path, framework="pt") as file:
-        names = list(file.keys())
-        return {name: file.get_tensor(name) for name in names}, file.metadata()

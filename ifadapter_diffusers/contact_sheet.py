@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +45,7 @@ def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8
 
     columns: title -> pictures (len(layouts), H, W, 3).
     """
-    large = [replace(layout, width=CELL_PX, height=CELL_PX) for layout in layouts]
-    pictures = {"layout": [layout_picture(layout) for layout in large]}
+    pictures = {"layout": [layout_picture(layout, (CELL_PX, CELL_PX)) for layout in layouts]}
     for title, column in columns.items():
         pictures[title] = [
             Image.fromarray(picture).resize((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)

@@ -241,7 +241,7 @@ class AdapterStage:
             self.objective.adapted, self.base, self.held_out, generator, STEPS, self.guidance
         )
         size = (pictures.shape[-1], pictures.shape[-2])
-        layouts = [layout_picture(layout).resize(size) for layout in self.held_out]
+        layouts = [layout_picture(layout, size) for layout in self.held_out]
         return grid([layouts, [to_image(picture) for picture in pictures]])
 
     def save(self, folder: Path) -> None:

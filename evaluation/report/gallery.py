@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from ifadapter_core.drawing.text import draw_line, readable, wrap
 from ifadapter_diffusers.contact_sheet import grid
 from ifadapter_diffusers.pictures import read_picture
 
@@ -74,7 +75,7 @@ def tile(picture: Image.Image, score: PictureScore, instance: InstanceScore) -> 
 
     # Both boxes; the detection's is enlarged, so that it stays visible around an equal box of the
     # layout.
-    draw, font = ImageDraw.Draw(made), ImageFont.load_default(TEXT_PX - 2)
+    draw = ImageDraw.Draw(made)
     if instance.detection is not None:
         _outline(draw, score.detections[instance.detection].box, scale, FOUND_COLOUR, grown=LINE_PX)
     _outline(draw, instance.box, scale, WANTED_COLOUR)
@@ -82,24 +83,10 @@ def tile(picture: Image.Image, score: PictureScore, instance: InstanceScore) -> 
     # The text.
     verdicts = [f"{name}: {VERDICT_WORDS[verdict]}" for name, verdict in instance.verdicts.items()]
     texts = (score.name, ", ".join(verdicts or ["not found"]), instance.description)
-    lines = [line for text in texts for line in wrapped(draw, text, font)]
+    lines = [line for text in texts for line in wrap(readable(text), TEXT_PX - 2, TILE_PX - 6)]
     for number, line in enumerate(lines[:MAX_TEXT_LINES]):
-        draw.text((3, TILE_PX + 3 + number * TEXT_PX), line, fill=EDGE_COLOUR, font=font)
+        draw_line(made, 3, TILE_PX + 3 + number * TEXT_PX, line, TEXT_PX - 2, EDGE_COLOUR)
     return made
-
-
-def wrapped(
-    draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> list[str]:
-    """The text broken into lines that fit a tile; a word that is too long gets a line of its own."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and draw.textlength(longer, font=font) <= TILE_PX - 6:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
 
 
 def _outline(

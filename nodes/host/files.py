@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management
@@ -13,12 +14,13 @@ import comfy.utils
 import folder_paths
 import torch
 
-from ...ifadapter_core.checkpoint import build_adapter, read_checkpoint
+from ...ifadapter_core.checkpoint import build_adapter
 from ...ifadapter_core.config import BaseModelFamily
-from ...ifadapter_core.storage import reading
+from ...ifadapter_core.storage import Content, is_safetensors, load_weights, read_content
 
 FOLDER = "ifadapter"
-EXTENSIONS = {".safetensors", ".sft", ".bin", ".pt", ".pth"}
+SAFETENSORS = {".safetensors", ".sft"}
+EXTENSIONS = {*SAFETENSORS, ".bin", ".pt", ".pth"}
 SOURCE = "Hugging Face, repository WuYW/IFAdapter, file spd_adapter.bin (about 2 GB, for SDXL)"
 
 
@@ -30,7 +32,13 @@ def register_folder() -> None:
 
 
 def adapter_names() -> list[str]:
-    return folder_paths.get_filename_list(FOLDER)
+    """The adapter files in all folders. The host also lists links whose target is gone; they are left out."""
+    folders = folder_paths.get_folder_paths(FOLDER)
+    return [
+        name
+        for name in folder_paths.get_filename_list(FOLDER)
+        if any(os.path.isfile(os.path.join(folder, name)) for folder in folders)
+    ]
 
 
 def adapter_path(name: str) -> str:
@@ -64,14 +72,20 @@ def load_adapter_file(
 
     family: family of the base model, if the width of the text features does not identify it.
     disable_dynamic: whether the host must load the weights as a whole; the host asks for it itself.
-    Raises ValueError, naming the file, if it is damaged, unsafe or not an adapter.
+    Raises ValueError, naming the file, if it is damaged, unsafe, not finite or not an adapter.
     """
-    with reading(path):
-        weights = read_checkpoint(*comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True))
+    weights = load_weights(path, _read)
     weights = replace(weights, config=replace(weights.config, family_override=family))
     patcher = patcher_for(build_adapter(weights, comfy.ops.manual_cast), disable_dynamic)
     patcher.cached_patcher_init = (load_adapter_file, (path, family))  # how the host makes a second one
     return patcher
+
+
+def _read(path: Path) -> Content:
+    """The content of an adapter file. The host maps a safetensors file into memory, if its name says so."""
+    if path.suffix.lower() in SAFETENSORS and is_safetensors(path):
+        return comfy.utils.load_torch_file(str(path), safe_load=True, return_metadata=True)
+    return read_content(path)
 
 
 def patcher_for(module: torch.nn.Module, disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:

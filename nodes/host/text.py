@@ -89,12 +89,19 @@ def _memoised_encoders(clip: Any, depths: Sequence[int]) -> Iterator[None]:
     with ExitStack() as stack:
         for name in names:
             layers = getattr(clip.cond_stage_model, name).transformer.text_model.encoder
+            if len(layers.layers) < -min(depths):
+                raise ValueError(
+                    f"This CLIP does not fit the adapter: the adapter reads layer {min(depths)} of the text "
+                    f"encoders, counted from the end, but {name} has {len(layers.layers)} layers. Connect "
+                    "the CLIP of a checkpoint of the adapter's base model, or load another adapter file."
+                )
+            memoised = _MemoisedForward(layers, depths)
             attributes = vars(layers)
             if "forward" in attributes:  # another pack replaced it
                 stack.callback(attributes.update, forward=attributes["forward"])
             else:
                 stack.callback(attributes.pop, "forward")
-            layers.forward = _MemoisedForward(layers, depths)
+            layers.forward = memoised
         yield
 
 

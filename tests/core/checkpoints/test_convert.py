@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ import reference
 from adapter_files import refusal_of, tokens_of
 from ifadapter_core import convert, storage
 from ifadapter_core.checkpoint import metadata_for, read_checkpoint
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_converted_file_has_the_same_tensors_and_tokens(release_file: Path, converted_file: Path) -> None:
@@ -124,6 +129,114 @@ def test_error_names_an_unwritable_target(
     target = tmp_path / "no such folder" / "out.safetensors"
     assert convert.main([str(release_file), str(target)]) == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_full_disk_leaves_no_half_file_and_the_retry_works(
+    release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The limit on the size of files stands for the disk."""
+    import resource
+
+    target = tmp_path / "out.safetensors"
+    command = [str(release_file), str(target)]
+    _, most = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (release_file.stat().st_size // 2, most))
+    try:
+        assert convert.main(command) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"{target} cannot be written: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert convert.main(command) == 0
+    assert list(tmp_path.iterdir()) == [target]
+    assert tokens_of(target).equal(tokens_of(release_file))
+
+
+def test_remains_of_a_killed_run_do_not_matter(release_file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.safetensors"
+    (tmp_path / "out.safetensors.part").write_bytes(b"half a file")
+    assert convert.main([str(release_file), str(target)]) == 0
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_save_replaces_a_file_only_when_the_new_one_is_whole(
+    release_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "adapter.safetensors"
+    weights = storage.load_weights(release_file)
+    storage.save_weights(weights, target)
+    before = target.read_bytes()
+
+    def interrupted(_tensors: object, path: str, _metadata: object) -> None:
+        Path(path).write_bytes(b"half a file")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage, "save_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.save_weights(weights, target)
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_weights_beyond_float16_are_not_made_infinite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = reference.make_release_checkpoint(4)
+    data["adapter_modules"]["49.conv.bias"] = torch.tensor([70_000.0])
+    source, target = tmp_path / "large.bin", tmp_path / "large.safetensors"
+    torch.save(data, source)
+    assert convert.main([str(source), str(target), "--fp16"]) == 1
+    told = capsys.readouterr().err
+    for part in ("float16", "layers.49.fusion.importance.bias", "without --fp16"):
+        assert part in told
+    assert not target.exists()
+    assert convert.main([str(source), str(target)]) == 0
+
+
+def test_weights_that_are_not_finite_are_not_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = reference.make_release_checkpoint(4)
+    data["adapter_modules"]["49.alpha"] = torch.tensor(torch.nan)
+    torch.save(data, tmp_path / "black.bin")
+    assert convert.main([str(tmp_path / "black.bin"), str(tmp_path / "black.safetensors")]) == 1
+    assert "NaN or infinite weights" in capsys.readouterr().err
+    assert not (tmp_path / "black.safetensors").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_named(
+    error: Exception,
+    release_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    command = [str(release_file), str(tmp_path / "out.safetensors")]
+    for name in ("load", "clone"):
+        with monkeypatch.context() as patch:
+            patch.setattr(torch if name == "load" else torch.Tensor, name, fail)
+            assert convert.main(command) == 1
+        assert "memory" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_command_warns_of_leftovers(tmp_path: Path) -> None:
+    data = reference.make_release_checkpoint(4)
+    data["adapter_modules"]["49.gamma"] = torch.zeros(1)
+    torch.save({**data, "epoch": 3}, tmp_path / "left.bin")
+    command = [sys.executable, "-m", "ifadapter_core.convert", "left.bin", "out.safetensors"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("out.safetensors: 2 adapted layers")
+    (warning,) = run.stderr.splitlines()
+    assert "left.bin" in warning
+    assert "ignored: adapter_modules.49.gamma, epoch" in warning
 
 
 def test_wrong_file_is_named_and_nothing_is_written(

@@ -66,13 +66,24 @@ def test_remains_of_a_failed_download_are_rejected(content: bytes, suffix: str, 
     assert f"page{suffix} is damaged or incomplete" in refusal_of(path)
 
 
-def test_files_with_the_wrong_suffix_are_rejected(
-    release_file: Path, converted_file: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["a.safetensors", "a.sft", "a.bin", "a.pt", "a.SAFETENSORS", "a.txt", "a"])
+def test_the_format_is_read_from_the_content(
+    release_file: Path, converted_file: Path, tmp_path: Path, name: str
 ) -> None:
-    for source, name in ((release_file, "renamed.safetensors"), (converted_file, "renamed.bin")):
-        path = tmp_path / name
-        path.write_bytes(source.read_bytes())
-        assert "run code" not in refusal_of(path)  # a wrong suffix is not an attack
+    for content in (release_file.read_bytes(), release_bytes(legacy=True), converted_file.read_bytes()):
+        (tmp_path / name).write_bytes(content)
+        assert tokens_of(tmp_path / name).equal(tokens_of(release_file))
+
+
+def test_safetensors_header_whose_length_begins_like_a_pickle(converted_file: Path, tmp_path: Path) -> None:
+    content = converted_file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    padding = (0x80 - length) % 0x100
+    path = tmp_path / "padded.bin"
+    header = content[8 : 8 + length] + b" " * padding
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
+    assert path.read_bytes()[:1] == b"\x80"
+    assert tokens_of(path).equal(tokens_of(converted_file))
 
 
 class MaliciousPickle:

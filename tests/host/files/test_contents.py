@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 import oracle
+from ifadapter_core.checkpoint import metadata_for, read_checkpoint
 from ifadapter_core.convert import main as convert
 from loader import loader, saved
+from sampling import warnings_of
 
 
 def test_converted_file_gives_the_same_tokens(node, ifadapter, make_tokens, apply, folder, write):
@@ -38,6 +40,46 @@ def test_file_of_the_old_torch_format(write, checkpoint, node):
         "resampler.appearance_queries"
     ]
     assert torch.equal(latents, checkpoint["text_proj_model"]["latents"])
+
+
+@pytest.mark.parametrize("form", ["torch", "old torch", "safetensors"])
+@pytest.mark.parametrize("name", ["any.bin", "any.safetensors", "any.SFT", "any.pt"])
+def test_the_format_is_read_from_the_content(folder, write, checkpoint, tmp_path, node, name, form):
+    """Downloads get other names; the host's own loader goes by the name."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer, _use_new_zipfile_serialization=form != "old torch")
+    (tmp_path / "source.bin").write_bytes(buffer.getvalue())
+    if form == "safetensors":
+        assert convert([str(tmp_path / "source.bin"), str(tmp_path / "target.safetensors")]) == 0
+        write(name, (tmp_path / "target.safetensors").read_bytes())
+    else:
+        write(name, buffer.getvalue())
+    state = node("IFAdapterLoader", adapter_name=name)[0].model.state_dict()
+    assert torch.equal(state["resampler.appearance_queries"], checkpoint["text_proj_model"]["latents"])
+
+
+def test_leftovers_give_one_warning(write, checkpoint, ifadapter, caplog):
+    layers = {**checkpoint["adapter_modules"], "17.gamma": torch.ones(1)}
+    write("left.bin", saved({**checkpoint, "adapter_modules": layers, "epoch": 3, "state_dict": {}}))
+    adapter = loader().execute("left.bin").result[0]
+    assert adapter.model.config == ifadapter.model.config
+    (warning,) = warnings_of(caplog)
+    assert "left.bin" in warning
+    assert "ignored: adapter_modules.17.gamma, epoch, state_dict" in warning
+
+
+@pytest.mark.parametrize("name", ["black.bin", "black.safetensors"])
+def test_weights_that_are_not_finite_are_refused(write, checkpoint, folder, name):
+    weights = read_checkpoint(checkpoint)
+    if name.endswith(".safetensors"):
+        tensors = {**weights.tensors, "layers.17.alpha": torch.tensor(torch.nan)}
+        write(name, b"")
+        save_file(tensors, folder / name, metadata_for(weights.config))
+    else:
+        layers = {**checkpoint["adapter_modules"], "17.alpha": torch.tensor(torch.nan)}
+        write(name, saved({**checkpoint, "adapter_modules": layers}))
+    with pytest.raises(ValueError, match=rf"{name}: .*NaN or infinite weights.*17\.alpha"):
+        loader().execute(name)
 
 
 class Marker:

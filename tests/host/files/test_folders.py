@@ -84,6 +84,24 @@ def test_missing_file(ifadapter):
     assert loader().validate_inputs("small.bin") is True
 
 
+def test_dangling_links_are_not_listed(ifadapter, folder, write, caplog):
+    """Links as a shared model store leaves them when its file is gone."""
+    for name in ("gone.bin", "loop.safetensors"):
+        write(name, b"")
+        (folder / name).unlink()
+        (folder / name).symlink_to(name if name.startswith("loop") else folder.parent / "nowhere.bin")
+    write("linked.bin", b"")
+    (folder / "linked.bin").unlink()
+    (folder / "linked.bin").symlink_to(folder / "small.bin")
+    assert {"small.bin", "linked.bin"} <= set(choices())
+    assert not {"gone.bin", "loop.safetensors"} & set(choices())
+    assert "gone.bin" in loader().validate_inputs("gone.bin")
+    with pytest.raises(FileNotFoundError, match=r"No IFAdapter file 'gone\.bin'"):
+        loader().execute("gone.bin")
+    assert loader().execute("linked.bin").result[0].model.config == ifadapter.model.config
+    assert not caplog.records
+
+
 def test_file_deleted_after_listing(write, folder):
     name = write("brief.bin", b"")
     assert name in choices()

@@ -75,7 +75,7 @@ def test_both_switches_off_is_an_error(node, ifadapter, clip, layout):
 
 def test_no_instances(node, apply, model, ifadapter, clip, caplog):
     empty, picture, prompt, *_ = node("IFAdapterLayout", layout="", width=256, height=128)
-    assert picture.shape == (1, 128, 256, 3)
+    assert picture.shape == (1, 256, 512, 3)  # enlarged, for readable descriptions
     assert prompt == ""
     tokens = node("IFAdapterEncode", ifadapter=ifadapter, clip=clip, layout=empty)[0]
     assert tokens.cond.shape == tokens.uncond.shape == (0, 13, 96)

@@ -51,11 +51,11 @@ def test_pictures_of_extremes(node, make_tokens, width, height, words):
     layout, picture, *_ = layout_of(
         node, [(0.0, 0.0, 0.001, 1.0), (0.999, 0.999, 1.0, 1.0), *oracle.TEN], width, height, words
     )
-    assert_is_an_image(
-        picture, *(max(1, round(side * min(1.0, 1024 / max(width, height)))) for side in (height, width))
-    )
     tokens = replace(make_tokens(layout.boxes), canvas=(width, height))
-    assert_is_an_image(node("IFAdapterSemanticMap", tokens=tokens)[1], *picture.shape[1:3])
+    map_picture = node("IFAdapterSemanticMap", tokens=tokens)[1]
+    for shown, smallest in ((picture, 512), (map_picture, 1)):
+        scale = min(max(width, height, smallest), 1024) / max(width, height)
+        assert_is_an_image(shown, *(max(1, round(side * scale)) for side in (height, width)))
 
 
 def test_pictures_of_a_hundred_instances(node, make_tokens):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
 import comfy.sd
 import comfy.sd1_clip
 import comfy.sdxl_clip
+import folder_paths
 import pytest
 import torch
 from torch import Tensor
 
 import oracle
+from ifadapter_core.checkpoint import AdapterWeights, read_checkpoint
+from ifadapter_core.storage import save_weights
+from loader import loader
 from transformers_clip import BEGIN, END, LAYERS
 
 
@@ -154,3 +159,32 @@ def test_wrong_clip_error_describes_clip_and_adapter(encode, make, named):
         encode(["a cat"], make())
     for part in (*named, "made for a model with 96-wide text features, 96 wide", "Connect the CLIP"):
         assert part in str(error.value)
+
+
+@pytest.fixture
+def with_depths(base, checkpoint):
+    """with_depths(*text_depths) -> the adapter, reading these hidden states."""
+    path = base / "models" / "ifadapter" / "depths.safetensors"
+
+    def make(*text_depths: int) -> Any:
+        weights = read_checkpoint(checkpoint)
+        settings = replace(weights.config.settings, text_depths=text_depths)
+        save_weights(AdapterWeights(replace(weights.config, settings=settings), weights.tensors), path)
+        folder_paths.filename_list_cache.pop("ifadapter", None)
+        return loader().execute(path.name).result[0]
+
+    yield make
+    path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("depth", [-13, -33, -100])
+def test_depth_beyond_the_layers_of_an_encoder(node, clip, with_depths, encode, depth):
+    before = encode(["a red cat"]).cond
+    box = '{"x": 0, "y": 0, "w": 1, "h": 1, "caption": "a red cat"}'
+    layout = node("IFAdapterLayout", layout=f'{{"boxes": [{box}]}}', width=64, height=64)[0]
+    with pytest.raises(ValueError, match=rf"reads layer {depth} .* clip_l has 12 layers.*Connect the CLIP"):
+        node("IFAdapterEncode", ifadapter=with_depths(-2, depth), clip=clip, layout=layout)
+    for name in LAYERS:
+        assert "forward" not in vars(getattr(clip.cond_stage_model, name).transformer.text_model.encoder)
+    assert torch.equal(encode(["a red cat"]).cond, before)
+    node("IFAdapterEncode", ifadapter=with_depths(-2, -12), clip=clip, layout=layout)

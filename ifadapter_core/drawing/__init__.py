@@ -1,0 +1,1 @@
+"""Text in preview pictures, in any script."""

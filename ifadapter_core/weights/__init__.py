@@ -1,0 +1,1 @@
+"""The checks of adapter files: kinds of files, sizes and tensors. ``checkpoint`` applies them."""

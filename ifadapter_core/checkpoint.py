@@ -27,7 +27,7 @@ from .config import (
 from .weights.errors import EXPECTED, CheckpointError, listed, raise_if_any
 from .weights.kinds import guess_kind, is_occlurank
 from .weights.sizes import derive_config
-from .weights.tensors import is_plain, is_weight, non_finite
+from .weights.tensors import NOT_PLAIN, is_weight, non_finite, not_plain
 
 FORMAT = "ifadapter"
 FORMAT_VERSION = "1"
@@ -67,9 +67,9 @@ def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None 
     data: the release's dict of dicts, or our flat state dict.
     metadata: of our .safetensors file.
 
-    Keys that an adapter does not have are left out, as in the release's loader, and listed in the
-    result. Raises CheckpointError that lists all keys that are missing, of the wrong shape or
-    unexpected, and for sizes out of bounds and for weights that are not finite.
+    In the release's format, keys that an adapter does not have are left out, as in the release's
+    loader, and listed in the result. Raises CheckpointError that lists all keys that are missing,
+    unexpected or of the wrong shape, and for sizes out of bounds and weights that are not finite.
     """
     if not isinstance(data, Mapping):
         raise CheckpointError(f"This is not an IFAdapter: the file holds a {type(data).__name__}. {EXPECTED}")
@@ -80,9 +80,9 @@ def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None 
                 "This is a checkpoint of OccluRank, a follow-up of IFAdapter: its layers have lrt.* in place "
                 f"of the gate's conv.*, which this pack cannot run. {EXPECTED}"
             )
-        return _check(flat, RELEASE_SETTINGS, release_name)
+        return _check(flat, RELEASE_SETTINGS, release_name, extra_keys=True)
     if (metadata or {}).get("format") == FORMAT:
-        return _check(data, _stored_settings(metadata or {}), str)
+        return _check(data, _stored_settings(metadata or {}), str, extra_keys=False)
     raise CheckpointError(f"This is not an IFAdapter: it seems to be {guess_kind(data)}. {EXPECTED}")
 
 
@@ -124,16 +124,12 @@ def _unwrapped(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _check(
-    given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str]
+    given: Mapping[str, Any], settings: Settings, name_in_file: Callable[[str], str], extra_keys: bool
 ) -> AdapterWeights:
-    """Check keys and shapes of a state dict. name_in_file: our tensor name -> name in ``given``."""
-    raise_if_any(
-        {
-            "not stored as plain numbers (sparse, repeated or without data)": [
-                str(key) for key, value in given.items() if isinstance(value, Tensor) and not is_plain(value)
-            ]
-        }
-    )
+    """Check keys, shapes and values of a state dict.
+
+    name_in_file: our tensor name -> name in ``given``. extra_keys: whether other keys are allowed.
+    """
     try:
         config = derive_config(given, settings, name_in_file)
     except CheckpointError:
@@ -154,9 +150,10 @@ def _check(
         "not a tensor of numbers": [
             key for key in names.values() if key in given and not is_weight(given[key])
         ],
+        NOT_PLAIN: not_plain(given, names.values()),
         "of the wrong shape": wrong_shape,
     }
-    if any(problems.values()):
+    if any(problems.values()) or not extra_keys:
         raise_if_any({**problems, "unexpected": unexpected})
     if bad := non_finite({key: given[key] for key in names.values()}):
         raise CheckpointError(

@@ -7,8 +7,10 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,7 +39,10 @@ def read_content(path: Path) -> Content:
         start = opened.read(len(ZIP_START))
         if start == ZIP_START:
             _check_archive(path)
-        elif not start.startswith(PICKLE_START):
+        elif start.startswith(PICKLE_START):
+            with mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
+                _check_pickle(content)
+        else:
             raise ValueError("it begins neither like a safetensors file nor like one of torch.save")
         opened.seek(0)
         # Not the path: torch reads a file named .safetensors as such.
@@ -83,8 +88,8 @@ def save_weights(weights: AdapterWeights, path: str | Path) -> None:
     tensors = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.tensors.items()
     }
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "wb"):  # raises OSError early
+    part = path.with_name(f".{uuid4().hex}.part")
+    with open(part, "xb"):  # a new file, never one of the user's; raises OSError early
         pass
     try:
         save_file(tensors, str(part), metadata_for(weights.config))
@@ -114,13 +119,26 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise CheckpointError for a zip archive that is larger than its file once unpacked."""
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
+    """Raise CheckpointError for a zip archive that fills the memory when it is read."""
     size = path.stat().st_size
-    if unpacked > size:
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        if unpacked > size:
+            raise CheckpointError(
+                f"It is refused: its {size} bytes unpack to {unpacked} bytes, but torch.save compresses "
+                "nothing. Get the file from a source that you trust."
+            )
+        for entry in entries:
+            if entry.filename.endswith(".pkl"):
+                _check_pickle(archive.read(entry))
+
+
+def _check_pickle(content: bytes | mmap) -> None:
+    """Raise CheckpointError for the one call in a pickle that torch permits and that can fill the memory."""
+    if content.find(b"bytearray") >= 0:
         raise CheckpointError(
-            f"It is refused: its {size} bytes unpack to {unpacked} bytes, but torch.save compresses nothing. "
+            "It is refused: it asks for memory with bytearray, where an adapter holds tensors only. "
             "Get the file from a source that you trust."
         )
 

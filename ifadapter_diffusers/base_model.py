@@ -143,8 +143,15 @@ class BaseModel(nn.Module):
         """Hidden states of local descriptions, float32, truncated after the longest one.
 
         As in ComfyUI, hidden states of Stable Diffusion 1.x pass the final layer norm, those of
-        SDXL do not.
+        SDXL do not. Raises ValueError for depths beyond the layers of a text encoder.
         """
+        encoders: Any = self.text_encoders
+        layers = min(encoder.config.num_hidden_layers for encoder in encoders)
+        if layers < -min(depths):
+            raise ValueError(
+                f"The adapter reads layer {min(depths)} of the text encoders, counted from the end, but one "
+                f"has {layers} layers. Use the adapter's base model, or change text_depths."
+            )
         ids = self._tokenize(local_descriptions)
         lengths = (ids[0] == self.tokenizers[0].eos_token_id).int().argmax(dim=1) + 1
         longest = int(lengths.max())

@@ -17,7 +17,7 @@ from ..config import (
     check_size,
 )
 from .errors import raise_if_any
-from .tensors import is_weight
+from .tensors import NOT_PLAIN, is_weight, not_plain
 
 
 def derive_config(
@@ -49,6 +49,7 @@ def derive_config(
             f"layers.{processor}.fusion.cbam.channel.0.weight": 2,
             f"layers.{processor}.fusion.cbam.spatial.weight": 4,
         }
+    raise_if_any({NOT_PLAIN: not_plain(given, map(name_in_file, anchors))})
     values = {name: given.get(name_in_file(name)) for name in anchors}
     shapes = {name: tuple(value.shape) for name, value in values.items() if is_weight(value)}
     unusable = [

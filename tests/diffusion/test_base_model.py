@@ -51,6 +51,14 @@ def test_conditionings_join_and_repeat(pipeline: Any) -> None:
         assert torch.equal(repeated.added[key], value[[0, 0, 1, 1]])
 
 
+@pytest.mark.parametrize("depth", [-100, -7])
+def test_depth_beyond_the_layers_of_an_encoder(pipeline: Any, depth: int) -> None:
+    base = BaseModel(pipeline)
+    assert min(encoder.config.num_hidden_layers for encoder in base.text_encoders) == 6
+    with pytest.raises(ValueError, match=rf"reads layer {depth} .* has 6 layers"):
+        base.embed_phrases(TEXTS, (-2, depth))
+
+
 @pytest.mark.parametrize(
     "texts", [["a blue square"], [*TEXTS, "", "square"], [LONG, "a star"]], ids=["one", "some", "long"]
 )

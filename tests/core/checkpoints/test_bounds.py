@@ -22,9 +22,9 @@ from ifadapter_core.config import RELEASE_SETTINGS, LayerConfig, PositionConfig,
 MAX_MESSAGE = 2000  # characters
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of these files is refused before an adapter is built."""
+    """A file is refused before an adapter is built."""
 
     def refuse(*_args: Any, **_kwargs: Any) -> None:
         raise AssertionError("an adapter was built")
@@ -64,6 +64,7 @@ def test_tensors_without_all_their_numbers(part: str, key: str, claim: str, tmp_
         assert f"1 not stored as plain numbers (sparse, repeated or without data): {part}.{key}" in message
 
 
+@pytest.mark.usefixtures("nothing_is_built")
 @pytest.mark.parametrize(
     ("part", "key", "shape", "expected"),
     [
@@ -100,6 +101,7 @@ def test_sizes_out_of_bounds(part: str, key: str, shape: tuple[int, ...], expect
     assert expected in message
 
 
+@pytest.mark.usefixtures("nothing_is_built")
 def test_many_resampler_layers() -> None:
     data = release()
     text = data["text_proj_model"]
@@ -107,6 +109,7 @@ def test_many_resampler_layers() -> None:
     assert "the number of resampler layers is 301; expected a whole number in 1..300" in message_of(data)
 
 
+@pytest.mark.usefixtures("nothing_is_built")
 def test_many_adapted_layers_that_share_their_tensors() -> None:
     data = release()
     layers = data["adapter_modules"]
@@ -115,6 +118,7 @@ def test_many_adapted_layers_that_share_their_tensors() -> None:
     assert "the number of adapted layers is 20002; expected a whole number in 1..300" in message_of(data)
 
 
+@pytest.mark.usefixtures("nothing_is_built")
 @pytest.mark.parametrize(
     ("kernel", "expected"),
     [(6, "is 6 cells wide; expected an odd"), (33, "is 33; expected a whole number in 1..31")],
@@ -226,3 +230,18 @@ def test_entries_that_overlap_in_the_archive(tmp_path: Path) -> None:
             archive.filelist.append(entry)
         archive._didModify = True
     assert "overlap.bin: It is refused" in refusal_of(path)
+
+
+class Allocation:
+    """Unpickling it fills 4 GB of memory."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytearray, (4 * 10**9,)
+
+
+@pytest.mark.parametrize("in_zip", [True, False])
+def test_pickle_that_asks_for_memory(in_zip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "memory.bin"
+    torch.save({**release(), "extra": Allocation()}, path, _use_new_zipfile_serialization=in_zip)
+    monkeypatch.setattr(torch, "load", None)
+    assert "memory.bin: It is refused: it asks for memory" in refusal_of(path)

@@ -153,11 +153,12 @@ def test_full_disk_leaves_no_half_file_and_the_retry_works(
     assert tokens_of(target).equal(tokens_of(release_file))
 
 
-def test_remains_of_a_killed_run_do_not_matter(release_file: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.safetensors"
-    (tmp_path / "out.safetensors.part").write_bytes(b"half a file")
+def test_other_files_are_left_alone(release_file: Path, tmp_path: Path) -> None:
+    target, download = tmp_path / "out.safetensors", tmp_path / "out.safetensors.part"
+    download.write_bytes(b"half a file")
     assert convert.main([str(release_file), str(target)]) == 0
-    assert list(tmp_path.iterdir()) == [target]
+    assert sorted(tmp_path.iterdir()) == [target, download]
+    assert download.read_bytes() == b"half a file"
 
 
 def test_save_replaces_a_file_only_when_the_new_one_is_whole(

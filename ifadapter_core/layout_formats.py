@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .formats.annotations import CREATILAYOUT, FLORENCE, GLIGEN, INSTANCE_DIFFUSION, RELEASE, ROBOFLOW
 from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT
-from .formats.draft import Draft, Frame, Reading, checked_units
+from .formats.draft import Draft, Frame, Reading, checked_units, stated_units
 from .formats.exports import refuse_exports, refuse_xml
 from .formats.fields import WHITE, check_count, kind_of
 from .formats.json_parser import JsonTextError
@@ -40,6 +40,16 @@ __all__ = [
 # Formats of a whole layout; the first that matches is used.
 WHOLE = (GLIGEN, OWN, RELEASE, INSTANCE_DIFFUSION, FLORENCE, CREATILAYOUT, ROBOFLOW, ELEMENT_PROMPT)
 FORMATS = (*WHOLE, BOX_LIST)
+# Keys of lists of boxes, each of one format.
+BOX_LISTS = (
+    "boxes",
+    "annotations",
+    "annos",
+    "bboxes",
+    "region_bboxes_list",
+    "predictions",
+    "compositional_deconstruction",
+)
 EXPECTED = "; ".join(each.example for each in FORMATS)
 TASK = re.compile("<[A-Z_]+>")  # Florence-2 puts its answer under the name of the task
 
@@ -119,11 +129,19 @@ def _read(data: Any, canvas: Canvas, units: str | None) -> Reading:
     """Caption and drafts of parsed JSON in any format."""
     refuse_exports(data)
     data = _unwrapped(data)
-    stated = checked_units(data.get("units"), "units") if isinstance(data, dict) else None
+    stated = stated_units(data)
+    _refuse_two_formats(data)
     for layout_format in FORMATS:
         if layout_format.matches(data):
             return layout_format.read(data, Frame(canvas, stated or units))
     raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected one of: {EXPECTED}.")
+
+
+def _refuse_two_formats(data: Any) -> None:
+    """Raise LayoutError for an object with boxes under the keys of several formats."""
+    found = [key for key in BOX_LISTS if isinstance(data, dict) and key in data]
+    if len(found) > 1:
+        raise LayoutError(f"The layout has boxes under {' and '.join(found)}. Keep the boxes of one key.")
 
 
 def _unwrapped(data: Any) -> Any:

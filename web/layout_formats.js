@@ -9,7 +9,7 @@ import { isObject, kindOf, stripped } from './formats/fields.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
 import { FORMATS, OWN, VERSION, WHOLE } from './formats/readers.js'
-import { UNITS, checkedBox } from './formats/units.js'
+import { UNITS, checkedBox, checkedUnits, statedUnits } from './formats/units.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
 /** @typedef {import('./layout_model.js').Canvas} Canvas */
@@ -30,6 +30,16 @@ const MAX_KEPT_CHARACTERS = 10_000 // of an unknown key that is kept, as JSON
 const SHOWN = 40 // characters of a key in a notice
 const MAX_ID = 100 // characters of an id that is kept
 const TASK = /^<[A-Z_]+>$/ // Florence-2 puts its answer under the name of the task
+// Keys of lists of boxes, each of one format.
+const BOX_LISTS = [
+  'boxes',
+  'annotations',
+  'annos',
+  'bboxes',
+  'region_bboxes_list',
+  'predictions',
+  'compositional_deconstruction'
+]
 const EXPECTED = FORMATS.map(({ example }) => example).join('; ')
 
 /**
@@ -59,7 +69,8 @@ export function readLayout(value, canvas, units = null) {
     : []
   refuseExports(given)
   const data = unwrapped(given)
-  const frame = { pixels: canvas, units: statedUnits(data, units) }
+  const frame = { pixels: canvas, units: unitsOf(data, units) }
+  refuseTwoFormats(data)
   const format = FORMATS.find(({ matches }) => matches(data))
   if (!format)
     throw new LayoutError(`The layout is ${kindOf(data)} of no known format. Expected one of: ${EXPECTED}.`)
@@ -110,21 +121,24 @@ function unwrapped(data) {
 }
 
 /**
+ * Throws LayoutError for an object with boxes under the keys of several formats.
+ * @param {any} data
+ */
+function refuseTwoFormats(data) {
+  const found = BOX_LISTS.filter((key) => isObject(data) && key in data)
+  if (found.length > 1) {
+    throw new LayoutError(`The layout has boxes under ${found.join(' and ')}. Keep the boxes of one key.`)
+  }
+}
+
+/**
  * The units that the text states, else those that the user chose, or null.
  * @param {any} data
  * @param {string | null} chosen
  */
-function statedUnits(data, chosen) {
-  const written = isObject(data) ? (data.units ?? null) : null
-  for (const [name, units] of [
-    ['units', written],
-    ["The node's units", chosen]
-  ]) {
-    if (units !== null && !UNITS.includes(units)) {
-      throw new LayoutError(`${name} must be one of ${UNITS.join(', ')}, got ${kindOf(units)}.`)
-    }
-  }
-  return written ?? chosen
+function unitsOf(data, chosen) {
+  checkedUnits(chosen, "The node's units")
+  return statedUnits(data) ?? chosen
 }
 
 /**

@@ -94,6 +94,15 @@ def has_keys(data: Any, *keys: str) -> bool:
     return isinstance(data, dict) and all(key in data for key in keys)
 
 
+def stated_units(data: Any) -> str | None:
+    """The unit that a layout or a box states, or None. Raises LayoutError for unknown units."""
+    if not isinstance(data, dict):
+        return None
+    if "unit" in data:
+        raise LayoutError(f'The layout has the key "unit". Call it "units": one of {", ".join(UNITS)}.')
+    return checked_units(data.get("units"), "units")
+
+
 def checked_units(units: Any, name: str) -> str | None:
     """A unit, or None if none is stated. Raises LayoutError for unknown units."""
     if units is None or units in UNITS:

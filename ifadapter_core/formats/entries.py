@@ -7,7 +7,7 @@ from typing import Any
 
 from ..layout import LayoutError
 from .box_keys import BOX_KEYS, BOX_NAMES, LONG, SIDE_NAMES, BoxKeys
-from .draft import Draft, Frame
+from .draft import Draft, Frame, stated_units
 from .fields import description_of, entry_of, kind_of, number_of
 
 MIN_STRENGTH, MAX_STRENGTH = -2.0, 5.0
@@ -39,6 +39,7 @@ def draft_of(
         value = {"caption": value}
     entry = entry_of(value, number)
     _refuse_two_boxes(entry, number)
+    _refuse_other_units(entry, number, frame)
     keys = next((kind for kind in kinds if kind.matches(entry)), None)
     if keys is None:
         _refuse_unknown_keys(entry, number)
@@ -52,6 +53,16 @@ def draft_of(
         strength=_strength(entry, number),
         hidden=_hidden(entry, number),
     )
+
+
+def _refuse_other_units(entry: dict, number: int, frame: Frame) -> None:
+    """Raise LayoutError for a box with units of its own: units belong to the whole layout."""
+    stated = stated_units(entry)
+    if stated is not None and stated != frame.units:
+        raise LayoutError(
+            f"Box {number} has units of its own ({stated}). State the units once for all boxes: "
+            f'{{"units": "{stated}", "boxes": [..]}}, or as the node\'s units.'
+        )
 
 
 def _description(entry: dict, number: int) -> str:

@@ -3,6 +3,7 @@
 
 import { BOX_KEYS, BOX_NAMES, LONG, SIDE_NAMES } from './box_keys.js'
 import { LayoutError, descriptionOf, entryOf, isObject, kindOf, numberOf } from './fields.js'
+import { statedUnits } from './units.js'
 
 /** @typedef {import('./box_keys.js').BoxKeys} BoxKeys */
 /** @typedef {import('./fields.js').Corners} Corners */
@@ -39,7 +40,15 @@ const DESCRIPTIONS = [
 ]
 const METADATA = ['desc', 'text', 'caption', 'label'] // the same, in the metadata of ComfyUI's boxes
 /** Keys of a box that are read; it is stored as x, y, w, h and caption. */
-export const READ_KEYS = [...BOX_NAMES, ...SIDE_NAMES, ...DESCRIPTIONS, 'caption', 'metadata', 'rotation']
+export const READ_KEYS = [
+  ...BOX_NAMES,
+  ...SIDE_NAMES,
+  ...DESCRIPTIONS,
+  'caption',
+  'metadata',
+  'rotation',
+  'units'
+]
 
 /**
  * The draft of one entry of a list: an object with a box, a description or both; or a description alone.
@@ -56,6 +65,7 @@ export const READ_KEYS = [...BOX_NAMES, ...SIDE_NAMES, ...DESCRIPTIONS, 'caption
 export function draftOf(value, number, frame, kinds = BOX_KEYS, unit = null) {
   const entry = entryOf(typeof value === 'string' ? { caption: value } : value, number)
   refuseTwoBoxes(entry, number)
+  refuseOtherUnits(entry, number, frame)
   const keys = kinds.find((kind) => kind.matches(entry)) ?? null
   if (keys === null) refuseUnknownKeys(entry, number)
   const standard = keys === null ? 'fractions' : keys === LONG && unit ? unit : keys.unit
@@ -68,6 +78,22 @@ export function draftOf(value, number, frame, kinds = BOX_KEYS, unit = null) {
     strength: strengthOf(entry, number),
     hidden: hiddenOf(entry, number),
     entry
+  }
+}
+
+/**
+ * Throws LayoutError for a box with units of its own: units belong to the whole layout.
+ * @param {Record<string, any>} entry
+ * @param {number} number
+ * @param {Frame} frame
+ */
+function refuseOtherUnits(entry, number, frame) {
+  const stated = statedUnits(entry)
+  if (stated !== null && stated !== frame.units) {
+    throw new LayoutError(
+      `Box ${number} has units of its own (${stated}). State the units once for all boxes: ` +
+        `{"units": "${stated}", "boxes": [..]}, or as the node's units.`
+    )
   }
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Units of boxes, and the check that the numbers of a box fit its unit. */
 
-import { LayoutError } from './fields.js'
+import { LayoutError, isObject, kindOf } from './fields.js'
 
 /** @typedef {import('./fields.js').Corners} Corners */
 /** Size of a picture in pixels. @typedef {{width: number, height: number}} Canvas */
@@ -91,4 +91,28 @@ function adviceOn(corners, unit, pixels, canvas) {
     return 'Two numbers seem to be the right and bottom edges, where width and height are expected.'
   }
   return 'Move or resize the box, or set the canvas to the size that the numbers were made for.'
+}
+
+/**
+ * The unit that a layout or a box states, or null. Throws LayoutError for unknown units.
+ * @param {any} data
+ * @returns {string | null}
+ */
+export function statedUnits(data) {
+  if (!isObject(data)) return null
+  if ('unit' in data) {
+    throw new LayoutError(`The layout has the key "unit". Call it "units": one of ${UNITS.join(', ')}.`)
+  }
+  return checkedUnits(data.units ?? null, 'units')
+}
+
+/**
+ * A unit, or null if none is stated. Throws LayoutError for unknown units.
+ * @param {any} units
+ * @param {string} name
+ * @returns {string | null}
+ */
+export function checkedUnits(units, name) {
+  if (units === null || UNITS.includes(units)) return units
+  throw new LayoutError(`${name} must be one of ${UNITS.join(', ')}, got ${kindOf(units)}.`)
 }

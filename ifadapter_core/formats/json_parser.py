@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
+from typing import Any, cast
 
 MAX_DEPTH = 100  # nested objects and lists
 MAX_PARTS = 100_000  # values inside one value
@@ -209,8 +209,7 @@ class Parser:
         return int(match[0], 16)
 
     def _number(self) -> float:
-        match = NUMBER.match(self.text, self.position)
-        assert match is not None
+        match = cast("re.Match[str]", NUMBER.match(self.text, self.position))
         self.position = match.end()
         if JSON_NUMBER.fullmatch(match[0]) is None:
             self.repairs.add(LITERALS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..layout import LayoutError
 from .box_keys import xywh, xyxy
@@ -88,12 +88,12 @@ def inside(drafts: Sequence[Draft], canvas: Canvas) -> tuple[list[Draft], list[s
     """The linked boxes that reach into the canvas, clipped to it, and notices about all others."""
     kept, cut, outside = [], [], []
     for draft in drafts:
-        assert draft.corners is not None
-        box = clipped(draft.corners)
+        corners = cast(Corners, draft.corners)
+        box = clipped(corners)
         if min((box.x1 - box.x0) * canvas.width, (box.y1 - box.y0) * canvas.height) < WHOLE_PIXEL:
             outside.append(draft.number)
             continue
-        if exceeds(draft.corners):
+        if exceeds(corners):
             cut.append(draft.number)
         kept.append(replace(draft, corners=(box.x0, box.y0, box.x1, box.y1)))
     notices = []
@@ -108,8 +108,7 @@ def linked_json(drafts: Iterable[Draft]) -> str:
     """Linked boxes inside the canvas as JSON in this pack's own format, for the editor."""
     boxes = []
     for draft in drafts:
-        assert draft.corners is not None
-        x0, y0, x1, y1 = draft.corners
+        x0, y0, x1, y1 = cast(Corners, draft.corners)
         boxes.append({"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "caption": draft.description})
     return json.dumps({"boxes": boxes}, ensure_ascii=False)
 

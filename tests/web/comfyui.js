@@ -100,13 +100,17 @@ export async function openEditor(
     'Comfy.RightSidePanel.IsOpen': false,
     'Comfy.ColorPalette': palette
   }
-  await fetch(`${server.url}/api/settings`, { method: 'POST', body: JSON.stringify(settings) })
   const page = await (await browser.newContext({ viewport: PIXELS, ...context })).newPage()
   page.setDefaultTimeout(WAIT_MS)
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
-  await page.goto(server.url)
-  await openEmptyWorkflow(page)
+  const isVueNodes = settings['Comfy.VueNodes.Enabled']
+  do {
+    // Once more, if the page of the test before stored its own settings after these.
+    await fetch(`${server.url}/api/settings`, { method: 'POST', body: JSON.stringify(settings) })
+    await page.goto(server.url)
+    await openEmptyWorkflow(page)
+  } while ((await page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode))) !== isVueNodes)
   const editor = new Editor(page, errors)
   await editor.addNode(layout)
   return editor

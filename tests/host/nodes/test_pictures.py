@@ -48,8 +48,9 @@ def test_pictures_of_large_canvases_are_smaller(node):
     ids=["long text", "long word", "unicode"],
 )
 def test_pictures_of_extremes(node, make_tokens, width, height, words):
+    pixel = 1.01 / min(width, height)  # the smallest side that is read
     layout, picture, *_ = layout_of(
-        node, [(0.0, 0.0, 0.001, 1.0), (0.999, 0.999, 1.0, 1.0), *oracle.TEN], width, height, words
+        node, [(0.0, 0.0, pixel, 1.0), (1 - pixel, 1 - pixel, 1.0, 1.0), *oracle.TEN], width, height, words
     )
     tokens = replace(make_tokens(layout.boxes), canvas=(width, height))
     map_picture = node("IFAdapterSemanticMap", tokens=tokens)[1]

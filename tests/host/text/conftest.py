@@ -78,7 +78,7 @@ def encode(node, ifadapter, clip) -> Callable[..., Any]:
 
     def run(descriptions: Sequence[str], used_clip: Any = clip, **switches: bool) -> Any:
         boxes = [
-            {"bbox": [1000 * y0, 1000 * x0, 1000 * y1, 1000 * x1]}
+            {"type": "obj", "bbox": [1000 * y0, 1000 * x0, 1000 * y1, 1000 * x1]}
             for x0, y0, x1, y1 in BOXES[: len(descriptions)]
         ]
         layout = node(

@@ -66,7 +66,7 @@ def structure(text: str) -> list[int]:
 
 
 def reworded(rng: random.Random, text: str) -> str:
-    """A valid layout text as somebody else might write it, with the same meaning."""
+    """A valid layout text in the style of another author, with the same meaning."""
     kind = rng.randrange(9)
     if kind == 0:
         return f"```{rng.choice(('', 'json', 'JSON5'))}\n{text}\n```"

@@ -89,7 +89,7 @@ def add_layout(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "/tmp/evil", "a/b", "..", ".hidden", "", "a b", "a\\b", "c:d", "a\nb", "x" * 201]
+    "name", ["../evil", "/evil", "a/b", "..", ".hidden", "", "a b", "a\\b", "c:d", "a\nb", "x" * 201]
 )
 def test_a_name_that_is_no_file_name_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))

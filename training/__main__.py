@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from accelerate.utils import set_seed
@@ -21,9 +21,10 @@ from .loop import Stage, train
 from .picture_folder import PictureFolder
 
 if TYPE_CHECKING:
+    from shapes.models.config import ShapesRunConfig
     from shapes.models.stages import DemoRun
 
-STAGES = ("vae", "unet", "adapter")
+STAGES = ("vae", "unet", "adapter", "world")
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # of the base model
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
@@ -32,7 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Train an IFAdapter, or the demo's base model."
     )
-    parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
+    parser.add_argument(
+        "stage", choices=STAGES, help="vae and unet are the demo's base model, world is all of the demo's"
+    )
     parser.add_argument(
         "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
@@ -68,6 +71,11 @@ def run(stage: str, config: Config) -> None:
     """
     folder = Path(config.output)
     demo = demo_run(config)
+    if stage == "world" and demo is not None:
+        from shapes.models.world import train_world
+
+        train_world(cast("ShapesRunConfig", config))
+        return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
         train(adapter_stage(config), config.adapter.loop, folder / stage)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.geometry import Geometry, build_geometry
-from ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues, attend
+from ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues
 from ifadapter_core.packing import PackedInstances, pack_instances
 
 from .base_model import Conditioning
-from .plain_attention import use_plain_attention_on_cpu
+from .plain_attention import attend, use_plain_attention_on_cpu
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class AdaptedUNet(nn.Module):
         projected = self.adapter.keys_values(key, tokens)
         order = self._row_order(q.device)
         instances = KeysValues(*(x.to(q.dtype)[order] for x in (projected.k, projected.v)))
-        return layer(q, instances, self._pack(q)).to(q.dtype)
+        return layer(q, instances, self._pack(q), attend).to(q.dtype)
 
     def _row_order(self, device: torch.device) -> Tensor:
         """Indices that sort the instances of all groups by batch row, as in ``pack_instances``."""

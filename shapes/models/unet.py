@@ -30,7 +30,7 @@ from ..drawing import draw
 from ..sampler import HELD_OUT, World, sample_scene
 from ..scene import Scene
 from .position_probe import PositionProbe
-from .text_encoder import WIDTH, new_text_encoder
+from .text_encoder import WIDTH, new_text_encoder, use_eager_attention_on_cpu
 from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 
 LATENT_SIDE = 16  # cells
@@ -144,6 +144,7 @@ class Denoising(nn.Module):
 
     def encode_text(self, ids: Tensor) -> Tensor:
         """Token ids (B, 77) on the encoder's device -> text states (B, 77, WIDTH)."""
+        use_eager_attention_on_cpu(self.text_encoder)
         return self.text_encoder(ids).last_hidden_state
 
 

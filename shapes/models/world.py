@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -49,7 +50,8 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
     """Train the stages of the config on a pool and export all weights.
 
     A stage resumes from its state of an earlier run, as in ``train``. If a stage is stopped, what
-    it has learned is exported. clock: seconds from any start.
+    it has learned is exported. An error after a stage saved its weights, such as one in its sample
+    sheet, is raised after the export. clock: seconds from any start.
     Raises ValueError if the config does not suffice.
     """
     started, shapes = clock(), config.shapes
@@ -60,6 +62,7 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
     if shapes.init is not None:
         copy_weights(Path(shapes.init), run.folder)
     times: dict[str, float] = {}
+    failures: list[Exception] = []
 
     # Draw the scenes. The processes fork before the first use of the GPU.
     tokenizer = prepare_vocabulary(run, settings.processes)
@@ -75,7 +78,13 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
                 loops = [stages.loops[later] for later in stages.names[number:]]
                 left = 60 * (shapes.minutes - shapes.reserve) - (clock() - started)
                 loop = limited(loops, left) if shapes.minutes else loops[0]
-                train(stage, loop, run.folder / name, clock)
+                try:
+                    train(stage, loop, run.folder / name, clock)
+                except Exception as error:
+                    if not (run.folder / name / "state").is_dir():  # written with the weights
+                        raise
+                    failures.append(error)
+                    _say(f"{name} failed after its weights were saved:\n{traceback.format_exc()}")
                 times[name] = clock() - before
         except KeyboardInterrupt:
             if not missing_weights(run.folder):
@@ -87,6 +96,8 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
     times["export"] = clock() - before
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
     _say(f"{shapes.export}: {size / 1e6:.1f} MB of weights. {parts}, in all {clock() - started:.0f} s.")
+    if failures:
+        raise failures[0]
 
 
 def limited(loops: list[LoopConfig], seconds: float) -> LoopConfig:

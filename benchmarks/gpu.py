@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gpu_parts.report import Report  # noqa: E402
-from gpu_parts.tables import markdown_report, write_docs  # noqa: E402
 
 # Name of each part -> its time limit in seconds. A limit is far above what a part takes on an H100.
 PARTS = {
@@ -96,6 +95,8 @@ def supervise(parts: Sequence[str], path: Path, command: Sequence[str], total: f
 def main() -> int:
     options = parse()
     if options.write_docs:
+        from gpu_parts.tables import write_docs
+
         write_docs(json.loads(options.write_docs.read_text()), ROOT / "docs" / "performance.md")
         return 0
     path, parts = options.out / "report.json", options.parts.split(",")
@@ -111,6 +112,8 @@ def main() -> int:
     given += ["--seconds", str(options.seconds)] if options.seconds else []
     command = [sys.executable, __file__, *given, "--inside"]
     supervise(parts, path, command, options.total)
+    from gpu_parts.tables import markdown_report  # imports torch, which each process does in its turn
+
     report = Report(path)
     text = markdown_report(report.data)
     (options.out / "report.md").write_text(text)

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from timing import peak_memory, side_by_side, summarize
@@ -47,22 +47,39 @@ def times(
     }
 
 
-def successive_times(call: Call, device: torch.device, repeats: int) -> list[float]:
-    """Milliseconds of each of several calls in a row, without waiting for the device in between."""
+class Successive(NamedTuple):
+    """Calls in a row, without waiting for the device in between.
+
+    ms: milliseconds of each call on the device.
+    host_ms: milliseconds in which the host issued one, on average. If this is as long as a call
+        takes on the device, the device waits for the host.
+    """
+
+    ms: list[float]
+    host_ms: float
+
+
+def successive_times(call: Call, device: torch.device, repeats: int) -> Successive:
+    """Time several calls in a row."""
     if device.type != "cuda":
         ends = [time.perf_counter()]
         for _ in range(repeats):
             call()
             ends.append(time.perf_counter())
-        return [1000 * (end - start) for start, end in itertools.pairwise(ends)]
+        return Successive(
+            [1000 * (end - start) for start, end in itertools.pairwise(ends)],
+            1000 * (ends[-1] - ends[0]) / repeats,
+        )
     marks = [torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)]
     torch.cuda.synchronize(device)
+    start_time = time.perf_counter()
     marks[0].record()
     for mark in marks[1:]:
         call()
         mark.record()
+    host_ms = 1000 * (time.perf_counter() - start_time) / repeats
     torch.cuda.synchronize(device)
-    return [start.elapsed_time(end) for start, end in itertools.pairwise(marks)]
+    return Successive([start.elapsed_time(end) for start, end in itertools.pairwise(marks)], host_ms)
 
 
 def graphed(call: Call, warmups: int = 3) -> Call:
@@ -74,9 +91,12 @@ def graphed(call: Call, warmups: int = 3) -> Call:
             call()
     torch.cuda.current_stream().wait_stream(side)
     torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="relaxed"):
-        result = call()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, capture_error_mode="relaxed"):
+            result = call()
+    finally:
+        torch.cuda.set_stream(stream)  # torch leaves its own one after an error
 
     def replay() -> Any:
         graph.replay()

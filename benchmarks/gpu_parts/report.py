@@ -87,26 +87,31 @@ class Part:
         except Exception as error:
             self.fail(_words(what), error)
         if len(row) > len(what):
-            self.content["rows"].append(row)
-        self._flush()
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Add a measured row. The caller may change it later and call ``flush``."""
+        self.content["rows"].append(row)
+        self.flush()
 
     def fail(self, what: str, error: Exception) -> None:
         """Record an error; the traceback goes to the terminal."""
         traceback.print_exception(error, file=sys.stderr)
         message = (str(error).splitlines() or [""])[0][:300]
         self.content["errors"].append(f"{what}: {type(error).__name__}: {message}")
-        self._flush()
+        self.flush()
 
     def leave_out(self, reason: str) -> None:
         """Record what is not measured, and why. This is no error."""
         self.content["left_out"].append(reason)
-        self._flush()
+        self.flush()
 
     def finish(self) -> None:
         self.content["finished"] = True
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the report with the present rows."""
         self.content["seconds"] = round(time.monotonic() - self._start, 1)
         self._report.write()
 

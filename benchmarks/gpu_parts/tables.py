@@ -132,8 +132,11 @@ def _unet(rows: list[Any], through: str) -> Iterator[str]:
         timing = Timing(**row["ms"])
         base = first.setdefault(graph, timing.median)
         name = row["variant"] + ", in a CUDA graph" * graph
-        lines.append([name, row["kernel"], _ms(row["ms"]), f"{timing.median / base:.4f}"])
-    yield markdown(["", "kernel", "ms", "ratio"], lines)
+        host = f"{row['host_ms']:.1f}" if "host_ms" in row else ""
+        lines.append([name, row["kernel"], _ms(row["ms"]), f"{timing.median / base:.4f}", host])
+        if not row.get("finite", True):
+            lines[-1][0] += " (its output is not finite)"
+    yield markdown(["", "kernel", "ms", "ratio", "host issues it in, ms"], lines)
     peaks = [[row["memory of"], f"{row['peak_mib']:.1f}"] for row in rows if "peak_mib" in row]
     yield markdown(["peak memory of new tensors", "MiB"], peaks)
 

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from timing import summarize
 from torch import Tensor
 
 from . import comfyui, diffusers_unet
-from .measure import graphed, peak_mib, successive_times
+from .measure import Successive, graphed, peak_mib, successive_times
 from .models import RELEASE, SMALL, Sizes, random_adapter
 from .options import KERNELS, Options
 from .report import Part, Row
@@ -23,7 +23,7 @@ COUNTS = (4, 10)
 REGIONS = 4
 ROUNDS, WARMUPS, CALLS = 6, 2, 6  # of every variant: rounds, and calls of a round
 REGIONAL_ROUNDS = 2
-SECONDS_KEPT = 10  # of the part, for memory and graphs
+SECONDS_KEPT = 10.0  # of the part, for memory and graphs
 
 # Runs a probe on the UNet call of a variant, and returns what the probe returns.
 Variant = Callable[[comfyui.Probe], Any]
@@ -57,10 +57,12 @@ def _in_comfyui(sizes: Sizes, options: Options) -> dict[str, Variant]:
     def variant(used: Any, prompt: Any) -> Variant:
         return partial(comfyui.inside_sampler, used, prompt, negative, sizes)
 
+    def with_instances(count: int) -> Variant:
+        applied = cache(lambda: comfyui.adapted(model, ifadapter, sizes, count))  # its errors are the row's
+        return lambda probe: variant(applied(), positive)(probe)
+
     variants = {"without": variant(model, positive)}
-    for count in COUNTS:
-        used = comfyui.adapted(model, ifadapter, sizes, count)
-        variants[f"{count} instances"] = variant(used, positive)
+    variants |= {f"{count} instances": with_instances(count) for count in COUNTS}
     variants["without, again"] = variants["without"]
     for name, by_mask in (("ConditioningSetAreaPercentage", False), ("ConditioningSetMask", True)):
         prompt = comfyui.regional(positive, sizes, REGIONS, by_mask)
@@ -92,13 +94,13 @@ def _measure(part: Part, variants: dict[str, Variant], options: Options) -> None
 def _time_in_turns(part: Part, variants: dict[str, Variant], kernel: str, options: Options) -> None:
     """Rounds over all variants. A variant that fails is left out of the rounds that follow."""
     durations: dict[str, list[float]] = {name: [] for name in variants}
-    finite: dict[str, bool] = {}
+    rows: dict[str, Row] = {}
     failed: set[str] = set()
 
-    def probe(call: Callable[[], Tensor], name: str) -> list[float]:
-        for _ in range(WARMUPS):
-            finite[name] = bool(call().isfinite().all())
-        return successive_times(call, options.device, 2 if options.small else CALLS)
+    def probe(call: Callable[[], Tensor]) -> tuple[Successive, bool]:
+        outputs = [call() for _ in range(WARMUPS)]
+        finite = all(bool(output.isfinite().all()) for output in outputs)
+        return successive_times(call, options.device, 2 if options.small else CALLS), finite
 
     for number in range(1 if options.small else ROUNDS):
         for name, variant in variants.items():
@@ -106,29 +108,29 @@ def _time_in_turns(part: Part, variants: dict[str, Variant], kernel: str, option
             if name in failed or is_slow or part.seconds_left < SECONDS_KEPT:
                 continue
             try:
-                durations[name] += variant(partial(probe, name=name))
+                measured, finite = variant(probe)
             except Exception as error:
                 failed.add(name)
                 part.fail(name, error)
-    for name, values in durations.items():
-        if values:
-            part.row({"variant": name, "kernel": kernel}, _summary(values, finite[name]))
-        elif name not in failed:
-            part.leave_out(f"{name}: no time was left")
+                continue
+            durations[name] += measured.ms
+            if name not in rows:
+                rows[name] = {"variant": name, "kernel": kernel}
+                part.add(rows[name])
+            rows[name] |= {
+                "ms": asdict(summarize(durations[name])),
+                "calls": len(durations[name]),
+                "host_ms": measured.host_ms,
+                "finite": finite,
+            }
+            part.flush()
+    for name in variants.keys() - rows.keys() - failed:
+        part.leave_out(f"{name}: no time was left")
 
 
 def _is_extra(name: str) -> bool:
     """Whether a variant is only timed: the repetition and the host's regional prompts."""
     return "again" in name or "regions" in name
-
-
-def _summary(values: list[float], finite: bool) -> Callable[[Row], None]:
-    def fill(row: Row) -> None:
-        row["ms"] = asdict(summarize(values))
-        row["calls"] = len(values)
-        row["finite"] = finite
-
-    return fill
 
 
 def _peak(variant: Variant, options: Options, row: Row) -> None:
@@ -138,6 +140,6 @@ def _peak(variant: Variant, options: Options, row: Row) -> None:
 def _in_graph(variant: Variant, options: Options, row: Row) -> None:
     def probe(call: Callable[[], Tensor]) -> list[float]:
         replay = graphed(call, WARMUPS)
-        return successive_times(replay, options.device, 3 * CALLS)[2:]
+        return successive_times(replay, options.device, 3 * CALLS).ms[2:]
 
     row["ms"] = asdict(summarize(variant(probe)))

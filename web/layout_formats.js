@@ -8,7 +8,8 @@ import { refuseExports, refuseXml } from './formats/exports.js'
 import { isObject, kindOf, stripped } from './formats/fields.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
-import { FORMATS, OWN, VERSION, WHOLE } from './formats/readers.js'
+import { noticesAbout } from './formats/prose.js'
+import { FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
 import { UNITS, checkedBox, checkedUnits, statedUnits } from './formats/units.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
@@ -38,7 +39,8 @@ const BOX_LISTS = [
   'bboxes',
   'region_bboxes_list',
   'predictions',
-  'compositional_deconstruction'
+  'compositional_deconstruction',
+  'elements'
 ]
 const EXPECTED = FORMATS.map(({ example }) => example).join('; ')
 
@@ -63,13 +65,14 @@ export function parse(value, canvas, units = null) {
  * @throws {LayoutError}
  */
 export function readLayout(value, canvas, units = null) {
-  const { data: given, repairs } = parsed(value)
+  const { data: given, repairs, around } = parsed(value)
   const notices = repairs.length
     ? [`The layout text was not plain JSON. Repaired: ${repairs.join(', ')}.`]
     : []
   refuseExports(given)
   const data = unwrapped(given)
   const frame = { pixels: canvas, units: unitsOf(data, units) }
+  notices.push(...noticesAbout(around, frame.units))
   refuseTwoFormats(data)
   const format = FORMATS.find(({ matches }) => matches(data))
   if (!format)
@@ -86,18 +89,18 @@ export function readLayout(value, canvas, units = null) {
 /**
  * JSON text -> parsed JSON; empty text is an empty list.
  * @param {unknown} value
- * @returns {{ data: any, repairs: string[] }}
+ * @returns {{ data: any, repairs: string[], around: string }}
  */
 function parsed(value) {
-  if (typeof value === 'string' && !stripped(value)) return { data: [], repairs: [] }
+  if (typeof value === 'string' && !stripped(value)) return { data: [], repairs: [], around: '' }
   if (typeof value === 'string') refuseXml(value)
   try {
     if (typeof value === 'string') {
-      const { value: data, repairs } = readJsonText(value)
-      return { data, repairs }
+      const { value: data, repairs, around } = readJsonText(value)
+      return { data, repairs, around }
     }
     if (isTooDeep(value)) throw tooDeep()
-    return { data: value ?? [], repairs: [] }
+    return { data: value ?? [], repairs: [], around: '' }
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error
     throw new LayoutError(`The layout cannot be read as JSON: ${error.message}. Expected ${OWN.example}.`)
@@ -121,14 +124,25 @@ function unwrapped(data) {
 }
 
 /**
- * Throws LayoutError for an object with boxes under the keys of several formats.
+ * Throws LayoutError for an object with boxes under several keys.
  * @param {any} data
  */
 function refuseTwoFormats(data) {
-  const found = BOX_LISTS.filter((key) => isObject(data) && key in data)
-  if (found.length > 1) {
+  if (!isObject(data)) return
+  const found = BOX_LISTS.filter((key) => key in data)
+  found.push(...Object.keys(data).filter((key) => !found.includes(key) && holdsBoxes(data[key])))
+  if (found.length > 1 && BOX_LISTS.includes(found[0])) {
     throw new LayoutError(`The layout has boxes under ${found.join(' and ')}. Keep the boxes of one key.`)
   }
+}
+
+/**
+ * Whether a value is a list of boxes, or a layout of such a list.
+ * @param {any} value
+ */
+function holdsBoxes(value) {
+  if (Array.isArray(value)) return value.some(isBox)
+  return isObject(value) && BOX_LISTS.some((key) => Array.isArray(value[key]))
 }
 
 /**

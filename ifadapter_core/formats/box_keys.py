@@ -33,20 +33,20 @@ class BoxKeys:
     unit: str
 
 
-def xyxy(values: Any, expected: str) -> Corners:
+def xyxy(values: Any, name: str) -> Corners:
     """[x0, y0, x1, y1] -> corners."""
-    return four_numbers(values, f"{expected} must be [x0, y0, x1, y1]")
+    return four_numbers(values, name, ("x0", "y0", "x1", "y1"))
 
 
-def xywh(values: Any, expected: str) -> Corners:
+def xywh(values: Any, name: str) -> Corners:
     """[x, y, width, height] -> corners."""
-    x, y, w, h = four_numbers(values, f"{expected} must be [x, y, width, height]")
+    x, y, w, h = four_numbers(values, name, ("x", "y", "width", "height"))
     return x, y, x + w, y + h
 
 
-def yxyx(values: Any, expected: str) -> Corners:
+def yxyx(values: Any, name: str) -> Corners:
     """[ymin, xmin, ymax, xmax] -> corners."""
-    y0, x0, y1, x1 = four_numbers(values, f"{expected} must be [ymin, xmin, ymax, xmax]")
+    y0, x0, y1, x1 = four_numbers(values, name, ("ymin", "xmin", "ymax", "xmax"))
     return x0, y0, x1, y1
 
 

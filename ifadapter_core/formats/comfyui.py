@@ -40,8 +40,9 @@ def _is_boxes(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
-def _is_box(data: object) -> bool:
-    return isinstance(data, dict) and any(kind.matches(data) for kind in BOX_KEYS)
+def is_box(data: object) -> bool:
+    """Whether a value is an object with a box, perhaps one that does not say its order."""
+    return isinstance(data, dict) and ("bbox" in data or any(kind.matches(data) for kind in BOX_KEYS))
 
 
 ELEMENT_PROMPT = LayoutFormat(
@@ -51,6 +52,6 @@ ELEMENT_PROMPT = LayoutFormat(
 )
 BOX_LIST = LayoutFormat(
     "a list of boxes, each one of " + "; ".join(kind.example for kind in BOX_KEYS),
-    lambda data: isinstance(data, list) or _is_box(data) or has_keys(data, "bbox"),
+    lambda data: isinstance(data, list) or is_box(data),
     read_list,
 )

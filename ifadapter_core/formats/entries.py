@@ -8,7 +8,7 @@ from typing import Any
 from ..layout import LayoutError
 from .box_keys import BOX_KEYS, BOX_NAMES, LONG, SIDE_NAMES, BoxKeys
 from .draft import Draft, Frame, stated_units
-from .fields import description_of, entry_of, kind_of, number_of
+from .fields import description_of, entry_of, kind_of, number_of, number_text
 
 MIN_STRENGTH, MAX_STRENGTH = -2.0, 5.0
 # Fields that may hold the description, the first non-empty one counts.
@@ -89,7 +89,7 @@ def _strength(entry: dict, number: int) -> float:
     strength = 1.0 if value is None else number_of(value, f"Box {number}: strength")
     if not MIN_STRENGTH <= strength <= MAX_STRENGTH:
         raise LayoutError(
-            f"Box {number}: strength is {strength:g}; expected {MIN_STRENGTH:g} to "
+            f"Box {number}: strength is {number_text(strength)}; expected {MIN_STRENGTH:g} to "
             f"{MAX_STRENGTH:g}, 1 is as trained."
         )
     return strength

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..layout import Box, LayoutError
-from .fields import Corners
+from .fields import Corners, number_text
 
 UNITS = ("fractions", "pixels", "percent", "thousandths")
 ROUNDING = 1e-3  # boxes that exceed the canvas by up to this fraction are clipped (rounded input)
@@ -23,7 +23,8 @@ def canvas_of(width: float, height: float) -> Canvas:
     """A canvas of this size in pixels. Raises LayoutError below one pixel."""
     if min(width, height) < 1:
         raise LayoutError(
-            f"The canvas is {width:g} x {height:g} pixels; give a width and a height of at least 1."
+            f"The canvas is {number_text(width)} x {number_text(height)} pixels; give a width and a height "
+            "of at least 1."
         )
     return Canvas(width, height)
 
@@ -49,8 +50,9 @@ def checked_box(number: int, corners: Corners, unit: str, pixels: Canvas, canvas
 
 def described(corners: Corners, unit: str, pixels: Canvas) -> str:
     """The numbers of a box and their unit, for an error message."""
-    size = f" of {pixels.width:g} x {pixels.height:g}" if unit == "pixels" else ""
-    edges = ", ".join(f"{edge:g}" for edge in corners)
+    width, height = map(number_text, pixels)
+    size = f" of {width} x {height}" if unit == "pixels" else ""
+    edges = ", ".join(map(number_text, corners))
     return f"its left, top, right and bottom edges are {edges}, read as {unit}{size}."
 
 

@@ -24,26 +24,26 @@ const ELEMENT_TYPES = ['obj', 'text']
 export const BOX_NAMES = ['bbox', 'bbox_2d', 'box_2d', 'box'] // keys that hold a whole box
 export const SIDE_NAMES = ['x', 'y', 'w', 'h', 'width', 'height']
 
-/** @param {unknown} values @param {string} expected */
-export function xyxy(values, expected) {
-  return fourNumbers(values, `${expected} must be [x0, y0, x1, y1]`)
+/** @param {unknown} values @param {string} name */
+export function xyxy(values, name) {
+  return fourNumbers(values, name, ['x0', 'y0', 'x1', 'y1'])
 }
 
-/** @param {unknown} values @param {string} expected @returns {Corners} */
-export function xywh(values, expected) {
-  const [x, y, w, h] = fourNumbers(values, `${expected} must be [x, y, width, height]`)
+/** @param {unknown} values @param {string} name @returns {Corners} */
+export function xywh(values, name) {
+  const [x, y, w, h] = fourNumbers(values, name, ['x', 'y', 'width', 'height'])
   return [x, y, x + w, y + h]
 }
 
-/** @param {unknown} values @param {string} expected @returns {Corners} */
-function yxyx(values, expected) {
-  const [y0, x0, y1, x1] = fourNumbers(values, `${expected} must be [ymin, xmin, ymax, xmax]`)
+/** @param {unknown} values @param {string} name @returns {Corners} */
+function yxyx(values, name) {
+  const [y0, x0, y1, x1] = fourNumbers(values, name, ['ymin', 'xmin', 'ymax', 'xmax'])
   return [x0, y0, x1, y1]
 }
 
 /**
  * @param {string} key
- * @param {(values: unknown, expected: string) => Corners} order
+ * @param {(values: unknown, name: string) => Corners} order
  * @returns {BoxKeys['corners']}
  */
 function listUnder(key, order) {

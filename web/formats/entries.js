@@ -2,7 +2,7 @@
 /** One entry of a list of boxes -> a draft. `ifadapter_core/formats/entries.py` is the Python twin. */
 
 import { BOX_KEYS, BOX_NAMES, LONG, SIDE_NAMES } from './box_keys.js'
-import { LayoutError, descriptionOf, entryOf, isObject, kindOf, numberOf } from './fields.js'
+import { LayoutError, descriptionOf, entryOf, isObject, kindOf, numberOf, numberText } from './fields.js'
 import { statedUnits } from './units.js'
 
 /** @typedef {import('./box_keys.js').BoxKeys} BoxKeys */
@@ -132,7 +132,8 @@ function strengthOf(entry, number) {
   const strength = entry.strength ?? 1
   if (!(numberOf(strength, `Box ${number}: strength`) >= MIN_STRENGTH && strength <= MAX_STRENGTH)) {
     throw new LayoutError(
-      `Box ${number}: strength is ${strength}; expected ${MIN_STRENGTH} to ${MAX_STRENGTH}, 1 is as trained.`
+      `Box ${number}: strength is ${numberText(strength)}; expected ${MIN_STRENGTH} to ${MAX_STRENGTH}, 1 is ` +
+        'as trained.'
     )
   }
   return strength

@@ -16,6 +16,7 @@ import {
   kindOf,
   listOf,
   numberOf,
+  numberText,
   objectOf
 } from './fields.js'
 
@@ -100,12 +101,18 @@ export const FORMATS = [
   ...WHOLE,
   {
     example: `a list of boxes, each one of ${BOX_KEYS.map(({ example }) => example).join('; ')}`,
-    matches: (data) =>
-      Array.isArray(data) ||
-      (isObject(data) && ('bbox' in data || BOX_KEYS.some((kind) => kind.matches(data)))),
+    matches: (data) => Array.isArray(data) || isBox(data),
     read: readList
   }
 ]
+
+/**
+ * Whether a value is an object with a box, perhaps one that does not say its order.
+ * @param {unknown} data
+ */
+export function isBox(data) {
+  return isObject(data) && ('bbox' in data || BOX_KEYS.some((kind) => kind.matches(data)))
+}
 
 /**
  * A frame with the width and height that the layout gives, else a default.
@@ -119,7 +126,8 @@ function resized(frame, data, standard = frame.pixels) {
   const height = numberOf(data.height ?? standard.height, 'height')
   if (Math.min(width, height) < 1) {
     throw new LayoutError(
-      `The canvas is ${width} x ${height} pixels; give a width and a height of at least 1.`
+      `The canvas is ${numberText(width)} x ${numberText(height)} pixels; give a width and a height of at ` +
+        'least 1.'
     )
   }
   return { ...frame, pixels: { width, height } }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Units of boxes, and the check that the numbers of a box fit its unit. */
 
-import { LayoutError, isObject, kindOf } from './fields.js'
+import { LayoutError, isObject, kindOf, numberText } from './fields.js'
 
 /** @typedef {import('./fields.js').Corners} Corners */
 /** Size of a picture in pixels. @typedef {{width: number, height: number}} Canvas */
@@ -29,8 +29,8 @@ export function checkedBox(number, corners, unit, pixels, canvas) {
     const [x, y] = [Math.max(x0, 0), Math.max(y0, 0)]
     return { x, y, w: Math.min(x1, 1) - x, h: Math.min(y1, 1) - y }
   }
-  const size = unit === 'pixels' ? ` of ${pixels.width} x ${pixels.height}` : ''
-  const edges = corners.map((edge) => Number(edge.toPrecision(6))).join(', ')
+  const size = unit === 'pixels' ? ` of ${numberText(pixels.width)} x ${numberText(pixels.height)}` : ''
+  const edges = corners.map(numberText).join(', ')
   throw new LayoutError(
     `Box ${number} ${problem}: its left, top, right and bottom edges are ${edges}, read as ${unit}${size}. ` +
       adviceOn(corners, unit, pixels, canvas)

@@ -17,7 +17,8 @@ from .formats.annotations import CREATILAYOUT, FLORENCE, GLIGEN, INSTANCE_DIFFUS
 from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT, is_box
 from .formats.draft import Draft, Frame, Reading, checked_units, stated_units
 from .formats.exports import refuse_exports, refuse_xml
-from .formats.fields import WHITE, check_count, kind_of
+from .formats.fields import WHITE, check_count, kind_of, shown
+from .formats.ignored import ignored_notice, refuse_anchor
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
 from .formats.linked import Linked, inside, linked_json, linked_masks, read_linked
@@ -53,6 +54,7 @@ BOX_LISTS = (
     "elements",
 )
 EXPECTED = "; ".join(each.example for each in FORMATS)
+MAX_WRAPPERS = 4  # objects around a layout
 TASK = re.compile("<[A-Z_]+>")  # Florence-2 puts its answer under the name of the task
 
 
@@ -136,8 +138,30 @@ def _read(data: Any, canvas: Canvas, units: str | None, around: str, notices: li
     _refuse_two_formats(data)
     for layout_format in FORMATS:
         if layout_format.matches(data):
-            return layout_format.read(data, Frame(canvas, units))
-    raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected one of: {EXPECTED}.")
+            break
+    else:
+        raise LayoutError(
+            f"The layout is {kind_of(data)} of no known format.{_hint(data)} Expected one of: {EXPECTED}."
+        )
+    is_whole = isinstance(data, dict) and layout_format is not BOX_LIST
+    if is_whole:
+        refuse_anchor(data, "The layout")
+    caption, drafts = layout_format.read(data, Frame(canvas, units))
+    notices += ignored_notice(data if is_whole else None, ((draft.number, draft.ignored) for draft in drafts))
+    return caption, drafts
+
+
+def _hint(data: Any, path: str = "", depth: int = 0) -> str:
+    """Where in an object of no known format the layout seems to be, for an error message."""
+    if not isinstance(data, dict) or depth == MAX_WRAPPERS:
+        return ""
+    for key, value in data.items():
+        here = f"{path}.{key}" if path else key
+        if _holds_boxes(value) or (isinstance(value, str) and value.strip(WHITE)[:1] in ("{", "[")):
+            return f" The layout seems to be under {shown(here)}: give that value alone."
+        if hint := _hint(value, here, depth + 1):
+            return hint
+    return ""
 
 
 def _refuse_two_formats(data: Any) -> None:
@@ -164,7 +188,7 @@ def _unwrapped(data: Any) -> Any:
 def _holds_boxes(value: Any) -> bool:
     """Whether a value is a list of boxes, or a layout of such a list."""
     if isinstance(value, list):
-        return any(is_box(part) for part in value)
+        return any(is_box(part) or (isinstance(part, dict) and "box" in part) for part in value)
     return isinstance(value, dict) and any(isinstance(value.get(key), list) for key in BOX_LISTS)
 
 

@@ -5,11 +5,12 @@
 import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout_model.js'
 import { READ_KEYS } from './formats/entries.js'
 import { refuseExports, refuseXml } from './formats/exports.js'
-import { isObject, kindOf, stripped } from './formats/fields.js'
+import { CAPTIONS, isObject, kindOf, shown, stripped } from './formats/fields.js'
+import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor } from './formats/ignored.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
 import { noticesAbout } from './formats/prose.js'
-import { FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
+import { BOX_LIST, FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
 import { UNITS, checkedBox, checkedUnits, statedUnits } from './formats/units.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
@@ -23,13 +24,18 @@ export { RELEASE_CANVAS_PX } from './formats/readers.js'
 export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths of the canvas
 const EDITOR_KEYS = ['id', 'color', 'locked', 'hidden'] // a run does not depend on them
 const OWN_UNITS = 'fractions' // stated, so that the node's units do not apply to what the editor writes
-// Keys that are known, and thus not kept as they are.
-const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, 'strength']
-const LAYOUT_KEYS = ['version', 'caption', 'boxes', 'units', 'width', 'height', 'prompt', 'phrases']
+// Keys that are known, and thus not kept as they are. A notice names the ignored ones.
+const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, ...IGNORED_KEYS, 'strength']
+const LAYOUT_KEYS = [
+  ...['version', 'boxes', 'units', 'width', 'height', 'phrases'],
+  ...CAPTIONS,
+  ...IGNORED_OF_LAYOUT
+]
 const MAX_KEPT_DEPTH = 4 // levels of an unknown key that is kept
 const MAX_KEPT_CHARACTERS = 10_000 // of an unknown key that is kept, as JSON
 const SHOWN = 40 // characters of a key in a notice
 const MAX_ID = 100 // characters of an id that is kept
+const MAX_WRAPPERS = 4 // objects around a layout
 const TASK = /^<[A-Z_]+>$/ // Florence-2 puts its answer under the name of the task
 // Keys of lists of boxes, each of one format.
 const BOX_LISTS = [
@@ -75,9 +81,15 @@ export function readLayout(value, canvas, units = null) {
   notices.push(...noticesAbout(around, frame.units))
   refuseTwoFormats(data)
   const format = FORMATS.find(({ matches }) => matches(data))
-  if (!format)
-    throw new LayoutError(`The layout is ${kindOf(data)} of no known format. Expected one of: ${EXPECTED}.`)
+  if (!format) {
+    throw new LayoutError(
+      `The layout is ${kindOf(data)} of no known format.${hint(data)} Expected one of: ${EXPECTED}.`
+    )
+  }
+  const isWhole = isObject(data) && format !== BOX_LIST
+  if (isWhole) refuseAnchor(data, 'The layout')
   const { caption, drafts } = format.read(data, frame)
+  notices.push(...ignoredNotice(isWhole ? data : {}, drafts))
   const isOwn = isObject(data) && 'boxes' in data
   const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}
   return {
@@ -141,8 +153,28 @@ function refuseTwoFormats(data) {
  * @param {any} value
  */
 function holdsBoxes(value) {
-  if (Array.isArray(value)) return value.some(isBox)
+  if (Array.isArray(value)) return value.some((part) => isBox(part) || (isObject(part) && 'box' in part))
   return isObject(value) && BOX_LISTS.some((key) => Array.isArray(value[key]))
+}
+
+/**
+ * Where in an object of no known format the layout seems to be, for an error message.
+ * @param {any} data
+ * @param {string} [path]
+ * @param {number} [depth]
+ * @returns {string}
+ */
+function hint(data, path = '', depth = 0) {
+  if (!isObject(data) || depth === MAX_WRAPPERS) return ''
+  for (const [key, value] of Object.entries(data)) {
+    const here = path ? `${path}.${key}` : key
+    if (holdsBoxes(value) || (typeof value === 'string' && /^[{[]/.test(stripped(value)))) {
+      return ` The layout seems to be under ${shown(here)}: give that value alone.`
+    }
+    const inner = hint(value, here, depth + 1)
+    if (inner) return inner
+  }
+  return ''
 }
 
 /**
@@ -201,13 +233,12 @@ function isPlaceholder({ hidden, corners, description }) {
  * @param {Draft} draft
  * @param {Canvas} canvas
  */
-function frameOf({ number, corners, unit, pixels, entry }, canvas) {
+function frameOf({ number, corners, description, unit, pixels, order, entry }, canvas) {
   if (corners === null) {
-    throw new LayoutError(
-      `Box ${number} has a local description but no box. Give it x, y, w and h, or link boxes.`
-    )
+    const has = description ? 'a local description but no box' : 'neither a box nor a local description'
+    throw new LayoutError(`Box ${number} has ${has}. Give it x, y, w and h, or link boxes.`)
   }
-  const box = checkedBox(number, corners, unit, pixels, canvas)
+  const box = checkedBox(number, corners, unit, pixels, canvas, order)
   const { x, y } = box
   const [w, h] = [entry.w ?? entry.width, entry.h ?? entry.height]
   // Stored numbers stay exactly the same: no rounding of (x + w) - x.

@@ -29,10 +29,11 @@ def read_list(data: list | dict, frame: Frame) -> Reading:
 
 def read_element_prompt(data: dict, frame: Frame) -> Reading:
     """A whole JSON prompt for Ideogram 4, which holds box elements."""
+    frame = frame.resized(data)
     part = object_of(data["compositional_deconstruction"], "compositional_deconstruction")
     elements = list_of(part.get("elements"), "elements")
     drafts = [draft_of(entry, number, frame, (ELEMENT,)) for number, entry in enumerate(elements, 1)]
-    return caption_of(data, "high_level_description"), drafts
+    return caption_of(data), drafts
 
 
 def _is_boxes(value: object) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from ..layout import MAX_INSTANCES, LayoutError
 
 MAX_TEXT = 10_000  # characters of a description
+CAPTIONS = ("caption", "prompt", "global_caption", "high_level_description")  # keys of the global caption
 SHOWN = 30  # characters of a value in an error message
 # White space of Python and of JavaScript, so that both languages strip the same.
 WHITE = (
@@ -41,10 +42,13 @@ def text_of(value: Any, name: str) -> str:
     return value.strip(WHITE)
 
 
-def caption_of(data: dict, key: str) -> str:
-    """The global caption under a key; "" if there is none."""
-    value = data.get(key)
-    return "" if value is None else text_of(value, key)
+def caption_of(data: dict) -> str:
+    """The global caption of a layout; "" if there is none. Raises LayoutError if there are two."""
+    texts = {key: text_of(data[key], key) for key in CAPTIONS if data.get(key) is not None}
+    found = {key: text for key, text in texts.items() if text}
+    if len(set(found.values())) > 1:
+        raise LayoutError(f"The layout has different captions under {' and '.join(found)}. Keep one of them.")
+    return next(iter(found.values()), "")
 
 
 def number_of(value: Any, name: str) -> float:

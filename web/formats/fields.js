@@ -9,6 +9,8 @@ export const MAX_TEXT = 10_000 // characters of a description
 const SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 const MORE_WHITE = '\u001c\u001d\u001e\u001f\u0085' // white space of Python that JavaScript does not strip
 const NUMBER_AS_TEXT = /^\s*[+-]?[0-9.]+\s*(%?)\s*$/
+/** Keys of the global caption. */
+export const CAPTIONS = ['caption', 'prompt', 'global_caption', 'high_level_description']
 const SHOWN = 30 // characters of a value in an error message
 
 /** Left, top, right and bottom edge. @typedef {[number, number, number, number]} Corners */
@@ -70,12 +72,18 @@ function isWhite(character) {
 }
 
 /**
- * The global caption under a key; "" if there is none.
+ * The global caption of a layout; "" if there is none. Throws LayoutError if there are two.
  * @param {Record<string, any>} data
- * @param {string} key
  */
-export function captionOf(data, key) {
-  return data[key] === null || data[key] === undefined ? '' : textOf(data[key], key)
+export function captionOf(data) {
+  const found = CAPTIONS.filter((key) => data[key] !== null && data[key] !== undefined)
+    .map((key) => [key, textOf(data[key], key)])
+    .filter(([, text]) => text)
+  if (new Set(found.map(([, text]) => text)).size > 1) {
+    const keys = found.map(([key]) => key).join(' and ')
+    throw new LayoutError(`The layout has different captions under ${keys}. Keep one of them.`)
+  }
+  return found.length ? found[0][1] : ''
 }
 
 /**

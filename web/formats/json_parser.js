@@ -225,7 +225,7 @@ export class Parser {
   escape() {
     this.position++
     const character = this.peek()
-    this.position++
+    this.position += (this.text.codePointAt(this.position) ?? 0) > 0xffff ? 2 : 1
     if (!(character in CODES)) {
       if (!'"\'\\/'.includes(character) && !ESCAPES.has(character)) throw new Mismatch()
       return ESCAPES.get(character) ?? character

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from accelerate.utils import set_seed
 from torch.utils.data import Dataset
@@ -22,9 +22,10 @@ from .loop import Stage, train
 from .picture_folder import PictureFolder
 
 if TYPE_CHECKING:
+    from shapes.models.config import ShapesRunConfig
     from shapes.models.stages import DemoRun
 
-STAGES = ("vae", "unet", "adapter")
+STAGES = ("vae", "unet", "adapter", "world")
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
 
@@ -38,7 +39,9 @@ def main(arguments: list[str] | None = None) -> None:
         description="Train an IFAdapter, or the demo's base model. "
         "`python -m training cost --help`: measure a step.",
     )
-    parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
+    parser.add_argument(
+        "stage", choices=STAGES, help="vae and unet are the demo's base model, world is all of the demo's"
+    )
     parser.add_argument(
         "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
@@ -74,6 +77,11 @@ def run(stage: str, config: Config) -> None:
     """
     folder = Path(config.output)
     demo = demo_run(config)
+    if stage == "world" and demo is not None:
+        from shapes.models.world import train_world
+
+        train_world(cast("ShapesRunConfig", config))
+        return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
         train(adapter_stage(config), config.adapter.loop, folder / stage)

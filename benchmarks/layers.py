@@ -28,8 +28,14 @@ from torch import Tensor, nn
 
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues, attend
-from ifadapter_core.packing import PackedInstances, pack_instances
+from ifadapter_core.modules.attention import (
+    InstanceCrossAttention,
+    InstanceProjection,
+    KeysValues,
+    attend,
+)
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import pack_instances
 
 WIDTH, HEADS, TEXT = 1280, 20, 2048  # channels, attention heads, channels of the text
 TOKENS, ROWS = 13, 2  # tokens per instance, rows of the batch
@@ -122,6 +128,19 @@ def boxes_of(kind: str, count: int) -> Tensor:
     return torch.cat([corners, corners + side], dim=1)
 
 
+def addition(layer: InstanceCrossAttention, instances: KeysValues, packed: PackedInstances) -> Add:
+    """What a layer adds to its cross attention, with everything prepared that is the same in each call.
+
+    Attention is that of ComfyUI's patch: the core's on a CPU, else torch's fused one.
+    """
+    attention = attend if instances.k.device.type == "cpu" else fused_attention
+
+    def add(q: Tensor, out: Tensor) -> Tensor:
+        return layer(q, instances, packed, attention, out)
+
+    return add
+
+
 class Bench:
     """The layers under test, on one device and with one dtype."""
 
@@ -162,10 +181,7 @@ class Bench:
             [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
         )
 
-        attention = attend if self.device.type == "cpu" else fused_attention  # as ComfyUI's patch
-
-        def ours(q: Tensor, out: Tensor) -> Tensor:
-            return self.layer(q, instances, packed, attention, out)
+        ours = addition(self.layer, instances, packed)
 
         def dense(q: Tensor, out: Tensor) -> Tensor:
             return out + self.dense(q, padded, masks)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ifadapter_core.geometry import cell_range
 from ifadapter_core.layout import Box, Layout
-from ifadapter_core.modules.attention import attend
 
 from .adapted_unet import grid_of
 from .base_model import BaseModel, Conditioning
+from .plain_attention import attend
 from .sampling import guidance_rows, guided, unit_noise
 
 

@@ -1,21 +1,22 @@
-"""``python -m training STAGE``: train one stage, or resume it."""
+"""``python -m training STAGE``: train one stage, or resume it. ``cost`` measures a step instead."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from accelerate.utils import set_seed
 from torch.utils.data import Dataset
 
 from ifadapter_diffusers.base_model import BaseModel
 
+from . import cost_command
 from .adapter_stage import AdapterStage, LayoutBatch
-from .config import Config, LoopConfig
+from .config import DTYPES, Config, LoopConfig
 from .config_reader import build, config_path, read_config
 from .loop import Stage, train
 from .picture_folder import PictureFolder
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
     from shapes.models.stages import DemoRun
 
 STAGES = ("vae", "unet", "adapter")
-DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # of the base model
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
 
 def main(arguments: list[str] | None = None) -> None:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["cost"]:
+        cost_command.main(given[1:])
+        return
     parser = argparse.ArgumentParser(
-        prog="python -m training", description="Train an IFAdapter, or the demo's base model."
+        prog="python -m training",
+        description="Train an IFAdapter, or the demo's base model. "
+        "`python -m training cost --help`: measure a step.",
     )
     parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
     parser.add_argument(
@@ -42,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="key=value",
         help="overrides of the config, for example adapter.loop.steps=100",
     )
-    options = parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(given)
     try:
         run(options.stage, load(options.config, options.settings))
     except (ValueError, OSError) as error:

@@ -9,9 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, overload
 
+import torch
+
 from ifadapter_diffusers.sampling import GUIDANCE
 
 from .config_reader import build, config_path, read_config
+
+# Precision of the base model for each value of ``mixed_precision``.
+DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)

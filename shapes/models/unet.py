@@ -30,7 +30,7 @@ from ..drawing import draw
 from ..sampler import HELD_OUT, World, sample_scene
 from ..scene import Scene
 from .position_probe import PositionProbe
-from .text_encoder import WIDTH, new_text_encoder
+from .text_encoder import WIDTH, new_text_encoder, use_eager_attention_on_cpu
 from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
 
 LATENT_SIDE = 16  # cells
@@ -135,6 +135,7 @@ class Denoising(nn.Module):
 
     def text_states(self, texts: Sequence[str]) -> Tensor:
         """Text states for cross attention: (len(texts), 77, WIDTH)."""
+        use_eager_attention_on_cpu(self.text_encoder)
         ids = token_ids(self.tokenizer, texts).to(self.text_encoder.device)
         return self.text_encoder(ids).last_hidden_state
 

@@ -6,7 +6,7 @@
 # make lint       style, types, security, and which package may import which
 # make format     rewrite the sources in the project's style
 # make demo       sample a few layouts with the small models of demo/ into demo_output/; ARGS="--seed 1 --layout my.json"
-# make results    measure the demo's models on held-out layouts, into docs/results/
+# make results    measure the demo's models on held-out layouts, into docs/results/ and two tables; ARGS="--device cuda"
 # make bench      time the layers, sampling steps in ComfyUI and the editor, into build/bench/; needs 16 GB of memory
 # make gpu        correctness, speed and memory on a GPU, into build/gpu/; ARGS="--parts unet"; uses PYTHON, whose torch needs CUDA
 # make pictures   the docs' pictures of the editor, the registry's icon and banner
@@ -44,7 +44,7 @@ demo: $(MODELS_VENV)/.ready
 	$(MODELS_PYTHON) -m demo $(ARGS)
 
 results: $(MODELS_VENV)/.ready
-	$(MODELS_PYTHON) -m shapes.comparison $(ARGS)
+	$(MODELS_PYTHON) -m shapes.comparison --update README.md demo/README.md $(ARGS)
 
 lint: lint-python lint-web
 

@@ -28,12 +28,7 @@ from torch import Tensor, nn
 
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.modules.attention import (
-    InstanceCrossAttention,
-    InstanceProjection,
-    KeysValues,
-    attend,
-)
+from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues, attend
 from ifadapter_core.packed import PackedInstances
 from ifadapter_core.packing import pack_instances
 

@@ -83,7 +83,7 @@ def _times(bench: Bench, case: Case, kernel: str, options: Options) -> Callable[
 
 
 def _add_graph_times(row: Row, calls: LayerCalls, options: Options) -> None:
-    """Add times in CUDA graphs. Raises the error of a call that cannot be captured, after timing the others."""
+    """Add times in CUDA graphs. Raises the error of a call that cannot be captured, after the others."""
     captured = {name: _captured(call) for name, call in calls.all().items()}
     graphs = {name: graph for name, graph in captured.items() if not isinstance(graph, Exception)}
     row |= _suffixed(times(graphs, options.device, REPEATS, seconds=0.4), "_graph_ms")

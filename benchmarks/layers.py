@@ -30,7 +30,8 @@ from tqdm import tqdm
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
 from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues
-from ifadapter_core.packing import PackedInstances, pack_instances
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import pack_instances
 
 WIDTH, HEADS, TEXT = 1280, 20, 2048  # channels, attention heads, channels of the text
 TOKENS, ROWS = 13, 2  # tokens per instance, rows of the batch

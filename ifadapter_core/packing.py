@@ -1,101 +1,20 @@
-"""Packing: covered cells of all instances of a batch side by side, for one call of a layer.
-
-A grid has height * width cells, numbered y * width + x. Batch cells are numbered across the batch
-rows: row * height * width + cell. Instances are numbered row by row.
-"""
+"""Packing: covered cells of all instances of a batch side by side, for one call of a layer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .geometry import Coverage, Geometry
+from .geometry import Geometry, rasterize
+from .packed import Band, Cells, PackedInstances, to_device
 
 MAX_AREA_RATIO = 2  # largest / smallest area within a band; bounds the padding
 CHUNK_CELLS = 512  # cells per band on a CPU, so that its features fit into the caches
-
-
-@dataclass(frozen=True)
-class Band:
-    """E instances of similar area, each padded to A cells. Tensors are int64 unless noted.
-
-    sources: (E,) index of the keys and values that each instance uses.
-    valid: (E, A) bool, False on padding.
-    padded: whether any entry is padding.
-    queries: (E * A,) index of each cell in PackedInstances.covered.
-    scatter: pairs (entry in E * A, batch cell) of all valid entries, in parts without duplicate
-        batch cells. Adding part by part gives a fixed order of summation.
-    peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, from the cells outside the
-        instance; -inf if there are none.
-    """
-
-    sources: Tensor
-    valid: Tensor
-    padded: bool
-    queries: Tensor
-    scatter: tuple[tuple[Tensor, Tensor], ...]
-    peak_floor: Tensor
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Packed cells of all instances, one entry per cell, each tensor (P,); int64 unless noted.
-
-    instance: owning instance.
-    row: its batch row.
-    slot: its position among the instances of that row.
-    cell: y * width + x.
-    gate: float32 area gate of the instance.
-    strength: float32 strength of the instance.
-    """
-
-    instance: Tensor
-    row: Tensor
-    slot: Tensor
-    cell: Tensor
-    gate: Tensor
-    strength: Tensor
-
-    def select(self, indices: Tensor) -> Cells:
-        """The entries at these indices."""
-        return Cells(*(getattr(self, field.name)[indices] for field in fields(self)))
-
-
-@dataclass(frozen=True)
-class PackedInstances:
-    """I instances in the rows of a batch. Tensors are int64 unless noted.
-
-    rows: number of batch rows.
-    height: of the grid, in cells.
-    width: of the grid, in cells.
-    row: (I,) batch row of each instance.
-    slot: (I,) position of each instance in its row.
-    gates: (I,) float32 area gates.
-    counts: number of instances in each row.
-    covered: (U,) sorted batch cells with at least one instance.
-    bands: all instances that cover a cell, grouped by area.
-    cells: (P,) cells of all bands, padding included, band after band.
-    valid: (V,) indices of the entries of ``cells`` that are not padding.
-    valid_cells: (V,) those entries.
-    """
-
-    rows: int
-    height: int
-    width: int
-    row: Tensor
-    slot: Tensor
-    gates: Tensor
-    counts: tuple[int, ...]
-    covered: Tensor
-    bands: tuple[Band, ...]
-    cells: Cells
-    valid: Tensor
-    valid_cells: Cells
 
 
 def pack_instances(
@@ -110,132 +29,214 @@ def pack_instances(
     strengths: one per instance, for each batch row.
     device: where the result goes; it is computed on the CPU.
     sources: index of the keys and values that each instance uses; default: its own number.
+
+    Raises ValueError for strengths or sources that do not fit the instances.
     """
+    counts = [len(geometry.coverages) for geometry in geometries]
+    if [len(part) for part in strengths] != counts:
+        raise ValueError(
+            f"strengths has {[len(part) for part in strengths]} factors per row for {counts} instances. "
+            "Give one for each instance."
+        )
+    if sources is not None and len(sources) != sum(counts):
+        raise ValueError(f"sources has {len(sources)} indices for {sum(counts)} instances.")
+
     height, width = geometries[0].height, geometries[0].width
-
-    # Attributes of each instance.
+    covered = torch.zeros(sum(counts), height, width, dtype=torch.bool)
     coverages = [coverage for geometry in geometries for coverage in geometry.coverages]
-    cells_of = [_covered_cells(coverage, width) for coverage in coverages]
-    counts = tuple(len(geometry.coverages) for geometry in geometries)
-    row = torch.arange(len(geometries)).repeat_interleave(torch.tensor(counts))
-    slot = _concat(torch.arange(count) for count in counts)
-    gates = _floats(gate for geometry in geometries for gate in geometry.area_gates)
-    strength = _floats(factor for part in strengths for factor in part)
-    source = torch.arange(len(row)) if sources is None else torch.tensor(sources)
+    for mask, coverage in zip(covered, coverages, strict=True):
+        mask[coverage.cells.rows, coverage.cells.columns] = (
+            True if coverage.visible is None else coverage.visible
+        )
+    gates = [gate for geometry in geometries for gate in geometry.area_gates]
+    instances = _Instances(
+        row=torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long)),
+        source=torch.arange(sum(counts)) if sources is None else torch.tensor(sources, dtype=torch.long),
+        covered=covered,
+        gate=torch.tensor(gates, dtype=torch.float32),
+        strength=torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32),
+    )
+    return _pack(instances, len(counts), device)
 
-    # Covered batch cells: attention normalizes the query of each of them once.
-    first_cell = row * height * width
-    covered = _concat(cells + first_cell[index] for index, cells in enumerate(cells_of)).unique()
 
-    # Bands of similar area, padded.
+def pack_boxes(
+    boxes: Tensor,
+    row: Tensor,
+    rows: int,
+    height: int,
+    width: int,
+    strengths: Tensor | None = None,
+    device: torch.device | None = None,
+    front_hides_back: Tensor | None = None,
+) -> PackedInstances:
+    """Pack I instances with whole boxes, without a loop over them: equals ``pack_instances``.
+
+    boxes: (I, 4) x0 y0 x1 y1 in 0..1, or NOWHERE. The result is computed on their device.
+    row: (I,) int64 batch row of each instance, in any order. Within a row, the order of the
+        instances is that from back to front.
+    rows: number of batch rows.
+    height, width: of the grid, in cells.
+    strengths: (I,) factors; default: 1.
+    device: where the result goes; default: the device of the boxes.
+    front_hides_back: (I,) bool: whether nearer instances of its row hide cells of an instance.
+        Default: none.
+
+    The keys and values are those of the instances in the given order.
+    Raises ValueError for tensors that do not fit each other.
+    """
+    count = len(boxes)
+    given = {"row": row, "strengths": strengths, "front_hides_back": front_hides_back}
+    for name, values in given.items():
+        if values is not None and tuple(values.shape) != (count,):
+            raise ValueError(f"{name} has shape {tuple(values.shape)}; expected ({count},), one per box.")
+    if count and not 0 <= int(row.min()) <= int(row.max()) < rows:
+        raise ValueError(
+            f"row has numbers in {int(row.min())}..{int(row.max())}; expected 0..{rows - 1}, "
+            f"because rows is {rows}."
+        )
+
+    source = row.to(boxes.device).argsort(stable=True)
+    row, boxes = row.to(boxes.device)[source], boxes[source]
+    covered = rasterize(boxes, height, width)
+    foreground = torch.zeros(rows, height, width, dtype=torch.int32, device=boxes.device)
+    foreground = foreground.index_add(0, row, covered.int()) > 0
+    if front_hides_back is not None:
+        last = torch.searchsorted(row, row, right=True) - 1  # nearest instance of the row
+        count_so_far = covered.cumsum(dim=0, dtype=torch.int32)
+        is_hidden = count_so_far[last] > count_so_far
+        covered &= ~(is_hidden & front_hides_back.to(boxes.device)[source, None, None])
+    areas = covered.sum(dim=(1, 2))
+    ratio = foreground.sum(dim=(1, 2))[row].double() / areas.clamp(min=1)
+    if strengths is None:
+        strengths = torch.ones(count)
+    instances = _Instances(
+        row=row,
+        source=source,
+        covered=covered,
+        gate=torch.where(areas > 0, ratio, 0).sigmoid().float(),
+        strength=strengths.to(boxes.device, torch.float32)[source],
+    )
+    return _pack(instances, rows, boxes.device if device is None else device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Instances:
+    """I instances, row by row.
+
+    row: (I,) int64 batch row.
+    source: (I,) int64 index of the keys and values.
+    covered: (I, height, width) bool.
+    gate: (I,) float32 area gate.
+    strength: (I,) float32 factor.
+    """
+
+    row: Tensor
+    source: Tensor
+    covered: Tensor
+    gate: Tensor
+    strength: Tensor
+
+
+def _pack(instances: _Instances, rows: int, device: torch.device | None) -> PackedInstances:
+    """Pack instances on their device, then move the result to another one."""
+    row, home = instances.row, instances.row.device
+    count, height, width = instances.covered.shape
+    covered = instances.covered.flatten(1)
+    slot = torch.arange(count, device=home) - torch.searchsorted(row, row)
+
+    # Bands of similar area; within a band, instances are in order.
+    areas, by_area = covered.sum(dim=1).sort(stable=True)
+    empty = int((areas == 0).sum())
+    areas, by_area = areas[empty:], by_area[empty:]
     limit = CHUNK_CELLS if device is None or device.type == "cpu" else math.inf
-    groups = _group_by_area([len(cells) for cells in cells_of], limit)
-    padded = [_pad([cells_of[index] for index in group]) for group in groups]
-    bands = tuple(
-        _band(source[group], valid, cells + first_cell[group][:, None], covered, height * width)
-        for group, (cells, valid) in zip(groups, padded, strict=True)
-    )
+    stops = _band_stops(areas.tolist(), limit)
+    sizes = [stop - start for start, stop in zip([0, *stops], stops, strict=False)]
+    band = torch.arange(len(sizes), device=home).repeat_interleave(torch.tensor(sizes, device=home).long())
+    members = by_area[(band * count + by_area).argsort()]
+    lengths = areas[[stop - 1 for stop in stops]]  # padded cells of an instance of each band
 
-    # Flat list of the cells of all bands.
-    owner = _concat(
-        torch.tensor(group).repeat_interleave(cells.shape[1])
-        for group, (cells, _) in zip(groups, padded, strict=True)
-    )
+    # Entries: the covered cells of the members, each member padded with its first cell.
+    owner, cell = covered[members].nonzero().unbind(dim=1)
+    areas = covered[members].sum(dim=1)
+    position = torch.arange(len(owner), device=home) - (areas.cumsum(dim=0) - areas)[owner]
+    padded = lengths[band]
+    starts = padded.cumsum(dim=0) - padded
+    valid = starts[owner] + position
+    entry_owner = torch.arange(len(members), device=home).repeat_interleave(padded)
+    entry_cell = cell[(areas.cumsum(dim=0) - areas)[entry_owner]]
+    entry_cell[valid] = cell
+    instance = members[entry_owner]
     cells = Cells(
-        instance=owner,
-        row=row[owner],
-        slot=slot[owner],
-        cell=_concat(cells.flatten() for cells, _ in padded),
-        gate=gates[owner],
-        strength=strength[owner],
+        instance=instance,
+        row=row[instance],
+        slot=slot[instance],
+        cell=entry_cell,
+        gate=instances.gate[instance],
+        strength=instances.strength[instance],
     )
-    valid = _concat(valid.flatten() for _, valid in padded).nonzero()[:, 0]
+    is_valid = torch.zeros(len(entry_cell), dtype=torch.bool, device=home)
+    is_valid[valid] = True
+
+    # Batch cells, and the rank of each entry among the entries of the same cell and band.
+    batch_cells = cells.row * (height * width) + entry_cell
+    unique = batch_cells[valid].unique()
+    queries = torch.searchsorted(unique, batch_cells)
+    key, order = (band[owner] * rows * height * width + batch_cells[valid]).sort(stable=True)
+    rank = torch.arange(len(key), device=home) - torch.searchsorted(key, key)
+    rank = torch.empty_like(rank).scatter(0, order, rank)
+    depth = int(rank.max()) + 1 if len(rank) else 1
+    levels = (band[owner] * depth + rank).sort(stable=True)
+    level_sizes = torch.bincount(levels.values, minlength=len(sizes) * depth).tolist()
+    in_levels = valid[levels.indices]
+    parts = zip(
+        (in_levels - starts[torch.searchsorted(band, band)][owner[levels.indices]]).split(level_sizes),
+        batch_cells[in_levels].split(level_sizes),
+        strict=True,
+    )
+    scatter = list(parts)
+    peak_floor = torch.where(areas == height * width, -math.inf, 0.0)[:, None]
+
+    bands, first, start = [], 0, 0
+    for number, (size, length) in enumerate(zip(sizes, lengths.tolist(), strict=True)):
+        stop = start + size * length
+        chosen = slice(first, first + size)
+        of_band = slice(number * depth, (number + 1) * depth)
+        bands.append(
+            Band(
+                sources=instances.source[members[chosen]],
+                valid=is_valid[start:stop].unflatten(0, (size, length)),
+                padded=sum(level_sizes[of_band]) < stop - start,
+                queries=queries[start:stop],
+                scatter=tuple(part for part in scatter[of_band] if len(part[0])),
+                peak_floor=peak_floor[chosen],
+            )
+        )
+        first, start = first + size, stop
 
     packed = PackedInstances(
-        rows=len(geometries),
+        rows=rows,
         height=height,
         width=width,
         row=row,
         slot=slot,
-        gates=gates,
-        counts=counts,
-        covered=covered,
-        bands=bands,
+        gates=instances.gate,
+        counts=tuple(torch.bincount(row, minlength=rows).tolist()),
+        covered=unique,
+        bands=tuple(bands),
         cells=cells,
         valid=valid,
         valid_cells=cells.select(valid),
     )
-    return _to_device(packed, device)
+    return to_device(packed, device)
 
 
-def _covered_cells(coverage: Coverage, width: int) -> Tensor:
-    """Cells that an instance covers, in row-major order."""
-    box = coverage.cells
-    cells = (torch.arange(box.y0, box.y1)[:, None] * width + torch.arange(box.x0, box.x1)).flatten()
-    return cells if coverage.visible is None else cells[coverage.visible.flatten()]
-
-
-def _group_by_area(areas: Sequence[int], limit: float) -> list[list[int]]:
-    """Group instances of similar area, up to ``limit`` cells per group. Skips empty ones."""
-    groups: list[list[int]] = []
-    for index in sorted((index for index, area in enumerate(areas) if area), key=areas.__getitem__):
-        area = areas[index]  # the largest of its group so far
-        group = groups[-1] if groups else []
-        if not group or area > MAX_AREA_RATIO * areas[group[0]] or area * (len(group) + 1) > limit:
-            groups.append([])
-        groups[-1].append(index)
-    return [sorted(group) for group in groups]
-
-
-def _pad(cells: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Cells of E instances -> cells (E, A), padded with the first cell, and a bool mask (E, A)."""
-    longest = max(map(len, cells))
-    valid = torch.arange(longest) < torch.tensor([len(part) for part in cells])[:, None]
-    padded = [torch.cat([part, part[:1].expand(longest - len(part))]) for part in cells]
-    return torch.stack(padded), valid
-
-
-def _band(sources: Tensor, valid: Tensor, batch_cells: Tensor, covered: Tensor, grid_cells: int) -> Band:
-    """A band of instances on batch_cells (E, A), of a grid with ``grid_cells`` cells."""
-    targets = batch_cells.flatten()
-    return Band(
-        sources=sources,
-        valid=valid,
-        padded=not bool(valid.all()),
-        queries=torch.searchsorted(covered, targets),
-        scatter=tuple((entries, targets[entries]) for entries in _split_duplicates(targets, valid)),
-        peak_floor=torch.where(valid.sum(dim=1, keepdim=True) == grid_cells, -math.inf, 0.0),
-    )
-
-
-def _split_duplicates(targets: Tensor, valid: Tensor) -> list[Tensor]:
-    """Split the valid entries into parts without duplicate targets: first ones, second ones, ..."""
-    entries = valid.flatten().nonzero()[:, 0]
-    order = targets[entries].sort(stable=True)
-    is_first = torch.ones(len(entries), dtype=torch.bool)
-    is_first[1:] = order.values[1:] != order.values[:-1]
-    start = torch.where(is_first, torch.arange(len(entries)), 0).cummax(dim=0).values
-    rank = torch.empty_like(entries)
-    rank[order.indices] = torch.arange(len(entries)) - start
-    return [entries[rank == level] for level in range(int(rank.max()) + 1)]
-
-
-def _concat(parts: Iterable[Tensor]) -> Tensor:
-    """Concatenate int64 tensors; also works without any part."""
-    return torch.cat([torch.zeros(0, dtype=torch.long), *parts])
-
-
-def _floats(values: Iterable[float]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float32)
-
-
-def _to_device(value: Any, device: torch.device | None) -> Any:
-    """Move all tensors in nested dataclasses and tuples to a device."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple):
-        return tuple(_to_device(part, device) for part in value)
-    if isinstance(value, PackedInstances | Band | Cells):
-        moved = {field.name: _to_device(getattr(value, field.name), device) for field in fields(value)}
-        return replace(value, **moved)
-    return value
+def _band_stops(areas: Sequence[int], limit: float) -> list[int]:
+    """Ends of the bands of instances with these areas, ascending: similar areas, ``limit`` cells each."""
+    stops: list[int] = []
+    start = 0
+    while start < len(areas):
+        most = bisect_right(areas, MAX_AREA_RATIO * areas[start])
+        size = bisect_right(range(start, most), limit, key=lambda end: areas[end] * (end + 1 - start))
+        start += max(size, 1)
+        stops.append(start)
+    return stops

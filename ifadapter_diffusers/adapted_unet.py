@@ -12,9 +12,9 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.geometry import Geometry, build_geometry
 from ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues
-from ifadapter_core.packing import PackedInstances, pack_instances
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import pack_boxes
 
 from .base_model import Conditioning
 from .plain_attention import attend, use_plain_attention_on_cpu
@@ -49,7 +49,7 @@ class AdaptedUNet(nn.Module):
         self.unet = unet
         self.adapter = adapter
         # State of the current pass, kept until backward: gradient checkpointing reruns layers.
-        self.groups: Sequence[RowGroup] = ()
+        self.instances: _Instances | None = None
         self.packed: dict[tuple[int, int], PackedInstances] = {}  # by grid
         self.latent_size = (0, 0)
 
@@ -67,7 +67,8 @@ class AdaptedUNet(nn.Module):
 
         groups: the instances of each row; rows without a group have none.
         """
-        self.groups = [group for group in groups if len(group.boxes)]
+        groups = [group for group in groups if len(group.boxes)]
+        self.instances = _join(groups) if groups else None
         self.packed = {}
         self.latent_size = (latents.shape[-2], latents.shape[-1])
         added = conditioning.added or None
@@ -79,34 +80,64 @@ class AdaptedUNet(nn.Module):
         key: of the layer in ``adapter.layers``. q: (B, h*w, C) projected queries. Returns the shape
             and dtype of q.
         """
-        if not self.groups:
+        if self.instances is None:
             return torch.zeros_like(q)
         layer = self.adapter.layers[key]
         assert isinstance(layer, InstanceCrossAttention)
-        tokens = torch.cat([group.tokens.flatten(0, 1) for group in self.groups])
-        projected = self.adapter.keys_values(key, tokens)
-        order = self._row_order(q.device)
-        instances = KeysValues(*(x.to(q.dtype)[order] for x in (projected.k, projected.v)))
-        return layer(q, instances, self._pack(q), attend).to(q.dtype)
+        projected = self.adapter.keys_values(key, self.instances.tokens)
+        instances = KeysValues(*(x.to(q.dtype) for x in (projected.k, projected.v)))
+        return layer(q, instances, self._pack(self.instances, q), attend).to(q.dtype)
 
-    def _row_order(self, device: torch.device) -> Tensor:
-        """Indices that sort the instances of all groups by batch row, as in ``pack_instances``."""
-        rows = [row for group in self.groups for row in group.rows for _ in group.boxes]
-        return torch.tensor(rows).sort(stable=True).indices.to(device)
-
-    def _pack(self, q: Tensor) -> PackedInstances:
+    def _pack(self, instances: _Instances, q: Tensor) -> PackedInstances:
         """All instances on the grid of a layer, memoized for the pass."""
         grid = grid_of(q.shape[1], *self.latent_size)
         if grid not in self.packed:
-            empty = Geometry(*grid, coverages=(), area_gates=())
-            rows: list[tuple[Geometry, tuple[float, ...]]] = [(empty, ())] * len(q)
-            for group in self.groups:
-                geometry = build_geometry(group.boxes, *grid, front_hides_back=group.front_hides_back)
-                for row in group.rows:
-                    rows[row] = (geometry, group.strengths)
-            geometries, strengths = zip(*rows, strict=True)
-            self.packed[grid] = pack_instances(geometries, strengths, device=q.device)
+            self.packed[grid] = pack_boxes(
+                instances.boxes,
+                instances.row,
+                len(q),
+                *grid,
+                strengths=instances.strengths,
+                device=q.device,
+                front_hides_back=instances.front_hides_back,
+            )
         return self.packed[grid]
+
+
+@dataclass(frozen=True, eq=False)
+class _Instances:
+    """I instances of a batch, side by side; on the CPU except for the tokens.
+
+    tokens: (I, M, D) instance tokens.
+    boxes: (I, 4) x0 y0 x1 y1 in 0..1.
+    row: (I,) int64 batch row.
+    strengths: (I,) float32 factors.
+    front_hides_back: (I,) bool, see ``SemanticMap``.
+    """
+
+    tokens: Tensor
+    boxes: Tensor
+    row: Tensor
+    strengths: Tensor
+    front_hides_back: Tensor
+
+
+def _join(groups: Sequence[RowGroup]) -> _Instances:
+    """The instances of all groups."""
+    counts = [len(group.boxes) for group in groups]
+    copies = torch.tensor([len(group.rows) for group in groups])
+    rows_of_instances = [row for group in groups for row in group.rows for _ in group.strengths]
+    return _Instances(
+        tokens=torch.cat([group.tokens.flatten(0, 1) for group in groups]),
+        boxes=torch.cat([group.boxes.repeat(len(group.rows), 1) for group in groups]),
+        row=torch.tensor(rows_of_instances),
+        strengths=torch.tensor(
+            [factor for group in groups for _ in group.rows for factor in group.strengths]
+        ),
+        front_hides_back=torch.tensor([group.front_hides_back for group in groups]).repeat_interleave(
+            copies * torch.tensor(counts)
+        ),
+    )
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import FusionOrder, LayerConfig
-from ..packing import Band, PackedInstances
+from ..packed import Band, PackedInstances
 from .fusion import GatedSemanticFusion
 from .norm import HeadRMSNorm, rms_normalize
 

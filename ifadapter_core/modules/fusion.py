@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FusionOrder, LayerConfig
-from ..packing import Band, PackedInstances
+from ..packed import Band, PackedInstances
 
 EMPTY_SLOT_GATE = 0.5  # sigmoid(0): an empty slot has no area
 

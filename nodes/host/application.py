@@ -15,7 +15,8 @@ from torch import Tensor
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.geometry import Geometry
 from ...ifadapter_core.modules.attention import Attend, InstanceCrossAttention, KeysValues, attend
-from ...ifadapter_core.packing import PackedInstances, pack_instances
+from ...ifadapter_core.packed import PackedInstances
+from ...ifadapter_core.packing import pack_instances
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
 from .rows import TAG, Row, RowsError, Window, rows_of, tag_conditionings

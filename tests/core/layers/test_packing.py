@@ -13,7 +13,8 @@ from torch import Tensor
 import reference
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import CHUNK_CELLS, MAX_AREA_RATIO, PackedInstances, pack_instances
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import CHUNK_CELLS, MAX_AREA_RATIO, pack_instances
 
 HEIGHT, WIDTH = 5, 7
 BOXES = [

@@ -163,18 +163,21 @@ class AdapterConfig:
 
 @dataclass(frozen=True)
 class FolderConfig:
-    """A folder of pictures with layouts (see ``picture_folder.py``).
+    """A folder of pictures with layouts (see ``pictures/folder.py``).
 
     path: the folder; subfolders are included.
     size: side of the training crops, in pixels.
+    max_bad: fraction of the pictures that may be skipped because they cannot be used.
     """
 
     path: str
     size: int
+    max_bad: float = 0.1
 
     def __post_init__(self) -> None:
         filled(self, "path")
         at_least(self, 1, "size")
+        fraction(self, "max_bad", one=False)
 
 
 @dataclass(frozen=True)

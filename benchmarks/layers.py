@@ -25,11 +25,10 @@ import torch.nn.functional as F
 from tables import growth_table, operator_table, time_table
 from timing import operators, peak_memory, side_by_side
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues
+from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues, attend
 from ifadapter_core.packed import PackedInstances
 from ifadapter_core.packing import pack_instances
 
@@ -65,9 +64,9 @@ class Case(NamedTuple):
     count: int
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, heads: int = HEADS) -> Tensor:
     """q (R, S, C), k and v (R, T, C) -> (R, S, C), by torch's fused attention."""
-    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -164,8 +163,10 @@ class Bench:
             [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
         )
 
+        attention = attend if self.device.type == "cpu" else fused_attention  # as ComfyUI's patch
+
         def ours(q: Tensor, out: Tensor) -> Tensor:
-            return self.layer(q, instances, packed, out=out)
+            return self.layer(q, instances, packed, attention, out)
 
         def dense(q: Tensor, out: Tensor) -> Tensor:
             return out + self.dense(q, padded, masks)
@@ -213,6 +214,8 @@ def packed_cells(packed: PackedInstances) -> int:
 
 
 def main() -> None:
+    from tqdm import tqdm  # here, because `make gpu` imports this file where it may be missing
+
     parser = argparse.ArgumentParser(description="Cost of one adapted layer.")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls, after one warm-up")

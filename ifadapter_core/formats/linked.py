@@ -11,7 +11,7 @@ from ..layout import LayoutError
 from .box_keys import xywh, xyxy
 from .draft import Draft, Frame
 from .entries import draft_of
-from .fields import Corners, four_numbers, kind_of, number_of
+from .fields import Corners, kind_of, number_of
 from .units import (
     WHOLE_PIXEL,
     Canvas,
@@ -236,7 +236,7 @@ def _size_of_segs(size: Any) -> Canvas:
 
 def _segment_box(segment: Any) -> dict[str, Any]:
     """A BOUNDING_BOX entry of a SEG, whose bbox is x0, y0, x1, y1 in pixels."""
-    x0, y0, x1, y1 = four_numbers(_plain(segment.bbox), "The bbox of a linked SEG must be x0, y0, x1, y1")
+    x0, y0, x1, y1 = xyxy(_plain(segment.bbox), "The bbox of a linked SEG")
     label = getattr(segment, "label", None)
     return {
         "x": x0,

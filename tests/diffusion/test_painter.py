@@ -10,7 +10,7 @@ import pytest
 
 import tiny_models
 from ifadapter_core.layout import Box, Instance, Layout
-from ifadapter_diffusers.painter import METHODS, Painter
+from ifadapter_diffusers.painter import METHODS, NOISE_ROWS, Painter
 from ifadapter_diffusers.sampling import Control
 
 LAYOUT = tiny_models.layout(2)  # three instances
@@ -79,3 +79,23 @@ def test_only_the_given_layers_act(models: Path) -> None:
     assert (paint(models, layers=numbers[:1]) != full).any()
     with pytest.raises(ValueError, match=r"layers asked for are \[99\].*" + str(numbers[0])):
         Painter(models, layers=[99])
+
+
+@pytest.mark.slow
+def test_layouts_painted_together_get_the_noise_of_smaller_calls(models: Path) -> None:
+    painter = Painter(models, 3, 1, 2.0)
+    layouts = [LAYOUT] * (NOISE_ROWS + 2)
+    whole = painter.paint(METHODS["full"], layouts, first=5).astype(int)
+    parts = [
+        painter.paint(METHODS["full"], layouts[:NOISE_ROWS], first=5),
+        painter.paint(METHODS["full"], layouts[NOISE_ROWS:], first=5 + NOISE_ROWS),
+    ]
+    assert np.abs(whole - np.concatenate(parts)).max() <= 1
+    assert (whole[0] != whole[NOISE_ROWS]).any()
+
+
+def test_noise_of_another_shape_is_refused(models: Path) -> None:
+    painter = Painter(models, 3, 1, 2.0)
+    noise = painter.noise([LAYOUT])
+    with pytest.raises(ValueError, match=r"The noise is \(1, .*these layouts need \(2, "):
+        painter.paint_from(METHODS["full"], [LAYOUT] * 2, noise)

@@ -172,7 +172,7 @@ def test_segs_are_in_pixels_of_their_own_picture() -> None:
     [
         (((0, 500), [seg(1, 2, 30, 40)]), "canvas is 500 x 0"),
         ((("a", 500), [seg(1, 2, 30, 40)]), "size of the linked SEGS must be a number"),
-        (((250, 500), [seg(1, 2, 30)]), "bbox of a linked SEG must be x0, y0, x1, y1"),
+        (((250, 500), [seg(1, 2, 30)]), r"bbox of a linked SEG must be \[x0, y0, x1, y1\]"),
         (((250, 500), [seg(30, 2, 1, 40)]), "Linked box 1 is inverted"),
         (((250, 500), [seg(1, 2, 30, 40)] * 1001), "1001 boxes are linked"),
     ],

@@ -124,7 +124,7 @@ def test_the_fid_compares_with_the_real_pictures(
 ) -> None:
     asked = []
 
-    def distance(generated: list[Path], real: list[Path], device: str) -> float:
+    def distance(generated: list[Path], real: list[Path], cache: Path, device: str) -> float:
         asked.append((generated, real))
         return 12.34
 

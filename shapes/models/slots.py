@@ -8,7 +8,6 @@ Letters in shapes: B pictures, S slots, N = h*w cells, M tokens per instance, C 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from ifadapter_core.modules.fusion import EMPTY_SLOT_GATE
 from ifadapter_core.modules.norm import rms_normalize
 from ifadapter_diffusers.adapted_unet import AdaptedUNet, grid_of
 from ifadapter_diffusers.base_model import Conditioning
+from ifadapter_diffusers.plain_attention import attend
 
 
 @dataclass(frozen=True)
@@ -120,24 +120,13 @@ def dense_residual(adapter: IFAdapter, key: str, q: Tensor, tokens: Tensor, grid
     layer: Any = adapter.layers[key]
     projected = adapter.keys_values(key, tokens)
     k, v = projected.k.to(q.dtype), projected.v.to(q.dtype)
-    queries = rms_normalize(q.unflatten(-1, (layer.heads, -1)))  # B, N, heads, d
-    features = instance_features(queries, k, v) * grid.covered[..., None].to(q.dtype)  # B, S, N, C
+    queries = rms_normalize(q.unflatten(-1, (layer.heads, -1))).flatten(-2)[:, None]
+    queries = queries.expand(-1, k.shape[1], -1, -1).flatten(0, 1)  # B*S, N, C
+    features = attend(queries, k.flatten(0, 1), v.flatten(0, 1), layer.heads)
+    features = features.unflatten(0, k.shape[:2]) * grid.covered[..., None].to(q.dtype)  # B, S, N, C
     weights = _weights(layer.fusion, features, grid)
     weights = (weights * layer.alpha.float().tanh()).to(q.dtype)
     return (weights[..., None] * features).sum(dim=1).to(q.dtype)
-
-
-def instance_features(queries: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of all cells to each instance: (B, S, N, C).
-
-    queries: (B, N, heads, d), normalized. k, v: (B, S, M, C).
-    """
-    heads, width = queries.shape[2:]
-    q = queries.transpose(1, 2)[:, None]  # B, 1, heads, N, d
-    k = k.unflatten(-1, (heads, width)).transpose(2, 3) / math.sqrt(width)  # B, S, heads, M, d
-    v = v.unflatten(-1, (heads, width)).transpose(2, 3)
-    attention = (q @ k.transpose(-1, -2)).softmax(dim=-1)  # B, S, heads, N, M
-    return (attention.to(v.dtype) @ v).transpose(2, 3).flatten(3)
 
 
 def _weights(fusion: Any, features: Tensor, grid: Grid) -> Tensor:

@@ -63,8 +63,8 @@ class LoopConfig:
     log_every: int = 10
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps", "accumulation", "save_every", "sample_every")
-        at_least(self, 0, "weight_decay", "warmup", "workers", "seed")
+        at_least(self, 1, "steps", "accumulation", "save_every", "sample_every", "log_every")
+        at_least(self, 0, "weight_decay", "warmup", "workers", "seed", "minutes")
         above(self, 0, "learning_rate", "max_gradient_norm")
         fraction(self, "ema_decay", one=False)
 

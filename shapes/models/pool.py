@@ -76,6 +76,7 @@ class Pool:
             )
         if config.processes and "fork" not in multiprocessing.get_all_start_methods():
             raise ValueError("pool: processes needs a system that forks processes. Set pool.processes=0.")
+        world = replace(world, shared=config.shared)
         self.arrays = new_arrays(world, config)
         job = _Job(world, config, self.arrays, tokenizer)
         chunks = [

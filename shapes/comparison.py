@@ -45,6 +45,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--update", type=Path, nargs="+", default=[], metavar="README", help="files whose table to rewrite"
     )
+    parser.add_argument(
+        "--report", type=Path, metavar="JSON", help="a results.json: write its page and tables, paint nothing"
+    )
     options = parser.parse_args(given)
     for name in ("layouts", "heavy_layouts"):
         if getattr(options, name) < 2:  # the Frechet distance needs two pictures
@@ -54,6 +57,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    if options.report:
+        from .results.run import rewrite
+
+        return rewrite(options)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # one thread per judging process; read when it starts
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as judges:
         from .results.run import run

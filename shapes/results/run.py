@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -108,14 +109,33 @@ def run(options: argparse.Namespace, judges: Executor) -> int:
         worst = sets["held_out"].worst_sheet([REAL, FULL], FULL, WORST)
         _save(worst, options.output / "worst.png")
         _save(seed_sheet(quickstart.layout, seeds, SEEDS), options.output / "quickstart.png")
-    (options.output / "results.json").write_text(json.dumps(report, indent=2) + "\n")
-    (options.output / "README.md").write_text(page(report))
-    for path in options.update:
-        update_readme(path, readme_table(report["sets"]["held_out"]))
+    write_report(report, options.output, options.update)
     sys.stdout.write(
         f"{options.output}: painted in {painted - start:.0f} s, all in {time.monotonic() - start:.0f} s\n"
     )
     return 0
+
+
+def rewrite(options: argparse.Namespace) -> int:
+    """Write the page and tables of a report again. Returns the exit status, see ``run``."""
+    try:
+        report = json.loads(options.report.read_text("utf-8"))
+        if not isinstance(report, dict) or report.get("format") != FORMAT:
+            raise ValueError("it was made by another version; run make results")
+        write_report(report, options.output, options.update)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{options.report}: {error}\n")
+        return 2
+    return 0
+
+
+def write_report(report: dict[str, Any], output: Path, readmes: Sequence[Path]) -> None:
+    """Write ``results.json`` and the page to ``output``, and the table in other files."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "results.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    (output / "README.md").write_text(page(report), "utf-8")
+    for path in readmes:
+        update_readme(path, readme_table(report["sets"]["held_out"]))
 
 
 def weights_name(demo: Path) -> str:

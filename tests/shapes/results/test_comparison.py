@@ -45,6 +45,11 @@ def test_a_run_writes_the_page_the_sheets_and_the_tables_of_others(tmp_path: Pat
     assert len(report["quickstart"]["drawn_well"]) == 8
     assert "| **IFAdapter** |" in readme.read_text()
 
+    again = tmp_path / "again"
+    assert run("--report", str(output / "results.json"), "--output", str(again)).returncode == 0
+    for name in ("README.md", "results.json"):
+        assert (again / name).read_bytes() == (output / name).read_bytes()
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -53,6 +58,7 @@ def test_a_run_writes_the_page_the_sheets_and_the_tables_of_others(tmp_path: Pat
         (("--quickstart", "pyproject.toml"), "pyproject.toml"),
         (("--update", "LICENSE"), "LICENSE has no lines"),
         (("--demo", "nowhere"), "nowhere"),
+        (("--report", "package.json"), "package.json: it was made by another version"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_painted(

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from accelerate.utils import set_seed
 from torch.utils.data import Dataset
 
 from ifadapter_diffusers.base_model import BaseModel
 
-from . import cost_command
 from .adapter_stage import AdapterStage, LayoutBatch
-from .config import DTYPES, Config, LoopConfig
+from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
+from .cost import command as cost_command
 from .loop import Stage, train
-from .picture_folder import PictureFolder
+from .pictures.check import bad_pictures, report
+from .pictures.folder import PictureFolder, pictures_in
+from .pictures.skips import SkipList
 
 if TYPE_CHECKING:
+    from shapes.models.config import ShapesRunConfig
     from shapes.models.stages import DemoRun
 
-STAGES = ("vae", "unet", "adapter")
+SKIPPED = "skipped_pictures.txt"
+STAGES = ("vae", "unet", "adapter", "world")
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
 
@@ -38,7 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
         description="Train an IFAdapter, or the demo's base model. "
         "`python -m training cost --help`: measure a step.",
     )
-    parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
+    parser.add_argument(
+        "stage", choices=STAGES, help="vae and unet are the demo's base model, world is all of the demo's"
+    )
     parser.add_argument(
         "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
@@ -48,8 +56,13 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="key=value",
         help="overrides of the config, for example adapter.loop.steps=100",
     )
+    parser.add_argument(
+        "--check", action="store_true", help="decode all pictures, report those that cannot be used, and exit"
+    )
     options = parser.parse_intermixed_args(given)
     try:
+        if options.check:
+            parser.exit(0 if check(load(options.config, options.settings)) else 1)
         run(options.stage, load(options.config, options.settings))
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
@@ -74,9 +87,17 @@ def run(stage: str, config: Config) -> None:
     """
     folder = Path(config.output)
     demo = demo_run(config)
+    if stage == "world" and demo is not None:
+        from shapes.models.world import train_world
+
+        train_world(cast("ShapesRunConfig", config))
+        return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
-        train(adapter_stage(config), config.adapter.loop, folder / stage)
+        adapter = adapter_stage(config)
+        train(adapter, config.adapter.loop, folder / stage)
+        if isinstance(adapter.batches, PictureFolder):
+            sys.stdout.write(adapter.batches.skip_count())
         return
     if demo is None:
         raise ValueError(
@@ -123,7 +144,7 @@ def adapter_stage(config: Config) -> AdapterStage:
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
-        batches = PictureFolder(folder.path, folder.size, settings.batch_size, settings.loop.seed)
+        batches = picture_folder(config, folder)
         held_out = batches.central_layouts(settings.samples)
     elif demo is not None and config.base is None:  # its cached latents fit its own base model only
         batches = demo.layout_batches(settings.batch_size)
@@ -139,6 +160,39 @@ def adapter_stage(config: Config) -> AdapterStage:
         settings.gradient_checkpointing,
         settings.guidance,
     )
+
+
+def picture_folder(config: Config, folder: FolderConfig) -> PictureFolder:
+    """The config's pictures. The run's folder gets a list of those that are skipped."""
+    settings = config.adapter
+    skips = SkipList(Path(config.output) / "adapter" / SKIPPED)
+    pictures = PictureFolder(
+        folder.path,
+        folder.size,
+        settings.batch_size,
+        settings.loop.seed,
+        settings.shape.slots,
+        folder.max_bad,
+        skips,
+    )
+    if pictures.skipped and os.environ.get("RANK", "0") == "0":
+        skips.extend(pictures.skipped)
+        count = len(pictures.pictures)
+        logging.warning("%d of %d pictures are skipped: see %s.", len(pictures.skipped), count, skips.path)
+    return pictures
+
+
+def check(config: Config) -> bool:
+    """Decode all pictures of the config's folder, print what cannot be used; whether all can.
+
+    Raises ValueError without a folder.
+    """
+    if config.folder is None:
+        raise ValueError("--check needs a folder of pictures. Give folder.path and folder.size.")
+    paths = pictures_in(config.folder.path)
+    bad = bad_pictures(paths, config.adapter.shape.slots, decode=True)
+    sys.stdout.write(report(len(paths), bad))
+    return not bad
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from training import cost, random_base
 from training.__main__ import main
 from training.adapter_stage import adapter_config
 from training.config import load_config
-from training.cost import Bench, Case, all_cases
-from training.random_base import ARCHITECTURES, Architecture
+from training.cost import bench, random_base
+from training.cost.bench import Bench, Case, all_cases
+from training.cost.random_base import ARCHITECTURES, Architecture
 
 TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 2}
 UNET: dict[str, Any] = {
@@ -77,11 +77,12 @@ def command(folder: Path, *arguments: str) -> dict[str, Any]:
     return json.loads((folder / "cost.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["sdxl", "sd15"])
 def test_every_row_is_measured(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("training.cost_command.BATCH_SIZES", (1, 2))
+    monkeypatch.setattr("training.cost.command.BATCH_SIZES", (1, 2))
     found = command(tmp_path / "new", "--config", config)
     rows = found["rows"]
     assert [row["row"] for row in rows] == [case.name for case in all_cases((1, 2))]
@@ -200,7 +201,7 @@ def test_checkpointing_recomputes_the_unet(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Bench, "_steps", counted)
     names = ["1-cached-checkpointing", "1-cached"]
     rows = command(tmp_path, "--rows", ",".join(names))["rows"]
-    per_step = [calls[name] / (row["steps"] + cost.WARM_UP) for name, row in zip(names, rows, strict=True)]
+    per_step = [calls[name] / (row["steps"] + bench.WARM_UP) for name, row in zip(names, rows, strict=True)]
     assert per_step == [2, 1]
 
 

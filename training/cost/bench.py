@@ -20,8 +20,8 @@ from ifadapter_diffusers.latents import latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import canvas_of
 
-from .adapter_stage import AdapterStage, LayoutBatch
-from .config import AdapterConfig
+from ..adapter_stage import AdapterStage, LayoutBatch
+from ..config import AdapterConfig
 from .random_base import Architecture, random_base
 
 GIB = 2**30
@@ -225,7 +225,7 @@ class Bench:
     def _free(self) -> None:
         """Free what the case before left, also after an error in the middle of a step."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.stage.objective.adapted.groups = ()
+        self.stage.objective.adapted.instances = None
         self.stage.objective.adapted.packed = {}
         gc.collect()
         if self.accelerator.device.type == "cuda":

@@ -14,9 +14,9 @@ from typing import Any
 import diffusers
 import torch
 
-from .config import DTYPES, Config, load_config
-from .config_reader import config_path
-from .cost import CACHED, INSTANCES, MIN_STEPS, PIXELS, WARM_UP, Bench, Case, Cost, all_cases
+from ..config import DTYPES, Config, load_config
+from ..config_reader import config_path
+from .bench import CACHED, INSTANCES, MIN_STEPS, PIXELS, WARM_UP, Bench, Case, Cost, all_cases
 from .random_base import ARCHITECTURES
 
 BATCH_SIZES = (1, 2, 4, 8)

@@ -1,6 +1,6 @@
 """`make gpu`: correctness, speed and memory on a GPU, into build/gpu/report.json and report.md.
 
-    python benchmarks/gpu.py [--parts exactness,layers,unet,encoding,memory,compiled] [--out FOLDER]
+    python benchmarks/gpu.py [--parts exactness,unet,layers] [--out FOLDER]
     python benchmarks/gpu.py --write-docs build/gpu/report.json
 
 Needs CUDA, torch, numpy, safetensors and einops. With COMFYUI_PATH the UNet call and the text
@@ -32,6 +32,7 @@ PARTS = {
     "layers": 60.0,
     "encoding": 40.0,
     "memory": 15.0,
+    "launches": 25.0,
     "compiled": 60.0,
 }
 GRACE = 10.0  # seconds that a row may take after its limit, where it cannot be interrupted

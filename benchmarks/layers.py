@@ -123,6 +123,19 @@ def boxes_of(kind: str, count: int) -> Tensor:
     return torch.cat([corners, corners + side], dim=1)
 
 
+def addition(layer: InstanceCrossAttention, instances: KeysValues, packed: PackedInstances) -> Add:
+    """What a layer adds to its cross attention, with everything prepared that is the same in each call.
+
+    Attention is that of ComfyUI's patch: the core's on a CPU, else torch's fused one.
+    """
+    attention = attend if instances.k.device.type == "cpu" else fused_attention
+
+    def add(q: Tensor, out: Tensor) -> Tensor:
+        return layer(q, instances, packed, attention, out)
+
+    return add
+
+
 class Bench:
     """The layers under test, on one device and with one dtype."""
 
@@ -163,10 +176,7 @@ class Bench:
             [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
         )
 
-        attention = attend if self.device.type == "cpu" else fused_attention  # as ComfyUI's patch
-
-        def ours(q: Tensor, out: Tensor) -> Tensor:
-            return self.layer(q, instances, packed, attention, out)
+        ours = addition(self.layer, instances, packed)
 
         def dense(q: Tensor, out: Tensor) -> Tensor:
             return out + self.dense(q, padded, masks)

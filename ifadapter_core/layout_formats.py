@@ -21,10 +21,10 @@ from .formats.fields import WHITE, check_count, kind_of, shown
 from .formats.ignored import ignored_notice, refuse_anchor
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
-from .formats.linked import Linked, inside, linked_json, linked_masks, read_linked
 from .formats.own import OWN, to_json
 from .formats.units import UNITS, Canvas, canvas_of
 from .layout import Layout, LayoutError
+from .links.boxes import Linked, inside, linked_json, linked_masks, read_linked
 
 __all__ = [
     "FORMATS",

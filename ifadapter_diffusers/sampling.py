@@ -68,11 +68,14 @@ def add_noise(
     The target is the noise, or the velocity if the scheduler predicts velocities.
     """
     count = scheduler.config["num_train_timesteps"]
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    where = generator.device  # one on the latents' device saves a copy from the CPU
+    noise = torch.randn(latents.shape, generator=generator, device=where).to(latents)
     if logit_mean is None:
-        timesteps = torch.randint(count, (len(latents),), generator=generator).to(latents.device)
+        timesteps = torch.randint(count, (len(latents),), generator=generator, device=where).to(
+            latents.device
+        )
     else:
-        fraction = (torch.randn(len(latents), generator=generator) + logit_mean).sigmoid()
+        fraction = (torch.randn(len(latents), generator=generator, device=where) + logit_mean).sigmoid()
         timesteps = (fraction * count).long().clamp(max=count - 1).to(latents.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     predicts_velocity = scheduler.config["prediction_type"] == "v_prediction"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from accelerate.utils import set_seed
 from torch.utils.data import Dataset
@@ -27,10 +27,11 @@ from .pictures.folder import PictureFolder, pictures_in
 from .pictures.skips import SkipList
 
 if TYPE_CHECKING:
+    from shapes.models.config import ShapesRunConfig
     from shapes.models.stages import DemoRun
 
 SKIPPED = "skipped_pictures.txt"
-STAGES = ("vae", "unet", "adapter")
+STAGES = ("vae", "unet", "adapter", "world")
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
 
@@ -44,7 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
         description="Train an IFAdapter, or the demo's base model. "
         "`python -m training cost --help`: measure a step.",
     )
-    parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
+    parser.add_argument(
+        "stage", choices=STAGES, help="vae and unet are the demo's base model, world is all of the demo's"
+    )
     parser.add_argument(
         "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
@@ -90,6 +93,11 @@ def run(stage: str, config: Config, override: bool = False) -> None:
     """
     folder = Path(config.output)
     demo = demo_run(config)
+    if stage == "world" and demo is not None:
+        from shapes.models.world import train_world
+
+        train_world(cast("ShapesRunConfig", config))
+        return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
         adapter = adapter_stage(config, override)

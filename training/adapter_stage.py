@@ -127,7 +127,7 @@ class InstanceDenoising(nn.Module):
         base, noises = self.base, self.loss.noises
 
         # Condition dropout, for classifier-free guidance.
-        chances = torch.rand(2, len(batch.layouts), generator=generator)
+        chances = torch.rand(2, len(batch.layouts), generator=generator, device=generator.device)
         drop_local = (chances[0] < self.loss.drop_local).tolist()
         drop_global = (chances[1] < self.loss.drop_global).tolist()
         captions = [

@@ -38,6 +38,11 @@ class LoopConfig:
     sample_every: steps between sample sheets.
     workers: data loader processes; 0 = load in the training process.
     seed: of new weights, batches, noise and samples.
+    betas: of AdamW.
+    minutes: time limit of the stage; 0 = none. The learning rate then follows the larger of the
+        fractions of steps and of time, and ends where either is used up. A run with a limit is not
+        repeatable.
+    log_every: steps between the rows of ``losses.csv``. On a GPU each row waits for its steps.
     """
 
     steps: int
@@ -53,6 +58,9 @@ class LoopConfig:
     sample_every: int = 1000
     workers: int = 0
     seed: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    minutes: float = 0.0
+    log_every: int = 10
 
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "accumulation", "save_every", "sample_every")

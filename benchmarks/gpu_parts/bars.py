@@ -27,7 +27,7 @@ class Bar(NamedTuple):
 def bars(report: Mapping[str, Any]) -> list[Bar]:
     """All bars, with the values that the report has."""
     parts = {name: part["rows"] for name, part in report["parts"].items()}
-    found = [*_exactness(parts.get("exactness", [])), *_layers(parts.get("layers", []))]
+    found = [*_exactness(parts.get("exactness", [])), *_launches(parts), *_layers(parts.get("layers", []))]
     return [*found, *_unet(parts.get("unet", [])), *_rest(parts.get("encoding", []), parts.get("memory", []))]
 
 
@@ -44,11 +44,19 @@ def _exactness(rows: list[Mapping[str, Any]]) -> Iterator[Bar]:
             yield Bar(f"largest error of the {what} in {dtype} / the CPU's", 2.0, value)
 
 
+def _launches(parts: Mapping[str, list[Mapping[str, Any]]]) -> Iterator[Bar]:
+    """Launches by the profiler, or else the operators that torch counts without a GPU."""
+    for part, count in (("launches", "launches"), ("layers", "operators")):
+        rows = [row for row in parts.get(part, []) if row["kernel"] == "torch" and count in row]
+        yield Bar(
+            f"{count} of a layer, largest of all cases",
+            LAUNCHES,
+            max((row[count] for row in rows), default=None),
+        )
+
+
 def _layers(rows: list[Mapping[str, Any]]) -> Iterator[Bar]:
     plain = [row for row in rows if row["kernel"] == "torch"]
-    counts = [row.get("launches", row.get("operators")) for row in plain]
-    counts = [count for count in counts if count is not None]
-    yield Bar("launches of a layer, largest of all cases", LAUNCHES, max(counts, default=None))
     chosen = next((row for row in plain if _is(row, [32, 32], "medium", 4)), {})
     for suffix, words in (("_ms", "launched one by one"), ("_graph_ms", "in a CUDA graph")):
         ours, dense = (chosen.get(name + suffix, {}).get("median") for name in ("ours", "dense"))

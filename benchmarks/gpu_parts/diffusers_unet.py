@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from layers import ROWS, boxes_of, fused_attention
+from layers import ROWS, Add, addition, boxes_of, fused_attention
 from torch import Tensor
 
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.modules.attention import KeysValues, attend
+from ifadapter_core.modules.attention import KeysValues
 from ifadapter_core.packing import pack_instances
 
 from .models import Sizes, fill, random_adapter
@@ -23,14 +23,17 @@ class Instances:
 
     def __init__(self, keys_values: dict[str, KeysValues], boxes: Tensor) -> None:
         self.keys_values, self.boxes = keys_values, boxes
-        self.packed: dict[int, Any] = {}  # by number of cells
+        self.additions: dict[tuple[str, int], Add] = {}  # by layer and number of cells
 
-    def on(self, cells: int, device: torch.device) -> Any:
-        if cells not in self.packed:
-            side = round(cells**0.5)
+    def addition(self, key: str, layer: Any, cells: int) -> Add:
+        """What a layer adds, made once for each number of cells of the (square) grid."""
+        if (key, cells) not in self.additions:
+            side, keys_values = round(cells**0.5), self.keys_values[key]
             geometries = [build_geometry(self.boxes, side, side)] * ROWS
-            self.packed[cells] = pack_instances(geometries, [[1.0] * len(self.boxes)] * ROWS, device)
-        return self.packed[cells]
+            strengths = [[1.0] * len(self.boxes)] * ROWS
+            packed = pack_instances(geometries, strengths, keys_values.k.device)
+            self.additions[key, cells] = addition(layer, keys_values, packed)
+        return self.additions[key, cells]
 
 
 class AdaptedUNet:
@@ -50,7 +53,6 @@ class AdaptedUNet:
             ).to(dtype)
         fill(self.unet)
         self.adapter = random_adapter(sizes, device, dtype)
-        self.attend = attend if device.type == "cpu" else fused_attention
         self._device, self._dtype = device, dtype
         self._width = sizes.adapter.resampler.token_width
         self._instances: Instances | None = None
@@ -91,8 +93,7 @@ class AdaptedUNet:
         """Add what the layer ``key`` adds to its text cross attention."""
         if self._instances is None:
             return out
-        packed = self._instances.on(q.shape[1], q.device)
-        return self.adapter.layers[key](q, self._instances.keys_values[key], packed, self.attend, out)
+        return self._instances.addition(key, self.adapter.layers[key], q.shape[1])(q, out)
 
 
 class _Processor:

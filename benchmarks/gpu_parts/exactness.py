@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from layers import fused_attention
+from layers import addition
 from torch import Tensor
 
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.modules.attention import Attend, KeysValues, attend
+from ifadapter_core.modules.attention import KeysValues
 from ifadapter_core.packing import pack_instances
 
 from .options import Options
@@ -123,16 +123,12 @@ def _layer(scene: Scene, order: Any, options: Options) -> Callable[[Row], None]:
             config=replace(weights.config, settings=replace(weights.config.settings, fusion_order=order)),
         )
 
-        def by(attention: Attend) -> Callable[[torch.device, torch.dtype], Tensor]:
-            def got(device: torch.device, dtype: torch.dtype) -> Tensor:
-                adapter = _adapter(weights, device, dtype)
-                on_device = q.to(device, dtype), tokens.to(device, dtype)
-                return layer_output(adapter, "49", *on_device, scene.boxes, scene.grid, attention)
+        def got(device: torch.device, dtype: torch.dtype) -> Tensor:
+            adapter = _adapter(weights, device, dtype)
+            on_device = q.to(device, dtype), tokens.to(device, dtype)
+            return layer_output(adapter, "49", *on_device, scene.boxes, scene.grid)
 
-            return got
-
-        attention = fused_attention if options.on_gpu else attend  # as ComfyUI's patch
-        _compare(row, by(attention), want, options, on_cpu=by(attend))
+        _compare(row, got, want, options)
 
     return fill
 
@@ -149,14 +145,13 @@ def layer_output(
     tokens: Tensor,
     boxes: Tensor,
     grid: tuple[int, int],
-    attention: Attend,
 ) -> Tensor:
     """What one layer adds: q (R, h*w, C), tokens (R, N, M, D), boxes (N, 4) -> (R, h*w, C)."""
     both = adapter.keys_values(processor, tokens)
     instances = KeysValues(both.k.flatten(0, 1), both.v.flatten(0, 1))
     geometries, strengths = [build_geometry(boxes, *grid)] * len(q), [[1.0] * len(boxes)] * len(q)
     packed = pack_instances(geometries, strengths, q.device)
-    return adapter.layers[processor](q, instances, packed, attention)
+    return addition(adapter.layers[processor], instances, packed)(q, torch.zeros_like(q))
 
 
 def _compare(
@@ -164,7 +159,6 @@ def _compare(
     got: Callable[[torch.device, torch.dtype], Tensor],
     want: Tensor,
     options: Options,
-    on_cpu: Callable[[torch.device, torch.dtype], Tensor] | None = None,
 ) -> None:
     """Add {"float32": {"device": error, "cpu": error}, ...} to the row."""
     scale = want.abs().max()
@@ -176,5 +170,5 @@ def _compare(
         for name, dtype in DTYPES.items():
             row[name] = {
                 "device": error(got(options.device, dtype)),
-                "cpu": error((on_cpu or got)(CPU, dtype)),
+                "cpu": error(got(CPU, dtype)),
             }

@@ -49,14 +49,14 @@ class LayerCalls:
 
 
 def run(part: Part, options: Options) -> None:
-    """Times of every case, launched one by one and in CUDA graphs, and its launches."""
+    """Times of every case, launched one by one and in CUDA graphs, and its number of operators."""
     with torch.inference_mode():
         bench = Bench(options.device, options.dtype, REPEATS)
         for kernel in options.kernels:
             for case in cases(options):
                 part.row({**case._asdict(), "kernel": kernel}, _times(bench, case, kernel, options))
     if not options.on_gpu:
-        part.leave_out("CUDA graphs and the profiler: there is no GPU")
+        part.leave_out("CUDA graphs: there is no GPU")
 
 
 def run_compiled(part: Part, options: Options) -> None:
@@ -77,13 +77,50 @@ def _times(bench: Bench, case: Case, kernel: str, options: Options) -> Callable[
             row |= _suffixed(times(calls.all(), options.device, REPEATS, seconds=0.4), "_ms")
             row["operators"] = operators(calls.all()["ours"])
             if options.on_gpu:
-                row["launches"], slowest = launches(calls.all()["ours"], options.device)
-                if case in BAR_CASES:
-                    row["kernels"] = slowest
-                    row["base_launches"] = launches(calls.all()["base"], options.device)[0]
-                    row["dense_launches"] = launches(calls.all()["dense"], options.device)[0]
-                graphs = {name: graphed(call) for name, call in calls.all().items()}
-                row |= _suffixed(times(graphs, options.device, REPEATS, seconds=0.4), "_graph_ms")
+                _add_graph_times(row, calls, options)
+
+    return fill
+
+
+def _add_graph_times(row: Row, calls: LayerCalls, options: Options) -> None:
+    """Add times in CUDA graphs. Raises the error of a call that cannot be captured, after the others."""
+    captured = {name: _captured(call) for name, call in calls.all().items()}
+    graphs = {name: graph for name, graph in captured.items() if not isinstance(graph, Exception)}
+    row |= _suffixed(times(graphs, options.device, REPEATS, seconds=0.4), "_graph_ms")
+    for graph in captured.values():
+        if isinstance(graph, Exception):
+            raise graph
+
+
+def _captured(call: Call) -> Call | Exception:
+    """The call as a CUDA graph, or the error where it cannot be captured."""
+    try:
+        return graphed(call)
+    except Exception as error:
+        return error
+
+
+def run_launches(part: Part, options: Options) -> None:
+    """Kernel launches. A part of its own near the end, since the profiler slows down what follows it."""
+    if not options.on_gpu:
+        part.leave_out("kernel launches: there is no GPU; the layers' operators are counted instead")
+        return
+    with torch.inference_mode():
+        bench = Bench(options.device, options.dtype, 0)
+        for kernel in options.kernels:
+            for case in cases(options):
+                part.row({**case._asdict(), "kernel": kernel}, _launches(bench, case, kernel, options))
+
+
+def _launches(bench: Bench, case: Case, kernel: str, options: Options) -> Callable[[Row], None]:
+    def fill(row: Row) -> None:
+        with KERNELS[kernel]():
+            calls = LayerCalls(bench, case).all()
+            row["launches"], slowest = launches(calls["ours"], options.device)
+            if case in BAR_CASES:
+                row["kernels"] = slowest
+                row["base_launches"] = launches(calls["base"], options.device)[0]
+                row["dense_launches"] = launches(calls["dense"], options.device)[0]
 
     return fill
 

@@ -17,8 +17,8 @@ from typing import Any
 Row = dict[str, Any]
 
 
-class RowTimeoutError(Exception):
-    """A row took longer than its part may take."""
+class RowTimeoutError(BaseException):
+    """A row took longer than its part may take. No Exception, which torch's compiler might handle itself."""
 
 
 class Report:

@@ -22,6 +22,7 @@ RUNNERS = {
     "unet": ("unet_calls", "run"),
     "encoding": ("encoding", "run"),
     "memory": ("layer_times", "run_memory"),
+    "launches": ("layer_times", "run_launches"),
     "compiled": ("layer_times", "run_compiled"),
 }
 
@@ -37,8 +38,10 @@ def run_parts(arguments: argparse.Namespace, report: Report, seconds: Mapping[st
         raise SystemExit("torch finds no CUDA device. Give --device cpu --small to try the command without.")
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())  # equal to the device of its tensors
-    kernels = tuple(name for name in arguments.kernels.split(",") if name in KERNELS)
-    options = Options(device, arguments.small, kernels or ("torch",))
+    kernels = tuple(arguments.kernels.split(","))
+    if unknown := set(kernels) - KERNELS.keys():
+        raise SystemExit(f"unknown kernels: {', '.join(sorted(unknown))}; there are: {', '.join(KERNELS)}.")
+    options = Options(device, arguments.small, kernels)
     report.data["setting"] = setting(options)
     for name, limit in seconds.items():
         part = report.part(name, min(limit, end - time.monotonic()))

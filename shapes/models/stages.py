@@ -44,6 +44,15 @@ class DemoRun:
     def vae(self) -> AutoencoderKL:
         return AutoencoderKL.from_pretrained(self._weights("vae"))
 
+    def unet(self) -> UNet2DConditionModel:
+        return UNet2DConditionModel.from_pretrained(self._weights("unet"), subfolder="unet")
+
+    def text_encoder(self) -> CLIPTextModel:
+        return CLIPTextModel.from_pretrained(self._weights("unet"), subfolder="text_encoder")
+
+    def scheduler(self) -> DDPMScheduler:
+        return DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler")
+
     def vae_stage(self) -> VAEStage:
         batches = PictureBatches(Pictures(self.config.world), self.config.vae.batch_size)
         return VAEStage(self.config.world, batches, self.config.vae.encoded, self.config.vae.worst)
@@ -63,10 +72,10 @@ class DemoRun:
         """The finished base model. Raises ValueError if a stage has not run."""
         return StableDiffusionPipeline(
             vae=self.vae(),
-            text_encoder=CLIPTextModel.from_pretrained(self._weights("unet"), subfolder="text_encoder"),
+            text_encoder=self.text_encoder(),
             tokenizer=self.tokenizer,
-            unet=UNet2DConditionModel.from_pretrained(self._weights("unet"), subfolder="unet"),
-            scheduler=DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler"),
+            unet=self.unet(),
+            scheduler=self.scheduler(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,

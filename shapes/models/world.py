@@ -27,14 +27,13 @@ from training.config import LoopConfig
 from training.loop import train
 
 from .config import ShapesRunConfig
-from .export import export
+from .export import STAGES, export, export_stage
 from .pool import Pool, prepare_vocabulary
 from .pool_batches import PixelBatches, PoolTensors
 from .pool_stages import PoolAdapterStage, pool_unet_stage
 from .stages import DemoRun
 from .vae import VAEStage
 
-STAGES = ("vae", "unet", "adapter")
 # Where the weights of ``demo/`` are in the folder of a run.
 WEIGHTS = {
     "vae": "vae/weights",
@@ -47,11 +46,11 @@ WEIGHTS = {
 
 
 def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monotonic) -> None:
-    """Train the stages of the config on a pool and export all weights.
+    """Train the stages of the config on a pool; export each when it ends or is stopped, then all.
 
-    A stage resumes from its state of an earlier run, as in ``train``. If a stage is stopped, what
-    it has learned is exported. An error after a stage saved its weights, such as one in its sample
-    sheet, is raised after the export. clock: seconds from any start.
+    A stage resumes from its state of an earlier run, as in ``train``. An error after a stage saved
+    its weights, such as one in its sample sheet, is raised after the export.
+    clock: seconds from any start.
     Raises ValueError if the config does not suffice.
     """
     started, shapes = clock(), config.shapes
@@ -63,6 +62,7 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
         copy_weights(Path(shapes.init), run.folder)
     times: dict[str, float] = {}
     failures: list[Exception] = []
+    target = Path(shapes.export)
 
     # Draw the scenes. The processes fork before the first use of the GPU.
     tokenizer = prepare_vocabulary(run, settings.processes)
@@ -85,14 +85,15 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
                         raise
                     failures.append(error)
                     _say(f"{name} failed after its weights were saved:\n{traceback.format_exc()}")
+                export_stage(run, name, target)
                 times[name] = clock() - before
         except KeyboardInterrupt:
-            if not missing_weights(run.folder):
-                export(run, Path(shapes.export))
+            if (run.folder / name / "state").is_dir():
+                export_stage(run, name, target)
             raise
 
     before = clock()
-    size = export(run, Path(shapes.export))
+    size = export(run, target)
     times["export"] = clock() - before
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
     _say(f"{shapes.export}: {size / 1e6:.1f} MB of weights. {parts}, in all {clock() - started:.0f} s.")
@@ -103,12 +104,10 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
 def limited(loops: list[LoopConfig], seconds: float) -> LoopConfig:
     """The first loop with its share of the time that is left, by the minutes of all that follow.
 
-    Raises ValueError if no time is left.
+    It gets a tenth of its own minutes at least, even if this exceeds the limit.
     """
-    if seconds <= 0:
-        raise ValueError("No time is left for the next stage. Raise shapes.minutes.")
     share = loops[0].minutes / sum(loop.minutes for loop in loops)
-    return replace(loops[0], minutes=share * seconds / 60)
+    return replace(loops[0], minutes=max(share * seconds / 60, loops[0].minutes / 10))
 
 
 class _Stages:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .bands import Entries, Members, group_by_area, list_entries, numbers, starts
 from .geometry import Geometry, rasterize
-from .packed import Band, Cells, PackedInstances, to_device
-
-MAX_AREA_RATIO = 2  # largest / smallest area within a band; bounds the padding
-CHUNK_CELLS = 512  # cells per band on a CPU, so that its features fit into the caches
+from .packed import ABSENT, Band, PackedInstances, to_device
 
 
 def pack_instances(
@@ -22,6 +19,7 @@ def pack_instances(
     strengths: Sequence[Sequence[float]],
     device: torch.device | None = None,
     sources: Sequence[int] | None = None,
+    in_chunks: bool | None = None,
 ) -> PackedInstances:
     """Pack the instances of a batch. Serves all layers of a grid.
 
@@ -29,6 +27,8 @@ def pack_instances(
     strengths: one per instance, for each batch row.
     device: where the result goes; it is computed on the CPU.
     sources: index of the keys and values that each instance uses; default: its own number.
+    in_chunks: whether bands are small enough for a CPU's caches, or as few as possible; default:
+        whether the result goes to a CPU.
 
     Raises ValueError for strengths or sources that do not fit the instances.
     """
@@ -56,7 +56,7 @@ def pack_instances(
         gate=torch.tensor(gates, dtype=torch.float32),
         strength=torch.tensor([factor for part in strengths for factor in part], dtype=torch.float32),
     )
-    return _pack(instances, len(counts), device)
+    return _pack(instances, len(counts), device, in_chunks)
 
 
 def pack_boxes(
@@ -68,6 +68,7 @@ def pack_boxes(
     strengths: Tensor | None = None,
     device: torch.device | None = None,
     front_hides_back: Tensor | None = None,
+    in_chunks: bool | None = None,
 ) -> PackedInstances:
     """Pack I instances with whole boxes, without a loop over them: equals ``pack_instances``.
 
@@ -80,6 +81,7 @@ def pack_boxes(
     device: where the result goes; default: the device of the boxes.
     front_hides_back: (I,) bool: whether nearer instances of its row hide cells of an instance.
         Default: none.
+    in_chunks: see ``pack_instances``.
 
     The keys and values are those of the instances in the given order.
     Raises ValueError for tensors that do not fit each other.
@@ -116,7 +118,7 @@ def pack_boxes(
         gate=torch.where(areas > 0, ratio, 0).sigmoid().float(),
         strength=strengths.to(boxes.device, torch.float32)[source],
     )
-    return _pack(instances, rows, boxes.device if device is None else device)
+    return _pack(instances, rows, boxes.device if device is None else device, in_chunks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,106 +139,112 @@ class _Instances:
     strength: Tensor
 
 
-def _pack(instances: _Instances, rows: int, device: torch.device | None) -> PackedInstances:
+def _pack(
+    instances: _Instances, rows: int, device: torch.device | None, in_chunks: bool | None
+) -> PackedInstances:
     """Pack instances on their device, then move the result to another one."""
-    row, home = instances.row, instances.row.device
-    count, height, width = instances.covered.shape
-    covered = instances.covered.flatten(1)
-    slot = torch.arange(count, device=home) - torch.searchsorted(row, row)
+    if in_chunks is None:
+        in_chunks = device is None or device.type == "cpu"
+    (height, width), row = instances.covered.shape[1:], instances.row
+    covered, grid_cells = instances.covered.flatten(1), height * width
+    in_row = torch.bincount(row, minlength=rows)
+    slot = numbers(row) - starts(in_row)[row]
+    members = group_by_area(covered, in_chunks)
+    entries = list_entries(covered, row, members)
+    valid, owner, total = entries.valid, entries.owner, len(entries.batch_cell)
+    instance, batch_cell = members.instance[owner], entries.batch_cell[valid]
 
-    # Bands of similar area; within a band, instances are in order.
-    areas, by_area = covered.sum(dim=1).sort(stable=True)
-    empty = int((areas == 0).sum())
-    areas, by_area = areas[empty:], by_area[empty:]
-    limit = CHUNK_CELLS if device is None or device.type == "cpu" else math.inf
-    stops = _band_stops(areas.tolist(), limit)
-    sizes = [stop - start for start, stop in zip([0, *stops], stops, strict=False)]
-    band = torch.arange(len(sizes), device=home).repeat_interleave(torch.tensor(sizes, device=home).long())
-    members = by_area[(band * count + by_area).argsort()]
-    lengths = areas[[stop - 1 for stop in stops]]  # padded cells of an instance of each band
+    # Covered cells, and the entries of each of them side by side.
+    order = batch_cell.argsort(stable=True)
+    cells, shared = batch_cell[order].unique_consecutive(return_counts=True)
+    position = row.new_empty(rows * grid_cells).scatter(0, cells, numbers(cells))  # of each covered cell
+    number = position[batch_cell]
+    rank = torch.empty_like(order).scatter(0, order, numbers(order) - starts(shared)[number[order]])
+    depth = int(shared.max()) if len(shared) else 0
+    place = number * (depth + 1) + rank
+    spatial = row.new_zeros(len(cells) * (depth + 1)).scatter(0, place, owner * grid_cells + entries.cell)
+    scores = torch.full_like(spatial, 3 * total).scatter(0, place, total + 2 * valid)
+    cell_gates = instances.gate.new_zeros(len(cells), depth)
+    cell_gates[number, rank] = instances.gate[instance]
+    cell_logits = torch.full_like(cell_gates, ABSENT)
+    cell_logits[number, rank] = 0
 
-    # Entries: the covered cells of the members, each member padded with its first cell.
-    owner, cell = covered[members].nonzero().unbind(dim=1)
-    areas = covered[members].sum(dim=1)
-    position = torch.arange(len(owner), device=home) - (areas.cumsum(dim=0) - areas)[owner]
-    padded = lengths[band]
-    starts = padded.cumsum(dim=0) - padded
-    valid = starts[owner] + position
-    entry_owner = torch.arange(len(members), device=home).repeat_interleave(padded)
-    entry_cell = cell[(areas.cumsum(dim=0) - areas)[entry_owner]]
-    entry_cell[valid] = cell
-    instance = members[entry_owner]
-    cells = Cells(
-        instance=instance,
-        row=row[instance],
-        slot=slot[instance],
-        cell=entry_cell,
-        gate=instances.gate[instance],
-        strength=instances.strength[instance],
+    # Instances of the row that do not cover the cell.
+    cell_row = cells // grid_cells
+    most = int(in_row.max()) if len(row) else 0
+    gates = cell_gates.new_zeros(rows, most)
+    gates[row, slot] = instances.gate
+    outside = (torch.arange(most, device=row.device) < in_row[:, None])[cell_row]
+    outside[number, slot[instance]] = False
+
+    # Maximum and mean over the channels, on the grid of each member.
+    grid = row.new_full((len(members.instance), 2, grid_cells), 3 * total)
+    grid[owner, 0, entries.cell] = valid
+    grid[owner, 1, entries.cell] = total + 2 * valid + 1
+
+    if len(members.sizes) > 1:
+        order = order[members.band[owner[order]].argsort(stable=True)]
+    return to_device(
+        PackedInstances(
+            rows=rows,
+            height=height,
+            width=width,
+            row=row,
+            slot=slot,
+            gates=instances.gate,
+            bands=_bands(instances, members, entries, order, position),
+            queries=entries.batch_cell if len(members.sizes) == 1 else cells,
+            grid=grid.flatten(),
+            cells=cells,
+            cell_gates=cell_gates,
+            cell_logits=cell_logits,
+            outside_gates=gates[cell_row],
+            outside_logits=torch.where(outside, 0.0, ABSENT),
+            in_row=in_row[cell_row][:, None],
+            spatial=spatial,
+            scores=scores,
+            weights=place[order],
+            weight_gates=instances.gate[instance[order]],
+            strengths=instances.strength[instance[order]],
+        ),
+        device,
     )
-    is_valid = torch.zeros(len(entry_cell), dtype=torch.bool, device=home)
-    is_valid[valid] = True
 
-    # Batch cells, and the rank of each entry among the entries of the same cell and band.
-    batch_cells = cells.row * (height * width) + entry_cell
-    unique = batch_cells[valid].unique()
-    queries = torch.searchsorted(unique, batch_cells)
-    key, order = (band[owner] * rows * height * width + batch_cells[valid]).sort(stable=True)
-    rank = torch.arange(len(key), device=home) - torch.searchsorted(key, key)
-    rank = torch.empty_like(rank).scatter(0, order, rank)
-    depth = int(rank.max()) + 1 if len(rank) else 1
-    levels = (band[owner] * depth + rank).sort(stable=True)
-    level_sizes = torch.bincount(levels.values, minlength=len(sizes) * depth).tolist()
-    in_levels = valid[levels.indices]
+
+def _bands(
+    instances: _Instances, members: Members, entries: Entries, order: Tensor, position: Tensor
+) -> tuple[Band, ...]:
+    """The bands.
+
+    order: (V,) the valid entries, sorted by band and batch cell.
+    position: (R * h*w,) number of each covered batch cell among these.
+    """
+    sizes, lengths = torch.tensor([members.sizes, members.lengths], device=order.device).long()
+    whole = instances.covered[members.instance].flatten(1).all(dim=1)
+    is_cell = torch.zeros_like(entries.batch_cell, dtype=torch.bool).scatter(0, entries.valid, True)
+
+    # Runs of entries with the same band and batch cell.
+    band = members.band[entries.owner[order]]
+    key = band * len(position) + entries.batch_cell[entries.valid[order]]
+    runs, run_lengths = key.unique_consecutive(return_counts=True)
+    in_band = torch.bincount(band, minlength=len(sizes))
+    offsets = starts(run_lengths) - starts(in_band)[runs // len(position)]
+    runs_in_band = torch.bincount(runs // len(position), minlength=len(sizes)).tolist()
+
+    entry_counts = (sizes * lengths).tolist()
+    queries = position[entries.batch_cell].split(entry_counts) if len(sizes) > 1 else [None] * len(sizes)
     parts = zip(
-        (in_levels - starts[torch.searchsorted(band, band)][owner[levels.indices]]).split(level_sizes),
-        batch_cells[in_levels].split(level_sizes),
+        instances.source[members.instance].split(members.sizes),
+        instances.gate[members.instance].split(members.sizes),
+        is_cell.split(entry_counts),
+        torch.where(whole, -math.inf, 0.0)[:, None].split(members.sizes),
+        queries,
+        (runs % len(position)).split(runs_in_band),
+        offsets.split(runs_in_band),
+        (entries.valid[order] - starts(sizes * lengths)[band]).split(in_band.tolist()),
         strict=True,
     )
-    scatter = list(parts)
-    peak_floor = torch.where(areas == height * width, -math.inf, 0.0)[:, None]
-
-    bands, first, start = [], 0, 0
-    for number, (size, length) in enumerate(zip(sizes, lengths.tolist(), strict=True)):
-        stop = start + size * length
-        chosen = slice(first, first + size)
-        of_band = slice(number * depth, (number + 1) * depth)
-        bands.append(
-            Band(
-                sources=instances.source[members[chosen]],
-                valid=is_valid[start:stop].unflatten(0, (size, length)),
-                padded=sum(level_sizes[of_band]) < stop - start,
-                queries=queries[start:stop],
-                scatter=tuple(part for part in scatter[of_band] if len(part[0])),
-                peak_floor=peak_floor[chosen],
-            )
-        )
-        first, start = first + size, stop
-
-    packed = PackedInstances(
-        rows=rows,
-        height=height,
-        width=width,
-        row=row,
-        slot=slot,
-        gates=instances.gate,
-        counts=tuple(torch.bincount(row, minlength=rows).tolist()),
-        covered=unique,
-        bands=tuple(bands),
-        cells=cells,
-        valid=valid,
-        valid_cells=cells.select(valid),
+    return tuple(
+        Band(sources, gates, mask.unflatten(0, (len(sources), -1)), floor, queries, cells, offsets, of_cells)
+        for sources, gates, mask, floor, queries, cells, offsets, of_cells in parts
     )
-    return to_device(packed, device)
-
-
-def _band_stops(areas: Sequence[int], limit: float) -> list[int]:
-    """Ends of the bands of instances with these areas, ascending: similar areas, ``limit`` cells each."""
-    stops: list[int] = []
-    start = 0
-    while start < len(areas):
-        most = bisect_right(areas, MAX_AREA_RATIO * areas[start])
-        size = bisect_right(range(start, most), limit, key=lambda end: areas[end] * (end + 1 - start))
-        start += max(size, 1)
-        stops.append(start)
-    return stops

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues
+from ifadapter_core.modules.attention import add_semantic_map
+from ifadapter_core.modules.plan import LayerPlan, make_plan
 from ifadapter_core.packed import PackedInstances
 from ifadapter_core.packing import pack_boxes
 
@@ -49,8 +50,7 @@ class AdaptedUNet(nn.Module):
         self.unet = unet
         self.adapter = adapter
         # State of the current pass, kept until backward: gradient checkpointing reruns layers.
-        self.instances: _Instances | None = None
-        self.packed: dict[tuple[int, int], PackedInstances] = {}  # by grid
+        self.instances = BatchInstances(())
         self.latent_size = (0, 0)
 
         use_plain_attention_on_cpu(unet)
@@ -61,15 +61,18 @@ class AdaptedUNet(nn.Module):
         unet.set_attn_processor(processors)
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, groups: Sequence[RowGroup] = ()
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        groups: Sequence[RowGroup] | BatchInstances = (),
     ) -> Tensor:
         """Latents (B, C, h, w) at timesteps (B,) -> the UNet's prediction (B, C, h, w).
 
-        groups: the instances of each row; rows without a group have none.
+        groups: the instances of each row; rows without a group have none. Join them once, as
+            ``BatchInstances``, for several passes without gradients: its plans are kept.
         """
-        groups = [group for group in groups if len(group.boxes)]
-        self.instances = _join(groups) if groups else None
-        self.packed = {}
+        self.instances = groups if isinstance(groups, BatchInstances) else BatchInstances(groups)
         self.latent_size = (latents.shape[-2], latents.shape[-1])
         added = conditioning.added or None
         return self.unet(latents, timesteps, conditioning.text_states, added_cond_kwargs=added).sample
@@ -80,64 +83,65 @@ class AdaptedUNet(nn.Module):
         key: of the layer in ``adapter.layers``. q: (B, h*w, C) projected queries. Returns the shape
             and dtype of q.
         """
-        if self.instances is None:
+        if not self.instances.row.numel():
             return torch.zeros_like(q)
-        layer = self.adapter.layers[key]
-        assert isinstance(layer, InstanceCrossAttention)
-        projected = self.adapter.keys_values(key, self.instances.tokens)
-        instances = KeysValues(*(x.to(q.dtype) for x in (projected.k, projected.v)))
-        return layer(q, instances, self._pack(self.instances, q), attend).to(q.dtype)
+        if torch.is_grad_enabled():  # a rerun of gradient checkpointing needs a plan with gradients
+            return add_semantic_map(q, self._make_plan(key, q), attend).to(q.dtype)
+        plans, name = self.instances.plans, (key, q.shape[:2], self.latent_size, q.device, q.dtype)
+        if name not in plans:
+            plans[name] = self._make_plan(key, q)
+        return add_semantic_map(q, plans[name], attend)
 
-    def _pack(self, instances: _Instances, q: Tensor) -> PackedInstances:
-        """All instances on the grid of a layer, memoized for the pass."""
-        grid = grid_of(q.shape[1], *self.latent_size)
-        if grid not in self.packed:
-            self.packed[grid] = pack_boxes(
-                instances.boxes,
-                instances.row,
-                len(q),
-                *grid,
-                strengths=instances.strengths,
-                device=q.device,
-                front_hides_back=instances.front_hides_back,
-            )
-        return self.packed[grid]
+    def _make_plan(self, key: str, q: Tensor) -> LayerPlan:
+        layer: Any = self.adapter.layers[key]
+        instances = self.adapter.keys_values(key, self.instances.tokens)
+        packed = self.instances.pack(grid_of(q.shape[1], *self.latent_size), len(q), q.device)
+        return make_plan(layer.weights(q.device, q.dtype), instances.k, instances.v, packed)
 
 
-@dataclass(frozen=True, eq=False)
-class _Instances:
-    """I instances of a batch, side by side; on the CPU except for the tokens.
+class BatchInstances:
+    """All I instances of a batch, side by side, and what the layers derive from them.
 
     tokens: (I, M, D) instance tokens.
-    boxes: (I, 4) x0 y0 x1 y1 in 0..1.
-    row: (I,) int64 batch row.
-    strengths: (I,) float32 factors.
-    front_hides_back: (I,) bool, see ``SemanticMap``.
+    boxes: (I, 4) x0 y0 x1 y1 in 0..1, on the CPU.
+    row: (I,) int64 batch row, on the CPU.
+    strengths: (I,) float32 factors, on the CPU.
+    front_hides_back: (I,) bool, see ``SemanticMap``, on the CPU.
+    plans: plans of layers without gradients. They hold for unchanged weights of the adapter.
     """
 
-    tokens: Tensor
-    boxes: Tensor
-    row: Tensor
-    strengths: Tensor
-    front_hides_back: Tensor
+    def __init__(self, groups: Iterable[RowGroup]) -> None:
+        groups = [group for group in groups if len(group.boxes)]
+        rows = [row for group in groups for row in group.rows for _ in group.strengths]
+        strengths = [each for group in groups for _ in group.rows for each in group.strengths]
+        hides = [
+            group.front_hides_back for group in groups for _ in range(len(group.rows) * len(group.boxes))
+        ]
+        self.row = torch.tensor(rows, dtype=torch.long)
+        self.strengths = torch.tensor(strengths, dtype=torch.float32)
+        self.front_hides_back = torch.tensor(hides, dtype=torch.bool)
+        self.boxes = torch.zeros(0, 4)
+        self.tokens = torch.zeros(0, 0, 0)
+        if groups:
+            self.boxes = torch.cat([group.boxes.repeat(len(group.rows), 1) for group in groups])
+            self.tokens = torch.cat([group.tokens.flatten(0, 1) for group in groups])
+        self.plans: dict[tuple, LayerPlan] = {}
+        self._packed: dict[tuple, PackedInstances] = {}
 
-
-def _join(groups: Sequence[RowGroup]) -> _Instances:
-    """The instances of all groups."""
-    counts = [len(group.boxes) for group in groups]
-    copies = torch.tensor([len(group.rows) for group in groups])
-    rows_of_instances = [row for group in groups for row in group.rows for _ in group.strengths]
-    return _Instances(
-        tokens=torch.cat([group.tokens.flatten(0, 1) for group in groups]),
-        boxes=torch.cat([group.boxes.repeat(len(group.rows), 1) for group in groups]),
-        row=torch.tensor(rows_of_instances),
-        strengths=torch.tensor(
-            [factor for group in groups for _ in group.rows for factor in group.strengths]
-        ),
-        front_hides_back=torch.tensor([group.front_hides_back for group in groups]).repeat_interleave(
-            copies * torch.tensor(counts)
-        ),
-    )
+    def pack(self, grid: tuple[int, int], rows: int, device: torch.device) -> PackedInstances:
+        """The instances on a grid, memoized."""
+        key = (grid, rows, device)
+        if key not in self._packed:
+            self._packed[key] = pack_boxes(
+                self.boxes,
+                self.row,
+                rows,
+                *grid,
+                strengths=self.strengths,
+                device=device,
+                front_hides_back=self.front_hides_back if self.front_hides_back.any() else None,
+            )
+        return self._packed[key]
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:

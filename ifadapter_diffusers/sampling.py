@@ -14,7 +14,7 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.layout import Layout
 from ifadapter_core.tokens import InstanceTokens
 
-from .adapted_unet import AdaptedUNet, RowGroup
+from .adapted_unet import AdaptedUNet, BatchInstances, RowGroup
 from .base_model import BaseModel, Conditioning
 from .latents import latent_shape
 
@@ -118,7 +118,7 @@ def sample_layouts(
     start = unit_noise(base, layouts, noise)
 
     # A layout has two rows: the unconditional one with null tokens, and the conditional one.
-    groups = [
+    groups = BatchInstances(
         RowGroup(
             rows=(row, len(layouts) + row),
             tokens=torch.stack([tokens.uncond, tokens.cond]),
@@ -127,7 +127,7 @@ def sample_layouts(
             front_hides_back=control.front_hides_back,
         )
         for row, tokens in enumerate(instances)
-    ]
+    )
 
     dtype, timesteps = base.unet.dtype, base.scheduler.config["num_train_timesteps"]
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from ifadapter_diffusers.base_model import BaseModel
 
+from . import run_settings
 from .adapter_stage import AdapterStage, LayoutBatch
 from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
@@ -59,11 +60,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--check", action="store_true", help="decode all pictures, report those that cannot be used, and exit"
     )
+    parser.add_argument(
+        "--override", action="store_true", help="resume a run with other settings than those it had"
+    )
     options = parser.parse_intermixed_args(given)
     try:
         if options.check:
             parser.exit(0 if check(load(options.config, options.settings)) else 1)
-        run(options.stage, load(options.config, options.settings))
+        run(options.stage, load(options.config, options.settings), options.override)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
@@ -80,10 +84,12 @@ def load(name: str, overrides: Sequence[str]) -> Config:
     return load_shapes_config(name, overrides)
 
 
-def run(stage: str, config: Config) -> None:
+def run(stage: str, config: Config, override: bool = False) -> None:
     """Train a stage in the config's output folder.
 
-    Raises ValueError if the config does not suffice.
+    override: resume a run that had other settings.
+
+    Raises ValueError if the config does not suffice, or if a run with other settings is there.
     """
     folder = Path(config.output)
     demo = demo_run(config)
@@ -94,7 +100,7 @@ def run(stage: str, config: Config) -> None:
         return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
-        adapter = adapter_stage(config)
+        adapter = adapter_stage(config, override)
         train(adapter, config.adapter.loop, folder / stage)
         if isinstance(adapter.batches, PictureFolder):
             sys.stdout.write(adapter.batches.skip_count())
@@ -109,6 +115,7 @@ def run(stage: str, config: Config) -> None:
         "unet": (demo.unet_stage, demo.config.unet.loop),
     }
     make, loop = stages[stage]
+    run_settings.keep(folder / stage, run_settings.describe(config), stage, override)
     set_seed(loop.seed)  # of the new weights
     train(make(), loop, folder / stage)
 
@@ -123,10 +130,10 @@ def demo_run(config: Config) -> DemoRun | None:
     return DemoRun(Path(config.output), shapes)
 
 
-def adapter_stage(config: Config) -> AdapterStage:
+def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     """A new adapter with the config's base model and pictures.
 
-    Raises ValueError if either is not given.
+    Raises ValueError if either is not given, or see ``run_settings.keep``.
     """
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
@@ -151,7 +158,10 @@ def adapter_stage(config: Config) -> AdapterStage:
         held_out = demo.held_out(settings.samples)
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
-    return AdapterStage(
+    pictures = batches.pictures if isinstance(batches, PictureFolder) else ()
+    described = run_settings.describe(config, pictures)
+    run_settings.keep(Path(config.output) / "adapter", described, "adapter", override)
+    stage = AdapterStage(
         load_base(),
         settings.shape,
         settings.loss,
@@ -160,6 +170,8 @@ def adapter_stage(config: Config) -> AdapterStage:
         settings.gradient_checkpointing,
         settings.guidance,
     )
+    stage.settings = described
+    return stage
 
 
 def picture_folder(config: Config, folder: FolderConfig) -> PictureFolder:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.modules.fusion import EMPTY_SLOT_GATE
 from ifadapter_core.modules.norm import rms_normalize
+from ifadapter_core.modules.plan import EMPTY_SLOT_GATE
 from ifadapter_diffusers.adapted_unet import AdaptedUNet, grid_of
 from ifadapter_diffusers.base_model import Conditioning
 from ifadapter_diffusers.plain_attention import attend

@@ -271,7 +271,7 @@ def test_the_command_trains_on_a_folder_deterministically(tmp_path: Path) -> Non
 def test_ctrl_c_prints_how_to_resume(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stop(stage: str, config: Any) -> None:
+    def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "run", stop)

@@ -60,6 +60,7 @@ class PackedInstances:
     slot: (I,) position of each instance in its row.
     gates: (I,) float32 area gates.
     bands: all instances that cover a cell, grouped by area.
+    in_chunks: whether the bands are small enough for a CPU's caches.
     queries: batch cells of the queries that attend: of each entry, or each covered cell once.
     grid: (J * 2 * h*w,) index of the maximum, and of the mean, on each cell of each instance.
     cells: (U,) sorted covered batch cells.
@@ -82,6 +83,7 @@ class PackedInstances:
     slot: Tensor
     gates: Tensor
     bands: tuple[Band, ...]
+    in_chunks: bool
     queries: Tensor
     grid: Tensor
     cells: Tensor

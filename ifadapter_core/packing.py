@@ -193,6 +193,7 @@ def _pack(
             slot=slot,
             gates=instances.gate,
             bands=_bands(instances, members, entries, order, position),
+            in_chunks=in_chunks,
             queries=entries.batch_cell if len(members.sizes) == 1 else cells,
             grid=grid.flatten(),
             cells=cells,

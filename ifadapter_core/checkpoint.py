@@ -47,7 +47,7 @@ RELEASE_NAMES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdapterWeights:
     """A checked adapter.
 

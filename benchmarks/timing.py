@@ -44,7 +44,7 @@ def side_by_side(calls: dict[str, Callable[[], Any]], repeats: int, warmups: int
             call()
             _synchronize()
             durations[name].append(1000 * (time.perf_counter() - start))
-    return {name: _timing(values[warmups:]) for name, values in durations.items()}
+    return {name: summarize(values[warmups:]) for name, values in durations.items()}
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
@@ -59,20 +59,38 @@ def peak_memory(call: Callable[[], Any]) -> float:
     return storages.peak / MIB
 
 
-def operators(call: Callable[[], Any]) -> int:
-    """Number of operators in a call, without views: about one GPU kernel launch each."""
-    with _OperatorCount() as operator_count:
+def operators(call: Callable[[], Any]) -> list[str]:
+    """Names of the operators that a call runs, casts and copies included: about one GPU kernel launch each.
+
+    Views and allocations launch nothing. An operator that writes in place counts as one.
+    """
+    with _Operators() as recorded:
         call()
-    return operator_count.count
+    return recorded.names
 
 
-class _OperatorCount(TorchDispatchMode):
+class _Operators(TorchDispatchMode):
+    """Records every operator below autograd, where composite ones are taken apart."""
+
+    WITHOUT_LAUNCH = (
+        "empty",
+        "new_empty",
+        "detach",
+        "alias",
+        "_unsafe_view",
+        "_reshape_alias",
+        "promote_types",
+    )
+
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.names: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += not func.is_view and func is not torch.ops.aten.empty.memory_format
+        name = func.overloadpacket.__name__
+        is_copy = name in ("_to_copy", "clone")
+        if is_copy or not (func.is_view or name.startswith(self.WITHOUT_LAUNCH)):
+            self.names.append(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -109,7 +127,8 @@ class _LiveStorages(TorchDispatchMode):
         self.current -= size
 
 
-def _timing(values: list[float]) -> Timing:
+def summarize(values: list[float]) -> Timing:
+    """Median and quartiles of durations in milliseconds."""
     if len(values) == 1:
         return Timing(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4)

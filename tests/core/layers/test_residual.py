@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import reference
+from ifadapter_core.bands import MAX_AREA_RATIO
 from ifadapter_core.checkpoint import build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import MAX_AREA_RATIO, pack_instances
+from ifadapter_core.packing import pack_instances
 from layer_scenes import (
     ORDERS,
     OTHER_PROCESSOR,

@@ -53,8 +53,14 @@ def test_memory_of_a_band_is_bounded() -> None:
     assert max(sizes) <= BAND_CELLS
 
 
-def test_casts_and_copies_count_as_operators_and_views_do_not() -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_casts_and_copies_count_as_operators_and_views_do_not(inference: bool) -> None:
     x = torch.ones(2, 3)
+    with torch.inference_mode(inference):
+        check_counts(x)
+
+
+def check_counts(x: Tensor) -> None:
     assert operator_names(lambda: x.half()) == ["_to_copy"]
     assert operator_names(lambda: x.T.contiguous()) == ["clone"]
     assert operator_names(lambda: x.T.flatten()) == ["clone"]

@@ -25,11 +25,10 @@ import torch.nn.functional as F
 from tables import growth_table, operator_table, time_table
 from timing import operators, peak_memory, side_by_side
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues
+from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues, attend
 from ifadapter_core.packed import PackedInstances
 from ifadapter_core.packing import pack_instances
 
@@ -65,9 +64,9 @@ class Case(NamedTuple):
     count: int
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, heads: int = HEADS) -> Tensor:
     """q (R, S, C), k and v (R, T, C) -> (R, S, C), by torch's fused attention."""
-    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -124,6 +123,19 @@ def boxes_of(kind: str, count: int) -> Tensor:
     return torch.cat([corners, corners + side], dim=1)
 
 
+def addition(layer: InstanceCrossAttention, instances: KeysValues, packed: PackedInstances) -> Add:
+    """What a layer adds to its cross attention, with everything prepared that is the same in each call.
+
+    Attention is that of ComfyUI's patch: the core's on a CPU, else torch's fused one.
+    """
+    attention = attend if instances.k.device.type == "cpu" else fused_attention
+
+    def add(q: Tensor, out: Tensor) -> Tensor:
+        return layer(q, instances, packed, attention, out)
+
+    return add
+
+
 class Bench:
     """The layers under test, on one device and with one dtype."""
 
@@ -164,8 +176,7 @@ class Bench:
             [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
         )
 
-        def ours(q: Tensor, out: Tensor) -> Tensor:
-            return self.layer(q, instances, packed, out=out)
+        ours = addition(self.layer, instances, packed)
 
         def dense(q: Tensor, out: Tensor) -> Tensor:
             return out + self.dense(q, padded, masks)
@@ -213,6 +224,8 @@ def packed_cells(packed: PackedInstances) -> int:
 
 
 def main() -> None:
+    from tqdm import tqdm  # here, because `make gpu` imports this file where it may be missing
+
     parser = argparse.ArgumentParser(description="Cost of one adapted layer.")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls, after one warm-up")

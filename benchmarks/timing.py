@@ -44,7 +44,7 @@ def side_by_side(calls: dict[str, Callable[[], Any]], repeats: int, warmups: int
             call()
             _synchronize()
             durations[name].append(1000 * (time.perf_counter() - start))
-    return {name: _timing(values[warmups:]) for name, values in durations.items()}
+    return {name: summarize(values[warmups:]) for name, values in durations.items()}
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
@@ -127,7 +127,8 @@ class _LiveStorages(TorchDispatchMode):
         self.current -= size
 
 
-def _timing(values: list[float]) -> Timing:
+def summarize(values: list[float]) -> Timing:
+    """Median and quartiles of durations in milliseconds."""
     if len(values) == 1:
         return Timing(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4)

@@ -53,7 +53,8 @@ class PackedInstances:
 
     At most D instances share a cell; a row has at most N. U cells are covered, by V entries that are
     not padding. ``grid`` and ``scores`` index a list of 3 * P + 1 numbers: the maximum over the
-    channels of each entry; pairs of importance and mean over the channels of each entry; a zero.
+    channels of each entry; for each instance, the importance of all its entries, then their means
+    over the channels; a zero.
 
     rows: number of batch rows.
     height: of the grid, in cells.

@@ -163,7 +163,7 @@ def _pack(
     depth = int(shared.max()) if len(shared) else 0
     place = number * (depth + 1) + rank
     spatial = row.new_zeros(len(cells) * (depth + 1)).scatter(0, place, owner * grid_cells + entries.cell)
-    scores = torch.full_like(spatial, 3 * total).scatter(0, place, total + 2 * valid)
+    scores = torch.full_like(spatial, 3 * total).scatter(0, place, total + entries.importance)
     cell_gates = instances.gate.new_zeros(len(cells), depth)
     cell_gates[number, rank] = instances.gate[instance]
     cell_logits = torch.full_like(cell_gates, ABSENT)
@@ -180,7 +180,7 @@ def _pack(
     # Maximum and mean over the channels, on the grid of each member.
     grid = row.new_full((len(members.instance), 2, grid_cells), 3 * total)
     grid[owner, 0, entries.cell] = valid
-    grid[owner, 1, entries.cell] = total + 2 * valid + 1
+    grid[owner, 1, entries.cell] = total + entries.mean
 
     if len(members.sizes) > 1:
         order = order[members.band[owner[order]].argsort(stable=True)]

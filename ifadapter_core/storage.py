@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -76,8 +76,12 @@ def load_weights(path: str | Path, read: Callable[[Path], Content] = read_conten
     return weights
 
 
-def save_weights(weights: AdapterWeights, path: str | Path) -> None:
+def save_weights(
+    weights: AdapterWeights, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> None:
     """Save in the pack's .safetensors format. Atomic write: temporary file, then rename.
+
+    metadata: further texts for the file's metadata, such as where the weights come from.
 
     Raises CheckpointError for weights that are not finite, OSError if the file cannot be written.
     """
@@ -92,7 +96,7 @@ def save_weights(weights: AdapterWeights, path: str | Path) -> None:
     with open(part, "xb"):  # a new file, never one of the user's; raises OSError early
         pass
     try:
-        save_file(tensors, str(part), metadata_for(weights.config))
+        save_file(tensors, str(part), {**(metadata or {}), **metadata_for(weights.config)})
         os.replace(part, path)
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from None

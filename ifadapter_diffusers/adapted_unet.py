@@ -12,13 +12,13 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.modules.attention import add_semantic_map, attend
+from ifadapter_core.modules.attention import add_semantic_map
 from ifadapter_core.modules.plan import LayerPlan, make_plan
 from ifadapter_core.packed import PackedInstances
 from ifadapter_core.packing import pack_boxes
 
 from .base_model import Conditioning
-from .plain_attention import use_plain_attention_on_cpu
+from .plain_attention import attend, use_plain_attention_on_cpu
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class AdaptedUNet(nn.Module):
         if not self.instances.row.numel():
             return torch.zeros_like(q)
         if torch.is_grad_enabled():  # a rerun of gradient checkpointing needs a plan with gradients
-            return add_semantic_map(q, self._make_plan(key, q)).to(q.dtype)
+            return add_semantic_map(q, self._make_plan(key, q), attend).to(q.dtype)
         plans, name = self.instances.plans, (key, q.shape[:2], self.latent_size, q.device, q.dtype)
         if name not in plans:
             plans[name] = self._make_plan(key, q)
-        return add_semantic_map(q, plans[name])
+        return add_semantic_map(q, plans[name], attend)
 
     def _make_plan(self, key: str, q: Tensor) -> LayerPlan:
         layer: Any = self.adapter.layers[key]

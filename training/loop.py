@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +28,7 @@ from .config import LoopConfig
 from .loss_log import LossLog
 from .run_state import RunState
 
-LOG_EVERY = 10  # steps
+FAST_ADAM = ("cuda",)  # kinds of devices with a fused AdamW
 
 
 class Stage(Protocol):
@@ -47,26 +49,34 @@ class Stage(Protocol):
         """Write the current weights in the format in which they are used."""
 
 
-def learning_rate(config: LoopConfig, step: int) -> float:
-    """The learning rate of a step, counted from 0."""
+def learning_rate(config: LoopConfig, step: int, seconds: float = 0.0) -> float:
+    """The learning rate of a step, counted from 0, that starts after ``seconds`` of the time limit."""
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     if config.schedule == "constant":
         return config.learning_rate
     done = (step - config.warmup) / max(config.steps - config.warmup, 1)
+    if config.minutes:
+        done = min(max(done, seconds / (60 * config.minutes)), 1.0)
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
+def train(
+    stage: Stage, config: LoopConfig, folder: Path, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Train a stage in ``folder``, or resume from the state saved there.
 
-    Deterministic: everything random comes from the seed and the batch's index.
+    Deterministic: everything random comes from the seed and the batch's index. A time limit
+    (``config.minutes``) is the exception. It counts from here, over all resumed runs.
+    clock: seconds from any start.
     Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png`` and
     ``samples/``.
 
     On Ctrl-C or SIGTERM it finishes the step, saves, and raises KeyboardInterrupt.
-    Raises ValueError for fp16 on the CPU, or for the state of another model.
+    Raises ValueError for fp16 on the CPU, for the state of another model, or if the loss is no
+    longer finite.
     """
+    started = clock()
     folder.mkdir(parents=True, exist_ok=True)
 
     # Device and precision.
@@ -79,18 +89,27 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
 
     # Optimizer of the trained weights only.
     trained = [parameter for parameter in stage.objective.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        trained,
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        fused=True if accelerator.device.type in FAST_ADAM else None,
+    )
     objective, optimizer = accelerator.prepare(stage.objective, optimizer)
 
     # Resume from the saved state, if there is one.
     state = RunState(accelerator, stage.objective, config.ema_decay)
     state.restore(folder)
     progress = state.progress
+    started -= progress.seconds  # of the runs before
     losses = LossLog(folder / "losses.csv", progress, accelerator.is_main_process)
 
     # The remaining batches of this process: every n-th of all.
     first = progress.step * config.accumulation * accelerator.num_processes + accelerator.process_index
     last = config.steps * config.accumulation * accelerator.num_processes
+    if config.minutes and progress.seconds >= 60 * config.minutes:
+        last = first  # the time of a finished run
     numbers = range(first, last, accelerator.num_processes)
     loader = DataLoader(
         stage.batches,
@@ -106,47 +125,89 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
         initial=progress.step,
         unit="step",
         dynamic_ncols=True,
-        disable=not accelerator.is_main_process,
+        disable=None if accelerator.is_main_process else True,  # None: unless it is a terminal
     )
+    report = _Report(stage, folder.name, accelerator, clock)
     with _stop_requests() as requests, bar:
         for number, batch in zip(numbers, loader, strict=True):
             # One batch. The optimizer steps at the last one of an accumulation.
             with accelerator.accumulate(objective):
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, progress.step)
-                loss = objective(batch, seeded_generator(config.seed, number))
+                    group["lr"] = learning_rate(config, progress.step, clock() - started)
+                generator = seeded_generator(config.seed, number, device=accelerator.device)
+                loss = objective(batch, generator)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(trained, config.max_gradient_norm)
                 optimizer.step()
                 optimizer.zero_grad()
-            losses.add(accelerator.gather(loss.detach()).mean())
+            loss = loss.detach()
+            losses.add(loss if accelerator.num_processes == 1 else accelerator.gather(loss).mean())
             if not accelerator.sync_gradients:
                 continue
 
             # End of an optimizer step: average, log.
             state.finish_step()
             bar.update()
-            if progress.step % LOG_EVERY == 0:
-                rate = learning_rate(config, progress.step)
-                bar.set_postfix(loss=f"{losses.write_row():.4f}", lr=f"{rate:.1e}")
+            seconds = clock() - started
+            if progress.step % config.log_every == 0:
+                mean, rate = losses.write_row(), learning_rate(config, progress.step, seconds)
+                if not math.isfinite(mean):
+                    raise ValueError(
+                        f"The loss of {folder.name} is {mean} at step {progress.step}. Lower learning_rate."
+                    )
+                bar.set_postfix(loss=f"{mean:.4f}", lr=f"{rate:.1e}")
+                if bar.disable:
+                    report.write(progress.step, mean, rate)
 
             # Save and sample. A stop request of any process stops all of them, after saving.
-            if requests:
-                accelerator.set_trigger()
-            stopping = accelerator.check_trigger()
-            done = progress.step == config.steps
+            late = bool(config.minutes) and seconds >= 60 * config.minutes
+            if config.minutes:
+                progress.seconds = seconds
+            stopping, late = _any_process(accelerator, bool(requests)), _any_process(accelerator, late)
+            done = late or progress.step == config.steps
             if stopping or done or progress.step % config.save_every == 0:
                 _save(state, stage, folder)
             if done or progress.step % config.sample_every == 0:
                 losses.plot(folder / "loss.png")
                 path = folder / "samples" / f"step_{progress.step:06d}.png"
                 _sample(state, stage, path, config.seed)
-            if stopping:
+            if stopping or done:
                 break
     accelerator.end_training()
     if stopping:
         raise KeyboardInterrupt
+
+
+class _Report:
+    """One line of text for each row of the losses, where there is no terminal for a progress bar."""
+
+    def __init__(self, stage: Stage, name: str, accelerator: Accelerator, clock: Callable[[], float]) -> None:
+        self.name, self.clock, self.writes = name, clock, accelerator.is_main_process
+        self.pictures = getattr(stage.batches, "size", 0) * accelerator.num_processes
+        self.pictures *= accelerator.gradient_accumulation_steps
+        self.step, self.time = 0, clock()
+
+    def write(self, step: int, loss: float, rate: float) -> None:
+        """Step, loss, learning rate and throughput since the last line."""
+        now = self.clock()
+        speed = (step - self.step) / max(now - self.time, 1e-9)
+        self.step, self.time = step, now
+        if self.writes:
+            pictures = f"  {speed * self.pictures:.0f} pictures/s" if self.pictures else ""
+            sys.stdout.write(
+                f"{self.name}  step {step}  loss {loss:.4f}  lr {rate:.1e}  {speed:.1f} steps/s{pictures}\n"
+            )
+            sys.stdout.flush()
+
+
+def _any_process(accelerator: Accelerator, here: bool) -> bool:
+    """Whether a condition holds in any process. With one process the GPU need not be waited for."""
+    if accelerator.num_processes == 1:
+        return here
+    if here:
+        accelerator.set_trigger()
+    return accelerator.check_trigger()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -42,10 +43,10 @@ class LossLog:
     def plot(self, path: Path) -> None:
         """Plot all rows and their moving average.
 
-        No-op without rows, or in a process that writes none.
+        No-op without rows, in a process that writes none, or without matplotlib.
         """
         rows = [(int(step), float(loss)) for step, loss in self._rows()] if self.writes else []
-        if not rows:
+        if not rows or find_spec("matplotlib") is None:
             return
         from matplotlib.figure import Figure
 

@@ -26,18 +26,24 @@ class OtherModelError(ValueError):
 
 
 class Progress:
-    """The optimizer steps done, and the losses not yet written to ``losses.csv``."""
+    """The optimizer steps done, and the losses not yet written to ``losses.csv``.
+
+    seconds: time that the finished steps took; counted only in runs with a time limit.
+    """
 
     def __init__(self) -> None:
         self.step = 0
+        self.seconds = 0.0
         self.losses: list[Tensor] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "losses": [loss.item() for loss in self.losses]}
+        losses = [loss.item() for loss in self.losses]
+        return {"step": self.step, "seconds": self.seconds, "losses": losses}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """States of earlier versions have no losses."""
+        """States of earlier versions have no losses and no seconds."""
         self.step = state["step"]
+        self.seconds = state.get("seconds", 0.0)
         self.losses = [torch.tensor(loss) for loss in state.get("losses", [])]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from training.config import Config, LoopConfig, load_config
 from training.config_reader import read_config
@@ -23,18 +24,61 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
+class VAEConfig(StageConfig):
+    """The stage of the autoencoder.
+
+    encoded, worst: see ``Reconstruction``.
+    """
+
+    encoded: float = 1.0
+    worst: float = 0.0
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The scenes to draw.
+
+    pictures: number of scenes.
+    pixels: the first scenes, whose pictures are kept for the autoencoder.
+    crowded: fraction of the scenes with heavy overlap.
+    crowding: ``World.crowding`` of these.
+    processes: that draw; 0 = draw in the training process.
+    """
+
+    pictures: int
+    pixels: int
+    crowded: float = 0.0
+    crowding: int = 4
+    processes: int = 0
+
+
+@dataclass(frozen=True)
 class ShapesConfig:
     """The drawn world and its base model.
 
     cached: number of distinct pictures that the UNet and the adapter train on; their latents stay
         in memory.
     unet: the UNet and its text encoder.
+    pool: the scenes of ``python -m training world``.
+    minutes: time limit of this command; 0 = none. The stages share the time that is left by their
+        own ``minutes``.
+    reserve: minutes of the limit for the export.
+    init: folder of models in the format of ``demo/``, from which the stages start; None = from
+        scratch.
+    export: folder to which that command writes the models.
+    stages: that it trains. The weights of the others come from ``init`` or an earlier run.
     """
 
     world: World
     cached: int
-    vae: StageConfig
+    vae: VAEConfig
     unet: StageConfig
+    pool: PoolConfig | None = None
+    minutes: float = 0.0
+    reserve: float = 0.2
+    init: str | None = None
+    export: str = "demo"
+    stages: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
 
 
 @dataclass(frozen=True, kw_only=True)

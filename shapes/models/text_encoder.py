@@ -24,5 +24,9 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    # Eager attention for the same reason as in the UNet: see plain_attention.py.
-    return CLIPTextModel._from_config(config, attn_implementation="eager")
+    return CLIPTextModel(config)
+
+
+def use_eager_attention_on_cpu(encoder: CLIPTextModel) -> None:
+    """Choose the attention of the device the encoder is on; see ``plain_attention.py`` for the reason."""
+    encoder.set_attn_implementation("eager" if encoder.device.type == "cpu" else "sdpa")

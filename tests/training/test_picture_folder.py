@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.picture_folder import PictureFolder, read_layout
+from training.pictures.folder import PictureFolder
+from training.pictures.layout import read_layout
 
 COLOURS = [(230, 20, 20), (20, 200, 40), (30, 40, 220), (240, 230, 40)]
 

@@ -28,7 +28,14 @@ from torch import Tensor, nn
 
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues, attend
+from ifadapter_core.modules.attention import (
+    InstanceCrossAttention,
+    InstanceProjection,
+    KeysValues,
+    add_semantic_map,
+    attend,
+)
+from ifadapter_core.modules.plan import make_plan
 from ifadapter_core.packed import PackedInstances
 from ifadapter_core.packing import pack_instances
 
@@ -128,10 +135,12 @@ def addition(layer: InstanceCrossAttention, instances: KeysValues, packed: Packe
 
     Attention is that of ComfyUI's patch: the core's on a CPU, else torch's fused one.
     """
-    attention = attend if instances.k.device.type == "cpu" else fused_attention
+    device, dtype = instances.k.device, instances.k.dtype
+    attention = attend if device.type == "cpu" else fused_attention
+    plan = make_plan(layer.weights(device, dtype), instances.k, instances.v, packed)
 
     def add(q: Tensor, out: Tensor) -> Tensor:
-        return layer(q, instances, packed, attention, out)
+        return add_semantic_map(q, plan, attention, out)
 
     return add
 

@@ -47,7 +47,12 @@ class Scene:
 
 
 SCENES = [Scene(count, 32, 16, (9, 12)) for count in (1, 4, 12)]
-FULL_WIDTH = Scene(4, 1280, 64, (16, 16))  # the layers of SDXL
+# With the layers of SDXL; 12 are more than the softmax has slots.
+ALL_SCENES = [
+    *(Scene(count, 32, 16, (9, 12)) for count in (1, 2, 4, 7, 10, 12, 20)),
+    Scene(4, 1280, 64, (32, 32)),
+    Scene(12, 1280, 64, (26, 38)),
+]
 
 
 def random_boxes(count: int) -> Tensor:
@@ -68,7 +73,7 @@ def run(part: Part, options: Options) -> None:
             part.row(
                 {"what": "tokens", "variant": f"quirk {'on' if quirk else 'off'}"}, _tokens(quirk, options)
             )
-        scenes = SCENES if options.small else [*SCENES, FULL_WIDTH]
+        scenes = SCENES if options.small else ALL_SCENES
         for scene, order in itertools.product(scenes, ORDERS):
             what = {
                 "what": "layer",

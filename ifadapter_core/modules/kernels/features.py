@@ -1,4 +1,4 @@
-"""Kernels 1 and 2: the features of each instance, and the gates of their channels.
+"""Kernels 1 to 3: the features of each instance, and the gates of their channels.
 
 Letters in shapes: C, H and M as in ``plan.py``, J, T and V as in ``tiles.py``. Names in capitals are
 compile-time constants; a tile and its padded sizes are powers of two.
@@ -73,37 +73,35 @@ def features_kernel(
 
 
 @triton.jit(do_not_specialize=["grid_cells"])
-def channel_gates_kernel(
+def squeeze_kernel(
     partials,
     first,
     first_tile,
     squeeze,
     squeeze_bias,
-    excite,
-    excite_bias,
-    gates,
+    hidden,
     grid_cells,
     CHANNELS: tl.constexpr,
     HIDDEN: tl.constexpr,
-    PADDED_HIDDEN: tl.constexpr,
+    ROWS: tl.constexpr,
     STEP: tl.constexpr,
     TILES: tl.constexpr,
 ):
-    """Channel attention of one instance.
+    """First layer of the channel attention: ROWS hidden channels of one instance.
 
-    Programs: (J,). squeeze (H, C), excite (C, 2 * H) with two equal halves. STEP: channels at a time.
-    TILES: tiles at a time. Writes gates (J, C) float32.
+    Programs: (J, H / ROWS). squeeze (H, C). STEP: channels at a time. TILES: tiles at a time.
+    Writes hidden (J, H) float32, the sum of both activations: of the maximum and of the mean over the grid.
     """
     instance = tl.program_id(0)
     begin = tl.load(first_tile + instance)
     end = tl.load(first_tile + instance + 1)
     is_whole = tl.load(first + instance + 1) - tl.load(first + instance) == grid_cells
     floor = tl.where(is_whole, float("-inf"), 0.0)  # from the cells outside the instance
-    hidden = tl.arange(0, PADDED_HIDDEN)
-    is_hidden = hidden < HIDDEN
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    is_row = row < HIDDEN
 
-    of_peak = tl.zeros((PADDED_HIDDEN, STEP), tl.float32)
-    of_mean = tl.zeros((PADDED_HIDDEN, STEP), tl.float32)
+    of_peak = tl.zeros((ROWS,), tl.float32)
+    of_mean = tl.zeros((ROWS,), tl.float32)
     for low in tl.static_range(0, CHANNELS, STEP):
         channel = low + tl.arange(0, STEP)
         is_channel = channel < CHANNELS
@@ -117,24 +115,44 @@ def channel_gates_kernel(
             total += tl.sum(tl.load(at + CHANNELS, mask=inside, other=0.0), axis=0)
         peak = tl.where(is_channel, tl.maximum(peak, floor), 0.0)
         weight = tl.load(
-            squeeze + hidden[:, None] * CHANNELS + channel[None, :],
-            mask=is_hidden[:, None] & is_channel[None, :],
+            squeeze + row[:, None] * CHANNELS + channel[None, :],
+            mask=is_row[:, None] & is_channel[None, :],
             other=0.0,
         ).to(tl.float32)
-        of_peak += weight * peak[None, :]
-        of_mean += weight * (total / grid_cells)[None, :]
-    bias = tl.load(squeeze_bias + hidden, mask=is_hidden, other=0.0).to(tl.float32)
-    activation = tl.maximum(tl.sum(of_peak, axis=1) + bias, 0.0)
-    activation += tl.maximum(tl.sum(of_mean, axis=1) + bias, 0.0)
+        of_peak += tl.sum(weight * peak[None, :], axis=1)
+        of_mean += tl.sum(weight * (total / grid_cells)[None, :], axis=1)
+    bias = tl.load(squeeze_bias + row, mask=is_row, other=0.0).to(tl.float32)
+    activation = tl.maximum(of_peak + bias, 0.0) + tl.maximum(of_mean + bias, 0.0)
+    tl.store(hidden + instance * HIDDEN + row, activation, mask=is_row)
 
-    for low in tl.static_range(0, CHANNELS, STEP):
-        channel = low + tl.arange(0, STEP)
-        is_channel = channel < CHANNELS
-        weight = tl.load(
-            excite + channel[:, None] * (2 * HIDDEN) + hidden[None, :],
-            mask=is_channel[:, None] & is_hidden[None, :],
-            other=0.0,
-        ).to(tl.float32)
-        logit = tl.sum(weight * activation[None, :], axis=1)
-        logit += tl.load(excite_bias + channel, mask=is_channel, other=0.0).to(tl.float32)
-        tl.store(gates + instance * CHANNELS + channel, tl.sigmoid(logit), mask=is_channel)
+
+@triton.jit
+def excite_kernel(
+    hidden,
+    excite,
+    excite_bias,
+    gates,
+    CHANNELS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    PADDED_HIDDEN: tl.constexpr,
+    STEP: tl.constexpr,
+):
+    """Second layer of the channel attention: the gates of STEP channels of one instance.
+
+    Programs: (J, C / STEP). hidden (J, H), excite (C, 2 * H) with two equal halves. Writes gates (J, C)
+    float32.
+    """
+    instance = tl.program_id(0)
+    channel = tl.program_id(1) * STEP + tl.arange(0, STEP)
+    is_channel = channel < CHANNELS
+    column = tl.arange(0, PADDED_HIDDEN)
+    is_column = column < HIDDEN
+    weight = tl.load(
+        excite + channel[:, None] * (2 * HIDDEN) + column[None, :],
+        mask=is_channel[:, None] & is_column[None, :],
+        other=0.0,
+    ).to(tl.float32)
+    activation = tl.load(hidden + instance * HIDDEN + column, mask=is_column, other=0.0)
+    logit = tl.sum(weight * activation[None, :], axis=1)
+    logit += tl.load(excite_bias + channel, mask=is_channel, other=0.0).to(tl.float32)
+    tl.store(gates + instance * CHANNELS + channel, tl.sigmoid(logit), mask=is_channel)

@@ -1,4 +1,4 @@
-"""The forward of an adapted layer in four launches. Equals ``attention.add_semantic_map``."""
+"""The forward of an adapted layer in five launches. Equals ``attention.add_semantic_map``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch import Tensor
 from ...tiles import TILE
 from ..norm import EPSILON
 from ..plan import LayerPlan
-from .features import channel_gates_kernel, features_kernel
+from .features import excite_kernel, features_kernel, squeeze_kernel
 from .fusion import mix_kernel, statistics_kernel
 
 STEP = 128  # channels at a time
-ROWS = 16  # entries at a time in the statistics
+SHORT_STEP = 32  # the same where each has many weights
+ROWS = 16  # hidden channels, or entries in the statistics, at a time
 TILES = 16  # tiles at a time in the sums over tiles
 CELLS = 16  # covered cells times instances at a time in the mixture
 SMALLEST = 16  # of each side of a matrix product
@@ -35,9 +36,9 @@ def add_semantic_map(q: Tensor, plan: LayerPlan, out: Tensor) -> Tensor:
     at_once = max(CELLS // padded_depth, 1)
 
     features = q.new_empty(entries, channels)
-    lengths = (2 * count * channels, instances * channels, 3 * entries)
+    lengths = (2 * count * channels, instances * channels, instances * hidden, 3 * entries)
     scratch = torch.empty(sum(lengths), dtype=torch.float32, device=q.device)
-    partials, gates, statistics = scratch.split(lengths)
+    partials, gates, activations, statistics = scratch.split(lengths)
     features_kernel[(count, weights.heads)](
         q,
         flat.k,
@@ -57,22 +58,29 @@ def add_semantic_map(q: Tensor, plan: LayerPlan, out: Tensor) -> Tensor:
         EPSILON=EPSILON,
         TILE=TILE,
     )
-    channel_gates_kernel[(instances,)](
+    squeeze_kernel[(instances, -(-hidden // ROWS))](
         partials,
         tiles.first,
         tiles.first_tile,
         weights.squeeze,
         weights.squeeze_bias,
-        weights.excite,
-        weights.excite_bias,
-        gates,
+        activations,
         packed.height * packed.width,
         CHANNELS=channels,
         HIDDEN=hidden,
-        PADDED_HIDDEN=_padded(hidden),
+        ROWS=ROWS,
         STEP=STEP,
         TILES=TILES,
-        num_warps=16,
+    )
+    excite_kernel[(instances, -(-channels // SHORT_STEP))](
+        activations,
+        weights.excite,
+        weights.excite_bias,
+        gates,
+        CHANNELS=channels,
+        HIDDEN=hidden,
+        PADDED_HIDDEN=_padded(hidden),
+        STEP=SHORT_STEP,
     )
     statistics_kernel[(count, TILE // ROWS)](
         features,

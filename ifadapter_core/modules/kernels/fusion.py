@@ -1,4 +1,4 @@
-"""Kernels 3 and 4: statistics of each entry over its channels, then the mixture on each covered cell.
+"""Kernels 4 and 5: statistics of each entry over its channels, then the mixture on each covered cell.
 
 Letters in shapes: C as in ``plan.py``, D, J, T, U and V as in ``tiles.py``; K size of the spatial
 attention. Names in capitals are compile-time constants; tiles and padded sizes are powers of two.

@@ -31,7 +31,7 @@ class Band:
     is_cell: (E, A) bool, False on padding.
     peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, from the cells outside the
         instance; -inf if there are none.
-    queries: (E * A,) index of each entry in ``PackedInstances.queries``; None: the entries in order.
+    queries: (E * A,) batch cell of each entry; in chunks its number among the covered cells.
     cells: (U,) sorted batch cells that the band covers.
     offsets: (U,) first index of each of these cells in ``entries``.
     entries: (V,) entries of the band without padding, numbered within it, sorted by batch cell.
@@ -41,7 +41,7 @@ class Band:
     gates: Tensor
     is_cell: Tensor
     peak_floor: Tensor
-    queries: Tensor | None
+    queries: Tensor
     cells: Tensor
     offsets: Tensor
     entries: Tensor
@@ -63,7 +63,8 @@ class PackedInstances:
     slot: (I,) position of each instance in its row.
     gates: (I,) float32 area gates.
     bands: all instances that cover a cell, grouped by area.
-    queries: batch cells of the queries that attend: of each entry, or each covered cell once.
+    in_chunks: whether the bands are small enough for a CPU's caches. Then the query of a cell is
+        normalized once, however many bands have it.
     grid: (J * 2 * h*w,) index of the maximum, and of the mean, on each cell of each instance.
     cells: (U,) sorted covered batch cells.
     cell_gates: (U, D) float32 area gates of the instances on each cell; 0 where there is none.
@@ -85,7 +86,7 @@ class PackedInstances:
     slot: Tensor
     gates: Tensor
     bands: tuple[Band, ...]
-    queries: Tensor
+    in_chunks: bool
     grid: Tensor
     cells: Tensor
     cell_gates: Tensor
@@ -102,13 +103,11 @@ class PackedInstances:
     @cached_property
     def tiles(self) -> Tiles:
         """The same for GPU kernels. Waits for the device once."""
-        queries = [
-            self.queries if band.queries is None else self.queries[band.queries] for band in self.bands
-        ]
+        queries = torch.cat([band.queries for band in self.bands])
         covered, depth = self.cell_logits.shape
         return make_tiles(
             is_cell=[band.is_cell for band in self.bands],
-            batch_cells=torch.cat(queries),
+            batch_cells=self.cells[queries] if self.in_chunks else queries,
             grid=self.grid.view(-1, 2, self.height * self.width)[:, 0],
             places=self.spatial.view(covered, depth + 1)[:, :depth].where(self.cell_logits == 0, -1),
             covered=self.cells,

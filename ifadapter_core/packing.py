@@ -192,8 +192,8 @@ def _pack(
             row=row,
             slot=slot,
             gates=instances.gate,
-            bands=_bands(instances, members, entries, order, position),
-            queries=entries.batch_cell if len(members.sizes) == 1 else cells,
+            bands=_bands(instances, members, entries, order, position, in_chunks),
+            in_chunks=in_chunks,
             grid=grid.flatten(),
             cells=cells,
             cell_gates=cell_gates,
@@ -212,7 +212,12 @@ def _pack(
 
 
 def _bands(
-    instances: _Instances, members: Members, entries: Entries, order: Tensor, position: Tensor
+    instances: _Instances,
+    members: Members,
+    entries: Entries,
+    order: Tensor,
+    position: Tensor,
+    in_chunks: bool,
 ) -> tuple[Band, ...]:
     """The bands.
 
@@ -232,13 +237,13 @@ def _bands(
     runs_in_band = torch.bincount(runs // len(position), minlength=len(sizes)).tolist()
 
     entry_counts = (sizes * lengths).tolist()
-    queries = position[entries.batch_cell].split(entry_counts) if len(sizes) > 1 else [None] * len(sizes)
+    queries = position[entries.batch_cell] if in_chunks else entries.batch_cell
     parts = zip(
         instances.source[members.instance].split(members.sizes),
         instances.gate[members.instance].split(members.sizes),
         is_cell.split(entry_counts),
         torch.where(whole, -math.inf, 0.0)[:, None].split(members.sizes),
-        queries,
+        queries.split(entry_counts),
         (runs % len(position)).split(runs_in_band),
         offsets.split(runs_in_band),
         (entries.valid[order] - starts(sizes * lengths)[band]).split(in_band.tolist()),

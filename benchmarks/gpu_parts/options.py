@@ -10,7 +10,9 @@ from functools import partial
 
 import torch
 
-SWITCH = "IFADAPTER_TRITON"  # of ifadapter_core/modules/kernels/choice.py; ComfyUI's copy of the core reads it too
+SWITCH = (
+    "IFADAPTER_TRITON"  # of ifadapter_core/modules/kernels/choice.py; ComfyUI's copy of the core reads it too
+)
 
 
 @dataclass(frozen=True)

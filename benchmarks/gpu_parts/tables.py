@@ -157,9 +157,7 @@ def _unet(rows: list[Any], through: str) -> Iterator[str]:
         if not row.get("finite", True):
             lines[-1][0] += " (its output is not finite)"
     yield markdown(["", "kernel", "ms", "ratio", "host issues it in, ms"], lines)
-    peaks = [
-        [row["memory of"], row["kernel"], f"{row['peak_mib']:.1f}"] for row in rows if "peak_mib" in row
-    ]
+    peaks = [[row["memory of"], row["kernel"], f"{row['peak_mib']:.1f}"] for row in rows if "peak_mib" in row]
     yield markdown(["peak memory of new tensors", "kernel", "MiB"], peaks)
 
 

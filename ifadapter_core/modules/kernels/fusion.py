@@ -46,9 +46,7 @@ def statistics_kernel(
         x *= tl.load(gates + instance * CHANNELS + channel, mask=is_channel, other=0.0)[None, :]
         peak = tl.maximum(peak, tl.max(tl.where(is_channel[None, :], x, float("-inf")), axis=1))
         total += tl.sum(x, axis=1)
-        importance += tl.sum(
-            x * tl.load(score + channel, mask=is_channel, other=0.0)[None, :], axis=1
-        )
+        importance += tl.sum(x * tl.load(score + channel, mask=is_channel, other=0.0)[None, :], axis=1)
     at = statistics + entry * 3
     tl.store(at, peak, mask=is_entry)
     tl.store(at + 1, total / CHANNELS, mask=is_entry)

@@ -15,7 +15,6 @@ from ifadapter_core.modules.kernels import choice
 from ifadapter_core.modules.plan import LayerPlan, make_plan
 from ifadapter_core.packing import pack_instances
 from layer_scenes import (
-    ORDERS,
     OTHER_PROCESSOR,
     OTHER_WIDTH,
     OVERLAPPING,
@@ -75,9 +74,7 @@ def queries_of(case: Case) -> Tensor:
 def plan_of(case: Case) -> LayerPlan:
     scene, net, name = case.scene, adapter(order=case.order), str(case.processor)
     instances = flatten_rows(net.keys_values(name, scene.tokens(case.per_instance)))
-    geometry = build_geometry(
-        scene.boxes, scene.height, scene.width, front_hides_back=case.front_hides_back
-    )
+    geometry = build_geometry(scene.boxes, scene.height, scene.width, front_hides_back=case.front_hides_back)
     strengths = [[0.5 + 0.1 * number for number in range(scene.count)]] * scene.rows
     packed = pack_instances([geometry] * scene.rows, strengths, in_chunks=case.in_chunks)
     weights = net.layers[name].weights(torch.device("cpu"), case.dtype)
@@ -193,7 +190,9 @@ def test_kernels_that_fail_are_said_once_and_plain_torch_goes_on(
         assert torch.equal(add_semantic_map(q, plan), want)
 
     assert len(tries) == 1
-    assert [record.getMessage().endswith("RuntimeError: no C compiler") for record in caplog.records] == [True]
+    assert [record.getMessage().endswith("RuntimeError: no C compiler") for record in caplog.records] == [
+        True
+    ]
 
 
 def test_without_triton_plain_torch_computes_in_silence(

@@ -87,7 +87,7 @@ def test_kernels_equal_the_plain_forward(name: str) -> None:
     from ifadapter_core.modules.kernels import forward
 
     case = CASES[name]
-    with torch.inference_mode():
+    with torch.no_grad():
         q, plan = queries_of(case), plan_of(case)
         below = torch.randn(q.shape, generator=torch.Generator().manual_seed(7)).to(case.dtype)
         want, got = add_semantic_map(q, plan, out=below.clone()), below.clone()
@@ -116,7 +116,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 
 def add(kernels: choice.TritonKernels, case: Case, plan: LayerPlan | None = None) -> bool:
     q = queries_of(case)
-    with torch.inference_mode():
+    with torch.no_grad():
         return kernels.add_semantic_map(q, plan or plan_of(case), torch.zeros_like(q))
 
 
@@ -165,7 +165,7 @@ def test_kernels_are_not_traced(kernels: choice.TritonKernels, launched: list[Te
     def used(out: Tensor) -> Tensor:
         return out + kernels.add_semantic_map(q, plan, out)
 
-    with torch.inference_mode():
+    with torch.no_grad():
         compiled = torch.compile(used, fullgraph=True, backend="eager")
         assert not compiled(torch.zeros_like(q)).any()
     assert not launched
@@ -185,7 +185,7 @@ def test_kernels_that_fail_are_said_once_and_plain_torch_goes_on(
     want = add_semantic_map(q, plan)
     monkeypatch.setattr(choice, "launch", fail)
     monkeypatch.setattr("ifadapter_core.modules.attention.TRITON", kernels)
-    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+    with torch.no_grad(), caplog.at_level(logging.WARNING):
         assert torch.equal(add_semantic_map(q, plan), want)
         assert torch.equal(add_semantic_map(q, plan), want)
 

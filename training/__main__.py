@@ -115,9 +115,12 @@ def run(stage: str, config: Config, override: bool = False) -> None:
         "unet": (demo.unet_stage, demo.config.unet.loop),
     }
     make, loop = stages[stage]
-    run_settings.keep(folder / stage, run_settings.describe(config), stage, override)
+    described = run_settings.describe(config)
+    run_settings.compare(folder / stage, described, stage, override)
     set_seed(loop.seed)  # of the new weights
-    train(make(), loop, folder / stage)
+    made = make()
+    run_settings.write(folder / stage, described)
+    train(made, loop, folder / stage)
 
 
 def demo_run(config: Config) -> DemoRun | None:
@@ -160,7 +163,8 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
     pictures = batches.pictures if isinstance(batches, PictureFolder) else ()
     described = run_settings.describe(config, pictures)
-    run_settings.keep(Path(config.output) / "adapter", described, "adapter", override)
+    run = Path(config.output) / "adapter"
+    run_settings.compare(run, described, "adapter", override)
     stage = AdapterStage(
         load_base(),
         settings.shape,
@@ -170,6 +174,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
         settings.gradient_checkpointing,
         settings.guidance,
     )
+    run_settings.write(run, described)
     stage.settings = described
     return stage
 

@@ -42,6 +42,9 @@ class LoopConfig:
     minutes: time limit of the stage; 0 = none. The learning rate then follows the larger of the
         fractions of steps and of time, and ends where either is used up. A run with a limit is not
         repeatable.
+    keep_states: number of saved states on the disk.
+    max_skipped: steps in a row that may be skipped because their loss or gradient is not finite; more
+        end the training.
     log_every: steps between the rows of ``losses.csv``. On a GPU each row waits for its steps.
     """
 
@@ -61,10 +64,12 @@ class LoopConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     minutes: float = 0.0
     log_every: int = 10
+    keep_states: int = 2
+    max_skipped: int = 20
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps", "accumulation", "save_every", "sample_every")
-        at_least(self, 0, "weight_decay", "warmup", "workers", "seed")
+        at_least(self, 1, "steps", "accumulation", "save_every", "sample_every", "log_every", "keep_states")
+        at_least(self, 0, "weight_decay", "warmup", "workers", "seed", "minutes", "max_skipped")
         above(self, 0, "learning_rate", "max_gradient_norm")
         fraction(self, "ema_decay", one=False)
 

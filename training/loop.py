@@ -9,8 +9,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,15 +17,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from ifadapter_diffusers.randomness import seeded_generator
 
 from .config import LoopConfig
+from .finite_steps import FiniteSteps
 from .loss_log import LossLog
 from .run_state import RunState
+from .stop_requests import StopRequests
 
 FAST_ADAM = ("cuda",)  # kinds of devices with a fused AdamW
 
@@ -61,6 +62,19 @@ def learning_rate(config: LoopConfig, step: int, seconds: float = 0.0) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
+def new_optimizer(
+    trained: Sequence[nn.Parameter], config: LoopConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """AdamW, fused where that is faster."""
+    return torch.optim.AdamW(
+        trained,
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        fused=True if device.type in FAST_ADAM else None,
+    )
+
+
 def train(
     stage: Stage, config: LoopConfig, folder: Path, clock: Callable[[], float] = time.monotonic
 ) -> None:
@@ -72,9 +86,10 @@ def train(
     Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png`` and
     ``samples/``.
 
-    On Ctrl-C or SIGTERM it finishes the step, saves, and raises KeyboardInterrupt.
-    Raises ValueError for fp16 on the CPU, for the state of another model, or if the loss is no
-    longer finite.
+    On Ctrl-C or SIGTERM it finishes the batch, drops an unfinished step, saves, and raises
+    KeyboardInterrupt. Steps whose loss or gradient is not finite are skipped.
+    Raises ValueError for fp16 on the CPU, for the state of another model or of more steps, or if too
+    many steps in a row are skipped.
     """
     started = clock()
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,19 +104,19 @@ def train(
 
     # Optimizer of the trained weights only.
     trained = [parameter for parameter in stage.objective.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained,
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        fused=True if accelerator.device.type in FAST_ADAM else None,
-    )
+    optimizer = new_optimizer(trained, config, accelerator.device)
     objective, optimizer = accelerator.prepare(stage.objective, optimizer)
 
     # Resume from the saved state, if there is one.
-    state = RunState(accelerator, stage.objective, config.ema_decay)
+    state = RunState(accelerator, stage.objective, config.ema_decay, config.keep_states)
     state.restore(folder)
     progress = state.progress
+    if progress.step > config.steps:
+        raise ValueError(
+            f"steps is {config.steps}, but the run in {folder} has done {progress.step}. "
+            "Raise steps, or choose another output."
+        )
+    saved = progress.step
     started -= progress.seconds  # of the runs before
     losses = LossLog(folder / "losses.csv", progress, accelerator.is_main_process)
 
@@ -119,6 +134,9 @@ def train(
         worker_init_fn=_ignore_ctrl_c,
     )
 
+    scaled = accelerator.scaler is not None
+    finite = FiniteSteps(optimizer, progress, accelerator.device, scaled, config.max_skipped + 1, folder.name)
+    step_losses: list[Tensor] = []  # of the batches of the step in progress
     stopping = False
     bar = tqdm(
         total=config.steps,
@@ -127,8 +145,8 @@ def train(
         dynamic_ncols=True,
         disable=None if accelerator.is_main_process else True,  # None: unless it is a terminal
     )
-    report = _Report(stage, folder.name, accelerator, clock)
-    with _stop_requests() as requests, bar:
+    report = _Report(stage, folder.name, accelerator, progress.step, clock)
+    with StopRequests() as requests, bar:
         for number, batch in zip(numbers, loader, strict=True):
             # One batch. The optimizer steps at the last one of an accumulation.
             with accelerator.accumulate(objective):
@@ -137,43 +155,52 @@ def train(
                 generator = seeded_generator(config.seed, number, device=accelerator.device)
                 loss = objective(batch, generator)
                 accelerator.backward(loss)
+                loss = loss.detach()
+                step_losses.append(
+                    loss if accelerator.num_processes == 1 else accelerator.gather(loss).mean()
+                )
                 if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(trained, config.max_gradient_norm)
-                optimizer.step()
-                optimizer.zero_grad()
-            loss = loss.detach()
-            losses.add(loss if accelerator.num_processes == 1 else accelerator.gather(loss).mean())
+                    finite.step(accelerator.clip_grad_norm_(trained, config.max_gradient_norm), step_losses)
+                    optimizer.zero_grad()
+
+            # A stop request of any process stops all of them. An unfinished step is dropped.
+            stopping = _any_process(accelerator, requests.made)
             if not accelerator.sync_gradients:
+                if stopping:
+                    break
                 continue
 
             # End of an optimizer step: average, log.
             state.finish_step()
+            losses.add(step_losses)
+            step_losses = []
             bar.update()
             seconds = clock() - started
             if progress.step % config.log_every == 0:
+                finite.check()
                 mean, rate = losses.write_row(), learning_rate(config, progress.step, seconds)
-                if not math.isfinite(mean):
-                    raise ValueError(
-                        f"The loss of {folder.name} is {mean} at step {progress.step}. Lower learning_rate."
-                    )
                 bar.set_postfix(loss=f"{mean:.4f}", lr=f"{rate:.1e}")
                 if bar.disable:
                     report.write(progress.step, mean, rate)
 
-            # Save and sample. A stop request of any process stops all of them, after saving.
-            late = bool(config.minutes) and seconds >= 60 * config.minutes
+            # Save and sample.
             if config.minutes:
                 progress.seconds = seconds
-            stopping, late = _any_process(accelerator, bool(requests)), _any_process(accelerator, late)
+            late = _any_process(accelerator, bool(config.minutes) and seconds >= 60 * config.minutes)
             done = late or progress.step == config.steps
             if stopping or done or progress.step % config.save_every == 0:
+                finite.check()
                 _save(state, stage, folder)
+                saved = progress.step
             if done or progress.step % config.sample_every == 0:
                 losses.plot(folder / "loss.png")
                 path = folder / "samples" / f"step_{progress.step:06d}.png"
                 _sample(state, stage, path, config.seed)
             if stopping or done:
                 break
+        if progress.step != saved:  # stopped within a step
+            finite.check()
+            _save(state, stage, folder)
     accelerator.end_training()
     if stopping:
         raise KeyboardInterrupt
@@ -182,11 +209,13 @@ def train(
 class _Report:
     """One line of text for each row of the losses, where there is no terminal for a progress bar."""
 
-    def __init__(self, stage: Stage, name: str, accelerator: Accelerator, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, stage: Stage, name: str, accelerator: Accelerator, step: int, clock: Callable[[], float]
+    ) -> None:
         self.name, self.clock, self.writes = name, clock, accelerator.is_main_process
         self.pictures = getattr(stage.batches, "size", 0) * accelerator.num_processes
         self.pictures *= accelerator.gradient_accumulation_steps
-        self.step, self.time = 0, clock()
+        self.step, self.time = step, clock()
 
     def write(self, step: int, loss: float, rate: float) -> None:
         """Step, loss, learning rate and throughput since the last line."""
@@ -208,21 +237,6 @@ def _any_process(accelerator: Accelerator, here: bool) -> bool:
     if here:
         accelerator.set_trigger()
     return accelerator.check_trigger()
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """Context in which Ctrl-C and SIGTERM only add to the list, so that steps are finished."""
-    requests: list[int] = []
-    handlers = {
-        number: signal.signal(number, lambda number, _: requests.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield requests
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _ignore_ctrl_c(worker: int) -> None:

@@ -15,27 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config
+from .run_state import saved_states
 
 FILE = "settings.json"
-STATES = ("state", "state.old")
 GONE = "not set"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
 
 # Settings that may change when a run resumes: they do not decide what a step does, or they are meant to
 # be changed, as the number of steps of a finished run.
 FREE = frozenset(
-    {
-        "output",
-        "folder.path",  # the fingerprint tells whether the pictures are the same
-        "folder.max_bad",
-        "adapter.samples",
-        "adapter.guidance",
-        "adapter.gradient_checkpointing",
-        *(
-            f"loop.{name}"
-            for name in ("steps", "save_every", "sample_every", "log_every", "workers", "minutes")
-        ),
-    }
+    (
+        *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
+        *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
+        *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
+        *("loop.log_every", "loop.keep_states", "loop.max_skipped"),
+    )
 )
 # Sections of other stages, by stage.
 FOREIGN = {
@@ -56,36 +50,50 @@ def describe(config: Config, pictures: Sequence[Path] = ()) -> dict[str, Any]:
     }
 
 
-def keep(folder: Path, settings: dict[str, Any], stage: str, override: bool = False) -> None:
-    """Write the settings of a stage into its folder, or compare them with those of the run that resumes.
+def compare(folder: Path, settings: dict[str, Any], stage: str, override: bool = False) -> None:
+    """Compare the settings of a stage with those of the run that it resumes, if there is one.
 
-    The file is a list: each start with other settings than the one before adds an entry.
     override: resume with other settings.
 
     Raises ValueError with the list of differences.
     """
+    entries = _entries(folder)
+    if not entries:
+        if saved_states(folder):
+            logging.warning("%s has no %s, so its settings are not compared.", folder, FILE)
+        return
+    found = differences(entries[-1], settings, stage)
+    if found and not override:
+        raise ValueError(
+            f"The run in {folder} has other settings: {'; '.join(found)}. "
+            "Use its settings, choose another output, or add --override to resume with the new ones."
+        )
+    if found:
+        logging.warning("%s resumes with other settings: %s.", folder, "; ".join(found))
+    for name, kind in (("versions", "versions"), ("git", "code")):
+        if entries[-1].get(name) != settings[name]:
+            logging.warning("%s resumes with other %s than before: %s.", folder, kind, settings[name])
+
+
+def write(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the settings into the folder of a run.
+
+    The file is a list: each start with other settings than the one before adds an entry. No-op except
+    in the first of several processes.
+    """
+    entries = _entries(folder)
+    if os.environ.get("RANK", "0") != "0" or (entries and entries[-1] == settings):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{FILE}.part"
+    part.write_text(json.dumps([*entries, settings], indent=1) + "\n", "utf-8")
+    part.replace(folder / FILE)
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    """The settings of a run that resumes; empty for a run that has saved nothing yet."""
     path = folder / FILE
-    resumes = any((folder / name).is_dir() for name in STATES)
-    entries = json.loads(path.read_text("utf-8")) if resumes and path.exists() else []
-    if resumes and not entries:
-        logging.warning("%s has no %s, so its settings are not compared.", folder, FILE)
-    if entries:
-        found = differences(entries[-1], settings, stage)
-        if found and not override:
-            raise ValueError(
-                f"The run in {folder} has other settings: {'; '.join(found)}. "
-                "Use its settings, choose another output, or add --override to resume with the new ones."
-            )
-        if found:
-            logging.warning("%s resumes with other settings: %s.", folder, "; ".join(found))
-        for name, kind in (("versions", "versions"), ("git", "code")):
-            if entries[-1].get(name) != settings[name]:
-                logging.warning("%s resumes with other %s than before: %s.", folder, kind, settings[name])
-    if os.environ.get("RANK", "0") == "0" and (not entries or entries[-1] != settings):
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps([*entries, settings], indent=1) + "\n", "utf-8")
-        part.replace(path)
+    return json.loads(path.read_text("utf-8")) if saved_states(folder) and path.exists() else []
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> list[str]:

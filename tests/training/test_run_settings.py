@@ -18,9 +18,16 @@ import training.__main__ as command
 from ifadapter_core.storage import load_weights
 from tiny_models import sd
 from training.config import Config, load_config
-from training.run_settings import FILE, describe, differences, git_state, keep
+from training.run_settings import FILE, compare, describe, differences, git_state
+from training.run_settings import write as write_settings
 
 NAMES = ("a.png", "b.png")
+
+
+def keep(folder: Path, settings: dict[str, Any], stage: str, override: bool = False) -> None:
+    """As the command does."""
+    compare(folder, settings, stage, override)
+    write_settings(folder, settings)
 
 
 @pytest.fixture
@@ -155,6 +162,14 @@ def test_a_run_without_a_state_starts_over(config: Config, folder: Path) -> None
     (folder / "state").rmdir()
     keep(folder, described(with_loop(config, seed=3)), "adapter")
     assert [entry["config"]["adapter"]["loop"]["seed"] for entry in entries(folder)] == [3]
+
+
+def test_a_run_that_cannot_start_leaves_nothing(config: Config, tmp_path: Path) -> None:
+    assert config.folder
+    arguments = ["adapter", "--config", "sd15", f"output={tmp_path / 'new'}", f"base={tmp_path / 'nowhere'}"]
+    with pytest.raises(SystemExit):
+        command.main([*arguments, f"folder.path={config.folder.path}"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_of_an_earlier_version_has_no_settings(

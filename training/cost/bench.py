@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.tokens import PhraseEmbeddings
+from ifadapter_diffusers.adapted_unet import BatchInstances
 from ifadapter_diffusers.base_model import BaseModel, Conditioning
 from ifadapter_diffusers.latents import latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
@@ -22,6 +23,7 @@ from ifadapter_diffusers.sampling import canvas_of
 
 from ..adapter_stage import AdapterStage, LayoutBatch
 from ..config import AdapterConfig
+from ..loop import new_optimizer
 from .random_base import Architecture, random_base
 
 GIB = 2**30
@@ -141,9 +143,7 @@ class Bench:
         self.latent_shape = latent_shape(base.vae, size, size)
         self.size = size
         self.max_norm = config.loop.max_gradient_norm
-        optimizer = torch.optim.AdamW(
-            self.trained, lr=config.loop.learning_rate, weight_decay=config.loop.weight_decay
-        )
+        optimizer = new_optimizer(self.trained, config.loop, device)
         self.objective, self.optimizer = self.accelerator.prepare(self.stage.objective, optimizer)
         decay = config.loop.ema_decay
         self.average = EMAModel(self.trained, decay=decay, foreach=True) if decay else None
@@ -183,7 +183,7 @@ class Bench:
         for number in range(WARM_UP + MAX_STEPS):
             if number >= WARM_UP + MIN_STEPS and time.monotonic() > deadline:
                 return
-            generator = seeded_generator(number)
+            generator = seeded_generator(number, device=self.accelerator.device)
             loss, batch_seconds = self._timed(lambda: self._passes(batch, generator))  # noqa: B023
             _, optimizer_seconds = self._timed(self._update)
             del loss
@@ -225,8 +225,7 @@ class Bench:
     def _free(self) -> None:
         """Free what the case before left, also after an error in the middle of a step."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.stage.objective.adapted.instances = None
-        self.stage.objective.adapted.packed = {}
+        self.stage.objective.adapted.instances = BatchInstances(())  # they hold on to the last graph
         gc.collect()
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -76,7 +76,7 @@ def _times(bench: Bench, case: Case, kernel: str, options: Options) -> Callable[
             calls = LayerCalls(bench, case)
             row |= _suffixed(times(calls.all(), options.device, REPEATS, seconds=0.4), "_ms")
             if kernel == "torch":  # torch does not count the others
-                row["operators"] = len(operators(calls.all()["ours"]))
+                row["operators"] = operators(calls.all()["ours"])
             if options.on_gpu:
                 _add_graph_times(row, calls, options)
 

@@ -128,6 +128,20 @@ def test_kernels_are_used_for_sampling(
     assert len(launched) == 1
 
 
+def test_the_forward_of_a_layer_is_that_of_the_kernels(
+    kernels: choice.TritonKernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    monkeypatch.setattr("ifadapter_core.modules.attention.TRITON", kernels)
+    monkeypatch.setattr("ifadapter_core.modules.attention.normalize_heads", None)  # of the plain forward
+    with torch.no_grad():
+        q, plan = queries_of(Case(WHOLE_CANVAS)), plan_of(Case(WHOLE_CANVAS))
+        got = add_semantic_map(q, plan)
+        monkeypatch.undo()
+        want = add_semantic_map(q, plan)
+    assert difference(got, want) < TOLERANCES[torch.float32] * want.abs().max().item()
+
+
 def test_kernels_are_not_used_on_a_cpu(launched: list[Tensor]) -> None:
     assert not add(choice.TritonKernels(), Case(WHOLE_CANVAS))
     assert not launched

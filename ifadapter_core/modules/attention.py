@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..config import FusionOrder, LayerConfig
 from ..packed import PackedInstances
 from .fusion import GatedSemanticFusion
+from .kernels.choice import TRITON
 from .norm import HeadRMSNorm, normalize_heads
 from .plan import BandPlan, LayerPlan, LayerWeights, cast_weights, make_plan
 
@@ -123,7 +124,7 @@ def add_semantic_map(
     """
     out = q.new_zeros(q.shape) if out is None else out
     packed, weights = plan.packed, plan.weights
-    if not packed.bands:
+    if not packed.bands or TRITON.add_semantic_map(q, plan, out):
         return out
 
     # Features of each instance on its cells, and their statistics. On a CPU, bands fit into the caches.

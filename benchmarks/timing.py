@@ -59,11 +59,13 @@ def peak_memory(call: Callable[[], Any]) -> float:
     return storages.peak / MIB
 
 
-def operators(call: Callable[[], Any]) -> list[str]:
-    """Names of the operators that a call runs, casts and copies included: about one GPU kernel launch each.
+def operators(call: Callable[[], Any]) -> int:
+    """Number of operators in a call: about one GPU kernel launch each."""
+    return len(operator_names(call))
 
-    Views and allocations launch nothing. An operator that writes in place counts as one.
-    """
+
+def operator_names(call: Callable[[], Any]) -> list[str]:
+    """Names of the operators that a call runs, casts and copies included, views and allocations not."""
     with _Operators() as recorded:
         call()
     return recorded.names

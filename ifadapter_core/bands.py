@@ -44,12 +44,17 @@ class Entries:
     valid: (V,) ascending numbers of the entries that are not padding.
     owner: (V,) member of each of them.
     cell: (V,) cell of each of them on the grid.
+    importance: (V,) number of the importance of each of them, among the importance and the mean of
+        all entries: for each member, the importance of all its entries, then their means.
+    mean: (V,) number of the mean of each of them.
     """
 
     batch_cell: Tensor
     valid: Tensor
     owner: Tensor
     cell: Tensor
+    importance: Tensor
+    mean: Tensor
 
 
 def group_by_area(covered: Tensor, in_chunks: bool) -> Members:
@@ -93,12 +98,13 @@ def list_entries(covered: Tensor, row: Tensor, members: Members) -> Entries:
     """
     owner, cell = covered[members.instance].nonzero().unbind(dim=1)
     lengths = torch.tensor(members.lengths, dtype=torch.long, device=row.device)[members.band]
-    first = starts(covered.sum(dim=1)[members.instance])
-    valid = (starts(lengths) - first)[owner] + numbers(owner)
+    position = numbers(owner) - starts(covered.sum(dim=1)[members.instance])[owner]  # in its member
+    start, length = starts(lengths)[owner], lengths[owner]
+    valid, importance = start + position, 2 * start + position
     first_cell = row[members.instance] * covered.shape[1]
-    batch_cell = (first_cell + cell[first]).repeat_interleave(lengths)
+    batch_cell = (first_cell + cell[position == 0]).repeat_interleave(lengths)
     batch_cell[valid] = first_cell[owner] + cell
-    return Entries(batch_cell, valid, owner, cell)
+    return Entries(batch_cell, valid, owner, cell, importance, importance + length)
 
 
 def numbers(items: Tensor) -> Tensor:

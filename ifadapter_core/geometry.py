@@ -42,7 +42,7 @@ class CellRange(NamedTuple):
         return slice(self.x0, self.x1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coverage:
     """Cells that one instance covers.
 
@@ -56,7 +56,7 @@ class Coverage:
     area: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """All instances on one grid.
 

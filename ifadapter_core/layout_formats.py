@@ -210,6 +210,10 @@ def _described(linked: Linked, written: Sequence[Draft]) -> list[Draft]:
             f"Write one local description for each of the linked {linked.kind}, in the same order.{as_list}"
         )
     return [
-        replace(box, description=box.description or text.description, strength=text.strength)
+        replace(
+            box,
+            description=box.description or text.description,
+            strength=text.strength if box.strength == 1.0 else box.strength,
+        )
         for box, text in zip(boxes, written, strict=True)
     ]

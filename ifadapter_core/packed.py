@@ -28,7 +28,7 @@ class Band:
     is_cell: (E, A) bool, False on padding.
     peak_floor: (E, 1) float32 lower bound of the grid-wide max: 0, from the cells outside the
         instance; -inf if there are none.
-    queries: (E * A,) index of each entry in ``PackedInstances.queries``; None: the entries in order.
+    queries: (E * A,) batch cell of each entry; in chunks its number among the covered cells.
     cells: (U,) sorted batch cells that the band covers.
     offsets: (U,) first index of each of these cells in ``entries``.
     entries: (V,) entries of the band without padding, numbered within it, sorted by batch cell.
@@ -38,7 +38,7 @@ class Band:
     gates: Tensor
     is_cell: Tensor
     peak_floor: Tensor
-    queries: Tensor | None
+    queries: Tensor
     cells: Tensor
     offsets: Tensor
     entries: Tensor
@@ -50,7 +50,8 @@ class PackedInstances:
 
     At most D instances share a cell; a row has at most N. U cells are covered, by V entries that are
     not padding. ``grid`` and ``scores`` index a list of 3 * P + 1 numbers: the maximum over the
-    channels of each entry; pairs of importance and mean over the channels of each entry; a zero.
+    channels of each entry; for each instance, the importance of all its entries, then their means
+    over the channels; a zero.
 
     rows: number of batch rows.
     height: of the grid, in cells.
@@ -59,7 +60,8 @@ class PackedInstances:
     slot: (I,) position of each instance in its row.
     gates: (I,) float32 area gates.
     bands: all instances that cover a cell, grouped by area.
-    queries: batch cells of the queries that attend: of each entry, or each covered cell once.
+    in_chunks: whether the bands are small enough for a CPU's caches. Then the query of a cell is
+        normalized once, however many bands have it.
     grid: (J * 2 * h*w,) index of the maximum, and of the mean, on each cell of each instance.
     cells: (U,) sorted covered batch cells.
     cell_gates: (U, D) float32 area gates of the instances on each cell; 0 where there is none.
@@ -81,7 +83,7 @@ class PackedInstances:
     slot: Tensor
     gates: Tensor
     bands: tuple[Band, ...]
-    queries: Tensor
+    in_chunks: bool
     grid: Tensor
     cells: Tensor
     cell_gates: Tensor

@@ -163,7 +163,7 @@ def _pack(
     depth = int(shared.max()) if len(shared) else 0
     place = number * (depth + 1) + rank
     spatial = row.new_zeros(len(cells) * (depth + 1)).scatter(0, place, owner * grid_cells + entries.cell)
-    scores = torch.full_like(spatial, 3 * total).scatter(0, place, total + 2 * valid)
+    scores = torch.full_like(spatial, 3 * total).scatter(0, place, total + entries.importance)
     cell_gates = instances.gate.new_zeros(len(cells), depth)
     cell_gates[number, rank] = instances.gate[instance]
     cell_logits = torch.full_like(cell_gates, ABSENT)
@@ -180,7 +180,7 @@ def _pack(
     # Maximum and mean over the channels, on the grid of each member.
     grid = row.new_full((len(members.instance), 2, grid_cells), 3 * total)
     grid[owner, 0, entries.cell] = valid
-    grid[owner, 1, entries.cell] = total + 2 * valid + 1
+    grid[owner, 1, entries.cell] = total + entries.mean
 
     if len(members.sizes) > 1:
         order = order[members.band[owner[order]].argsort(stable=True)]
@@ -192,8 +192,8 @@ def _pack(
             row=row,
             slot=slot,
             gates=instances.gate,
-            bands=_bands(instances, members, entries, order, position),
-            queries=entries.batch_cell if len(members.sizes) == 1 else cells,
+            bands=_bands(instances, members, entries, order, position, in_chunks),
+            in_chunks=in_chunks,
             grid=grid.flatten(),
             cells=cells,
             cell_gates=cell_gates,
@@ -212,7 +212,12 @@ def _pack(
 
 
 def _bands(
-    instances: _Instances, members: Members, entries: Entries, order: Tensor, position: Tensor
+    instances: _Instances,
+    members: Members,
+    entries: Entries,
+    order: Tensor,
+    position: Tensor,
+    in_chunks: bool,
 ) -> tuple[Band, ...]:
     """The bands.
 
@@ -232,13 +237,13 @@ def _bands(
     runs_in_band = torch.bincount(runs // len(position), minlength=len(sizes)).tolist()
 
     entry_counts = (sizes * lengths).tolist()
-    queries = position[entries.batch_cell].split(entry_counts) if len(sizes) > 1 else [None] * len(sizes)
+    queries = position[entries.batch_cell] if in_chunks else entries.batch_cell
     parts = zip(
         instances.source[members.instance].split(members.sizes),
         instances.gate[members.instance].split(members.sizes),
         is_cell.split(entry_counts),
         torch.where(whole, -math.inf, 0.0)[:, None].split(members.sizes),
-        queries,
+        queries.split(entry_counts),
         (runs % len(position)).split(runs_in_band),
         offsets.split(runs_in_band),
         (entries.valid[order] - starts(sizes * lengths)[band]).split(in_band.tolist()),

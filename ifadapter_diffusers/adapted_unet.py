@@ -21,7 +21,7 @@ from .base_model import Conditioning
 from .plain_attention import attend, use_plain_attention_on_cpu
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowGroup:
     """R rows of a batch with the same N instances.
 

@@ -145,7 +145,7 @@ def train(
         dynamic_ncols=True,
         disable=None if accelerator.is_main_process else True,  # None: unless it is a terminal
     )
-    report = _Report(stage, folder.name, accelerator, clock)
+    report = _Report(stage, folder.name, accelerator, progress.step, clock)
     with StopRequests() as requests, bar:
         for number, batch in zip(numbers, loader, strict=True):
             # One batch. The optimizer steps at the last one of an accumulation.
@@ -209,11 +209,13 @@ def train(
 class _Report:
     """One line of text for each row of the losses, where there is no terminal for a progress bar."""
 
-    def __init__(self, stage: Stage, name: str, accelerator: Accelerator, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, stage: Stage, name: str, accelerator: Accelerator, step: int, clock: Callable[[], float]
+    ) -> None:
         self.name, self.clock, self.writes = name, clock, accelerator.is_main_process
         self.pictures = getattr(stage.batches, "size", 0) * accelerator.num_processes
         self.pictures *= accelerator.gradient_accumulation_steps
-        self.step, self.time = 0, clock()
+        self.step, self.time = step, clock()
 
     def write(self, step: int, loss: float, rate: float) -> None:
         """Step, loss, learning rate and throughput since the last line."""

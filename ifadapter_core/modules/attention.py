@@ -24,13 +24,13 @@ Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """Attention to few keys, see ``Attend``. On a CPU faster than PyTorch's own.
 
-    With few keys the scores are small compared with q, and a CPU is fastest with a softmax along
-    columns.
+    With few keys the scores are small compared with q, and a CPU is fastest with contiguous heads and
+    a softmax along columns.
     """
-    width = q.shape[-1] // heads
-    q = q.unflatten(-1, (heads, width)).permute(0, 2, 3, 1)  # R, heads, width, S
-    k, v = (x.unflatten(-1, (heads, width)).transpose(1, 2) for x in (k / math.sqrt(width), v))
-    weights = (k @ q).softmax(dim=2).transpose(2, 3)  # R, heads, S, T
+    q, k, v = (
+        x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k / math.sqrt(k.shape[-1] / heads), v)
+    )
+    weights = (k @ q.contiguous().transpose(2, 3)).softmax(dim=2).transpose(2, 3)  # R, heads, S, T
     return (weights @ v).transpose(1, 2).flatten(2)
 
 
@@ -127,15 +127,18 @@ def add_semantic_map(
         return out
 
     # Features of each instance on its cells, and their statistics. On a CPU, bands fit into the caches.
-    queries = normalize_heads(q.flatten(0, 1).index_select(0, packed.queries), weights.heads)
+    queries = q.flatten(0, 1)
+    if packed.in_chunks:
+        queries = normalize_heads(queries.index_select(0, packed.cells), weights.heads)
     features, peaks, sums = [], [], []
     for band, part in zip(packed.bands, plan.bands, strict=True):
-        x = queries if band.queries is None else queries.index_select(0, band.queries)
+        x = queries.index_select(0, band.queries)
+        x = x if packed.in_chunks else normalize_heads(x, weights.heads)
         x = attend(x.unflatten(0, band.is_cell.shape), part.k, part.v, weights.heads)  # E, A, C
         gated = x * channel_attention(x, part, weights)
         features.append(x.flatten(0, 1))
         peaks.append(gated.amax(dim=2).flatten())
-        sums.append(torch.bmm(gated, part.columns).flatten())
+        sums.append(torch.bmm(part.scores, gated.transpose(1, 2)).flatten())
 
     # Importance of each instance on its cells: a linear layer, so the spatial attention scales its output.
     statistics = torch.cat([*peaks, *sums, plan.zero])

@@ -59,14 +59,14 @@ class BandPlan:
     k, v: (E, M, C) keys, normalized, and values.
     mean: (E, 1, A) 1 / (h*w) on the cells, 0 on padding.
     peak_floor: (E, 1) see ``Band``.
-    columns: (E, C, 2) importance per channel, times the area gate if it comes first; and 1 / C.
+    scores: (E, 2, C) importance per channel, times the area gate if it comes first; and 1 / C.
     """
 
     k: Tensor
     v: Tensor
     mean: Tensor
     peak_floor: Tensor
-    columns: Tensor
+    scores: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +135,13 @@ def make_plan(weights: LayerWeights, k: Tensor, v: Tensor, packed: PackedInstanc
 def _plan_band(weights: LayerWeights, k: Tensor, v: Tensor, packed: PackedInstances, band: Band) -> BandPlan:
     gates = band.gates if weights.gate_first else torch.ones_like(band.gates)
     score = weights.score * gates[:, None]
-    columns = torch.stack([score, torch.full_like(score, 1 / score.shape[1])], dim=2)
+    mean_of_channels = torch.full_like(score, 1 / score.shape[1])
     return BandPlan(
         k=k.index_select(0, band.sources),
         v=v.index_select(0, band.sources),
         mean=band.is_cell[:, None].to(k).div(packed.height * packed.width),
         peak_floor=band.peak_floor.to(k.dtype),
-        columns=columns.to(k.dtype),
+        scores=torch.stack([score, mean_of_channels], dim=1).to(k.dtype),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from training.config import Config, LoopConfig, load_config
 from training.config_reader import read_config
+from training.value_checks import above, at_least, filled, fraction
 
 from ..sampler import World
 
@@ -33,6 +34,11 @@ class VAEConfig(StageConfig):
     encoded: float = 1.0
     worst: float = 0.0
 
+    def __post_init__(self) -> None:
+        above(self, 0, "encoded")
+        fraction(self, "encoded")
+        at_least(self, 0, "worst")
+
 
 @dataclass(frozen=True)
 class PoolConfig:
@@ -42,6 +48,7 @@ class PoolConfig:
     pixels: the first scenes, whose pictures are kept for the autoencoder.
     crowded: fraction of the scenes with heavy overlap.
     crowding: ``World.crowding`` of these.
+    shared: ``World.shared`` of all scenes.
     processes: that draw; 0 = draw in the training process.
     """
 
@@ -49,7 +56,13 @@ class PoolConfig:
     pixels: int
     crowded: float = 0.0
     crowding: int = 4
+    shared: int = 0
     processes: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "pictures", "pixels", "crowding")
+        at_least(self, 0, "shared", "processes")
+        fraction(self, "crowded")
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,10 @@ class ShapesConfig:
     init: str | None = None
     export: str = "demo"
     stages: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "minutes", "reserve")
+        filled(self, "stages")
 
 
 @dataclass(frozen=True, kw_only=True)

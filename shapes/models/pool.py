@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from .vocabulary import LENGTH, train_vocabulary
 
 CAPTIONS = ("global", "full", "placed")  # kinds of captions, in the order of the arrays
 CHUNK = 250  # scenes of one task
+ATTEMPTS = 5  # numbers tried for a scene
 
 
 class Arrays(NamedTuple):
@@ -76,6 +78,7 @@ class Pool:
             )
         if config.processes and "fork" not in multiprocessing.get_all_start_methods():
             raise ValueError("pool: processes needs a system that forks processes. Set pool.processes=0.")
+        world = replace(world, shared=config.shared)
         self.arrays = new_arrays(world, config)
         job = _Job(world, config, self.arrays, tokenizer)
         chunks = [
@@ -153,13 +156,21 @@ def _draw(numbers: range) -> list[tuple[str, ...]]:
     descriptions = []
     for number in numbers:
         heavy = int((number + 1) * config.crowded) > int(number * config.crowded)
-        scene = sample_scene(crowded if heavy else world, TRAINING[number])
+        scene = _sample(crowded if heavy else world, number, config.pictures)
         _store(arrays, number, scene)
         captions += caption_texts(scene)
         descriptions.append(tuple(figure.local_description for figure in scene.figures))
     ids = tokenizer(captions, padding="max_length", truncation=True, max_length=LENGTH)["input_ids"]
     arrays.captions[numbers.start : numbers.stop] = np.array(ids).reshape(len(numbers), -1, LENGTH)
     return descriptions
+
+
+def _sample(world: World, number: int, step: int) -> Scene:
+    """The scene of a number, or of ``step`` later ones if there is no room for its figures."""
+    for attempt in range(ATTEMPTS - 1):
+        with suppress(ValueError):
+            return sample_scene(world, TRAINING[number + attempt * step])
+    return sample_scene(world, TRAINING[number + (ATTEMPTS - 1) * step])
 
 
 def _store(arrays: Arrays, number: int, scene: Scene) -> None:

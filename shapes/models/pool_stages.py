@@ -32,6 +32,7 @@ class PoolDenoising(Denoising):
     """``Denoising`` of a ``PoolBatch``."""
 
     empty: Tensor
+    chances: Tensor
 
     def __init__(
         self,
@@ -42,11 +43,12 @@ class PoolDenoising(Denoising):
     ) -> None:
         super().__init__(unet, scheduler, text_encoder, tokenizer)
         self.register_buffer("empty", token_ids(self.tokenizer, [""]), persistent=False)
+        # Tensors made in a step would be copied to the GPU, which waits for all work before.
+        chances = torch.tensor([CAPTION_PARTS[kind] for kind in ("none", *CAPTIONS)])
+        self.register_buffer("chances", chances, persistent=False)
 
     def caption_ids(self, batch: Any, generator: torch.Generator) -> Tensor:
-        parts = [CAPTION_PARTS[kind] for kind in ("none", *CAPTIONS)]
-        chances = torch.tensor(parts, device=generator.device)
-        kinds = torch.multinomial(chances, len(batch.latents), replacement=True, generator=generator)
+        kinds = torch.multinomial(self.chances, len(batch.latents), replacement=True, generator=generator)
         return chosen_captions(batch.captions, kinds - 1, self.empty)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 
 sys.path.append(str(Path(__file__).parent / "support"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 settings.register_profile(
     "core", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]

@@ -43,8 +43,7 @@ def coverage_counts(packed: PackedInstances) -> Tensor:
         owners = band.sources[:, None].expand_as(band.is_cell).flatten()[band.entries]
         ends = torch.cat([band.offsets[1:], torch.tensor([len(band.entries)])])
         batch_cells = band.cells.repeat_interleave(ends - band.offsets)
-        asked = torch.arange(band.is_cell.numel()) if band.queries is None else band.queries
-        assert batch_cells.equal(packed.queries[asked[band.entries]])
+        assert batch_cells.equal(packed.cells[band.queries[band.entries]])
         assert (batch_cells // (HEIGHT * WIDTH)).equal(packed.row[owners])
         counts.index_put_((owners, batch_cells % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
     return counts
@@ -88,8 +87,7 @@ def test_padding_is_bounded_and_repeats_a_cell(rows: list[list[int]]) -> None:
     for band in packed.bands:
         assert band.is_cell.numel() <= MAX_AREA_RATIO * int(band.is_cell.sum())
         assert band.entries.sort().values.equal(band.is_cell.flatten().nonzero()[:, 0])
-        asked = torch.arange(band.is_cell.numel()) if band.queries is None else band.queries
-        batch_cells = packed.queries[asked].view_as(band.is_cell)
+        batch_cells = packed.cells[band.queries].view_as(band.is_cell)
         assert torch.where(band.is_cell, batch_cells[:, :1], batch_cells).equal(
             batch_cells[:, :1].expand_as(batch_cells)
         )

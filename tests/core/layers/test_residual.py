@@ -48,6 +48,16 @@ def test_residual_matches_the_reference(scene: Scene) -> None:
 
 
 @settings(max_examples=50)
+@given(scene=scenes(), slots=st.sampled_from([1, 3, 10, 17]), order=st.sampled_from(sorted(ORDERS)))
+@example(scene=OVERLAPPING, slots=10, order="gate_before_softmax")
+@example(scene=OVERLAPPING, slots=5, order="gate_after_softmax")
+@example(scene=WHOLE_CANVAS, slots=1, order="gate_before_softmax")
+def test_residual_packed_as_on_a_gpu(scene: Scene, slots: int, order: str) -> None:
+    got = run(adapter(order=order, slots=slots), scene, in_chunks=False)
+    assert difference(got, run_reference(scene, slots=slots, order=ORDERS[order])) < TOLERANCE
+
+
+@settings(max_examples=50)
 @given(scene=scenes(), slots=st.sampled_from([1, 2, 3, 8, 10, 12, 17]), order=st.sampled_from(sorted(ORDERS)))
 @example(scene=OVERLAPPING, slots=10, order="gate_after_softmax")
 @example(scene=OVERLAPPING, slots=5, order="gate_after_softmax")

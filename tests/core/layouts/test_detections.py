@@ -52,6 +52,11 @@ def test_objects_state_their_units() -> None:
         read('["a"]', [host_box(units="px")])
 
 
+def test_a_strength_of_its_own_is_kept() -> None:
+    layout = read(own(own_box(strength=0.5), own_box(strength=0.25)), [host_box(strength=2), host_box()])
+    assert [instance.strength for instance in layout.instances] == [2.0, 0.25]
+
+
 def test_fields_that_are_not_read_are_named() -> None:
     assert "Not read: weight (box 2)." in notices_of([host_box(label="a"), host_box(label="b", weight=0.5)])
 

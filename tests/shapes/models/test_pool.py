@@ -19,6 +19,7 @@ from shapes.models.pool_batches import PixelBatches, PoolBatches, PoolTensors, S
 from shapes.models.pool_stages import chosen_captions
 from shapes.models.vae import thumbnails
 from shapes.sampler import TRAINING, World, sample_scene
+from shapes.scene import Scene
 from tiny_models import tokenizer
 
 WORLD = World(shapes=("circle", "square"), instances=(1, 3))
@@ -67,6 +68,17 @@ def test_part_of_the_scenes_is_crowded(words: Path) -> None:
     for row in range(4):
         scene = sample_scene(crowded if row % 2 else WORLD, TRAINING[row])
         assert np.array_equal(arrays.pixels[row], draw(scene))
+
+
+def test_a_scene_without_room_is_replaced(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(world: World, index: int) -> Scene:
+        if index == TRAINING[1]:
+            raise ValueError("No room for 3 figures.")
+        return sample_scene(world, index)
+
+    monkeypatch.setattr("shapes.models.pool.sample_scene", sample)
+    pixels = Pool(WORLD, PoolConfig(2, 2), tokenizer(words)).wait_for_pixels()
+    assert np.array_equal(pixels[1], draw(sample_scene(WORLD, TRAINING[3])))
 
 
 def test_batches_are_pictures_and_thumbnails(words: Path) -> None:

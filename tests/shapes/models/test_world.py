@@ -73,7 +73,7 @@ def test_all_stages_train_and_are_exported(tmp_path: Path, capsys: pytest.Captur
         shapes__init=tmp_path / "demo",
         shapes__stages="[adapter]",
         adapter__loop__steps=1,
-        adapter__loop__learning_rate=0,
+        adapter__loop__learning_rate=1.0e-12,
     )
     assert not (second / "vae" / "samples").exists()
     for file in ("ifadapter.safetensors", "unet/diffusion_pytorch_model.safetensors"):

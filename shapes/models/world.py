@@ -121,7 +121,6 @@ class _Stages:
         self.device = PartialState().device
         self._tensors: PoolTensors | None = None
         if self.device.type == "cuda":
-            torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
         _say(f"device {self.device}, {len(pool.arrays.counts)} scenes")
 

@@ -153,8 +153,10 @@ def add_semantic_map(
     shares = logits.softmax(dim=1).flatten().index_select(0, packed.weights) * plan.factors
     shares = shares.to(out.dtype).split([len(band.entries) for band in packed.bands])
     for band, x, share in zip(packed.bands, features, shares, strict=True):
+        if share.requires_grad and x.dtype == torch.bfloat16:  # CUDA has no gradient of such weights
+            x, share = x.float(), share.float()
         mixed = F.embedding_bag(band.entries, x, band.offsets, mode="sum", per_sample_weights=share)
-        out.view(-1, out.shape[-1]).index_add_(0, band.cells, mixed)
+        out.view(-1, out.shape[-1]).index_add_(0, band.cells, mixed.to(out.dtype))
     return out
 
 

@@ -11,10 +11,13 @@ instance after instance. All index tensors are int64 and contiguous.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .tiles import Tiles, make_tiles
 
 ABSENT = -1e30  # logit of what takes no part in a softmax; finite, so that gradients are
 
@@ -98,6 +101,19 @@ class PackedInstances:
     weights: Tensor
     weight_gates: Tensor
     strengths: Tensor
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """The same for GPU kernels. Waits for the device once."""
+        queries = torch.cat([band.queries for band in self.bands])
+        covered, depth = self.cell_logits.shape
+        return make_tiles(
+            is_cell=[band.is_cell for band in self.bands],
+            batch_cells=self.cells[queries] if self.in_chunks else queries,
+            grid=self.grid.view(-1, 2, self.height * self.width)[:, 0],
+            places=self.spatial.view(covered, depth + 1)[:, :depth].where(self.cell_logits == 0, -1),
+            covered=self.cells,
+        )
 
 
 def to_device(value: Any, device: torch.device | None) -> Any:

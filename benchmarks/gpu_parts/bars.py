@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-LAUNCHES = 36
+LAUNCHES = {"torch": 36, "triton": 10}
 UNET = {"4 instances": 1.02, "10 instances": 1.03}
 ENCODING = 1.5
+DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Bar(NamedTuple):
@@ -31,49 +33,63 @@ def bars(report: Mapping[str, Any]) -> list[Bar]:
     return [*found, *_unet(parts.get("unet", [])), *_rest(parts.get("encoding", []), parts.get("memory", []))]
 
 
+def kernels_of(rows: list[Mapping[str, Any]]) -> list[str]:
+    """The kernels that the rows were measured with, each once, or torch alone."""
+    return list(dict.fromkeys(row["kernel"] for row in rows)) or ["torch"]
+
+
 def worst_error(rows: list[Mapping[str, Any]], what: str, dtype: str, where: str) -> float | None:
-    """Largest error of all rows of a kind. where: "device" or "cpu"."""
-    return max((row[dtype][where] for row in rows if row["what"] == what and dtype in row), default=None)
+    """Largest error of all rows of a kind. where: "cpu", "device" or the name of a kernel there."""
+    chosen = (row.get(dtype, {}) for row in rows if row["what"] == what)
+    return max((errors[where] for errors in chosen if where in errors), default=None)
 
 
 def _exactness(rows: list[Mapping[str, Any]]) -> Iterator[Bar]:
-    for what in ("tokens", "layer"):
-        for dtype in ("float32", "float16", "bfloat16"):
-            device, cpu = (worst_error(rows, what, dtype, where) for where in ("device", "cpu"))
-            value = None if device is None or cpu is None else device / max(cpu, 1e-300)
-            yield Bar(f"largest error of the {what} in {dtype} / the CPU's", 2.0, value)
+    for what, dtype in itertools.product(("tokens", "layer"), DTYPES):
+        cpu = worst_error(rows, what, dtype, "cpu")
+        for where, words in (("device", ""), ("triton", _by("triton"))):
+            error = worst_error(rows, what, dtype, where)
+            if error is not None or where == "device":
+                value = None if error is None or cpu is None else error / max(cpu, 1e-300)
+                yield Bar(f"{words}largest error of the {what} in {dtype} / the CPU's", 2.0, value)
 
 
 def _launches(parts: Mapping[str, list[Mapping[str, Any]]]) -> Iterator[Bar]:
     """Launches by the profiler, or else the operators that torch counts without a GPU."""
-    for part, count in (("launches", "launches"), ("layers", "operators")):
-        rows = [row for row in parts.get(part, []) if row["kernel"] == "torch" and count in row]
+    launched = parts.get("launches", [])
+    wanted = [("layers", "operators", "torch")]
+    wanted += [("launches", "launches", kernel) for kernel in kernels_of(launched)]
+    for part, count, kernel in wanted:
+        rows = [row for row in parts.get(part, []) if row["kernel"] == kernel and count in row]
         yield Bar(
-            f"{count} of a layer, largest of all cases",
-            LAUNCHES,
+            f"{_by(kernel)}{count} of a layer, largest of all cases",
+            LAUNCHES[kernel],
             max((row[count] for row in rows), default=None),
         )
 
 
 def _layers(rows: list[Mapping[str, Any]]) -> Iterator[Bar]:
-    plain = [row for row in rows if row["kernel"] == "torch"]
-    chosen = next((row for row in plain if _is(row, [32, 32], "medium", 4)), {})
-    for suffix, words in (("_ms", "launched one by one"), ("_graph_ms", "in a CUDA graph")):
-        ours, dense = (chosen.get(name + suffix, {}).get("median") for name in ("ours", "dense"))
-        value = None if ours is None or dense is None else ours / dense
-        yield Bar(f"4 medium boxes on 32 x 32, {words}: extra time / the dense reference's", 1 / 20, value)
+    for kernel in kernels_of(rows):
+        own = (row for row in rows if row["kernel"] == kernel)
+        chosen = next((row for row in own if _is(row, [32, 32], "medium", 4)), {})
+        for suffix, words in (("_ms", "launched one by one"), ("_graph_ms", "in a CUDA graph")):
+            ours, dense = (chosen.get(name + suffix, {}).get("median") for name in ("ours", "dense"))
+            value = None if ours is None or dense is None else ours / dense
+            what = f"{_by(kernel)}4 medium boxes on 32 x 32, {words}: extra time / the dense reference's"
+            yield Bar(what, 1 / 20, value)
 
 
 def _unet(rows: list[Mapping[str, Any]]) -> Iterator[Bar]:
-    for graph in (False, True):
+    for kernel, graph in itertools.product(kernels_of(rows), (False, True)):
         ms = {
             row["variant"]: row["ms"]["median"]
             for row in rows
-            if "ms" in row and ("in a CUDA graph" in row) == graph and row["kernel"] == "torch"
+            if "ms" in row and ("in a CUDA graph" in row) == graph and row["kernel"] == kernel
         }
         for name, limit in UNET.items():
             value = ms[name] / ms["without"] if name in ms and "without" in ms else None
-            yield Bar(f"UNet call{', in a CUDA graph' * graph}: {name} / without", limit, value)
+            what = f"{_by(kernel)}UNet call{', in a CUDA graph' * graph}: {name} / without"
+            yield Bar(what, limit, value)
 
 
 def _rest(encoding: list[Mapping[str, Any]], memory: list[Mapping[str, Any]]) -> Iterator[Bar]:
@@ -88,6 +104,10 @@ def _rest(encoding: list[Mapping[str, Any]], memory: list[Mapping[str, Any]]) ->
         1 / 5,
         ours / dense if ours is not None and dense else None,
     )
+
+
+def _by(kernel: str) -> str:
+    return "" if kernel == "torch" else f"by {kernel}: "
 
 
 def _is(row: Mapping[str, Any], grid: list[int], kind: str, count: int) -> bool:

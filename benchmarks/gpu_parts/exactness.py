@@ -19,7 +19,7 @@ from ifadapter_core.geometry import build_geometry
 from ifadapter_core.modules.attention import KeysValues
 from ifadapter_core.packing import pack_instances
 
-from .options import Options
+from .options import KERNELS, Options
 from .report import Part, Row
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
@@ -165,7 +165,7 @@ def _compare(
     want: Tensor,
     options: Options,
 ) -> None:
-    """Add {"float32": {"device": error, "cpu": error}, ...} to the row."""
+    """Add {"float32": {"device": error, "cpu": error}, ...} to the row; for other kernels, by their name."""
     scale = want.abs().max()
 
     def error(value: Tensor) -> float:
@@ -173,7 +173,13 @@ def _compare(
 
     with torch.inference_mode():
         for name, dtype in DTYPES.items():
-            row[name] = {
-                "device": error(got(options.device, dtype)),
-                "cpu": error(got(CPU, dtype)),
-            }
+            with KERNELS["torch"]():
+                row[name] = {
+                    "device": error(got(options.device, dtype)),
+                    "cpu": error(got(CPU, dtype)),
+                }
+        if row["what"] == "layer":
+            for kernel in (kernel for kernel in options.kernels if kernel != "torch"):
+                with KERNELS[kernel]():
+                    for name, dtype in DTYPES.items():
+                        row[name][kernel] = error(got(options.device, dtype))

@@ -75,7 +75,8 @@ def _times(bench: Bench, case: Case, kernel: str, options: Options) -> Callable[
         with KERNELS[kernel]():
             calls = LayerCalls(bench, case)
             row |= _suffixed(times(calls.all(), options.device, REPEATS, seconds=0.4), "_ms")
-            row["operators"] = len(operators(calls.all()["ours"]))
+            if kernel == "torch":  # torch does not count the others
+                row["operators"] = operators(calls.all()["ours"])
             if options.on_gpu:
                 _add_graph_times(row, calls, options)
 
@@ -151,14 +152,16 @@ def run_memory(part: Part, options: Options) -> None:
         chosen = [
             case for case in cases(options) if case.kind in ("medium", "overlapping") and case.count > 1
         ]
-        for case in chosen:
-            part.row(case._asdict(), _memory(bench, case, options))
+        for kernel in options.kernels:
+            for case in chosen:
+                part.row({**case._asdict(), "kernel": kernel}, _memory(bench, case, kernel, options))
 
 
-def _memory(bench: Bench, case: Case, options: Options) -> Callable[[Row], None]:
+def _memory(bench: Bench, case: Case, kernel: str, options: Options) -> Callable[[Row], None]:
     def fill(row: Row) -> None:
-        calls = LayerCalls(bench, case).all()
-        row["ours_mib"] = round(peak_mib(calls["ours"], options.device), 2)
-        row["dense_mib"] = round(peak_mib(calls["dense"], options.device), 2)
+        with KERNELS[kernel]():
+            calls = LayerCalls(bench, case).all()
+            row["ours_mib"] = round(peak_mib(calls["ours"], options.device), 2)
+            row["dense_mib"] = round(peak_mib(calls["dense"], options.device), 2)
 
     return fill

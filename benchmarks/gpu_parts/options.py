@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+
+SWITCH = (
+    "IFADAPTER_TRITON"  # of ifadapter_core/modules/kernels/choice.py; ComfyUI's copy of the core reads it too
+)
 
 
 @dataclass(frozen=True)
@@ -27,5 +33,21 @@ class Options:
         return torch.float16 if self.on_gpu else torch.float32
 
 
-# Implementations of an adapted layer: name -> context in which layers use it.
-KERNELS: dict[str, Callable[[], AbstractContextManager[object]]] = {"torch": nullcontext}
+@contextmanager
+def _switched(value: str) -> Iterator[None]:
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SWITCH]
+        else:
+            os.environ[SWITCH] = before
+
+
+# Implementations of an adapted layer: name -> context in which layers use it, or raise where they cannot.
+KERNELS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "torch": partial(_switched, "0"),
+    "triton": partial(_switched, "1"),
+}

@@ -41,6 +41,8 @@ def run_parts(arguments: argparse.Namespace, report: Report, seconds: Mapping[st
     kernels = tuple(arguments.kernels.split(","))
     if unknown := set(kernels) - KERNELS.keys():
         raise SystemExit(f"unknown kernels: {', '.join(sorted(unknown))}; there are: {', '.join(KERNELS)}.")
+    if "triton" in kernels and device.type != "cuda":
+        raise SystemExit("Triton's kernels need a GPU. Give --kernels torch to try the command without.")
     options = Options(device, arguments.small, kernels)
     report.data["setting"] = setting(options)
     for name, limit in seconds.items():

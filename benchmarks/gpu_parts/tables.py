@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from timing import Timing, markdown
 
-from .bars import bars, worst_error
+from .bars import DTYPES, bars, worst_error
 
 START, END = "<!-- gpu report: start -->", "<!-- gpu report: end -->"
 
@@ -70,11 +71,10 @@ def _exactness(rows: list[Any], _through: str) -> Iterator[str]:
         "on the CPU; float32 without TF32."
     )
     lines = []
-    for what in ("tokens", "layer"):
-        for dtype in ("float32", "float16", "bfloat16"):
-            errors = (worst_error(rows, what, dtype, where) for where in ("device", "cpu"))
-            lines.append([what, dtype, *("" if error is None else f"{error:.1e}" for error in errors)])
-    yield markdown(["", "dtype", "device", "CPU in the same dtype"], lines)
+    for what, dtype in itertools.product(("tokens", "layer"), DTYPES):
+        errors = (worst_error(rows, what, dtype, where) for where in ("device", "triton", "cpu"))
+        lines.append([what, dtype, *("" if error is None else f"{error:.1e}" for error in errors)])
+    yield markdown(["", "dtype", "device", "device, by Triton", "CPU in the same dtype"], lines)
 
 
 def _layers(rows: list[Any], _through: str) -> Iterator[str]:
@@ -144,21 +144,21 @@ def _unet(rows: list[Any], through: str) -> Iterator[str]:
         f"{through or 'nothing'}."
     )
     lines = []
-    first: dict[bool, float] = {}
+    first: dict[tuple[str, bool], float] = {}  # by kernel, and whether in a CUDA graph
     for row in rows:
         if "ms" not in row:
             continue
         graph = "in a CUDA graph" in row
         timing = Timing(**row["ms"])
-        base = first.setdefault(graph, timing.median)
+        base = first.setdefault((row["kernel"], graph), timing.median)
         name = row["variant"] + ", in a CUDA graph" * graph
         host = f"{row['host_ms']:.1f}" if "host_ms" in row else ""
         lines.append([name, row["kernel"], _ms(row["ms"]), f"{timing.median / base:.4f}", host])
         if not row.get("finite", True):
             lines[-1][0] += " (its output is not finite)"
     yield markdown(["", "kernel", "ms", "ratio", "host issues it in, ms"], lines)
-    peaks = [[row["memory of"], f"{row['peak_mib']:.1f}"] for row in rows if "peak_mib" in row]
-    yield markdown(["peak memory of new tensors", "MiB"], peaks)
+    peaks = [[row["memory of"], row["kernel"], f"{row['peak_mib']:.1f}"] for row in rows if "peak_mib" in row]
+    yield markdown(["peak memory of new tensors", "kernel", "MiB"], peaks)
 
 
 def _encoding(rows: list[Any], through: str) -> Iterator[str]:
@@ -176,12 +176,13 @@ def _encoding(rows: list[Any], through: str) -> Iterator[str]:
 def _memory(rows: list[Any], _through: str) -> Iterator[str]:
     yield "### Memory\n\nPeak of new tensors in one layer, MiB."
     yield markdown(
-        ["grid", "boxes", "n", "ours", "dense"],
+        ["grid", "boxes", "n", "kernel", "ours", "dense"],
         [
             [
                 f"{row['grid'][0]} x {row['grid'][1]}",
                 row["kind"],
                 str(row["count"]),
+                row["kernel"],
                 str(row.get("ours_mib", "")),
                 str(row.get("dense_mib", "")),
             ]

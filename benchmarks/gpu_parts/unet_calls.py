@@ -78,8 +78,13 @@ def _in_diffusers(sizes: Sizes, options: Options) -> dict[str, Variant]:
 
 
 def _measure(part: Part, variants: dict[str, Variant], options: Options) -> None:
-    """Time all variants in turns, then memory, then the same in a CUDA graph."""
-    for kernel in options.kernels:
+    """Time all variants in turns, then memory, then the same in a CUDA graph.
+
+    The host's regional prompts only once: they use no kernel.
+    """
+    for number, kernel in enumerate(options.kernels):
+        if number:
+            variants = {name: variant for name, variant in variants.items() if "regions" not in name}
         with KERNELS[kernel]():
             _time_in_turns(part, variants, kernel, options)
             for name in variants:

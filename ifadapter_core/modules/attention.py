@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..config import FusionOrder, LayerConfig
 from ..packed import Band, PackedInstances
 from .fusion import GatedSemanticFusion
+from .kernels.choice import TRITON
 from .norm import HeadRMSNorm, normalize_heads
 from .plan import BandPlan, LayerPlan, LayerWeights, cast_weights, make_plan
 
@@ -126,7 +127,7 @@ def add_semantic_map(
     """
     out = q.new_zeros(q.shape) if out is None else out
     packed, weights = plan.packed, plan.weights
-    if not packed.bands:
+    if not packed.bands or TRITON.add_semantic_map(q, plan, out):
         return out
 
     # Features of each instance on its cells, and their statistics. On a CPU, bands fit into the caches.
@@ -164,7 +165,11 @@ def add_semantic_map(
 
 def sum_by_cell(features: Tensor, band: Band, shares: Tensor) -> Tensor:
     """Features of a band (E * A, C) times the shares (V,), summed over the instances of each cell: (U, C)."""
-    return F.embedding_bag(band.entries, features, band.offsets, mode="sum", per_sample_weights=shares)
+    dtype = features.dtype
+    if shares.requires_grad and dtype == torch.bfloat16:  # CUDA has no gradient of such weights
+        features, shares = features.float(), shares.float()
+    bags = F.embedding_bag(band.entries, features, band.offsets, mode="sum", per_sample_weights=shares)
+    return bags.to(dtype)
 
 
 def sum_by_cell_without_bags(features: Tensor, band: Band, shares: Tensor) -> Tensor:

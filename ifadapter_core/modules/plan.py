@@ -7,6 +7,7 @@ attention, M tokens of an instance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -70,6 +71,22 @@ class BandPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class FlatPlan:
+    """A layer's plan without bands, for the J instances of ``PackedInstances.tiles``.
+
+    k, v: (J, M, C) keys, normalized, and values.
+    score_gates: (J,) float32 factor on the importance: the area gate if it comes first.
+    factors: (U, D + 1) float32 factors on the softmax weights of the instances on each cell; the last
+        one is unused.
+    """
+
+    k: Tensor
+    v: Tensor
+    score_gates: Tensor
+    factors: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class LayerPlan:
     """One layer with the instances of a batch: made once, then serves every call with these instances.
 
@@ -89,6 +106,19 @@ class LayerPlan:
     logits: Tensor
     factors: Tensor
     zero: Tensor
+
+    @cached_property
+    def flat(self) -> FlatPlan:
+        """The same for GPU kernels."""
+        bands = self.packed.bands
+        gates = torch.cat([band.gates for band in bands])
+        factors = torch.zeros_like(self.logits).flatten()
+        return FlatPlan(
+            k=torch.cat([band.k for band in self.bands]),
+            v=torch.cat([band.v for band in self.bands]),
+            score_gates=gates if self.weights.gate_first else torch.ones_like(gates),
+            factors=factors.scatter(0, self.packed.weights, self.factors).view_as(self.logits),
+        )
 
 
 def cast_weights(

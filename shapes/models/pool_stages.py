@@ -19,6 +19,7 @@ from training.adapter_stage import AdapterStage
 from training.config import AdapterConfig, AdapterLoss
 
 from ..sampler import World
+from .graphed_loss import GraphedLoss
 from .pool import CAPTIONS
 from .pool_batches import PoolBatch, PoolBatches, PoolTensors
 from .slots import Slots, SlotUNet, covered_cells
@@ -46,6 +47,10 @@ class PoolDenoising(Denoising):
         # Tensors made in a step would be copied to the GPU, which waits for all work before.
         chances = torch.tensor([CAPTION_PARTS[kind] for kind in ("none", *CAPTIONS)])
         self.register_buffer("chances", chances, persistent=False)
+        self.graphed_loss = GraphedLoss(self, self.prediction_loss)
+
+    def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
+        return self.graphed_loss(*self.noisy_inputs(batch, generator))
 
     def caption_ids(self, batch: Any, generator: torch.Generator) -> Tensor:
         kinds = torch.multinomial(self.chances, len(batch.latents), replacement=True, generator=generator)
@@ -89,46 +94,66 @@ class SlotDenoising(nn.Module):
         self.register_buffer("attention_mask", phrases.attention_mask, persistent=False)
         self.register_buffer("eot_embeds", phrases.eot_embeds, persistent=False)
         self.register_buffer("empty", token_ids(base.tokenizers[0], [""]), persistent=False)
+        self.graphed_loss = GraphedLoss(self, self.prediction_loss)
 
     def forward(self, batch: PoolBatch, generator: torch.Generator) -> Tensor:
         """B pictures -> loss (). Each has ``loss.noises`` adjacent rows with different noise."""
-        noises, count = self.loss.noises, len(batch.latents)
-
         # Condition dropout, for classifier-free guidance.
-        chances = torch.rand(3, count, generator=generator, device=generator.device)
+        chances = torch.rand(3, len(batch.latents), generator=generator, device=generator.device)
         described = chances[0] >= self.loss.drop_local
         kinds = (chances[1] < FULL_CAPTIONS).long()  # CAPTIONS: global, full
         kinds = torch.where(chances[2] < self.loss.drop_global, -1, kinds)
+        ids = chosen_captions(batch.captions, kinds, self.empty)
+
+        latents = _copies(batch.latents, self.loss.noises)
+        noise = add_noise(self.base.scheduler, latents, generator, self.loss.middle)
+        return self.graphed_loss(*noise, ids, batch.boxes, batch.present, batch.descriptions, described)
+
+    def prediction_loss(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        target: Tensor,
+        ids: Tensor,
+        boxes: Tensor,
+        present: Tensor,
+        descriptions: Tensor,
+        described: Tensor,
+    ) -> Tensor:
+        """The weighted mean () of the squared error of the prediction from noisy latents.
+
+        noisy, timesteps, target: of B * noises rows, see ``add_noise``.
+        ids: (B, 77) token ids of the captions.
+        boxes, present, descriptions: see ``PoolBatch``.
+        described: bool (B,), False for pictures with null tokens.
+        """
+        noises = self.loss.noises
         with torch.no_grad():
-            ids = chosen_captions(batch.captions, kinds, self.empty)
             states = self.base.text_encoders[0](ids).last_hidden_state
-        conditioning = Conditioning(states).repeat(noises)
+        tokens = self._tokens(boxes, descriptions, described)
+        slots = Slots(*(_copies(part, noises) for part in (tokens, boxes, present)))
+        prediction = self.adapted.denoise(noisy, timesteps, Conditioning(_copies(states, noises)), slots)
 
-        # Instance tokens.
-        slots = Slots(*(part.repeat_interleave(noises, dim=0) for part in self._slots(batch, described)))
-
-        # Noise, and its prediction.
-        latents = batch.latents.repeat_interleave(noises, dim=0)
-        noisy, timesteps, target = add_noise(self.base.scheduler, latents, generator, self.loss.middle)
-        prediction = self.adapted.denoise(noisy, timesteps, conditioning, slots).float()
-
-        # Weighted mean of the squared error.
-        height, width = latents.shape[-2:]
+        height, width = noisy.shape[-2:]
         inside = (covered_cells(slots.boxes, height, width) & slots.present[..., None]).any(dim=1)
         weights = 1 + (self.loss.box_weight - 1) * inside.float().unflatten(1, (height, width))
-        return ((prediction - target).square().mean(dim=1) * weights).sum() / weights.sum()
+        return ((prediction.float() - target).square().mean(dim=1) * weights).sum() / weights.sum()
 
-    def _slots(self, batch: PoolBatch, described: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens, boxes and presence of all slots. described: (B,) False = null tokens."""
-        numbers = batch.descriptions.flatten()
-        kept = described.repeat_interleave(batch.descriptions.shape[1])
+    def _tokens(self, boxes: Tensor, descriptions: Tensor, described: Tensor) -> Tensor:
+        """Instance tokens of all slots (B, S, M, D)."""
+        numbers = descriptions.flatten()
+        kept = _copies(described, descriptions.shape[1])
         phrases = PhraseEmbeddings(
             self.phrase_embeds[numbers] * kept[:, None, None, None],
             self.attention_mask[numbers] * kept[:, None],
             self.eot_embeds[numbers] * kept[:, None],
         )
-        tokens = self.adapted.adapter(phrases, batch.boxes.flatten(0, 1))
-        return tokens.unflatten(0, batch.present.shape), batch.boxes, batch.present
+        return self.adapted.adapter(phrases, boxes.flatten(0, 1)).unflatten(0, descriptions.shape)
+
+
+def _copies(rows: Tensor, count: int) -> Tensor:
+    """Each row ``count`` times in turn."""
+    return rows[:, None].expand(-1, count, *rows.shape[1:]).flatten(0, 1)
 
 
 class PoolAdapterStage(AdapterStage):

@@ -125,9 +125,18 @@ class Denoising(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(self, batch: LatentBatch, generator: torch.Generator) -> Tensor:
+        return self.prediction_loss(*self.noisy_inputs(batch, generator))
+
+    def noisy_inputs(
+        self, batch: LatentBatch, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noisy latents, timesteps, target and token ids of the captions; see ``add_noise``."""
         ids = self.caption_ids(batch, generator).to(self.unet.device)
         latents = batch.latents.to(self.unet.device)
-        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, LOGIT_MEAN)
+        return *add_noise(self.scheduler, latents, generator, LOGIT_MEAN), ids
+
+    def prediction_loss(self, noisy: Tensor, timesteps: Tensor, target: Tensor, ids: Tensor) -> Tensor:
+        """The loss () of ``noisy_inputs``."""
         with self.position_probe:
             prediction = self.unet(noisy, timesteps, self.encode_text(ids)).sample.float()
         return F.mse_loss(prediction, target) + PROBE_WEIGHT * self.position_probe.loss()

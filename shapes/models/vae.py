@@ -21,6 +21,7 @@ from ifadapter_diffusers.contact_sheet import grid, to_image
 
 from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
+from .graphed_loss import GraphedLoss
 
 LATENT_CHANNELS = 3
 CELL = 8  # pixels along each side of a latent cell
@@ -64,15 +65,21 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.vae, self.encoded, self.worst = vae, encoded, worst
 
+        self.graphed_loss = GraphedLoss(self, self.picture_loss)
+
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
+        shape = (len(images), LATENT_CHANNELS, images.shape[2] // CELL, images.shape[3] // CELL)
+        return self.graphed_loss(images, latent_noise(torch.Size(shape), generator).to(images))
+
+    def picture_loss(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in -1..1 and noise on their scaled latents -> loss ()."""
         count = math.ceil(self.encoded * len(images))
         exact = thumbnails(images)
         encoded = self.vae.encode(images[:count]).latent_dist.mode().float() * SCALE
         latents = encoded if count == len(images) else exact
         # The decoder trains on noisy latents, because those of the base model are never exact.
-        noisy = latents + latent_noise(latents.shape, generator).to(latents)
-        decoded = self.vae.decode(noisy / SCALE).sample.float()
+        decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
         loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + F.mse_loss(encoded, exact[:count])
         return loss + self.worst * worst_patch_error(decoded, images) if self.worst else loss
 

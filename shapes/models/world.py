@@ -121,14 +121,15 @@ class _Stages:
         self.device = PartialState().device
         self._tensors: PoolTensors | None = None
         if self.device.type == "cuda":
-            torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
         _say(f"device {self.device}, {len(pool.arrays.counts)} scenes")
 
     def make(self, name: str) -> Any:
         """A stage with new weights."""
         set_seed(self.loops[name].seed)
-        return {"vae": self._vae, "unet": self._unet, "adapter": self._adapter}[name]()
+        stage = {"vae": self._vae, "unet": self._unet, "adapter": self._adapter}[name]()
+        stage.objective.graphed_loss.enabled = self.config.shapes.graphs
+        return stage
 
     def _vae(self) -> VAEStage:
         settings = self.config.shapes.vae

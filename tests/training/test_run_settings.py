@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from picture_files import write
 from safetensors import safe_open
-from test_bad_pictures import write
 
 import training.__main__ as command
 from ifadapter_core.storage import load_weights

@@ -178,7 +178,7 @@ def test_boxes_of_the_release_are_in_pixels_of_the_picture(tmp_path: Path) -> No
 
 
 def test_the_readmes_example_is_a_layout(tmp_path: Path) -> None:
-    text = (Path(__file__).resolve().parents[2] / "training" / "README.md").read_text()
+    text = (Path(__file__).resolve().parents[3] / "training" / "README.md").read_text()
     layout = layout_of(tmp_path, text.split("```json")[1].split("```")[0], 960, 720)
     assert layout.caption == "a dog on a sofa"
     assert len(layout.instances) == 2

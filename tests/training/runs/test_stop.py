@@ -18,7 +18,7 @@ from training.stop_requests import FIRST, LEFT, SAME_SECONDS, SECOND, StopReques
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Clock:

@@ -72,26 +72,21 @@ def operator_names(call: Callable[[], Any]) -> list[str]:
 
 
 class _Operators(TorchDispatchMode):
-    """Records every operator below autograd, where composite ones are taken apart."""
+    """Records every operator that is not made of others."""
 
-    WITHOUT_LAUNCH = (
-        "empty",
-        "new_empty",
-        "detach",
-        "alias",
-        "_unsafe_view",
-        "_reshape_alias",
-        "promote_types",
-    )
+    WITHOUT_LAUNCH = ("empty", "new_empty", "detach", "alias", "_unsafe_view", "promote_types")
 
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with self:  # inference mode hands over operators such as Tensor.to, which may copy or not
+            parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
         name = func.overloadpacket.__name__
-        is_copy = name in ("_to_copy", "clone")
-        if is_copy or not (func.is_view or name.startswith(self.WITHOUT_LAUNCH)):
+        if not (func.is_view or name.startswith(self.WITHOUT_LAUNCH)):
             self.names.append(name)
         return func(*args, **(kwargs or {}))
 

@@ -168,8 +168,8 @@ def sum_by_cell(features: Tensor, band: Band, shares: Tensor) -> Tensor:
     dtype = features.dtype
     if shares.requires_grad and dtype == torch.bfloat16:  # CUDA has no gradient of such weights
         features, shares = features.float(), shares.float()
-    bags = F.embedding_bag(band.entries, features, band.offsets, mode="sum", per_sample_weights=shares)
-    return bags.to(dtype)
+    total = F.embedding_bag(band.entries, features, band.offsets, mode="sum", per_sample_weights=shares)
+    return total.to(dtype)
 
 
 def sum_by_cell_without_bags(features: Tensor, band: Band, shares: Tensor) -> Tensor:

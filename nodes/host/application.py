@@ -134,7 +134,10 @@ class AppliedAdapter:
             placed = call.placed[key]
         else:
             placed = call.placed[key] = self._place(q, extra_options, call)
-        return None if placed is None else self._plans.plan(self, processor, placed, q.dtype)
+        if placed is None:
+            return None
+        plan = placed.plans.get((processor, q.dtype))
+        return plan or self._plans.plan(self, processor, placed, q.dtype)
 
     def _place(self, q: Tensor, extra_options: dict[str, Any], call: UNetCall) -> Placed | None:
         """The instances in the rows of q, or None with a warning if the rows cannot be identified."""

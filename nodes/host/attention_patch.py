@@ -43,7 +43,8 @@ class InstanceAttentionPatch:
         call = self.adapter.unet_call(extra_options, self._processor)
         base = self._patch_below(call, extra_options)
         if base is None:
-            k, v = self._text_of_rows(q, k, v)
+            if k.shape[0] != q.shape[0]:
+                k, v = self._text_of_rows(q, k, v)
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = base(q, k, v, extra_options)
@@ -99,10 +100,8 @@ class InstanceAttentionPatch:
         return self._block_patch if call.slots is None else call.slots.get(extra_options["block"])
 
     def _text_of_rows(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the rows of q, without rows that another pack appended to the text."""
+        """Keys and values of the rows of q alone, where another pack appended rows to the text."""
         rows, given = q.shape[0], k.shape[0]
-        if given == rows:
-            return k, v
         if given < rows:
             raise ValueError(
                 f"IFAdapter: another node changed the rows of the text: the picture has {rows}, the text "

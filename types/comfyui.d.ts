@@ -58,6 +58,7 @@ declare module '*/scripts/app.js' {
     }
     registerExtension(extension: {
       name: string
+      setup?(): void
       getCustomWidgets?(): Record<string, (node: ComfyNode, name: string, input?: any) => object>
       nodeCreated?(node: ComfyNode): void
     }): void

@@ -1,0 +1,112 @@
+// @ts-check
+// The layout editor as the widget of the IFAdapter Layout node. The only module that registers something.
+
+import { app } from '../../../scripts/app.js'
+import { LayoutEditor } from '../view/editor.js'
+import { addEditor, editorOf } from './editors.js'
+import { captureUndoState, chained, forwardToGraph, linkedNode, slotOf } from './graph.js'
+import { preference } from './preferences.js'
+import { presets } from './presets.js'
+import {
+  backgroundOf,
+  keepResult,
+  lastResult,
+  listenToRuns,
+  livePicture,
+  readOutput,
+  resultOf
+} from './results.js'
+import { canvasOf, unitsOf } from './sizes.js'
+import { tokensOf } from './tokens.js'
+
+const TYPE = 'IFADAPTER_EDITOR' // the widget type in the node's schema
+const MIN_WIDTH = 480 // px
+const MIN_HEIGHT = 380 // px
+const LINKS = ['boxes', 'masks'] // inputs that replace the drawn boxes
+
+let createdEditors = 0
+
+/**
+ * @param {ComfyNode} node
+ * @param {string} name of the input
+ * @param {any} [input] its type and options
+ */
+function makeWidget(node, name, [, options] = []) {
+  const editor = new LayoutEditor(hostOf(node))
+  addEditor(editor)
+  createdEditors += 1
+  // Each widget has a unique type. Nodes 2.0 reuses the element of a widget with the same node id and type,
+  // so after an undo of the graph, which recreates the node, it would show the old editor and lose what is
+  // drawn there.
+  const widget = node.addDOMWidget(name, `${TYPE}#${createdEditors}`, editor.root, {
+    getValue: () => editor.value,
+    /** @param {unknown} value */
+    setValue: (value) => {
+      editor.value = value
+    },
+    getMinHeight: () => MIN_HEIGHT,
+    hideOnZoom: false,
+    hideInPanel: true,
+    socketless: true
+  })
+  widget.serializeValue = () => editor.runValue
+  editor.value = options?.default ?? ''
+  node.onRemoved = chained(node.onRemoved, () => editor.destroy())
+  return { widget, minWidth: MIN_WIDTH, minHeight: MIN_HEIGHT }
+}
+
+/**
+ * ComfyUI as the editor sees it.
+ * @param {ComfyNode} node
+ * @returns {import('../view/editor.js').EditorHost}
+ */
+function hostOf(node) {
+  return {
+    canvas: () => canvasOf(node),
+    units: () => unitsOf(node),
+    changed: () => node.setDirtyCanvas?.(true, false),
+    committed: captureUndoState,
+    tokens: (text) => tokensOf(node, text),
+    presets,
+    lastResult,
+    livePicture,
+    background: () => backgroundOf(node),
+    linked() {
+      const isLinked = LINKS.some((name) => linkedNode(node, name) !== undefined)
+      return isLinked ? { boxes: resultOf(node).boxes ?? null } : null
+    },
+    unlink() {
+      for (const name of LINKS) {
+        const slot = slotOf(node, name)
+        if (slot >= 0) node.disconnectInput(slot)
+      }
+    },
+    preference: (name, ...value) => preference(node, name, ...value),
+    forward: forwardToGraph
+  }
+}
+
+/** @param {ComfyNode} node */
+function connect(node) {
+  const editor = editorOf(node)
+  if (!editor) return
+  node.onConnectionsChange = chained(node.onConnectionsChange, () => setTimeout(() => editor.render()))
+  node.onExecuted = chained(node.onExecuted, (output) => {
+    keepResult(node, readOutput(output))
+    editor.tell(output?.ifadapter_notices ?? [])
+  })
+  for (const widget of node.widgets ?? []) {
+    if (['width', 'height'].includes(widget.name))
+      widget.callback = chained(widget.callback, () => editor.canvasChanged())
+    if (widget.name === 'units') widget.callback = chained(widget.callback, () => editor.render())
+  }
+  node.onConfigure = chained(node.onConfigure, () => editor.render())
+  editor.render()
+}
+
+app.registerExtension({
+  name: 'ComfyUI.IFAdapter.LayoutEditor',
+  setup: listenToRuns,
+  getCustomWidgets: () => ({ [TYPE]: makeWidget }),
+  nodeCreated: connect
+})

@@ -1,0 +1,264 @@
+// @ts-check
+// Geometry of boxes and of groups of boxes, as fractions of the picture. Pure functions.
+
+/**
+ * Position and size as fractions of the picture (0..1), from its top left corner.
+ * @typedef {{ x: number, y: number, w: number, h: number }} Frame
+ */
+
+/** @typedef {{ width: number, height: number }} Canvas in pixels */
+/** @typedef {{ x: number, y: number }} Point position or distance, as fractions of the picture */
+/** @typedef {{ w: number, h: number }} Size as fractions of the picture */
+/** @typedef {{ x: number, y: number, w: number, h: number }} PixelFrame in pixels */
+/** @typedef {'n' | 'ne' | 'e' | 'se' | 's' | 'sw' | 'w' | 'nw'} Handle direction of a side or corner */
+/** @typedef {{ axis: 'x' | 'y', at: number }} Guide a vertical (x) or horizontal (y) alignment line */
+
+export const MIN_SIDE_PX = 8
+
+// Direction of each handle on the x and y axis: -1 left or top, 1 right or bottom, 0 not moved.
+/** @type {Record<Handle, [number, number]>} */
+const HANDLE_SIDES = {
+  n: [0, -1],
+  ne: [1, -1],
+  e: [1, 0],
+  se: [1, 1],
+  s: [0, 1],
+  sw: [-1, 1],
+  w: [-1, 0],
+  nw: [-1, -1]
+}
+export const HANDLES = /** @type {Handle[]} */ (Object.keys(HANDLE_SIDES))
+
+// Pixels
+
+/**
+ * @param {Frame} frame
+ * @param {Canvas} canvas
+ * @returns {PixelFrame}
+ */
+export function toPixels({ x, y, w, h }, canvas) {
+  const [left, top] = [Math.round(x * canvas.width), Math.round(y * canvas.height)]
+  return {
+    x: left,
+    y: top,
+    w: Math.round((x + w) * canvas.width) - left,
+    h: Math.round((y + h) * canvas.height) - top
+  }
+}
+
+/**
+ * @param {PixelFrame} frame
+ * @param {Canvas} canvas
+ * @returns {Frame}
+ */
+export function fromPixels({ x, y, w, h }, canvas) {
+  return { x: x / canvas.width, y: y / canvas.height, w: w / canvas.width, h: h / canvas.height }
+}
+
+/**
+ * The smallest width and height of a box.
+ * @param {Canvas} canvas
+ * @returns {Size}
+ */
+export function minSides(canvas) {
+  return { w: Math.min(MIN_SIDE_PX / canvas.width, 1), h: Math.min(MIN_SIDE_PX / canvas.height, 1) }
+}
+
+// Frames: geometry of boxes and of groups of boxes
+
+/**
+ * The smallest frame around all frames.
+ * @param {Frame[]} frames
+ * @returns {Frame}
+ */
+export function bounds(frames) {
+  const x = Math.min(...frames.map((frame) => frame.x))
+  const y = Math.min(...frames.map((frame) => frame.y))
+  const right = Math.max(...frames.map((frame) => frame.x + frame.w))
+  const bottom = Math.max(...frames.map((frame) => frame.y + frame.h))
+  return { x, y, w: right - x, h: bottom - y }
+}
+
+/**
+ * The frame moved into the canvas; shrunk only if it is larger than the canvas.
+ * @template {Frame} T
+ * @param {T} frame
+ * @returns {T}
+ */
+export function clamp(frame) {
+  const [w, h] = [Math.min(frame.w, 1), Math.min(frame.h, 1)]
+  return { ...frame, w, h, x: between(frame.x, 0, 1 - w), y: between(frame.y, 0, 1 - h) }
+}
+
+/**
+ * The frame between two opposite corners in any order, cut at the canvas.
+ * @param {Point} from
+ * @param {Point} to
+ * @returns {Frame}
+ */
+export function spanned(from, to) {
+  const [x0, x1] = [from.x, to.x].map((value) => between(value, 0, 1)).sort((a, b) => a - b)
+  const [y0, y1] = [from.y, to.y].map((value) => between(value, 0, 1)).sort((a, b) => a - b)
+  return { x: x0, y: y0, w: x1 - x0, h: y1 - y0 }
+}
+
+/**
+ * A frame moved by dx, dy, up to the canvas's edges.
+ * @template {Frame} T
+ * @param {T} frame
+ * @param {number} dx
+ * @param {number} dy
+ * @returns {T}
+ */
+export function moved(frame, dx, dy) {
+  return { ...frame, x: between(frame.x + dx, 0, 1 - frame.w), y: between(frame.y + dy, 0, 1 - frame.h) }
+}
+
+/**
+ * A frame with one side or corner moved by dx, dy; the opposite one stays.
+ * @template {Frame} T
+ * @param {T} frame
+ * @param {Handle} handle
+ * @param {number} dx
+ * @param {number} dy
+ * @param {Size} minimum
+ * @returns {T}
+ */
+export function resized(frame, handle, dx, dy, minimum) {
+  const [across, down] = HANDLE_SIDES[handle]
+  const [x, w] = stretched(frame.x, frame.w, across, dx, minimum.w)
+  const [y, h] = stretched(frame.y, frame.h, down, dy, minimum.h)
+  return { ...frame, x, y, w, h }
+}
+
+/**
+ * One axis of `resized`.
+ * @param {number} start
+ * @param {number} length
+ * @param {number} side 1: the end moves; -1: the start moves; 0: neither
+ * @param {number} delta
+ * @param {number} minimum length
+ * @returns {[number, number]} start and length
+ */
+function stretched(start, length, side, delta, minimum) {
+  const end = start + length
+  if (side > 0) return [start, between(end + delta, Math.min(start + minimum, 1), 1) - start]
+  if (side < 0) {
+    const low = between(start + delta, 0, Math.max(end - minimum, 0))
+    return [low, end - low]
+  }
+  return [start, length]
+}
+
+/**
+ * A member of a group, moved and scaled with the group.
+ * @template {Frame} T
+ * @param {T} frame
+ * @param {Frame} from the group's bounds before
+ * @param {Frame} to the group's bounds after
+ * @returns {T}
+ */
+export function movedWithGroup(frame, from, to) {
+  const [across, down] = [to.w / from.w, to.h / from.h]
+  return {
+    ...frame,
+    x: to.x + (frame.x - from.x) * across,
+    y: to.y + (frame.y - from.y) * down,
+    w: frame.w * across,
+    h: frame.h * down
+  }
+}
+
+/**
+ * Whether the intersection of two frames has an area.
+ * @param {Frame} a
+ * @param {Frame} b
+ */
+export function overlap(a, b) {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
+}
+
+/**
+ * The intersection of two overlapping frames.
+ * @param {Frame} a
+ * @param {Frame} b
+ * @returns {Frame}
+ */
+export function intersection(a, b) {
+  const [x, y] = [Math.max(a.x, b.x), Math.max(a.y, b.y)]
+  return { x, y, w: Math.min(a.x + a.w, b.x + b.w) - x, h: Math.min(a.y + a.h, b.y + b.h) - y }
+}
+
+// Snapping
+
+/**
+ * A frame with its moving edges snapped to a grid.
+ * @template {Frame} T
+ * @param {T} frame
+ * @param {Handle | 'move'} handle 'move' moves the whole frame
+ * @param {Point} step of the grid
+ * @param {Size} minimum
+ * @returns {T}
+ */
+export function snappedToGrid(frame, handle, step, minimum) {
+  /** @param {number} value @param {number} size */
+  const nearest = (value, size) => between(Math.round(value / size) * size, 0, 1)
+  if (handle === 'move')
+    return moved(frame, nearest(frame.x, step.x) - frame.x, nearest(frame.y, step.y) - frame.y)
+  const [across, down] = HANDLE_SIDES[handle]
+  const edgeX = across > 0 ? frame.x + frame.w : frame.x
+  const edgeY = down > 0 ? frame.y + frame.h : frame.y
+  return resized(frame, handle, nearest(edgeX, step.x) - edgeX, nearest(edgeY, step.y) - edgeY, minimum)
+}
+
+/**
+ * A frame with its moving edges and centre snapped to the edges and centres of other frames and of the
+ * canvas.
+ * @template {Frame} T
+ * @param {T} frame
+ * @param {Handle | 'move'} handle 'move' moves the whole frame
+ * @param {Frame[]} others
+ * @param {Point} reach largest distance to snap
+ * @param {Size} minimum
+ * @returns {{ frame: T, guides: Guide[] }} guides: the lines that the frame was snapped to
+ */
+export function aligned(frame, handle, others, reach, minimum) {
+  const canvas = { x: 0, y: 0, w: 1, h: 1 }
+  /** @type {Guide[]} */
+  const guides = []
+  const delta = { x: 0, y: 0 }
+  for (const [axis, side, index] of /** @type {const} */ ([
+    ['x', 'w', 0],
+    ['y', 'h', 1]
+  ])) {
+    const lines = [canvas, ...others].flatMap((other) => [
+      other[axis],
+      other[axis] + other[side] / 2,
+      other[axis] + other[side]
+    ])
+    const [start, centre, end] = [frame[axis], frame[axis] + frame[side] / 2, frame[axis] + frame[side]]
+    const direction = handle === 'move' ? null : HANDLE_SIDES[handle][index]
+    const own =
+      direction === null ? [start, centre, end] : direction < 0 ? [start] : direction > 0 ? [end] : []
+    const pairs = own.flatMap((from) => lines.map((to) => ({ to, by: to - from })))
+    const best = pairs.sort((a, b) => Math.abs(a.by) - Math.abs(b.by))[0]
+    if (best && Math.abs(best.by) <= reach[axis]) {
+      delta[axis] = best.by
+      guides.push({ axis, at: best.to })
+    }
+  }
+  const result =
+    handle === 'move' ? moved(frame, delta.x, delta.y) : resized(frame, handle, delta.x, delta.y, minimum)
+  return { frame: result, guides }
+}
+
+// Helpers
+
+/**
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ */
+export function between(value, low, high) {
+  return Math.min(Math.max(value, low), Math.max(low, high))
+}

@@ -1,0 +1,57 @@
+// @ts-check
+// What the user must know about the layout: an unreadable text, what was repaired, and linked boxes.
+
+import { emptyLayout } from '../layout_state.js'
+import { element, textButton } from './dom.js'
+import { t } from './strings.js'
+
+/** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
+
+export class Notices {
+  /** @param {LayoutEditor} editor */
+  constructor(editor) {
+    this.editor = editor
+    this.error = element('div', { class: 'ifa-notice', role: 'alert', hidden: true })
+    this.remarkText = element('span')
+    this.remark = element(
+      'div',
+      { class: 'ifa-remark', role: 'status', hidden: true },
+      this.remarkText,
+      textButton(t('Dismiss'), () => editor.tell([]))
+    )
+    this.takeOver = textButton(t('Edit them here'), () => editor.actions.takeOver())
+    this.link = element(
+      'div',
+      { class: 'ifa-link', role: 'status', hidden: true },
+      t(
+        'The boxes come from a linked input. The boxes drawn here only give their descriptions, in the same order.'
+      ),
+      ' ',
+      this.takeOver
+    )
+    this.roots = [this.error, this.remark, this.link]
+  }
+
+  render() {
+    const { state, host } = this.editor
+    this.remark.hidden = state.notices.length === 0
+    this.remarkText.textContent = state.notices.join(' ')
+    this.renderError()
+    this.link.hidden = !host.linked()
+    if (this.link.hidden) return
+    const known = this.editor.linkedBoxes() !== null
+    this.takeOver.disabled = !known
+    this.takeOver.title = known
+      ? t('Copy the linked boxes into the editor and remove the link')
+      : t('Run the workflow once to load the linked boxes')
+  }
+
+  renderError() {
+    const { unreadable } = this.editor.state
+    this.error.hidden = !unreadable
+    if (!unreadable) return
+    const edit = textButton(t('Show the text'), () => this.editor.panel.toggle('exchange'))
+    const start = textButton(t('Start an empty layout'), () => this.editor.record(emptyLayout()))
+    this.error.replaceChildren(unreadable.message, element('div', {}, edit, start))
+  }
+}

@@ -1,0 +1,63 @@
+// @ts-check
+// The panel of the background picture.
+
+import { element, textButton } from '../dom.js'
+import { t } from '../strings.js'
+
+/** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
+/** @typedef {import('./panel.js').PanelContent} PanelContent */
+
+/**
+ * @param {LayoutEditor} editor
+ * @returns {PanelContent}
+ */
+export function backgroundPanel(editor) {
+  const { host } = editor
+  /** @param {string} name of a preference */
+  const checkbox = (name) => {
+    /** @type {HTMLInputElement} */
+    const box = element('input', {
+      type: 'checkbox',
+      onchange: () => editor.setPreference(name, box.checked)
+    })
+    box.checked = Boolean(host.preference(name))
+    return box
+  }
+  /** @type {HTMLInputElement} */
+  const dim = element('input', {
+    type: 'range',
+    min: '0.1',
+    max: '1',
+    step: '0.05',
+    oninput: () => editor.setPreference('dim', Number(dim.value))
+  })
+  dim.value = String(host.preference('dim'))
+  const takeLast = () => {
+    const url = host.lastResult()
+    if (url) editor.setBackground(url)
+    else editor.flash(t('There is no result in this session yet.'))
+  }
+  const show = checkbox('background')
+  const body = element(
+    'div',
+    { class: 'ifa-panel-body' },
+    element(
+      'p',
+      {},
+      t(
+        'The picture linked to "background" is shown behind the boxes. Without a link, the editor can show the ' +
+          'pictures of a run. The background does not affect the result.'
+      )
+    ),
+    element('label', {}, show, ' ', t('Show the background')),
+    element('label', {}, checkbox('live'), ' ', t('Follow the run: its previews, then its result')),
+    element('label', {}, t('Brightness'), ' ', dim),
+    element(
+      'div',
+      {},
+      textButton(t('Use the last result'), takeLast),
+      textButton(t('Remove'), () => editor.setBackground(null))
+    )
+  )
+  return { title: t('Background picture'), body, first: show }
+}

@@ -1,0 +1,64 @@
+// @ts-check
+// The panel over the editor: its frame, and which panel is open.
+
+import { element } from '../dom.js'
+import { icon } from '../icons.js'
+import { t } from '../strings.js'
+import { backgroundPanel } from './background.js'
+import { exchangePanel } from './exchange.js'
+import { presetsPanel } from './presets.js'
+
+/** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
+/** @typedef {{ title: string, body: HTMLElement, first: HTMLElement }} PanelContent first: gets the focus */
+
+const PANELS = { background: backgroundPanel, presets: presetsPanel, exchange: exchangePanel }
+
+export class Panel {
+  /** @param {LayoutEditor} editor */
+  constructor(editor) {
+    this.editor = editor
+    this.root = element('div', { class: 'ifa-panel', role: 'dialog', 'aria-modal': 'false', hidden: true })
+  }
+
+  get isOpen() {
+    return !this.root.hidden
+  }
+
+  /** @param {Node | null} node */
+  contains(node) {
+    return this.root.contains(node)
+  }
+
+  /**
+   * Opens a panel, or closes it if it is open.
+   * @param {keyof typeof PANELS} name
+   */
+  toggle(name) {
+    if (this.isOpen && this.root.dataset.name === name) return this.close()
+    const { title, body, first } = PANELS[name](this.editor)
+    const close = element(
+      'button',
+      {
+        type: 'button',
+        class: 'ifa-small',
+        'aria-label': t('Close'),
+        title: t('Close'),
+        onclick: () => this.close()
+      },
+      icon('close')
+    )
+    this.root.dataset.name = name
+    this.root.setAttribute('aria-label', title)
+    const head = element('div', { class: 'ifa-panel-head' }, element('strong', {}, title), close)
+    this.root.replaceChildren(head, body)
+    this.root.hidden = false
+    first.focus({ preventScroll: true })
+  }
+
+  close() {
+    if (!this.isOpen) return
+    this.root.hidden = true
+    this.root.replaceChildren()
+    this.editor.focus.toPicture()
+  }
+}

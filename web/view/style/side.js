@@ -1,0 +1,41 @@
+// @ts-check
+// Styles: the list of boxes and the fields.
+
+export const SIDE_STYLE = `
+.ifa-side {
+  flex: 0 1 260px; min-width: 170px; display: flex; flex-direction: column; gap: 4px; min-height: 0;
+}
+.ifa-label { color: var(--ifa-soft); }
+.ifa-text {
+  width: 100%; color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line);
+  border-radius: 4px; font: inherit; padding: 3px 5px; resize: vertical;
+}
+.ifa-side > .ifa-text { flex: none; border-left: 3px solid var(--ifa-accent); }
+.ifa-code { font-family: ui-monospace, monospace; }
+.ifa-list {
+  flex: 1 1 0; height: 0; min-height: 60px; overflow-y: auto; margin: 0; padding: 0;
+  list-style: none; display: flex; flex-direction: column; gap: 4px;
+}
+.ifa-row {
+  border: 1px solid var(--ifa-line); border-left: 4px solid var(--box); border-radius: 4px;
+  padding: 3px; display: flex; flex-direction: column; gap: 3px;
+}
+.ifa-row.ifa-selected { border-color: var(--ifa-accent); border-left-color: var(--box); }
+.ifa-grip { cursor: ns-resize; touch-action: none; display: inline-flex; flex: none; }
+.ifa-color {
+  width: 20px; height: 20px; padding: 0; border: 1px solid var(--ifa-line); background: none;
+  flex: none; cursor: pointer;
+}
+.ifa-fill { flex: 1; }
+.ifa-note { color: var(--ifa-soft); font-size: 11px; }
+.ifa-note:empty { display: none; }
+.ifa-warning { color: var(--ifa-error); }
+.ifa-exact { display: flex; flex-wrap: wrap; gap: 3px 6px; }
+.ifa-pair { display: inline-flex; align-items: center; gap: 3px; flex: 1 1 54px; }
+.ifa-exact .ifa-number {
+  flex: 1 1 0; width: 0; min-width: 36px; appearance: textfield; text-align: right;
+}
+.ifa-exact .ifa-number::-webkit-inner-spin-button { display: none; }
+.ifa-exact.ifa-off { opacity: .5; }
+.ifa-row-head { display: flex; align-items: center; gap: 3px; }
+`

@@ -1,0 +1,87 @@
+// @ts-check
+// The boxes on the surface, and the hatched areas where they overlap.
+
+import { HANDLES, intersection } from '../../layout_geometry.js'
+import { overlappingPairs } from '../../layout_hits.js'
+import * as model from '../../layout_model.js'
+import { dropGone, element, isShown, place } from '../dom.js'
+import { t } from '../strings.js'
+
+/** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
+/** @typedef {import('../../layout_model.js').Layout} Layout */
+/** @typedef {import('../dom.js').Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement }} BoxParts */
+
+export class Boxes {
+  /** @param {LayoutEditor} editor */
+  constructor(editor) {
+    this.editor = editor
+    /** @type {Map<string, BoxParts>} */
+    this.parts = new Map() // by id
+    /** @type {(import('../dom.js').Shown & { root: HTMLElement })[]} */
+    this.hatches = []
+    this.root = element('div', {
+      class: 'ifa-boxes',
+      role: 'listbox',
+      'aria-label': t('Boxes, back to front'),
+      'aria-multiselectable': 'true'
+    })
+    this.overlaps = element('div', { class: 'ifa-boxes ifa-overlaps', 'aria-hidden': 'true' })
+  }
+
+  /** @param {Layout} layout */
+  render(layout) {
+    dropGone(this.parts, new Set(layout.boxes.map((box) => box.id)))
+    const { selection } = this.editor.state
+    const { width, height } = this.editor.host.canvas()
+    layout.boxes.forEach((box, index) => {
+      const parts = this.parts.get(box.id) ?? this.makeBox(box.id)
+      const selected = selection.includes(box.id)
+      if (isShown(parts, box, index, selected, selection.at(-1) === box.id, width, height)) return
+      const { root, number, words } = parts
+      root.className = 'ifa-box'
+      root.classList.toggle('ifa-selected', selected)
+      root.classList.toggle('ifa-active', selection.at(-1) === box.id)
+      root.classList.toggle('ifa-locked', box.locked)
+      root.classList.toggle('ifa-empty', !box.caption.trim())
+      root.hidden = box.hidden
+      place(root, box)
+      root.style.zIndex = String(index + 1 + (selected ? model.MAX_BOXES : 0))
+      root.style.setProperty('--box', box.color)
+      root.setAttribute('aria-selected', String(selected))
+      root.setAttribute('aria-label', model.describe(layout, box.id, { width, height }))
+      number.textContent = String(index + 1)
+      words.textContent = box.caption.trim() || t('no caption')
+    })
+    this.renderOverlaps(layout)
+  }
+
+  /** @param {string} id */
+  makeBox(id) {
+    const number = element('span', { class: 'ifa-number-tag' })
+    const words = element('span', { class: 'ifa-words' })
+    const handles = HANDLES.map((handle) =>
+      element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' })
+    )
+    const root = element('div', { role: 'option', 'data-box': id }, number, words, ...handles)
+    this.root.append(root)
+    /** @type {BoxParts} */
+    const parts = { root, number, words }
+    this.parts.set(id, parts)
+    return parts
+  }
+
+  /** @param {Layout} layout */
+  renderOverlaps(layout) {
+    const frames = overlappingPairs(layout).map(([a, b]) => intersection(layout.boxes[a], layout.boxes[b]))
+    for (const surplus of this.hatches.splice(frames.length)) surplus.root.remove()
+    while (this.hatches.length < frames.length) {
+      const root = element('div', { class: 'ifa-overlap' })
+      this.overlaps.append(root)
+      this.hatches.push({ root })
+    }
+    frames.forEach((frame, index) => {
+      const hatch = this.hatches[index]
+      if (!isShown(hatch, frame.x, frame.y, frame.w, frame.h)) place(hatch.root, frame)
+    })
+  }
+}

@@ -1,0 +1,60 @@
+// @ts-check
+// The description of a box, edited inside the box.
+
+import { element } from '../dom.js'
+import { t } from '../strings.js'
+
+/** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
+
+const LEAST_PX = { width: 120, height: 48 }
+
+export class Inline {
+  /** @param {LayoutEditor} editor */
+  constructor(editor) {
+    this.editor = editor
+    this.id = ''
+    /** @type {HTMLTextAreaElement} */
+    this.root = element('textarea', {
+      class: 'ifa-inline',
+      hidden: true,
+      'aria-label': t('Description of the box'),
+      oninput: () => editor.actions.setCaption(this.id, this.root.value),
+      onblur: () => this.close(false)
+    })
+  }
+
+  get isOpen() {
+    return !this.root.hidden
+  }
+
+  /** @param {string} id of a box */
+  open(id) {
+    const { editor } = this
+    editor.select([id], false)
+    const box = editor.state.active
+    const part = editor.surface.boxes.parts.get(id)?.root
+    if (!box || !part) return
+    const frame = editor.surface.stage
+    const [area, stage] = [part, frame].map((each) => each.getBoundingClientRect())
+    const scale = stage.width / frame.clientWidth || 1 // the graph may be zoomed
+    this.id = id
+    this.root.hidden = false
+    this.root.value = box.caption
+    Object.assign(this.root.style, {
+      left: `${(area.left - stage.left) / scale}px`,
+      top: `${(area.top - stage.top) / scale}px`,
+      width: `${Math.max(area.width / scale, LEAST_PX.width)}px`,
+      height: `${Math.max(area.height / scale, LEAST_PX.height)}px`
+    })
+    this.root.focus({ preventScroll: true })
+    this.root.select()
+  }
+
+  /** @param {boolean} refocus the picture */
+  close(refocus = true) {
+    if (!this.isOpen) return
+    this.root.hidden = true
+    this.editor.closeStep()
+    if (refocus) this.editor.focus.toPicture()
+  }
+}

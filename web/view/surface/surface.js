@@ -1,0 +1,117 @@
+// @ts-check
+// The stage with the surface: the picture's area, in the shape of the picture.
+
+import { element, isShown, place } from '../dom.js'
+import { t } from '../strings.js'
+import { Boxes } from './boxes.js'
+import { Lines } from './lines.js'
+
+/** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
+/** @typedef {import('../../layout_geometry.js').Frame} Frame */
+/** @typedef {import('../../layout_geometry.js').Point} Point */
+/** @typedef {import('../../layout_model.js').Layout} Layout */
+
+const EDGE_PX = 3 // space around the surface, for its outline
+
+export class Surface {
+  /** @param {LayoutEditor} editor */
+  constructor(editor) {
+    this.editor = editor
+    this.image = element('img', { class: 'ifa-background', alt: '', draggable: false })
+    this.lines = new Lines(editor)
+    this.boxes = new Boxes(editor)
+    this.ghosts = element('div', { class: 'ifa-boxes ifa-ghosts', 'aria-hidden': 'true' })
+    /** @type {import('../dom.js').Shown} */
+    this.shownGhosts = {}
+    this.marquee = element('div', { class: 'ifa-marquee', hidden: true })
+    this.hint = element('div', { class: 'ifa-hint' }, t('Drag to draw a box, or press + Add'))
+    const { gestures } = editor
+    this.root = element(
+      'div',
+      {
+        class: 'ifa-surface',
+        'data-testid': 'ifa-surface',
+        onpointerdown: (event) => gestures.onDown(event),
+        onpointermove: (event) => gestures.onMove(event),
+        onpointerup: (event) => gestures.onUp(event),
+        onpointercancel: () => gestures.cancel(),
+        onlostpointercapture: () => gestures.cancel(),
+        ondblclick: (event) => gestures.onDoubleClick(event),
+        onwheel: (event) => editor.host.forward(event),
+        oncontextmenu: (event) => event.preventDefault()
+      },
+      this.image,
+      this.lines.root,
+      this.ghosts,
+      this.boxes.root,
+      this.boxes.overlaps,
+      this.marquee,
+      this.hint
+    )
+    this.stage = element('div', { class: 'ifa-stage' }, this.root)
+  }
+
+  /** @param {Layout} layout */
+  render(layout) {
+    const { editor } = this
+    this.renderGhosts()
+    this.boxes.render(layout)
+    this.lines.render()
+    this.hint.hidden = layout.boxes.length > 0 || editor.state.unreadable !== null || editor.gestures.active
+    const { picture } = editor
+    this.image.hidden = !picture
+    if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
+    this.image.style.opacity = String(editor.host.preference('dim'))
+    this.fit()
+  }
+
+  /** Linked boxes, which a run uses in place of the drawn ones. */
+  renderGhosts() {
+    const { width, height } = this.editor.host.canvas()
+    const linked = this.editor.host.linked()
+    if (isShown(this.shownGhosts, linked === null, linked?.boxes, width, height)) return
+    const ghosts = (this.editor.linkedBoxes() ?? []).map((box, index) => {
+      const tag = element('span', { class: 'ifa-number-tag' }, String(index + 1))
+      const ghost = element('div', { class: 'ifa-ghost' }, tag)
+      place(ghost, box)
+      return ghost
+    })
+    this.ghosts.replaceChildren(...ghosts)
+  }
+
+  /** Fits the surface into the stage, with the aspect ratio of the picture. */
+  fit() {
+    const { width, height } = this.editor.host.canvas()
+    const [room, tall] = [this.stage.clientWidth, this.stage.clientHeight]
+    if (!room || !tall) return
+    const scale = Math.min((room - 2 * EDGE_PX) / width, (tall - 2 * EDGE_PX) / height)
+    this.root.style.width = `${width * scale}px`
+    this.root.style.height = `${height * scale}px`
+  }
+
+  /**
+   * The position of the pointer as fractions of the picture.
+   * @param {MouseEvent} event
+   * @returns {Point}
+   */
+  point(event) {
+    const area = this.root.getBoundingClientRect()
+    return { x: (event.clientX - area.left) / area.width, y: (event.clientY - area.top) / area.height }
+  }
+
+  /**
+   * A length in pixels of the screen as fractions of the picture.
+   * @param {number} px
+   * @returns {Point}
+   */
+  fractions(px) {
+    const area = this.root.getBoundingClientRect()
+    return { x: px / area.width, y: px / area.height }
+  }
+
+  /** @param {Frame | null} frame being drawn */
+  showMarquee(frame) {
+    this.marquee.hidden = frame === null
+    if (frame) place(this.marquee, frame)
+  }
+}

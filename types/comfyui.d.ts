@@ -10,6 +10,9 @@ interface ComfyWidget {
 }
 
 interface ComfyNode {
+  type?: string
+  graph?: ComfyGraph | null
+  outputs?: { name: string }[]
   widgets?: ComfyWidget[]
   inputs?: { name: string; link?: number | null }[]
   properties?: Record<string, unknown>
@@ -19,6 +22,7 @@ interface ComfyNode {
   subgraph?: ComfyGraph
   addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget
   disconnectInput(slot: number): void
+  getInputLink?(slot: number): ComfyLink | null
   getInputNode?(slot: number): ComfyNode | null
   setDirtyCanvas?(foreground: boolean, background: boolean): void
   setProperty?(name: string, value: unknown): void
@@ -28,8 +32,24 @@ interface ComfyNode {
   onRemoved?(...values: any[]): unknown
 }
 
+/** A node's schema: [type, options] by name of the input. */
+interface ComfyDefinition {
+  name: string
+  input?: { required?: Record<string, [string, Record<string, unknown>?]> }
+}
+
+interface ComfyLink {
+  origin_id: string | number
+  origin_slot: number
+}
+
 interface ComfyGraph {
-  getNodeById?(id: string): ComfyNode | null
+  _nodes?: ComfyNode[]
+  links?: Record<number, ComfyLink>
+  rootGraph?: ComfyGraph
+  /** The definitions of all subgraphs, of a root graph. */
+  subgraphs?: Map<string, ComfyGraph>
+  getNodeById?(id: string | number): ComfyNode | null
 }
 
 /** A file of the server's input, output or temp folder. */
@@ -59,6 +79,7 @@ declare module '*/scripts/app.js' {
     registerExtension(extension: {
       name: string
       setup?(): void
+      beforeRegisterNodeDef?(nodeType: unknown, definition: ComfyDefinition): void
       getCustomWidgets?(): Record<string, (node: ComfyNode, name: string, input?: any) => object>
       nodeCreated?(node: ComfyNode): void
     }): void

@@ -151,6 +151,47 @@ function stretched(start, length, side, delta, minimum) {
 }
 
 /**
+ * As `resized`, with the frame's proportions kept: a corner is scaled from the opposite corner, a side from
+ * the middle of the opposite side.
+ * @template {Frame} T
+ * @param {T} frame
+ * @param {Handle} handle
+ * @param {number} dx
+ * @param {number} dy
+ * @param {Size} minimum
+ * @returns {T}
+ */
+export function scaled(frame, handle, dx, dy, minimum) {
+  const [across, down] = HANDLE_SIDES[handle]
+  const wanted = Math.max(
+    across ? 1 + (across * dx) / frame.w : -Infinity,
+    down ? 1 + (down * dy) / frame.h : -Infinity
+  )
+  const least = Math.min(Math.max(minimum.w / frame.w, minimum.h / frame.h), 1)
+  const room = Math.min(
+    longest(frame.x, frame.w, across) / frame.w,
+    longest(frame.y, frame.h, down) / frame.h
+  )
+  const factor = between(wanted, least, Math.max(room, least))
+  const [w, h] = [frame.w * factor, frame.h * factor]
+  const x = frame.x + ((frame.w - w) * (1 - across)) / 2
+  const y = frame.y + ((frame.h - h) * (1 - down)) / 2
+  return { ...frame, x, y, w, h }
+}
+
+/**
+ * The largest length on one axis of `scaled`.
+ * @param {number} start
+ * @param {number} length
+ * @param {number} side 1: the start stays; -1: the end stays; 0: the middle stays
+ */
+function longest(start, length, side) {
+  if (side > 0) return 1 - start
+  if (side < 0) return start + length
+  return Math.min(2 * start + length, 2 - 2 * start - length)
+}
+
+/**
  * A member of a group, moved and scaled with the group.
  * @template {Frame} T
  * @param {T} frame

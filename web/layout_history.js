@@ -5,6 +5,32 @@
 
 export const HISTORY_STEPS = 100
 
+const KEPT_HISTORIES = 40
+
+/** @type {Map<string, History>} */
+const kept = new Map() // of editors that are gone, by the text of the layout that they showed
+
+/**
+ * Keeps the history of an editor that ComfyUI removes, such as by opening another workflow.
+ * @param {string} text of the layout
+ * @param {History} history
+ */
+export function keepHistory(text, history) {
+  if (!history.canUndo && !history.canRedo) return
+  kept.delete(text)
+  kept.set(text, history)
+  for (const oldest of [...kept.keys()].slice(0, -KEPT_HISTORIES)) kept.delete(oldest)
+}
+
+/**
+ * A copy of the history that ended with a layout's text, if it was kept.
+ * @param {unknown} text
+ */
+export function keptHistory(text) {
+  const found = typeof text === 'string' ? kept.get(text) : undefined
+  return found && Object.assign(new History(found.present), found, { key: null })
+}
+
 /** Undo and redo. Consecutive changes with the same key, such as typing, are one step. */
 export class History {
   /** @param {Layout} layout */

@@ -122,8 +122,8 @@ export function remove(layout, ids) {
 }
 
 /**
- * A layout with linked boxes in place of its own. A linked box without a caption gets the caption and
- * strength of the visible box at the same position.
+ * A layout with linked boxes in place of its own. As many visible boxes as linked ones give them their captions
+ * and strengths; else linked boxes without a caption get those of the visible box at the same position.
  * @param {Layout} layout
  * @param {Box[]} linked
  * @returns {Layout}
@@ -131,8 +131,9 @@ export function remove(layout, ids) {
 export function takenOver(layout, linked) {
   const own = visible(layout)
   const boxes = linked.map((box, index) => {
-    if (box.caption || !own[index]) return box
-    return { ...box, caption: own[index].caption, strength: own[index].strength }
+    const given = own[index]
+    if (!given || (box.caption && own.length !== linked.length)) return box
+    return { ...box, caption: given.caption || box.caption, strength: given.strength }
   })
   return { ...layout, boxes }
 }

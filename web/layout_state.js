@@ -3,7 +3,7 @@
 // No page, no ComfyUI.
 
 import { readLayout, serialize, serializeForRun } from './layout_formats.js'
-import { History } from './layout_history.js'
+import { History, keepHistory, keptHistory } from './layout_history.js'
 import { VERSION } from './formats/readers.js'
 
 /** @typedef {import('./layout_geometry.js').Canvas} Canvas */
@@ -21,6 +21,8 @@ import { VERSION } from './formats/readers.js'
  * A text and what it was read for. pinned: a new canvas does not change the meaning of its pixels.
  * @typedef {{ value: unknown, canvas: Canvas, units: string | null, pinned: boolean }} Given
  */
+
+const BOX_NUMBER = /\bbox (\d+)\b/i // in an error of a run
 
 /** @returns {Layout} */
 export function emptyLayout() {
@@ -40,6 +42,8 @@ export class LayoutState {
     this.unreadable = null // a value that is no layout and why: kept until it is replaced
     /** @type {Given | null} */
     this.given = null // what the layout was read from, until the user edits it
+    /** @type {string | null} */
+    this.failure = null // the error of the last run, until the next run or edit
     /** @type {string[]} */
     this.notices = [] // what was repaired or left out while reading, here or in the last run
   }
@@ -73,8 +77,14 @@ export class LayoutState {
     if (same) return false
     this.history = new History(emptyLayout())
     this.read(value, this.surroundings.canvas(), this.surroundings.units())
+    this.history = keptHistory(value) ?? this.history
     this.selection = []
     return true
+  }
+
+  /** Keeps the history for the editor that will show this layout next. */
+  keep() {
+    if (!this.unreadable) keepHistory(serialize(this.history.present), this.history)
   }
 
   /**
@@ -113,7 +123,10 @@ export class LayoutState {
 
   /** The user has set another size of the picture. A layout that could be read keeps its proportions. */
   pin() {
-    if (this.given && !this.unreadable) this.given.pinned = true
+    if (!this.given || this.unreadable) return
+    const { width, height } = this.surroundings.canvas()
+    const { canvas } = this.given
+    if (canvas.width !== width || canvas.height !== height) this.given.pinned = true
   }
 
   /**
@@ -123,8 +136,14 @@ export class LayoutState {
    */
   record(layout, key = null) {
     this.history.record(layout, key)
-    this.unreadable = this.given = null
+    this.unreadable = this.given = this.failure = null
     this.notices = []
+  }
+
+  /** The number of the box that the last run's error is about, or null. */
+  get faultyBox() {
+    const found = this.failure?.match(BOX_NUMBER)
+    return found ? Number(found[1]) : null
   }
 
   /** The active box, or null. */

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
 import * as formats from '../../web/layout_formats.js'
-import * as geometry from '../../web/layout_geometry.js'
 import * as model from '../../web/layout_model.js'
 import { CANVAS, forMany, layout, same } from './random_layouts.js'
 
@@ -117,7 +116,7 @@ test('exported formats restore the boxes, to a pixel or a thousandth', () => {
     const back = formats.parse(formats.toRelease(given, CANVAS), CANVAS)
     assert.equal(back.boxes.length, shown.length)
     shown.forEach((box, index) =>
-      assert.deepEqual(geometry.toPixels(back.boxes[index], CANVAS), geometry.toPixels(box, CANVAS))
+      assert.deepEqual(model.toPixels(back.boxes[index], CANVAS), model.toPixels(box, CANVAS))
     )
     const elements = formats.parse(formats.toElements(given), CANVAS)
     shown.forEach((box, index) => {

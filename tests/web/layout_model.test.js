@@ -81,7 +81,9 @@ test('resizing a group scales its members', () => {
     const [from, to] = [geometry.bounds(members), frame(next)]
     const there = members.map((member) => geometry.movedWithGroup(member, from, to))
     assert.ok(same(geometry.bounds(there), to))
-    there.forEach((member, index) => assert.ok(same(geometry.movedWithGroup(member, to, from), members[index])))
+    there.forEach((member, index) =>
+      assert.ok(same(geometry.movedWithGroup(member, to, from), members[index]))
+    )
   })
 })
 

@@ -20,8 +20,18 @@ export function editorOf(node) {
   return element ? (editors.get(element) ?? null) : null
 }
 
+/**
+ * Calls a function with every editor in the page.
+ * @param {(editor: LayoutEditor) => void} act
+ */
+export function forAll(act) {
+  for (const root of document.querySelectorAll('.ifa-editor')) {
+    const editor = editors.get(/** @type {HTMLElement} */ (root))
+    if (editor) act(editor)
+  }
+}
+
 /** Renders every editor in the page. */
 export function renderAll() {
-  for (const root of document.querySelectorAll('.ifa-editor'))
-    editors.get(/** @type {HTMLElement} */ (root))?.render()
+  forAll((editor) => editor.render())
 }

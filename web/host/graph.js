@@ -36,6 +36,18 @@ export function slotOf(node, name) {
 }
 
 /**
+ * The link to an input, or null.
+ * @param {ComfyNode} node
+ * @param {number} slot
+ * @returns {ComfyLink | null}
+ */
+export function linkOf(node, slot) {
+  const id = node.inputs?.[slot]?.link ?? null
+  if (id === null) return null
+  return node.getInputLink?.(slot) ?? node.graph?.links?.[id] ?? null
+}
+
+/**
  * The node that is linked to an input; null if it is out of reach, as beyond a subgraph's boundary; undefined
  * without a link.
  * @param {ComfyNode} node

@@ -2,7 +2,7 @@
 // What runs send to the editors: boxes of links, backgrounds, token counts and pictures.
 
 import { api } from '../../../scripts/api.js'
-import { editorOf, renderAll } from './editors.js'
+import { editorOf, forAll, renderAll } from './editors.js'
 import { linkedNode, nodeOf, widgetOf } from './graph.js'
 
 /**
@@ -10,6 +10,7 @@ import { linkedNode, nodeOf, widgetOf } from './graph.js'
  * @typedef {object} RunResult
  * @property {string} [boxes] boxes of a linked input, as JSON
  * @property {string} [background] URL of the linked background picture
+ * @property {{ width: number, height: number }} [canvas] size of the picture in pixels
  * @property {Map<string, number>} [tokens] exact token count of each local description
  */
 
@@ -25,6 +26,11 @@ export function listenToRuns() {
     if (!picture?.filename) return
     pictures.last = viewUrl(picture)
     showLive(pictures.last)
+  })
+  api.addEventListener('execution_start', () => forAll((editor) => editor.fail(null)))
+  api.addEventListener('execution_error', ({ detail }) => {
+    const message = String(detail?.exception_message ?? '').trim()
+    if (message) editorOf(nodeOf(detail.node_id))?.fail(message)
   })
   api.addEventListener('b_preview', ({ detail }) => showLive(URL.createObjectURL(detail)))
   api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
@@ -68,6 +74,7 @@ export function keepResult(node, result) {
  * The `ui` result of the layout node, see nodes/host/editor.py.
  * @param {{
  *   ifadapter_background?: ComfyFile[],
+ *   ifadapter_canvas?: { width: number, height: number }[],
  *   ifadapter_tokens?: { text: string, tokens: number }[]
  * } | undefined} output
  * @returns {RunResult}
@@ -77,6 +84,8 @@ export function readOutput(output) {
   const result = {}
   const picture = output?.ifadapter_background?.[0]
   if (picture) result.background = viewUrl(picture)
+  const canvas = output?.ifadapter_canvas?.at(-1)
+  if (canvas) result.canvas = canvas
   const counted = output?.ifadapter_tokens
   if (counted) result.tokens = new Map(counted.map(({ text, tokens }) => [text, tokens]))
   return result

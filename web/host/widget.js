@@ -19,7 +19,8 @@ import {
 import { canvasOf, unitsOf } from './sizes.js'
 import { tokensOf } from './tokens.js'
 
-const TYPE = 'IFADAPTER_EDITOR' // the widget type in the node's schema
+const NODE = 'IFAdapterLayout'
+const TYPE = 'IFADAPTER_EDITOR'
 const MIN_WIDTH = 480 // px
 const MIN_HEIGHT = 380 // px
 const LINKS = ['boxes', 'masks'] // inputs that replace the drawn boxes
@@ -107,6 +108,11 @@ function connect(node) {
 app.registerExtension({
   name: 'ComfyUI.IFAdapter.LayoutEditor',
   setup: listenToRuns,
+  // Without this script, the input stays the text field of the node's schema.
+  beforeRegisterNodeDef(_, definition) {
+    const options = definition.name === NODE && definition.input?.required?.layout?.[1]
+    if (options) options.widgetType = TYPE
+  },
   getCustomWidgets: () => ({ [TYPE]: makeWidget }),
   nodeCreated: connect
 })

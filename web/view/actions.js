@@ -3,6 +3,7 @@
 
 import * as geometry from '../layout_geometry.js'
 import * as model from '../layout_model.js'
+import { messageOf } from './dom.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -19,19 +20,36 @@ export class Actions {
     return this.editor.state
   }
 
+  /**
+   * The result of a change, or null with a message if the layout does not allow it.
+   * @template T
+   * @param {() => T} act
+   */
+  attempt(act) {
+    try {
+      return act()
+    } catch (error) {
+      this.editor.flash(messageOf(error))
+      return null
+    }
+  }
+
   /** Adds a box and opens its description for typing. */
   addBox(frame = model.freePlace(this.state.layout)) {
-    const { layout, ids } = model.add(this.state.layout, [frame])
-    this.editor.record(layout)
-    this.editor.select(ids)
-    this.editor.inline.open(ids[0])
+    const added = this.attempt(() => model.add(this.state.layout, [frame]))
+    if (!added) return
+    this.editor.record(added.layout)
+    this.editor.select(added.ids)
+    this.editor.inline.open(added.ids[0])
   }
 
   duplicate() {
-    if (!this.state.selection.length) return
-    const { layout, ids } = model.duplicate(this.state.layout, this.state.selection, this.editor.copyOffset)
-    this.editor.record(layout)
-    this.editor.select(ids)
+    const { layout, selection } = this.state
+    if (!selection.length) return
+    const added = this.attempt(() => model.duplicate(layout, selection, this.editor.copyOffset))
+    if (!added) return
+    this.editor.record(added.layout)
+    this.editor.select(added.ids)
   }
 
   removeSelected() {

@@ -36,10 +36,12 @@ import { t } from './strings.js'
  * @property {(name: string) => Promise<void>} remove
  */
 
+/** @typedef {geometry.Canvas & { known: 'set' | 'run' | 'unknown' }} PictureSize run: of the last run */
+
 /**
  * What the editor needs from its host.
  * @typedef {object} EditorHost
- * @property {() => geometry.Canvas} canvas size of the picture in pixels
+ * @property {() => PictureSize} canvas size of the picture in pixels
  * @property {() => string | null} units of numbers in texts that state none; null: as their format says
  * @property {() => void} changed the value has changed; called often
  * @property {() => void} committed a change is complete: a gesture, or a text field that lost the focus
@@ -141,6 +143,18 @@ export class LayoutEditor {
   }
 
   /**
+   * Shows the error of a run, at the box that it names.
+   * @param {string | null} message
+   */
+  fail(message) {
+    if (this.state.failure === message) return
+    this.state.failure = message
+    this.render()
+    const box = this.state.layout.boxes[(this.state.faultyBox ?? 0) - 1]
+    if (message && box) this.list.scrollTo(box.id)
+  }
+
+  /**
    * Records a change by the user.
    * @param {Layout} layout
    * @param {string | null} key consecutive changes with the same key are one step of the history
@@ -161,6 +175,7 @@ export class LayoutEditor {
 
   /** Releases timers and observers. The host removes the root element. */
   destroy() {
+    this.state.keep()
     this.fullScreen.leave()
     this.observer.disconnect()
     this.gestures.destroy()
@@ -174,6 +189,7 @@ export class LayoutEditor {
    */
   select(ids, announce = true) {
     this.state.selection = ids
+    if (ids.length) this.surface.unseen = false
     this.render()
     if (ids.length === 1) this.list.scrollTo(ids[0])
     if (!announce) return

@@ -71,16 +71,25 @@ export class Focus {
   onKey(event) {
     const target = /** @type {HTMLElement} */ (event.target)
     const command = event.ctrlKey || event.metaKey
+    if (event.isComposing) return event.stopPropagation() // an input method uses the key
     if (event.key === 'Enter' && command) return // ComfyUI: runs the graph
     if (event.key === 'Escape') return this.editor.keys.escape(event)
     // ComfyUI takes Ctrl+Z, C and V before any element unless a text field has the focus.
     if (event.key === 'Control' || event.key === 'Meta') {
-      if (!target.matches('input, textarea') && !this.editor.panel.contains(target)) this.toPicture()
+      if (target.matches('input, textarea')) return
+      if (this.editor.panel.contains(target)) this.editor.panel.focus()
+      else this.toPicture()
       return
     }
     if (target !== this.sink && isTextField(target)) {
+      const act = this.fieldAction(target, event)
+      if (act) return perform(event, act)
       if (!command || TEXT_COMMANDS.includes(event.key.toLowerCase())) event.stopPropagation()
       return
+    }
+    if (target instanceof HTMLInputElement && this.editor.panel.contains(target)) {
+      const act = this.editor.panel.action(event)
+      if (act) return perform(event, act)
     }
     if (target !== this.sink && this.belongsTo(target, event.key)) return event.stopPropagation()
     const act = this.editor.keys.action(event)
@@ -88,9 +97,18 @@ export class Focus {
       if (!command && !event.altKey && !isPassedOn(event.key)) event.stopPropagation()
       return
     }
-    event.preventDefault()
-    event.stopPropagation()
-    act()
+    perform(event, act)
+  }
+
+  /**
+   * What a key does in a text field beside typing, or null.
+   * @param {HTMLElement} target
+   * @param {KeyboardEvent} event
+   */
+  fieldAction(target, event) {
+    const { inline, panel } = this.editor
+    if (target === inline.root) return inline.action(event)
+    return panel.contains(target) ? panel.action(event) : null
   }
 
   /**
@@ -112,6 +130,16 @@ export class Focus {
     event.preventDefault()
     this.editor.clipboard.on(event)
   }
+}
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {() => unknown} act
+ */
+function perform(event, act) {
+  event.preventDefault()
+  event.stopPropagation()
+  act()
 }
 
 /** @param {HTMLElement} target */

@@ -65,9 +65,13 @@ export class BoxList {
   renderRow(row, box, number, count, overlapped) {
     const lacksCaption = !box.caption.trim() && !box.hidden
     const tokens = box.caption.trim() ? this.editor.host.tokens(box.caption) : null
-    const selected = this.editor.state.selection.includes(box.id)
-    if (isShown(row, box, number, overlapped.join(), count, selected, tokens?.count, tokens?.exact)) return
+    const { selection, faultyBox, failure } = this.editor.state
+    const selected = selection.includes(box.id)
+    const fault = faultyBox === number ? failure : null
+    const shown = [box, number, overlapped.join(), count, selected, fault, tokens?.count, tokens?.exact]
+    if (isShown(row, ...shown)) return
     row.root.classList.toggle('ifa-selected', selected)
+    row.root.classList.toggle('ifa-faulty', fault !== null)
     row.root.style.setProperty('--box', box.color)
     row.number.textContent = String(number)
     setText(row.caption, box.caption)
@@ -76,8 +80,9 @@ export class BoxList {
     row.up.disabled = number === count
     row.down.disabled = number === 1
     const notes = [
+      fault ?? '',
       lacksCaption ? t('needs a caption') : '',
-      box.hidden ? t('hidden: not part of the run') : '',
+      box.hidden ? t('hidden: left out of the run') : '',
       overlapped.length ? t('overlaps {numbers}', { numbers: overlapped.join(', ') }) : '',
       tokens
         ? t(tokens.exact ? '{count} of {most} tokens' : 'about {count} of {most} tokens', {
@@ -87,7 +92,10 @@ export class BoxList {
         : ''
     ]
     row.note.textContent = notes.filter(Boolean).join(' - ')
-    row.note.classList.toggle('ifa-warning', lacksCaption || (tokens?.count ?? 0) > CONTEXT_TOKENS)
+    row.note.classList.toggle(
+      'ifa-warning',
+      lacksCaption || fault !== null || (tokens?.count ?? 0) > CONTEXT_TOKENS
+    )
   }
 
   /**
@@ -217,7 +225,9 @@ export class BoxList {
 function nameParts(row, box, number) {
   row.caption.setAttribute('aria-label', t('Description of box {number}', { number }))
   row.color.setAttribute('aria-label', t('Colour of box {number}', { number }))
-  const eye = box.hidden ? t('Show box {number}', { number }) : t('Hide box {number}', { number })
+  const eye = box.hidden
+    ? t('Show box {number}: put it back into the run', { number })
+    : t('Hide box {number}: leave it out of the run', { number })
   setToggle(row.eye, box.hidden ? 'hidden' : 'eye', box.hidden, eye)
   const lock = box.locked ? t('Unlock box {number}', { number }) : t('Lock box {number}', { number })
   setToggle(row.lock, box.locked ? 'lock' : 'unlock', box.locked, lock)

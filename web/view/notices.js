@@ -29,7 +29,8 @@ export class Notices {
       ' ',
       this.takeOver
     )
-    this.roots = [this.error, this.remark, this.link]
+    this.size = element('div', { class: 'ifa-link', role: 'status', hidden: true })
+    this.roots = [this.error, this.remark, this.link, this.size]
   }
 
   render() {
@@ -37,6 +38,7 @@ export class Notices {
     this.remark.hidden = state.notices.length === 0
     this.remarkText.textContent = state.notices.join(' ')
     this.renderError()
+    this.renderSize()
     this.link.hidden = !host.linked()
     if (this.link.hidden) return
     const known = this.editor.linkedBoxes() !== null
@@ -46,10 +48,20 @@ export class Notices {
       : t('Run the workflow once to load the linked boxes')
   }
 
+  /** A linked size that only a run computes. */
+  renderSize() {
+    const { known } = this.editor.host.canvas()
+    this.size.hidden = known === 'set'
+    this.size.textContent =
+      known === 'run'
+        ? t('The size of the picture comes from a link: shown as in the last run.')
+        : t('The size of the picture comes from a link. Run the workflow once to see it here.')
+  }
+
   renderError() {
-    const { unreadable } = this.editor.state
-    this.error.hidden = !unreadable
-    if (!unreadable) return
+    const { unreadable, failure } = this.editor.state
+    this.error.hidden = !unreadable && !failure
+    if (!unreadable) return this.error.replaceChildren(failure ?? '')
     const edit = textButton(t('Show the text'), () => this.editor.panel.toggle('exchange'))
     const start = textButton(t('Start an empty layout'), () => this.editor.record(emptyLayout()))
     this.error.replaceChildren(unreadable.message, element('div', {}, edit, start))

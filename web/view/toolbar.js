@@ -3,7 +3,7 @@
 
 import { MAX_BOXES } from '../layout_model.js'
 import { element } from './dom.js'
-import { icon } from './icons.js'
+import { icon, setToggle } from './icons.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -44,6 +44,7 @@ export class Toolbar {
     this.guides = this.toggle('guides', t('Snap to other boxes'), 'guides')
     this.thirds = this.toggle('thirds', t('Composition lines: thirds, centre, diagonals'), 'thirds')
     this.gridSize = this.makeGridSize()
+    this.eye = button('eye', '', () => editor.surface.toggleBoxes())
     const picture = button('picture', t('Background picture'), panel('background'))
     const star = button('star', t('Presets: named layouts'), panel('presets'))
     const exchange = button('exchange', t('Import and export'), panel('exchange'))
@@ -53,7 +54,7 @@ export class Toolbar {
       'div',
       { class: 'ifa-toolbar', role: 'toolbar', 'aria-label': t('Layout tools') },
       ...[this.add, this.full, gap(), this.undo, this.redo, this.copy, this.remove, gap()],
-      ...[this.grid, this.gridSize, this.guides, this.thirds, picture, gap()],
+      ...[this.grid, this.gridSize, this.guides, this.thirds, this.eye, picture, gap()],
       ...[star, exchange, this.expand]
     )
   }
@@ -92,6 +93,9 @@ export class Toolbar {
       [this.thirds, 'thirds']
     ]))
       tool.setAttribute('aria-pressed', String(Boolean(host.preference(preference))))
+    const { unseen } = this.editor.surface
+    const eye = unseen ? t('Show the boxes') : t('Look at the picture without the boxes (the run keeps them)')
+    setToggle(this.eye, unseen ? 'hidden' : 'eye', unseen, eye)
     this.gridSize.hidden = !host.preference('snap')
     if (document.activeElement !== this.gridSize) this.gridSize.value = String(this.editor.gridPx)
     this.add.disabled = this.full.disabled = layout.boxes.length >= MAX_BOXES

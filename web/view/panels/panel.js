@@ -9,7 +9,10 @@ import { exchangePanel } from './exchange.js'
 import { presetsPanel } from './presets.js'
 
 /** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
-/** @typedef {{ title: string, body: HTMLElement, first: HTMLElement }} PanelContent first: gets the focus */
+/**
+ * first: gets the focus. enter: what Enter does in a field; without it, Enter closes the panel.
+ * @typedef {{ title: string, body: HTMLElement, first: HTMLElement, enter?: () => unknown }} PanelContent
+ */
 
 const PANELS = { background: backgroundPanel, presets: presetsPanel, exchange: exchangePanel }
 
@@ -18,6 +21,8 @@ export class Panel {
   constructor(editor) {
     this.editor = editor
     this.root = element('div', { class: 'ifa-panel', role: 'dialog', 'aria-modal': 'false', hidden: true })
+    /** @type {PanelContent | null} */
+    this.content = null
   }
 
   get isOpen() {
@@ -35,7 +40,8 @@ export class Panel {
    */
   toggle(name) {
     if (this.isOpen && this.root.dataset.name === name) return this.close()
-    const { title, body, first } = PANELS[name](this.editor)
+    this.content = PANELS[name](this.editor)
+    const { title, body } = this.content
     const close = element(
       'button',
       {
@@ -52,7 +58,23 @@ export class Panel {
     const head = element('div', { class: 'ifa-panel-head' }, element('strong', {}, title), close)
     this.root.replaceChildren(head, body)
     this.root.hidden = false
-    first.focus({ preventScroll: true })
+    this.focus()
+  }
+
+  /** Gives the focus to the panel's first field. */
+  focus() {
+    this.content?.first.focus({ preventScroll: true })
+  }
+
+  /**
+   * The action of a key in a field of the panel, or null where the key edits the text.
+   * @param {KeyboardEvent} event
+   * @returns {(() => unknown) | null}
+   */
+  action(event) {
+    if (event.key !== 'Enter' || /** @type {Element} */ (event.target).matches('textarea, select'))
+      return null
+    return this.content?.enter ?? (() => this.close())
   }
 
   close() {

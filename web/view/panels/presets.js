@@ -80,9 +80,6 @@ export function presetsPanel(editor) {
     name.value = ''
     await show()
   }
-  name.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && !event.ctrlKey && !event.metaKey) attempt(save)
-  })
   attempt(show)
   const button = textButton(t('Save'), () => attempt(save))
   const body = element(
@@ -91,5 +88,5 @@ export function presetsPanel(editor) {
     names,
     element('div', { class: 'ifa-preset' }, name, button)
   )
-  return { title: t('Presets'), body, first: name }
+  return { title: t('Presets'), body, first: name, enter: () => attempt(save) }
 }

@@ -37,5 +37,6 @@ export const SIDE_STYLE = `
 }
 .ifa-exact .ifa-number::-webkit-inner-spin-button { display: none; }
 .ifa-exact.ifa-off { opacity: .5; }
+.ifa-row.ifa-faulty { border-color: var(--ifa-error); }
 .ifa-row-head { display: flex; align-items: center; gap: 3px; }
 `

@@ -11,6 +11,7 @@ export const SURFACE_STYLE = `
   touch-action: none; cursor: crosshair; user-select: none; flex: none; z-index: 0;
 }
 .ifa-focused .ifa-surface { outline: 2px solid var(--ifa-accent); }
+.ifa-unseen > .ifa-boxes, .ifa-unseen > .ifa-lines { visibility: hidden; }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
 .ifa-background { object-fit: contain; pointer-events: none; }
 .ifa-lines { pointer-events: none; }
@@ -36,6 +37,7 @@ export const SURFACE_STYLE = `
 .ifa-box.ifa-selected { overflow: visible; box-shadow: 0 0 0 1px var(--ifa-fg); }
 .ifa-box.ifa-locked { border-style: dashed; cursor: crosshair; }
 .ifa-box.ifa-empty .ifa-words { font-style: italic; opacity: .75; }
+.ifa-box.ifa-faulty { outline: 2px solid var(--ifa-error); outline-offset: 1px; }
 .ifa-number-tag {
   flex: none; background: var(--box); color: #111; font-weight: 700; padding: 0 5px;
   border-radius: 2px; min-width: 16px; text-align: center;
@@ -79,6 +81,7 @@ export const SURFACE_STYLE = `
 .ifa-inline {
   position: absolute; z-index: 1000; color: var(--ifa-fg); background: var(--ifa-bg);
   border: 2px solid var(--ifa-accent); font: inherit; resize: none; padding: 4px;
+  field-sizing: content; min-height: 40px; overflow-wrap: break-word;
 }
 .ifa-overlaps, .ifa-ghosts { pointer-events: none; }
 `

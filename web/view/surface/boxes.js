@@ -31,18 +31,20 @@ export class Boxes {
   /** @param {Layout} layout */
   render(layout) {
     dropGone(this.parts, new Set(layout.boxes.map((box) => box.id)))
-    const { selection } = this.editor.state
+    const { selection, faultyBox } = this.editor.state
     const { width, height } = this.editor.host.canvas()
     layout.boxes.forEach((box, index) => {
       const parts = this.parts.get(box.id) ?? this.makeBox(box.id)
       const selected = selection.includes(box.id)
-      if (isShown(parts, box, index, selected, selection.at(-1) === box.id, width, height)) return
+      const faulty = faultyBox === index + 1
+      if (isShown(parts, box, index, selected, selection.at(-1) === box.id, width, height, faulty)) return
       const { root, number, words } = parts
       root.className = 'ifa-box'
       root.classList.toggle('ifa-selected', selected)
       root.classList.toggle('ifa-active', selection.at(-1) === box.id)
       root.classList.toggle('ifa-locked', box.locked)
       root.classList.toggle('ifa-empty', !box.caption.trim())
+      root.classList.toggle('ifa-faulty', faulty)
       root.hidden = box.hidden
       place(root, box)
       root.style.zIndex = String(index + 1 + (selected ? model.MAX_BOXES : 0))

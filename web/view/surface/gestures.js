@@ -28,6 +28,8 @@ import { toggled } from '../../layout_state.js'
  * @property {boolean} started the pointer has moved far enough
  * @property {Layout} layout before the gesture
  * @property {Frame | null} frame being drawn
+ * @property {boolean} copies moves copies of the boxes
+ * @property {boolean} proportional keeps the proportions of what is resized
  */
 
 const DRAG_PX = 3 // a shorter movement is a click
@@ -61,6 +63,7 @@ export class Gestures {
     event.preventDefault()
     editor.inline.close()
     editor.focus.toPicture()
+    if (editor.surface.unseen) return
     const at = editor.surface.point(event)
     const begun = this.begin(event, at)
     if (!begun) return
@@ -69,6 +72,8 @@ export class Gestures {
       ids: [],
       click: null,
       frame: null,
+      copies: false,
+      proportional: false,
       ...begun,
       at,
       to: at,
@@ -93,12 +98,7 @@ export class Gestures {
     const unlocked = (ids) => state.unlocked(ids).map((box) => box.id)
     const selected = unlocked(state.selection)
     if (handle && selected.length) return { kind: /** @type {Handle} */ (handle), ids: selected }
-    if (event.altKey) {
-      const below = boxBelow(layout, at.x, at.y, state.selection.at(-1) ?? null)
-      if (!below) return null
-      editor.select([below])
-      return unlocked([below]).length ? { kind: 'move', ids: [below] } : null
-    }
+    if (event.altKey) return this.beginAlt(at)
     if (event.ctrlKey || event.metaKey) return { kind: 'draw' }
     const under = unlocked(boxesAt(layout, at.x, at.y)).reverse() // front first
     const hit = under.find((id) => state.selection.includes(id)) ?? under[0]
@@ -112,10 +112,39 @@ export class Gestures {
     return { kind: 'move', ids: unlocked(state.selection), click }
   }
 
+  /**
+   * Alt: a click selects the box below the active one, a drag moves copies.
+   * @param {Point} at
+   * @returns {Pick<Gesture, 'kind'> & Partial<Gesture> | null}
+   */
+  beginAlt(at) {
+    const { layout, selection } = this.editor.state
+    const under = boxesAt(layout, at.x, at.y)
+    if (!under.length) return null
+    const isSelected = under.some((id) => selection.includes(id))
+    const click = boxBelow(layout, at.x, at.y, selection.at(-1) ?? null)
+    return { kind: 'move', ids: isSelected ? selection : [under[0]], click, copies: true }
+  }
+
+  /**
+   * Puts copies in place of the boxes that a gesture moves.
+   * @param {Gesture} gesture
+   */
+  copy(gesture) {
+    const copies = this.editor.actions.attempt(() =>
+      model.duplicate(gesture.layout, gesture.ids, { x: 0, y: 0 })
+    )
+    if (!copies) return this.cancel()
+    Object.assign(gesture, copies, { copies: false })
+    this.editor.state.draft = copies.layout
+    this.editor.state.selection = copies.ids
+  }
+
   /** @param {PointerEvent} event */
   onMove(event) {
     if (!this.gesture) return
     event.stopPropagation()
+    this.gesture.proportional = event.shiftKey
     this.gesture.to = this.editor.surface.point(event)
     const [x, y] = this.gesture.from
     if (!this.gesture.started && Math.hypot(event.clientX - x, event.clientY - y) < DRAG_PX) return
@@ -128,6 +157,7 @@ export class Gestures {
 
   /** Shows the gesture's effect up to the pointer's last position. */
   apply() {
+    if (this.gesture?.copies) this.copy(this.gesture)
     if (!this.gesture) return
     const { editor } = this
     const { kind, at, to, layout, ids } = this.gesture
@@ -157,9 +187,10 @@ export class Gestures {
    * @param {Box[]} others
    * @param {Size} minimum
    */
-  dragged({ kind, at, to }, from, others, minimum) {
+  dragged({ kind, at, to, proportional }, from, others, minimum) {
     const [dx, dy] = [to.x - at.x, to.y - at.y]
     if (kind === 'draw' || kind === 'marquee') return from
+    if (kind !== 'move' && proportional) return geometry.scaled(from, kind, dx, dy, minimum)
     const frame =
       kind === 'move' ? geometry.moved(from, dx, dy) : geometry.resized(from, kind, dx, dy, minimum)
     return this.snapped(frame, kind, others, minimum)
@@ -232,6 +263,7 @@ export class Gestures {
   /** @param {MouseEvent} event */
   onDoubleClick(event) {
     const { state, surface, inline } = this.editor
+    if (surface.unseen) return
     const at = surface.point(event)
     const under = boxesAt(state.layout, at.x, at.y)
     const id = under.find((each) => state.selection.includes(each)) ?? under[0]

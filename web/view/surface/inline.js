@@ -27,6 +27,28 @@ export class Inline {
     return !this.root.hidden
   }
 
+  /**
+   * The action of a key, or null where the key edits the text. While nothing is written, Delete and Ctrl+Z
+   * mean the new box.
+   * @param {KeyboardEvent} event
+   * @returns {(() => void) | null}
+   */
+  action(event) {
+    const command = event.ctrlKey || event.metaKey
+    if (event.key === 'Enter' && !event.shiftKey) return () => this.close()
+    if (this.root.value || event.repeat) return null
+    const { actions } = this.editor
+    if (event.key === 'Delete') return () => this.closeBefore(() => actions.removeSelected())
+    if (command && event.key.toLowerCase() === 'z') return () => this.closeBefore(() => actions.undo())
+    return null
+  }
+
+  /** @param {() => void} act */
+  closeBefore(act) {
+    this.close()
+    act()
+  }
+
   /** @param {string} id of a box */
   open(id) {
     const { editor } = this

@@ -25,6 +25,7 @@ export class Surface {
     this.shownGhosts = {}
     this.marquee = element('div', { class: 'ifa-marquee', hidden: true })
     this.hint = element('div', { class: 'ifa-hint' }, t('Drag to draw a box, or press + Add'))
+    this.unseen = false // the boxes are hidden from the eyes, and stay in the run
     const { gestures } = editor
     this.root = element(
       'div',
@@ -54,6 +55,7 @@ export class Surface {
   /** @param {Layout} layout */
   render(layout) {
     const { editor } = this
+    this.root.classList.toggle('ifa-unseen', this.unseen)
     this.renderGhosts()
     this.boxes.render(layout)
     this.lines.render()
@@ -63,6 +65,12 @@ export class Surface {
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(editor.host.preference('dim'))
     this.fit()
+  }
+
+  /** Hides the boxes from the eyes, or shows them. A hidden box cannot be changed by a key or the pointer. */
+  toggleBoxes() {
+    this.unseen = !this.unseen
+    this.editor.select([], false)
   }
 
   /** Linked boxes, which a run uses in place of the drawn ones. */

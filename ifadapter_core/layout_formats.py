@@ -186,10 +186,8 @@ def _described(linked: Linked, written: Sequence[Draft]) -> tuple[list[Draft], l
         replace(box, description=text.description or box.description, strength=text.strength)
         for box, text in zip(boxes, written, strict=True)
     ]
-    replaced = any(
-        box.description not in ("", new.description) for box, new in zip(boxes, described, strict=True)
-    )
-    notices = [
-        f"The layout's own local descriptions are used, not the labels of the linked boxes ({labels})."
-    ]
-    return described, notices if replaced else []
+    if not any(
+        box.description not in ("", text.description) for box, text in zip(boxes, written, strict=True)
+    ):
+        return described, []
+    return described, [f"The layout's own local descriptions are used in place of the labels ({labels})."]

@@ -6,7 +6,7 @@ import { t } from '../strings.js'
 
 /** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
 
-const LEAST_PX = { width: 120, height: 48 }
+const LEAST_PX = { width: 120, height: 120 } // of the longest text
 
 export class Inline {
   /** @param {LayoutEditor} editor */
@@ -17,6 +17,8 @@ export class Inline {
     this.root = element('textarea', {
       class: 'ifa-inline',
       hidden: true,
+      rows: 2,
+      dir: 'auto',
       'aria-label': t('Description of the box'),
       oninput: () => editor.actions.setCaption(this.id, this.root.value),
       onblur: () => this.close(false)
@@ -66,7 +68,7 @@ export class Inline {
       left: `${(area.left - stage.left) / scale}px`,
       top: `${(area.top - stage.top) / scale}px`,
       width: `${Math.max(area.width / scale, LEAST_PX.width)}px`,
-      height: `${Math.max(area.height / scale, LEAST_PX.height)}px`
+      maxHeight: `${Math.max(area.height / scale, LEAST_PX.height)}px`
     })
     this.root.focus({ preventScroll: true })
     this.root.select()

@@ -68,7 +68,7 @@ def test_written_descriptions_win_over_as_many_labels_and_it_is_said() -> None:
     assert "labels of the 2 linked boxes are their local descriptions (cat, lamp)" in " ".join(notices)
 
 
-@pytest.mark.parametrize("written", ["[]", '["a", "b", "c"]', own(own_box(strength=0.5), own_box())])
+@pytest.mark.parametrize("written", ["[]", '["a", "b", "c"]', own(own_box(), own_box(), own_box())])
 def test_linked_boxes_with_descriptions_ignore_written_boxes(written: str) -> None:
     linked = [host_box(metadata={"desc": "a cup"}), host_box(x=0, label="a wall")]
     layout = read(written, linked)

@@ -22,7 +22,6 @@ interface ComfyNode {
   subgraph?: ComfyGraph
   addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget
   disconnectInput(slot: number): void
-  getInputLink?(slot: number): ComfyLink | null
   getInputNode?(slot: number): ComfyNode | null
   setDirtyCanvas?(foreground: boolean, background: boolean): void
   setProperty?(name: string, value: unknown): void
@@ -45,6 +44,7 @@ interface ComfyLink {
 
 interface ComfyGraph {
   _nodes?: ComfyNode[]
+  getLink?(id: number): ComfyLink | undefined
   links?: Record<number, ComfyLink>
   rootGraph?: ComfyGraph
   /** The definitions of all subgraphs, of a root graph. */

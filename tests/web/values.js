@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { poll } from './comfyui.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
-const PIXELS = '{"caption": "", "annotations": [{"box": [512, 256, 1024, 512], "caption": "a cat"}]}'
+const PIXELS = '{"units": "pixels", "boxes": [{"x": 512, "y": 256, "w": 1024, "h": 512, "caption": "a cat"}]}'
 
 /** The default value of the node's layout. */
 function example(editor) {

@@ -44,7 +44,7 @@ export function slotOf(node, name) {
 export function linkOf(node, slot) {
   const id = node.inputs?.[slot]?.link ?? null
   if (id === null) return null
-  return node.getInputLink?.(slot) ?? node.graph?.links?.[id] ?? null
+  return node.graph?.getLink?.(id) ?? node.graph?.links?.[id] ?? null
 }
 
 /**

@@ -23,6 +23,8 @@ interface ComfyNode {
   addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget
   disconnectInput(slot: number): void
   getInputNode?(slot: number): ComfyNode | null
+  computeSize?(...values: any[]): number[]
+  onResize?(...values: any[]): unknown
   setDirtyCanvas?(foreground: boolean, background: boolean): void
   setProperty?(name: string, value: unknown): void
   onConnectionsChange?(...values: any[]): unknown

@@ -21,8 +21,9 @@ import { tokensOf } from './tokens.js'
 
 const NODE = 'IFAdapterLayout'
 const TYPE = 'IFADAPTER_EDITOR'
-const MIN_WIDTH = 480 // px
-const MIN_HEIGHT = 380 // px
+const MIN_WIDTH = 340 // px
+const MIN_HEIGHT = 340 // px
+const NEW_NODE = { width: 480, height: 860 } // px
 const LINKS = ['boxes', 'masks'] // inputs that replace the drawn boxes
 
 let createdEditors = 0
@@ -53,7 +54,7 @@ function makeWidget(node, name, [, options] = []) {
   widget.serializeValue = () => editor.runValue
   editor.value = options?.default ?? ''
   node.onRemoved = chained(node.onRemoved, () => editor.destroy())
-  return { widget, minWidth: MIN_WIDTH, minHeight: MIN_HEIGHT }
+  return { widget, minWidth: NEW_NODE.width, minHeight: NEW_NODE.height }
 }
 
 /**
@@ -87,6 +88,24 @@ function hostOf(node) {
   }
 }
 
+/**
+ * Holds the smallest width of a node: the classic renderer asks computeSize, Nodes 2.0 only tells onResize.
+ * @param {ComfyNode} node
+ */
+function holdWidth(node) {
+  const computeSize = node.computeSize?.bind(node)
+  if (computeSize) {
+    node.computeSize = (...values) => {
+      const size = computeSize(...values)
+      size[0] = Math.max(size[0], MIN_WIDTH)
+      return size
+    }
+  }
+  node.onResize = chained(node.onResize, (size) => {
+    if (size?.[0] < MIN_WIDTH) size[0] = MIN_WIDTH
+  })
+}
+
 /** @param {ComfyNode} node */
 function connect(node) {
   const editor = editorOf(node)
@@ -101,6 +120,7 @@ function connect(node) {
       widget.callback = chained(widget.callback, () => editor.canvasChanged())
     if (widget.name === 'units') widget.callback = chained(widget.callback, () => editor.render())
   }
+  holdWidth(node)
   node.onConfigure = chained(node.onConfigure, () => editor.render())
   editor.render()
 }

@@ -20,6 +20,7 @@ import { STYLE } from './style/style.js'
 import { Gestures } from './surface/gestures.js'
 import { Inline } from './surface/inline.js'
 import { Surface } from './surface/surface.js'
+import { Zoom } from './surface/zoom.js'
 import { Toolbar } from './toolbar.js'
 import { t } from './strings.js'
 
@@ -73,6 +74,7 @@ export class LayoutEditor {
     this.toolbar = new Toolbar(this)
     this.notices = new Notices(this)
     this.gestures = new Gestures(this)
+    this.zoom = new Zoom(this)
     this.surface = new Surface(this)
     this.inline = new Inline(this)
     this.list = new BoxList(this)

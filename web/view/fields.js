@@ -18,6 +18,7 @@ export class Fields {
     this.global = element('textarea', {
       class: 'ifa-text',
       rows: 2,
+      dir: 'auto',
       placeholder: t('The whole picture: "a cat and a teapot on a wooden table"'),
       'aria-label': t('Global caption: the whole picture'),
       oninput: () => editor.record({ ...editor.state.layout, caption: this.global.value }, 'global caption'),

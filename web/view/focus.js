@@ -26,7 +26,10 @@ export class Focus {
           'Enter edits its description, brackets change its depth, Delete removes it.'
       ),
       onfocus: () => editor.root.classList.add('ifa-focused'),
-      onblur: () => editor.root.classList.remove('ifa-focused')
+      onblur: () => {
+        editor.root.classList.remove('ifa-focused')
+        editor.zoom.hold(false)
+      }
     })
   }
 
@@ -38,6 +41,7 @@ export class Focus {
     root.tabIndex = -1 // a click beside all fields focuses the root, also one on a disabled button
     root.addEventListener('focus', () => this.toPicture())
     root.addEventListener('keydown', (event) => this.onKey(event))
+    root.addEventListener('keyup', (event) => event.key === ' ' && this.editor.zoom.hold(false))
     root.addEventListener('click', (event) => this.onClick(event))
     for (const name of /** @type {const} */ (['copy', 'cut', 'paste']))
       root.addEventListener(name, (event) => this.onClipboard(event))

@@ -40,6 +40,7 @@ export class Keys {
     const plain = {
       Delete: () => actions.removeSelected(),
       Backspace: () => actions.removeSelected(),
+      ' ': () => this.editor.zoom.hold(true),
       Enter: () => state.active && this.editor.inline.open(state.active.id),
       '[': () => actions.depth('backward'),
       ']': () => actions.depth('forward'),

@@ -116,6 +116,7 @@ export class BoxList {
     const caption = element('textarea', {
       class: 'ifa-text',
       rows: 2,
+      dir: 'auto',
       placeholder: t('What appears in this box, in detail'),
       oninput: () => actions.setCaption(id, caption.value),
       onfocus: () => editor.state.selection.at(-1) !== id && editor.select([id], false),

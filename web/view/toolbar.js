@@ -48,6 +48,11 @@ export class Toolbar {
     const picture = button('picture', t('Background picture'), panel('background'))
     const star = button('star', t('Presets: named layouts'), panel('presets'))
     const exchange = button('exchange', t('Import and export'), panel('exchange'))
+    this.zoom = button('zoom', t('Zoom: Ctrl with the wheel, Space to move. A click: all or 100 %'), () =>
+      editor.zoom.toggle()
+    )
+    this.percent = element('span')
+    this.zoom.append(this.percent)
     this.expand = button('expand', t('Full screen (Esc leaves it)'), () => editor.fullScreen.toggle())
     const gap = () => element('span', { class: 'ifa-gap' })
     this.root = element(
@@ -55,7 +60,7 @@ export class Toolbar {
       { class: 'ifa-toolbar', role: 'toolbar', 'aria-label': t('Layout tools') },
       ...[this.add, this.full, gap(), this.undo, this.redo, this.copy, this.remove, gap()],
       ...[this.grid, this.gridSize, this.guides, this.thirds, this.eye, picture, gap()],
-      ...[star, exchange, this.expand]
+      ...[star, exchange, this.zoom, this.expand]
     )
   }
 
@@ -79,6 +84,10 @@ export class Toolbar {
         this.editor.setPreference('grid', Math.max(2, Math.round(Number(field.value)) || DEFAULT_GRID_PX))
     })
     return field
+  }
+
+  renderZoom() {
+    this.percent.textContent = `${Math.round(this.editor.zoom.scale * 100)} %`
   }
 
   /** @param {Layout} layout */

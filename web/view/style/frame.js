@@ -8,12 +8,20 @@ export const FRAME_STYLE = `
   --ifa-soft: var(--descrip-text, #999); --ifa-error: var(--error-text, #ff6b6b);
   --ifa-accent: #4c9aff; box-sizing: border-box; display: flex; flex-direction: column; gap: 6px;
   width: 100%; height: 100%; min-height: 340px; min-width: 0; padding: 4px; color: var(--ifa-fg);
-  font: 12px/1.35 system-ui, sans-serif; position: relative;
+  font: 12px/1.35 system-ui, sans-serif; position: relative; container: ifa / inline-size;
+}
+/* In a node, the toolbar uses the empty rows below the inputs, left of the names of the outputs. */
+.dom-widget > .ifa-editor, .lg-node .ifa-editor {
+  margin-top: -60px; height: calc(100% + 60px); pointer-events: none;
+}
+.dom-widget > .ifa-editor > *, .lg-node .ifa-editor > * { pointer-events: auto; }
+.dom-widget > .ifa-editor > .ifa-toolbar, .lg-node .ifa-editor > .ifa-toolbar {
+  max-width: calc(100% - 76px); min-height: 56px; align-content: flex-end;
 }
 .ifa-editor *, .ifa-overlay * { box-sizing: border-box; }
 .ifa-editor [hidden] { display: none !important; }
 .ifa-toolbar { display: flex; flex-wrap: wrap; gap: 3px; align-items: center; }
-.ifa-gap { width: 6px; }
+.ifa-gap { width: 2px; }
 .ifa-button, .ifa-small, .ifa-text-button {
   color: inherit; background: var(--ifa-menu); border: 1px solid var(--ifa-line);
   border-radius: 4px; cursor: pointer; display: inline-flex; align-items: center;
@@ -40,6 +48,8 @@ export const FRAME_STYLE = `
   border-radius: 4px; font: inherit; padding: 2px 4px;
 }
 .ifa-main { flex: 1; min-height: 0; display: flex; gap: 6px; }
+.ifa-main.ifa-column { flex-direction: column; }
+@container ifa (max-width: 619px) { .ifa-main { flex-direction: column; } }
 .ifa-live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .ifa-notice {
   color: var(--ifa-error); border: 1px solid var(--ifa-error); border-radius: 4px; padding: 6px;

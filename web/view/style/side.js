@@ -5,15 +5,22 @@ export const SIDE_STYLE = `
 .ifa-side {
   flex: 0 1 260px; min-width: 170px; display: flex; flex-direction: column; gap: 4px; min-height: 0;
 }
+.ifa-column > .ifa-side { flex: 1 0 112px; }
+.ifa-column > .ifa-side > .ifa-label { display: none; }
+@container ifa (max-width: 619px) {
+  .ifa-side { flex: 1 0 112px; }
+  .ifa-side > .ifa-label { display: none; }
+}
 .ifa-label { color: var(--ifa-soft); }
 .ifa-text {
   width: 100%; color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line);
-  border-radius: 4px; font: inherit; padding: 3px 5px; resize: vertical;
+  border-radius: 4px; font: inherit; padding: 3px 5px; resize: none;
+  field-sizing: content; min-height: calc(1lh + 8px); max-height: 10lh; overflow-wrap: break-word;
 }
 .ifa-side > .ifa-text { flex: none; border-left: 3px solid var(--ifa-accent); }
 .ifa-code { font-family: ui-monospace, monospace; }
 .ifa-list {
-  flex: 1 1 0; height: 0; min-height: 60px; overflow-y: auto; margin: 0; padding: 0;
+  flex: 1 1 0; height: 0; min-height: 40px; overflow-y: auto; margin: 0; padding: 0;
   list-style: none; display: flex; flex-direction: column; gap: 4px;
 }
 .ifa-row {

@@ -4,13 +4,21 @@
 export const SURFACE_STYLE = `
 .ifa-stage {
   flex: 1 1 60%; min-width: 0; min-height: 120px; position: relative; display: flex;
-  align-items: center; justify-content: center; overflow: hidden;
+  align-items: center; justify-content: center; overflow: clip;
+}
+/* Below each other, the picture takes the width first, and what it leaves of the height is the list's. */
+.ifa-column > .ifa-stage {
+  flex: 1000 1 0; min-height: 0; max-height: calc(100cqi / var(--ifa-aspect, 1));
+}
+@container ifa (max-width: 619px) {
+  .ifa-stage { flex: 1000 1 0; min-height: 0; max-height: calc(100cqi / var(--ifa-aspect, 1)); }
 }
 .ifa-surface {
   position: relative; background: var(--ifa-bg); outline: 1px solid var(--ifa-line);
   touch-action: none; cursor: crosshair; user-select: none; flex: none; z-index: 0;
 }
 .ifa-focused .ifa-surface { outline: 2px solid var(--ifa-accent); }
+.ifa-surface.ifa-panning, .ifa-panning .ifa-box { cursor: grab; }
 .ifa-unseen > .ifa-boxes, .ifa-unseen > .ifa-lines { visibility: hidden; }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
 .ifa-background { object-fit: contain; pointer-events: none; }
@@ -43,7 +51,7 @@ export const SURFACE_STYLE = `
   border-radius: 2px; min-width: 16px; text-align: center;
 }
 .ifa-words {
-  overflow: hidden; overflow-wrap: anywhere; max-height: 100%; color: var(--ifa-fg);
+  overflow: hidden; overflow-wrap: break-word; min-width: 0; max-height: 100%; color: var(--ifa-fg);
   text-shadow: 0 0 2px var(--ifa-bg), 0 0 4px var(--ifa-bg); pointer-events: none; padding-top: 1px;
 }
 .ifa-handle { display: none; position: absolute; width: 14px; height: 14px; z-index: 2; }
@@ -60,9 +68,16 @@ export const SURFACE_STYLE = `
 .ifa-s { left: calc(50% - 7px); bottom: -8px; cursor: ns-resize; }
 .ifa-sw { left: -8px; bottom: -8px; cursor: nesw-resize; }
 .ifa-w { left: -8px; top: calc(50% - 7px); cursor: ew-resize; }
+/* For fingers, the handles are larger and outside of the box, which stays free to be moved. */
 @media (pointer: coarse) {
-  .ifa-handle { width: 26px; height: 26px; }
+  .ifa-handle { width: 28px; height: 28px; }
   .ifa-handle::after { inset: 8px; }
+  .ifa-nw, .ifa-w, .ifa-sw { left: -27px; }
+  .ifa-ne, .ifa-e, .ifa-se { right: -27px; }
+  .ifa-nw, .ifa-n, .ifa-ne { top: -27px; }
+  .ifa-sw, .ifa-s, .ifa-se { bottom: -27px; }
+  .ifa-n, .ifa-s { left: calc(50% - 14px); }
+  .ifa-e, .ifa-w { top: calc(50% - 14px); }
   .ifa-small { width: 28px; height: 28px; }
 }
 .ifa-marquee {

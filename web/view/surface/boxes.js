@@ -60,7 +60,7 @@ export class Boxes {
   /** @param {string} id */
   makeBox(id) {
     const number = element('span', { class: 'ifa-number-tag' })
-    const words = element('span', { class: 'ifa-words' })
+    const words = element('span', { class: 'ifa-words', dir: 'auto' })
     const handles = HANDLES.map((handle) =>
       element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' })
     )

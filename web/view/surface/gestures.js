@@ -57,6 +57,9 @@ export class Gestures {
   /** @param {PointerEvent} event */
   onDown(event) {
     const { editor } = this
+    if (editor.zoom.startPan(event)) return event.preventDefault()
+    if (editor.zoom.startPinch(event)) this.cancel()
+    if (editor.zoom.pinch) return event.preventDefault()
     if (event.button === 1) editor.host.forward(event)
     if (event.button !== 0 || editor.state.unreadable) return
     event.stopPropagation()
@@ -142,6 +145,7 @@ export class Gestures {
 
   /** @param {PointerEvent} event */
   onMove(event) {
+    if (this.editor.zoom.onMove(event)) return event.stopPropagation()
     if (!this.gesture) return
     event.stopPropagation()
     this.gesture.proportional = event.shiftKey
@@ -228,6 +232,7 @@ export class Gestures {
 
   /** @param {PointerEvent} event */
   onUp(event) {
+    this.editor.zoom.end(event)
     if (!this.gesture) return
     event.stopPropagation()
     const { editor } = this
@@ -244,6 +249,12 @@ export class Gestures {
     else if (kind === 'draw' && frame && frame.w >= w && frame.h >= h) editor.actions.addBox(frame)
     else if (draft) editor.record(draft)
     editor.render()
+  }
+
+  /** @param {PointerEvent} event of a pointer that is gone */
+  onLost(event) {
+    this.editor.zoom.end(event)
+    this.cancel()
   }
 
   /** Cancels the gesture: the layout stays as it was before. */

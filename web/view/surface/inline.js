@@ -64,12 +64,15 @@ export class Inline {
     this.id = id
     this.root.hidden = false
     this.root.value = box.caption
-    Object.assign(this.root.style, {
-      left: `${(area.left - stage.left) / scale}px`,
-      top: `${(area.top - stage.top) / scale}px`,
-      width: `${Math.max(area.width / scale, LEAST_PX.width)}px`,
-      maxHeight: `${Math.max(area.height / scale, LEAST_PX.height)}px`
-    })
+    // Inside the stage, also where the box is small or partly out of sight.
+    const { clientWidth, clientHeight } = frame
+    const width = Math.min(Math.max(area.width / scale, LEAST_PX.width), clientWidth)
+    const left = Math.min(Math.max((area.left - stage.left) / scale, 0), clientWidth - width)
+    const least = Math.min(LEAST_PX.height, clientHeight)
+    const top = Math.min(Math.max((area.top - stage.top) / scale, 0), clientHeight - least)
+    const maxHeight = Math.min(Math.max(area.height / scale, least), clientHeight - top)
+    const frameOf = { left, top, width, maxHeight }
+    for (const [name, px] of Object.entries(frameOf)) Object.assign(this.root.style, { [name]: `${px}px` })
     this.root.focus({ preventScroll: true })
     this.root.select()
   }

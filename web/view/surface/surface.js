@@ -11,7 +11,7 @@ import { Lines } from './lines.js'
 /** @typedef {import('../../layout_geometry.js').Point} Point */
 /** @typedef {import('../../layout_model.js').Layout} Layout */
 
-const EDGE_PX = 3 // space around the surface, for its outline
+const WIDE = 1.8 // width by height of a picture above its list, whatever the width of the editor
 
 export class Surface {
   /** @param {LayoutEditor} editor */
@@ -35,10 +35,10 @@ export class Surface {
         onpointerdown: (event) => gestures.onDown(event),
         onpointermove: (event) => gestures.onMove(event),
         onpointerup: (event) => gestures.onUp(event),
-        onpointercancel: () => gestures.cancel(),
-        onlostpointercapture: () => gestures.cancel(),
+        onpointercancel: (event) => gestures.onLost(event),
+        onlostpointercapture: (event) => gestures.onLost(event),
         ondblclick: (event) => gestures.onDoubleClick(event),
-        onwheel: (event) => editor.host.forward(event),
+        onwheel: (event) => editor.zoom.onWheel(event),
         oncontextmenu: (event) => event.preventDefault()
       },
       this.image,
@@ -90,11 +90,10 @@ export class Surface {
   /** Fits the surface into the stage, with the aspect ratio of the picture. */
   fit() {
     const { width, height } = this.editor.host.canvas()
-    const [room, tall] = [this.stage.clientWidth, this.stage.clientHeight]
-    if (!room || !tall) return
-    const scale = Math.min((room - 2 * EDGE_PX) / width, (tall - 2 * EDGE_PX) / height)
-    this.root.style.width = `${width * scale}px`
-    this.root.style.height = `${height * scale}px`
+    this.stage.style.setProperty('--ifa-aspect', String(width / height))
+    this.stage.parentElement?.classList.toggle('ifa-column', width / height >= WIDE)
+    this.editor.zoom.apply()
+    this.editor.toolbar.renderZoom()
   }
 
   /**

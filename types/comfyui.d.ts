@@ -11,6 +11,7 @@ interface ComfyWidget {
 
 interface ComfyNode {
   type?: string
+  title?: string
   graph?: ComfyGraph | null
   outputs?: { name: string }[]
   widgets?: ComfyWidget[]
@@ -70,7 +71,10 @@ declare module '*/scripts/app.js' {
     /** The open graph; `rootGraph` in newer frontends, where `graph` may be a subgraph. */
     graph?: ComfyGraph
     rootGraph?: ComfyGraph
+    /** Why the server refused the last prompt, by node id. */
+    lastNodeErrors?: Record<string, { errors?: { message: string; details?: string }[] }> | null
     extensionManager?: {
+      command?: { execute(id: string): Promise<unknown> }
       workflow?: {
         activeWorkflow?: {
           /** captureCanvasState in newer frontends, checkState in older ones. */

@@ -9,7 +9,9 @@ const DEFAULTS = {
   thirds: false,
   dim: 0.5, // brightness of the background
   background: true,
-  live: false
+  live: false,
+  fill: 0.22, // opacity of the boxes
+  words: 12 // px, of the descriptions in the boxes
 }
 
 /**

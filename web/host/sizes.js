@@ -2,7 +2,7 @@
 // The size of the picture and the units. A linked size is followed to where its value stands.
 
 import { forAll } from './editors.js'
-import { chained, linkOf, slotOf, widgetOf } from './graph.js'
+import { captureUndoState, chained, linkOf, slotOf, widgetOf } from './graph.js'
 import { resultOf } from './results.js'
 
 /** @typedef {import('../view/editor.js').PictureSize} PictureSize */
@@ -34,6 +34,26 @@ export function canvasOf(node) {
     }
   }
   return size
+}
+
+/**
+ * Sets the size of a node's picture where it has no link.
+ * @param {ComfyNode} node
+ * @param {import('../layout_geometry.js').Canvas} size
+ * @returns {boolean} whether a link keeps its own size
+ */
+export function setCanvas(node, size) {
+  let refused = false
+  for (const side of /** @type {const} */ (['width', 'height'])) {
+    const widget = widgetOf(node, side)
+    if (!widget || linkOf(node, slotOf(node, side))) refused = true
+    else {
+      widget.value = size[side]
+      widget.callback?.(size[side])
+    }
+  }
+  captureUndoState()
+  return refused
 }
 
 /**

@@ -16,7 +16,8 @@ import {
   readOutput,
   resultOf
 } from './results.js'
-import { canvasOf, unitsOf } from './sizes.js'
+import { cancelRun, listenToProgress, runState, startRun } from './run.js'
+import { canvasOf, setCanvas, unitsOf } from './sizes.js'
 import { tokensOf } from './tokens.js'
 
 const NODE = 'IFAdapterLayout'
@@ -65,6 +66,8 @@ function makeWidget(node, name, [, options] = []) {
 function hostOf(node) {
   return {
     canvas: () => canvasOf(node),
+    setCanvas: (size) => setCanvas(node, size),
+    run: { start: startRun, cancel: cancelRun, state: runState },
     units: () => unitsOf(node),
     changed: () => node.setDirtyCanvas?.(true, false),
     committed: captureUndoState,
@@ -127,7 +130,10 @@ function connect(node) {
 
 app.registerExtension({
   name: 'ComfyUI.IFAdapter.LayoutEditor',
-  setup: listenToRuns,
+  setup() {
+    listenToRuns()
+    listenToProgress()
+  },
   // Without this script, the input stays the text field of the node's schema.
   beforeRegisterNodeDef(_, definition) {
     const options = definition.name === NODE && definition.input?.required?.layout?.[1]

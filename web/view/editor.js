@@ -37,12 +37,19 @@ import { t } from './strings.js'
  * @property {(name: string) => Promise<void>} remove
  */
 
+/**
+ * A run of the workflow. progress: 0..1 of its step, null: not known.
+ * @typedef {{ running: boolean, progress: number | null, step: string, error: string | null }} RunState
+ */
+/** @typedef {{ start: () => unknown, cancel: () => unknown, state: () => RunState }} RunControl */
 /** @typedef {geometry.Canvas & { known: 'set' | 'run' | 'unknown' }} PictureSize run: of the last run */
 
 /**
  * What the editor needs from its host.
  * @typedef {object} EditorHost
  * @property {() => PictureSize} canvas size of the picture in pixels
+ * @property {(size: geometry.Canvas) => boolean} setCanvas returns whether a link refuses the size
+ * @property {RunControl} run
  * @property {() => string | null} units of numbers in texts that state none; null: as their format says
  * @property {() => void} changed the value has changed; called often
  * @property {() => void} committed a change is complete: a gesture, or a text field that lost the focus
@@ -104,6 +111,7 @@ export class LayoutEditor {
       'div',
       { class: 'ifa-editor', 'data-testid': 'ifa-editor' },
       element('style', {}, STYLE),
+      this.fullScreen.bar,
       this.toolbar.root,
       ...this.notices.roots,
       element('div', { class: 'ifa-main' }, this.surface.stage, side),
@@ -270,6 +278,7 @@ export class LayoutEditor {
     this.surface.render(layout)
     this.list.render(layout)
     this.fields.render(layout)
+    this.fullScreen.renderRun()
     this.root.classList.toggle('ifa-dragging', this.gestures.active)
   }
 

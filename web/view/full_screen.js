@@ -1,7 +1,7 @@
 // @ts-check
-// The editor over the whole page.
+// The editor over the whole page, with the controls of a run.
 
-import { element } from './dom.js'
+import { element, textButton } from './dom.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -14,6 +14,19 @@ export class FullScreen {
     this.overlay = null
     /** @type {HTMLElement | null} */
     this.home = null // placeholder of the editor during full screen
+    this.run = textButton(t('Run'), () => editor.host.run.start())
+    this.run.classList.add('ifa-primary')
+    this.cancel = textButton(t('Cancel'), () => editor.host.run.cancel())
+    this.size = textButton('', () => editor.panel.toggle('size'))
+    this.size.title = t('Size of the picture')
+    this.progress = element('progress', { max: 1, 'aria-label': t('Progress of the run') })
+    this.step = element('span', { class: 'ifa-note' })
+    this.error = element('span', { class: 'ifa-warning', role: 'alert' })
+    this.bar = element(
+      'div',
+      { class: 'ifa-run', hidden: true },
+      ...[this.run, this.cancel, this.size, this.progress, this.step, this.error]
+    )
   }
 
   get isOn() {
@@ -26,27 +39,46 @@ export class FullScreen {
   }
 
   enter() {
-    const { root, toolbar, surface, focus } = this.editor
+    const { root, toolbar, focus } = this.editor
     this.home = element('div', { class: 'ifa-home' })
     root.replaceWith(this.home)
+    // A popover is above everything of the page, whatever the z-index of its menus and messages.
     this.overlay = element(
       'div',
-      { class: 'ifa-overlay', role: 'dialog', 'aria-label': t('Layout editor') },
+      { class: 'ifa-overlay', role: 'dialog', 'aria-label': t('Layout editor'), popover: 'manual' },
       root
     )
     document.body.append(this.overlay)
+    this.overlay.showPopover?.()
     toolbar.expand.setAttribute('aria-pressed', 'true')
-    surface.fit()
+    this.bar.hidden = false
+    this.editor.render()
     focus.toPicture()
   }
 
   leave() {
     if (!this.overlay) return
+    this.editor.panel.close()
     this.home?.replaceWith(this.editor.root)
     this.overlay.remove()
     this.overlay = this.home = null
+    this.bar.hidden = true
     this.editor.toolbar.expand.setAttribute('aria-pressed', 'false')
+    this.editor.zoom.to(1)
     this.editor.surface.fit()
     this.editor.focus.toPicture()
+  }
+
+  renderRun() {
+    if (!this.isOn) return
+    const { running, progress, step, error } = this.editor.host.run.state()
+    const { width, height } = this.editor.host.canvas()
+    this.size.textContent = `${width} x ${height}`
+    this.cancel.disabled = !running
+    this.progress.hidden = !running
+    if (progress === null) this.progress.removeAttribute('value')
+    else this.progress.value = progress
+    this.step.textContent = running ? step : ''
+    this.error.textContent = error ?? ''
   }
 }

@@ -30,7 +30,7 @@ export class Toolbar {
   constructor(editor) {
     this.editor = editor
     const { actions } = editor
-    /** @param {'background' | 'presets' | 'exchange'} name */
+    /** @param {'background' | 'presets' | 'exchange' | 'size'} name */
     const panel = (name) => () => editor.panel.toggle(name)
     this.add = button('add', t('Add a box'), () => actions.addBox())
     this.add.classList.add('ifa-add')
@@ -46,6 +46,7 @@ export class Toolbar {
     this.gridSize = this.makeGridSize()
     this.eye = button('eye', '', () => editor.surface.toggleBoxes())
     const picture = button('picture', t('Background picture'), panel('background'))
+    const size = button('size', t('Size of the picture'), panel('size'))
     const star = button('star', t('Presets: named layouts'), panel('presets'))
     const exchange = button('exchange', t('Import and export'), panel('exchange'))
     this.zoom = button('zoom', t('Zoom: Ctrl with the wheel, Space to move. A click: all or 100 %'), () =>
@@ -59,7 +60,7 @@ export class Toolbar {
       'div',
       { class: 'ifa-toolbar', role: 'toolbar', 'aria-label': t('Layout tools') },
       ...[this.add, this.full, gap(), this.undo, this.redo, this.copy, this.remove, gap()],
-      ...[this.grid, this.gridSize, this.guides, this.thirds, this.eye, picture, gap()],
+      ...[this.grid, this.gridSize, this.guides, this.thirds, this.eye, picture, size, gap()],
       ...[star, exchange, this.zoom, this.expand]
     )
   }

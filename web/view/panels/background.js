@@ -23,15 +23,19 @@ export function backgroundPanel(editor) {
     box.checked = Boolean(host.preference(name))
     return box
   }
-  /** @type {HTMLInputElement} */
-  const dim = element('input', {
-    type: 'range',
-    min: '0.1',
-    max: '1',
-    step: '0.05',
-    oninput: () => editor.setPreference('dim', Number(dim.value))
-  })
-  dim.value = String(host.preference('dim'))
+  /** @param {string} name of a preference @param {[number, number, number]} range low, high, step */
+  const slider = (name, [min, max, step]) => {
+    /** @type {HTMLInputElement} */
+    const range = element('input', {
+      type: 'range',
+      min: String(min),
+      max: String(max),
+      step: String(step),
+      oninput: () => editor.setPreference(name, Number(range.value))
+    })
+    range.value = String(host.preference(name))
+    return range
+  }
   const takeLast = () => {
     const url = host.lastResult()
     if (url) editor.setBackground(url)
@@ -51,13 +55,15 @@ export function backgroundPanel(editor) {
     ),
     element('label', {}, show, ' ', t('Show the background')),
     element('label', {}, checkbox('live'), ' ', t('Follow the run: its previews, then its result')),
-    element('label', {}, t('Brightness'), ' ', dim),
+    element('label', {}, t('Brightness'), ' ', slider('dim', [0.1, 1, 0.05])),
     element(
       'div',
       {},
       textButton(t('Use the last result'), takeLast),
       textButton(t('Remove'), () => editor.setBackground(null))
-    )
+    ),
+    element('label', {}, t('Opacity of the boxes'), ' ', slider('fill', [0, 0.8, 0.02])),
+    element('label', {}, t('Size of the words in the boxes'), ' ', slider('words', [8, 28, 1]))
   )
   return { title: t('Background picture'), body, first: show }
 }

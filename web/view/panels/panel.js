@@ -7,6 +7,7 @@ import { t } from '../strings.js'
 import { backgroundPanel } from './background.js'
 import { exchangePanel } from './exchange.js'
 import { presetsPanel } from './presets.js'
+import { sizePanel } from './size.js'
 
 /** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
 /**
@@ -14,7 +15,7 @@ import { presetsPanel } from './presets.js'
  * @typedef {{ title: string, body: HTMLElement, first: HTMLElement, enter?: () => unknown }} PanelContent
  */
 
-const PANELS = { background: backgroundPanel, presets: presetsPanel, exchange: exchangePanel }
+const PANELS = { background: backgroundPanel, presets: presetsPanel, exchange: exchangePanel, size: sizePanel }
 
 export class Panel {
   /** @param {LayoutEditor} editor */

@@ -68,13 +68,24 @@ export const FRAME_STYLE = `
 .ifa-panel-body { display: flex; flex-direction: column; gap: 6px; }
 .ifa-panel-body p { margin: 0; color: var(--ifa-soft); }
 .ifa-preset { display: flex; gap: 4px; align-items: center; }
+.ifa-sizes { display: flex; flex-wrap: wrap; }
+.ifa-sizes > .ifa-text-button { min-width: 104px; justify-content: flex-start; }
+.ifa-text-button[aria-pressed=true] { border-color: var(--ifa-accent); }
+.ifa-text-button:disabled { opacity: .4; cursor: default; }
+.ifa-shape { border: 1px solid currentColor; border-radius: 2px; }
+.ifa-run { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; padding-right: 40px; }
+.ifa-primary { background: var(--primary-background, #0b8ce9); color: #fff; font-weight: 600; padding: 5px 16px; }
 .ifa-flash {
   position: absolute; left: 50%; bottom: 10px; transform: translateX(-50%); max-width: 90%;
   background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 4px;
   padding: 5px 10px; z-index: 1002;
 }
 .ifa-overlay {
-  position: fixed; inset: 0; z-index: 10000; background: var(--comfy-menu-bg, #222); padding: 12px;
+  position: fixed; inset: 0; z-index: 10000; width: 100vw; height: 100dvh; max-width: none;
+  max-height: none; margin: 0; border: 0; padding: 8px; background: var(--comfy-menu-bg, #222);
+  overflow: hidden;
 }
-.ifa-overlay .ifa-side { flex-basis: 340px; }
+@container ifa (min-width: 620px) {
+  .ifa-overlay .ifa-main:not(.ifa-column) > .ifa-side { flex-basis: 340px; }
+}
 `

@@ -38,7 +38,7 @@ export const SURFACE_STYLE = `
 .ifa-dragging .ifa-surface, .ifa-dragging .ifa-list { will-change: transform; }
 /* painted apart from the nodes around them */
 .ifa-box {
-  position: absolute; background: color-mix(in srgb, var(--box) 22%, transparent);
+  position: absolute; background: color-mix(in srgb, var(--box) var(--ifa-fill, 22%), transparent);
   border: 2px solid var(--box); overflow: hidden; cursor: move; display: flex; gap: 4px;
   align-items: flex-start; min-width: 0;
 }
@@ -51,7 +51,7 @@ export const SURFACE_STYLE = `
   border-radius: 2px; min-width: 16px; text-align: center;
 }
 .ifa-words {
-  overflow: hidden; overflow-wrap: break-word; min-width: 0; max-height: 100%; color: var(--ifa-fg);
+  font-size: var(--ifa-words, 12px); overflow: hidden; overflow-wrap: break-word; min-width: 0; max-height: 100%; color: var(--ifa-fg);
   text-shadow: 0 0 2px var(--ifa-bg), 0 0 4px var(--ifa-bg); pointer-events: none; padding-top: 1px;
 }
 .ifa-handle { display: none; position: absolute; width: 14px; height: 14px; z-index: 2; }

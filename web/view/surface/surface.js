@@ -64,6 +64,8 @@ export class Surface {
     this.image.hidden = !picture
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(editor.host.preference('dim'))
+    this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
+    this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)
     this.fit()
   }
 

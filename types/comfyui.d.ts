@@ -10,10 +10,11 @@ interface ComfyWidget {
 }
 
 interface ComfyNode {
+  id?: number | string
   type?: string
   title?: string
   graph?: ComfyGraph | null
-  outputs?: { name: string }[]
+  outputs?: { name: string; links?: number[] | null }[]
   widgets?: ComfyWidget[]
   inputs?: { name: string; link?: number | null }[]
   properties?: Record<string, unknown>
@@ -43,6 +44,7 @@ interface ComfyDefinition {
 interface ComfyLink {
   origin_id: string | number
   origin_slot: number
+  target_id: string | number
 }
 
 interface ComfyGraph {
@@ -54,6 +56,9 @@ interface ComfyGraph {
   subgraphs?: Map<string, ComfyGraph>
   getNodeById?(id: string | number): ComfyNode | null
 }
+
+/** The nodes of a run by id. */
+type ComfyPrompt = Record<string, { class_type: string; inputs: Record<string, unknown> }>
 
 /** A file of the server's input, output or temp folder. */
 interface ComfyFile {
@@ -71,6 +76,8 @@ declare module '*/scripts/app.js' {
     /** The open graph; `rootGraph` in newer frontends, where `graph` may be a subgraph. */
     graph?: ComfyGraph
     rootGraph?: ComfyGraph
+    /** The graph as the server takes it, and as it is saved. */
+    graphToPrompt(): Promise<{ output: ComfyPrompt; workflow: object }>
     /** Why the server refused the last prompt, by node id. */
     lastNodeErrors?: Record<string, { errors?: { message: string; details?: string }[] }> | null
     extensionManager?: {
@@ -96,6 +103,7 @@ declare module '*/scripts/api.js' {
   export const api: {
     apiURL(path: string): string
     fetchApi(path: string, options?: RequestInit): Promise<Response>
+    queuePrompt(position: number, prompt: { output: ComfyPrompt; workflow: object }): Promise<unknown>
     addEventListener(name: string, listener: (event: CustomEvent<any>) => void): void
   }
 }

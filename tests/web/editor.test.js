@@ -8,6 +8,8 @@ import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { hands } from './hands.js'
 import { looks } from './looks.js'
+import { results } from './results.js'
+import { room } from './room.js'
 import { runs } from './runs.js'
 import { search } from './search.js'
 import { texts } from './texts.js'
@@ -56,6 +58,8 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       texts(inEditor)
       hands(inEditor)
       values(inEditor)
+      room(inEditor)
+      results(inEditor)
     })
   }
 })

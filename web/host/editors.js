@@ -3,12 +3,15 @@
 
 /** @typedef {import('../view/editor.js').LayoutEditor} LayoutEditor */
 
-/** @type {WeakMap<HTMLElement, LayoutEditor>} */
+/** @type {WeakMap<HTMLElement, { editor: LayoutEditor, node: ComfyNode }>} */
 const editors = new WeakMap()
 
-/** @param {LayoutEditor} editor */
-export function addEditor(editor) {
-  editors.set(editor.root, editor)
+/**
+ * @param {LayoutEditor} editor
+ * @param {ComfyNode} node
+ */
+export function addEditor(editor, node) {
+  editors.set(editor.root, { editor, node })
 }
 
 /**
@@ -17,17 +20,17 @@ export function addEditor(editor) {
  */
 export function editorOf(node) {
   const element = node?.widgets?.find((widget) => widget.element && editors.has(widget.element))?.element
-  return element ? (editors.get(element) ?? null) : null
+  return element ? (editors.get(element)?.editor ?? null) : null
 }
 
 /**
- * Calls a function with every editor in the page.
- * @param {(editor: LayoutEditor) => void} act
+ * Calls a function with every editor in the page and its node.
+ * @param {(editor: LayoutEditor, node: ComfyNode) => void} act
  */
 export function forAll(act) {
   for (const root of document.querySelectorAll('.ifa-editor')) {
-    const editor = editors.get(/** @type {HTMLElement} */ (root))
-    if (editor) act(editor)
+    const found = editors.get(/** @type {HTMLElement} */ (root))
+    if (found) act(found.editor, found.node)
   }
 }
 

@@ -6,7 +6,7 @@ import { expectOk } from './requests.js'
 
 const PRESETS = 'ifadapter/layouts' // folder in the user's data
 
-/** @type {import('../view/editor.js').Presets} */
+/** @type {EditorPresets} */
 export const presets = {
   async list() {
     const answer = await api.fetchApi(`/userdata?${new URLSearchParams({ dir: PRESETS })}`)

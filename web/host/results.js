@@ -1,38 +1,46 @@
 // @ts-check
-// What runs send to the editors: boxes of links, backgrounds, token counts and pictures.
+// What runs send to the editors: boxes of links, backgrounds, token counts, pictures and marks.
 
 import { api } from '../../../scripts/api.js'
-import { editorOf, forAll, renderAll } from './editors.js'
+import { descendantsOf } from './descendants.js'
+import { editorOf, forAll } from './editors.js'
 import { linkedNode, nodeOf, widgetOf } from './graph.js'
 
+/** @typedef {import('../view/results.js').Mark} Mark */
+
 /**
- * What a node's last run sent to its editor.
+ * What a node's runs sent to its editor.
  * @typedef {object} RunResult
  * @property {string} [boxes] boxes of a linked input, as JSON
  * @property {string} [background] URL of the linked background picture
  * @property {{ width: number, height: number }} [canvas] size of the picture in pixels
  * @property {Map<string, number>} [tokens] exact token count of each local description
+ * @property {string} [prompt] id of the run of the pictures
+ * @property {string[]} [pictures] URLs of the last result: a batch
+ * @property {string[]} [before] URLs of the result before
+ * @property {import('../layout_model.js').Layout} [layout] that the pictures were made from
+ * @property {Mark[]} [marks] of the instances in the pictures
+ * @property {string | null} [live] URL of the latest preview or result
+ * @property {string | null} [ownership] URL of the previewed layout
  */
 
 /** @type {WeakMap<ComfyNode, RunResult>} */
 const runResults = new WeakMap()
-/** @type {{ last: string | null, live: string | null }} */
-const pictures = { last: null, live: null } // URLs of the last result, and of the latest preview or result
+/** @type {{ executing: unknown, preview: string | null }} */
+const now = { executing: null, preview: null } // id of the running node; URL of the latest preview
 
 /** Listens to the runs of the server. */
 export function listenToRuns() {
-  api.addEventListener('executed', ({ detail }) => {
-    const picture = detail?.output?.images?.at?.(-1)
-    if (!picture?.filename) return
-    pictures.last = viewUrl(picture)
-    showLive(pictures.last)
+  api.addEventListener('executing', ({ detail }) => {
+    now.executing = typeof detail === 'object' ? detail?.node : detail
   })
+  api.addEventListener('executed', ({ detail }) => onExecuted(detail))
   api.addEventListener('execution_start', () => forAll((editor) => editor.fail(null)))
   api.addEventListener('execution_error', ({ detail }) => {
     const message = String(detail?.exception_message ?? '').trim()
     if (message) editorOf(nodeOf(detail.node_id))?.fail(message)
   })
-  api.addEventListener('b_preview', ({ detail }) => showLive(URL.createObjectURL(detail)))
+  api.addEventListener('b_preview', ({ detail }) => onPreview(URL.createObjectURL(detail)))
   api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
     const node = nodeOf(detail.node)
     if (node) keepResult(node, { boxes: detail.boxes })
@@ -44,23 +52,6 @@ export function resultOf(node) {
   return runResults.get(node) ?? {}
 }
 
-/** URL of the last result, or null. */
-export function lastResult() {
-  return pictures.last
-}
-
-/** URL of the latest preview or result of a run, or null. */
-export function livePicture() {
-  return pictures.live
-}
-
-/** @param {string} url */
-function showLive(url) {
-  if (pictures.live?.startsWith('blob:')) URL.revokeObjectURL(pictures.live)
-  pictures.live = url
-  renderAll()
-}
-
 /**
  * @param {ComfyNode} node
  * @param {RunResult} result replaces the parts that it has
@@ -68,6 +59,43 @@ function showLive(url) {
 export function keepResult(node, result) {
   runResults.set(node, { ...runResults.get(node), ...result })
   editorOf(node)?.render()
+}
+
+/**
+ * Calls a function with every layout node on whose layout a node depends.
+ * @param {unknown} id of the node in the prompt
+ * @param {(layoutNode: ComfyNode) => void} act
+ */
+function forAncestors(id, act) {
+  const origin = id === null || id === undefined ? null : nodeOf(id)
+  if (!origin) return
+  forAll((_, node) => {
+    if (descendantsOf(node).has(origin)) act(node)
+  })
+}
+
+/** @param {{ node: unknown, prompt_id?: string, output?: { images?: ComfyFile[], ifadapter_marks?: Mark[] } }} detail */
+function onExecuted({ node: id, prompt_id: prompt, output }) {
+  const pictures = output?.images?.filter((file) => file.filename).map(viewUrl) ?? []
+  const marks = output?.ifadapter_marks
+  if (!pictures.length && !marks) return
+  forAncestors(id, (node) => {
+    const known = resultOf(node)
+    const isNew = known.prompt !== prompt
+    /** @type {RunResult} */
+    const result = { prompt, layout: isNew ? editorOf(node)?.sent : known.layout }
+    if (isNew) Object.assign(result, { before: known.pictures ?? [], marks: undefined })
+    if (pictures.length) Object.assign(result, { pictures, live: pictures.at(-1) })
+    if (marks) result.marks = marks
+    keepResult(node, result)
+  })
+}
+
+/** @param {string} url */
+function onPreview(url) {
+  if (now.preview) URL.revokeObjectURL(now.preview)
+  now.preview = url
+  forAncestors(now.executing, (node) => keepResult(node, { live: url }))
 }
 
 /**

@@ -7,8 +7,6 @@ import { t } from '../view/strings.js'
 import { forAll } from './editors.js'
 import { nodeOf } from './graph.js'
 
-/** @typedef {import('../view/editor.js').RunState} RunState */
-
 /** @type {RunState} */
 const state = { running: false, progress: null, step: '', error: null }
 let queued = 0 // prompts that the server has accepted since the page was opened
@@ -42,7 +40,11 @@ export function listenToProgress() {
   })
   api.addEventListener('execution_error', ({ detail }) => {
     const message = String(detail?.exception_message ?? '').trim()
-    set({ running: false, progress: null, error: [titleOf(detail?.node_id), message].filter(Boolean).join(': ') })
+    set({
+      running: false,
+      progress: null,
+      error: [titleOf(detail?.node_id), message].filter(Boolean).join(': ')
+    })
   })
   for (const end of ['execution_success', 'execution_interrupted'])
     api.addEventListener(end, () => set({ running: false, progress: null, step: '' }))

@@ -1,11 +1,10 @@
 // @ts-check
 // The size of the picture and the units. A linked size is followed to where its value stands.
 
+import { outerNode } from './descendants.js'
 import { forAll } from './editors.js'
 import { captureUndoState, chained, linkOf, slotOf, widgetOf } from './graph.js'
 import { resultOf } from './results.js'
-
-/** @typedef {import('../view/editor.js').PictureSize} PictureSize */
 
 const FALLBACK_PX = 1024 // canvas side if no value is known
 const AS_WRITTEN = 'as written' // value of the node's units that leaves the unit to the text
@@ -19,11 +18,11 @@ const watched = new WeakSet() // widgets of other nodes that set the size of a p
 /**
  * The size of a node's picture, and how it is known: as set, from the last run, or not at all.
  * @param {ComfyNode} node
- * @returns {PictureSize}
+ * @returns {ReturnType<EditorHost['canvas']>}
  */
 export function canvasOf(node) {
   const last = resultOf(node).canvas
-  /** @type {PictureSize} */
+  /** @type {ReturnType<EditorHost['canvas']>} */
   const size = { width: FALLBACK_PX, height: FALLBACK_PX, known: 'set' }
   for (const side of /** @type {const} */ (['width', 'height'])) {
     const value = Number(inputValue(node, side))
@@ -104,16 +103,6 @@ function watchedValue(node, name, steps) {
     widget.callback = chained(widget.callback, () => forAll((editor) => editor.canvasChanged()))
   }
   return inputValue(node, name, steps - 1)
-}
-
-/**
- * The node that holds a node's subgraph; the first of several.
- * @param {ComfyNode} node
- */
-function outerNode({ graph }) {
-  const root = graph?.rootGraph
-  const graphs = root ? [root, ...(root.subgraphs?.values() ?? [])] : []
-  return graphs.flatMap((each) => each._nodes ?? []).find((each) => each.subgraph === graph)
 }
 
 /**

@@ -17,7 +17,7 @@ const estimates = new Map() // memoised, by text
 /**
  * @param {ComfyNode} node
  * @param {string} text a local description
- * @returns {import('../view/editor.js').TokenCount}
+ * @returns {{ count: number, exact: boolean }}
  */
 export function tokensOf(node, text) {
   const exact = resultOf(node).tokens?.get(text.trim())

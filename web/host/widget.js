@@ -7,15 +7,8 @@ import { addEditor, editorOf } from './editors.js'
 import { captureUndoState, chained, forwardToGraph, linkedNode, slotOf } from './graph.js'
 import { preference } from './preferences.js'
 import { presets } from './presets.js'
-import {
-  backgroundOf,
-  keepResult,
-  lastResult,
-  listenToRuns,
-  livePicture,
-  readOutput,
-  resultOf
-} from './results.js'
+import { listenToPreviews, previewLayout } from './preview.js'
+import { backgroundOf, keepResult, listenToRuns, readOutput, resultOf } from './results.js'
 import { cancelRun, listenToProgress, runState, startRun } from './run.js'
 import { canvasOf, setCanvas, unitsOf } from './sizes.js'
 import { tokensOf } from './tokens.js'
@@ -36,7 +29,7 @@ let createdEditors = 0
  */
 function makeWidget(node, name, [, options] = []) {
   const editor = new LayoutEditor(hostOf(node))
-  addEditor(editor)
+  addEditor(editor, node)
   createdEditors += 1
   // Each widget has a unique type. Nodes 2.0 reuses the element of a widget with the same node id and type,
   // so after an undo of the graph, which recreates the node, it would show the old editor and lose what is
@@ -61,7 +54,7 @@ function makeWidget(node, name, [, options] = []) {
 /**
  * ComfyUI as the editor sees it.
  * @param {ComfyNode} node
- * @returns {import('../view/editor.js').EditorHost}
+ * @returns {EditorHost}
  */
 function hostOf(node) {
   return {
@@ -73,8 +66,11 @@ function hostOf(node) {
     committed: captureUndoState,
     tokens: (text) => tokensOf(node, text),
     presets,
-    lastResult,
-    livePicture,
+    results: () => picturesOf(node),
+    preview: () => previewLayout(node),
+    ownership: () => resultOf(node).ownership ?? null,
+    dropOwnership: () => resultOf(node).ownership && keepResult(node, { ownership: null }),
+    livePicture: () => resultOf(node).live ?? null,
     background: () => backgroundOf(node),
     linked() {
       const isLinked = LINKS.some((name) => linkedNode(node, name) !== undefined)
@@ -89,6 +85,15 @@ function hostOf(node) {
     preference: (name, ...value) => preference(node, name, ...value),
     forward: forwardToGraph
   }
+}
+
+/**
+ * @param {ComfyNode} node
+ * @returns {import('../view/results.js').RunPictures}
+ */
+function picturesOf(node) {
+  const { pictures = [], before = [], layout = null, marks = [] } = resultOf(node)
+  return { pictures, before, layout, marks }
 }
 
 /**
@@ -133,11 +138,14 @@ app.registerExtension({
   setup() {
     listenToRuns()
     listenToProgress()
+    listenToPreviews()
   },
   // Without this script, the input stays the text field of the node's schema.
   beforeRegisterNodeDef(_, definition) {
     const options = definition.name === NODE && definition.input?.required?.layout?.[1]
-    if (options) options.widgetType = TYPE
+    if (!options) return
+    options.widgetType = TYPE
+    delete options.tooltip // for those who write JSON: it would float over the graph
   },
   getCustomWidgets: () => ({ [TYPE]: makeWidget }),
   nodeCreated: connect

@@ -157,6 +157,16 @@ export class Actions {
     if (ids.length === 1) this.editor.announce(this.editor.describe(ids[0]))
   }
 
+  /** Shows the layout as a run understands it, or hides that. */
+  async preview() {
+    if (this.editor.host.ownership()) return this.editor.host.dropOwnership()
+    try {
+      await this.editor.host.preview()
+    } catch (error) {
+      this.editor.fail(messageOf(error))
+    }
+  }
+
   /** Replaces the drawn boxes by the linked ones and removes the link. */
   takeOver() {
     const boxes = this.editor.linkedBoxes()

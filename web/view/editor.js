@@ -16,6 +16,7 @@ import { Keys } from './keys.js'
 import { BoxList } from './list.js'
 import { Notices } from './notices.js'
 import { Panel } from './panels/panel.js'
+import { Results } from './results.js'
 import { STYLE } from './style/style.js'
 import { Gestures } from './surface/gestures.js'
 import { Inline } from './surface/inline.js'
@@ -25,44 +26,6 @@ import { Toolbar } from './toolbar.js'
 import { t } from './strings.js'
 
 /** @typedef {import('../layout_model.js').Layout} Layout */
-
-/** @typedef {{ count: number, exact: boolean }} TokenCount start and end included; an estimate if not exact */
-
-/**
- * Named layouts that the user keeps.
- * @typedef {object} Presets
- * @property {() => Promise<string[]>} list names
- * @property {(name: string) => Promise<string>} load a layout as JSON
- * @property {(name: string, text: string) => Promise<void>} save
- * @property {(name: string) => Promise<void>} remove
- */
-
-/**
- * A run of the workflow. progress: 0..1 of its step, null: not known.
- * @typedef {{ running: boolean, progress: number | null, step: string, error: string | null }} RunState
- */
-/** @typedef {{ start: () => unknown, cancel: () => unknown, state: () => RunState }} RunControl */
-/** @typedef {geometry.Canvas & { known: 'set' | 'run' | 'unknown' }} PictureSize run: of the last run */
-
-/**
- * What the editor needs from its host.
- * @typedef {object} EditorHost
- * @property {() => PictureSize} canvas size of the picture in pixels
- * @property {(size: geometry.Canvas) => boolean} setCanvas returns whether a link refuses the size
- * @property {RunControl} run
- * @property {() => string | null} units of numbers in texts that state none; null: as their format says
- * @property {() => void} changed the value has changed; called often
- * @property {() => void} committed a change is complete: a gesture, or a text field that lost the focus
- * @property {(text: string) => TokenCount} tokens of a local description
- * @property {Presets} presets
- * @property {() => string | null} lastResult URL of the last generated picture
- * @property {() => string | null} livePicture URL of the latest preview or result of a run
- * @property {() => string | null} background URL of the linked background picture
- * @property {() => { boxes: string | null } | null} linked boxes of the last run as JSON; null without a link
- * @property {() => void} unlink removes the links to boxes
- * @property {(name: string, ...value: unknown[]) => any} preference reads or writes a setting of this editor
- * @property {(event: MouseEvent) => void} forward sends a wheel or middle-button event to the graph
- */
 
 const OFFSET_PX = 16 // of copies, in pixels of the picture
 const FLASH_MS = 4000
@@ -74,6 +37,8 @@ export class LayoutEditor {
     this.state = new LayoutState(host)
     /** @type {string | null} */
     this.backgroundUrl = null
+    /** @type {Layout | undefined} */
+    this.sent = undefined // the layout that the last run got
     this.actions = new Actions(this)
     this.keys = new Keys(this)
     this.clipboard = new Clipboard(this)
@@ -84,6 +49,7 @@ export class LayoutEditor {
     this.zoom = new Zoom(this)
     this.surface = new Surface(this)
     this.inline = new Inline(this)
+    this.results = new Results(this)
     this.list = new BoxList(this)
     this.fields = new Fields(this)
     this.panel = new Panel(this)
@@ -104,6 +70,7 @@ export class LayoutEditor {
       { class: 'ifa-side' },
       ...this.fields.caption,
       element('span', { class: 'ifa-label' }, t('Boxes, front on top')),
+      this.results.root,
       this.list.root,
       this.fields.exact
     )
@@ -134,7 +101,9 @@ export class LayoutEditor {
 
   /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
-    return this.state.runValue
+    const value = this.state.runValue
+    this.sent = this.state.history.present
+    return value
   }
 
   /** The user has set another size of the picture. */
@@ -171,6 +140,7 @@ export class LayoutEditor {
    */
   record(layout, key = null) {
     this.state.record(layout, key)
+    this.host.dropOwnership()
     this.host.changed()
     if (key === null) this.host.committed()
     this.render()
@@ -274,6 +244,7 @@ export class LayoutEditor {
     this.state.cleanSelection()
     const { layout } = this.state
     this.notices.render()
+    this.results.render()
     this.toolbar.render(layout)
     this.surface.render(layout)
     this.list.render(layout)

@@ -17,6 +17,7 @@ export const ICONS = {
   exchange: 'M5 2v9M2 8l3 3 3-3M11 14V5M8 8l3-3 3 3',
   star: 'M3 2h10v12l-5-4-5 4z',
   size: 'M2 4h12v8H2zM5 8h6M5 8l1.5-1.5M5 8l1.5 1.5M11 8 9.5 6.5M11 8 9.5 9.5',
+  preview: 'M2 2h12v12H2zM6.5 5.5v5l4-2.5z',
   zoom: 'M7 2a5 5 0 1 1 0 10A5 5 0 0 1 7 2zM11 11l3.5 3.5',
   expand: 'M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4',
   eye: 'M1 8s2.5-5 7-5 7 5 7 5-2.5 5-7 5-7-5-7-5zM8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4',

@@ -7,6 +7,7 @@ import { toggled } from '../layout_state.js'
 import { CONTEXT_TOKENS } from '../token_estimate.js'
 import { dropGone, element, isShown, label, setText } from './dom.js'
 import { icon, setToggle } from './icons.js'
+import { showCrop, showMark } from './results.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -18,10 +19,12 @@ import { t } from './strings.js'
  * Elements of a box's row.
  * @typedef {import('./dom.js').Shown & {
  *   root: HTMLElement, number: HTMLElement, color: HTMLInputElement, caption: HTMLTextAreaElement,
- *   grip: HTMLElement, eye: HTMLButtonElement, lock: HTMLButtonElement, up: HTMLButtonElement,
+ *   grip: HTMLElement, crop: HTMLButtonElement, mark: HTMLElement, eye: HTMLButtonElement, lock: HTMLButtonElement, up: HTMLButtonElement,
  *   down: HTMLButtonElement, note: HTMLElement
  * }} Row
  */
+
+const CROP_PX = 52 // the longer side of a crop
 
 /** @param {IconName} name @param {() => unknown} act */
 function smallButton(name, act) {
@@ -68,7 +71,22 @@ export class BoxList {
     const { selection, faultyBox, failure } = this.editor.state
     const selected = selection.includes(box.id)
     const fault = faultyBox === number ? failure : null
-    const shown = [box, number, overlapped.join(), count, selected, fault, tokens?.count, tokens?.exact]
+    const crop = this.editor.results.crop(box.id)
+    const mark = this.editor.results.markOf(box)
+    const place = crop && Object.values(crop.frame).join()
+    const shown = [
+      box,
+      crop?.url,
+      place,
+      mark,
+      number,
+      overlapped.join(),
+      count,
+      selected,
+      fault,
+      tokens?.count,
+      tokens?.exact
+    ]
     if (isShown(row, ...shown)) return
     row.root.classList.toggle('ifa-selected', selected)
     row.root.classList.toggle('ifa-faulty', fault !== null)
@@ -76,6 +94,9 @@ export class BoxList {
     row.number.textContent = String(number)
     setText(row.caption, box.caption)
     row.color.value = box.color
+    row.crop.hidden = crop === null
+    if (crop) this.renderCrop(row.crop, crop)
+    showMark(row.mark, mark, true)
     nameParts(row, box, number)
     row.up.disabled = number === count
     row.down.disabled = number === 1
@@ -96,6 +117,18 @@ export class BoxList {
       'ifa-warning',
       lacksCaption || fault !== null || (tokens?.count ?? 0) > CONTEXT_TOKENS
     )
+  }
+
+  /**
+   * @param {HTMLElement} part
+   * @param {import('./results.js').Crop} crop
+   */
+  renderCrop(part, crop) {
+    const { width, height } = this.editor.host.canvas()
+    const [w, h] = [crop.frame.w * width, crop.frame.h * height]
+    const scale = CROP_PX / Math.max(w, h)
+    Object.assign(part.style, { width: `${w * scale}px`, height: `${h * scale}px` })
+    showCrop(part, crop)
   }
 
   /**
@@ -126,6 +159,8 @@ export class BoxList {
     grip.addEventListener('pointerdown', (event) => this.onGripDown(event, grip, id))
     const row = {
       number: element('span', { class: 'ifa-number-tag' }),
+      crop: element('button', { type: 'button', class: 'ifa-crop', onclick: () => editor.results.open(id) }),
+      mark: element('span'),
       color,
       caption,
       grip,
@@ -136,12 +171,12 @@ export class BoxList {
       note: element('span', { class: 'ifa-note' })
     }
     const fill = element('span', { class: 'ifa-fill' })
-    const head = [grip, row.number, color, fill, row.eye, row.lock, row.up, row.down]
+    const head = [grip, row.number, color, row.mark, fill, row.eye, row.lock, row.up, row.down]
     const root = element(
       'li',
       { class: 'ifa-row', 'data-row': id, onpointerdown: (event) => this.onRowDown(event, id) },
       element('div', { class: 'ifa-row-head' }, ...head),
-      caption,
+      element('div', { class: 'ifa-row-body' }, row.crop, caption),
       row.note
     )
     /** @type {Row} */
@@ -234,5 +269,6 @@ function nameParts(row, box, number) {
   setToggle(row.lock, box.locked ? 'lock' : 'unlock', box.locked, lock)
   label(row.up, t('Bring box {number} forward (])', { number }))
   label(row.down, t('Send box {number} backward ([)', { number }))
+  label(row.crop, t('Box {number} in the result', { number }))
   row.grip.setAttribute('title', t('Drag box {number} to another depth', { number }))
 }

@@ -29,7 +29,7 @@ export class Notices {
       ' ',
       this.takeOver
     )
-    this.size = element('div', { class: 'ifa-link', role: 'status', hidden: true })
+    this.size = element('div', { class: 'ifa-size', role: 'status', hidden: true })
     this.roots = [this.error, this.remark, this.link, this.size]
   }
 

@@ -49,6 +49,7 @@ export class Toolbar {
     const size = button('size', t('Size of the picture'), panel('size'))
     const star = button('star', t('Presets: named layouts'), panel('presets'))
     const exchange = button('exchange', t('Import and export'), panel('exchange'))
+    this.preview = button('preview', t('Preview the layout, without sampling'), () => actions.preview())
     this.zoom = button('zoom', t('Zoom: Ctrl with the wheel, Space to move. A click: all or 100 %'), () =>
       editor.zoom.toggle()
     )
@@ -61,7 +62,7 @@ export class Toolbar {
       { class: 'ifa-toolbar', role: 'toolbar', 'aria-label': t('Layout tools') },
       ...[this.add, this.full, gap(), this.undo, this.redo, this.copy, this.remove, gap()],
       ...[this.grid, this.gridSize, this.guides, this.thirds, this.eye, picture, size, gap()],
-      ...[star, exchange, this.zoom, this.expand]
+      ...[this.preview, star, exchange, this.zoom, this.expand]
     )
   }
 
@@ -103,6 +104,7 @@ export class Toolbar {
       [this.thirds, 'thirds']
     ]))
       tool.setAttribute('aria-pressed', String(Boolean(host.preference(preference))))
+    this.preview.setAttribute('aria-pressed', String(host.ownership() !== null))
     const { unseen } = this.editor.surface
     const eye = unseen ? t('Show the boxes') : t('Look at the picture without the boxes (the run keeps them)')
     setToggle(this.eye, unseen ? 'hidden' : 'eye', unseen, eye)

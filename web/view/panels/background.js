@@ -37,7 +37,7 @@ export function backgroundPanel(editor) {
     return range
   }
   const takeLast = () => {
-    const url = host.lastResult()
+    const url = editor.results.picture
     if (url) editor.setBackground(url)
     else editor.flash(t('There is no result in this session yet.'))
   }

@@ -7,6 +7,7 @@ import { t } from '../strings.js'
 import { backgroundPanel } from './background.js'
 import { exchangePanel } from './exchange.js'
 import { presetsPanel } from './presets.js'
+import { resultPanel } from './result.js'
 import { sizePanel } from './size.js'
 
 /** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
@@ -15,7 +16,13 @@ import { sizePanel } from './size.js'
  * @typedef {{ title: string, body: HTMLElement, first: HTMLElement, enter?: () => unknown }} PanelContent
  */
 
-const PANELS = { background: backgroundPanel, presets: presetsPanel, exchange: exchangePanel, size: sizePanel }
+const PANELS = {
+  background: backgroundPanel,
+  presets: presetsPanel,
+  exchange: exchangePanel,
+  result: resultPanel,
+  size: sizePanel
+}
 
 export class Panel {
   /** @param {LayoutEditor} editor */
@@ -40,7 +47,28 @@ export class Panel {
    * @param {keyof typeof PANELS} name
    */
   toggle(name) {
-    if (this.isOpen && this.root.dataset.name === name) return this.close()
+    if (this.isShowing(name)) this.close()
+    else this.open(name)
+  }
+
+  /** @param {keyof typeof PANELS} name */
+  isShowing(name) {
+    return this.isOpen && this.root.dataset.name === name
+  }
+
+  /** @param {keyof typeof PANELS} name */
+  open(name) {
+    this.show(name)
+    this.focus()
+  }
+
+  /** Shows the open panel as it is now. */
+  refresh() {
+    if (this.isOpen) this.show(/** @type {keyof typeof PANELS} */ (this.root.dataset.name))
+  }
+
+  /** @param {keyof typeof PANELS} name */
+  show(name) {
     this.content = PANELS[name](this.editor)
     const { title, body } = this.content
     const close = element(
@@ -58,8 +86,9 @@ export class Panel {
     this.root.setAttribute('aria-label', title)
     const head = element('div', { class: 'ifa-panel-head' }, element('strong', {}, title), close)
     this.root.replaceChildren(head, body)
+    const { offsetTop, offsetHeight } = this.editor.toolbar.root
+    this.root.style.setProperty('--ifa-top', `${offsetTop + offsetHeight + 4}px`)
     this.root.hidden = false
-    this.focus()
   }
 
   /** Gives the focus to the panel's first field. */

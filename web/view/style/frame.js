@@ -54,12 +54,12 @@ export const FRAME_STYLE = `
 .ifa-notice {
   color: var(--ifa-error); border: 1px solid var(--ifa-error); border-radius: 4px; padding: 6px;
 }
-.ifa-link, .ifa-remark {
+.ifa-link, .ifa-remark, .ifa-size {
   border: 1px solid var(--ifa-line); border-radius: 4px; padding: 4px 6px; color: var(--ifa-soft);
 }
 .ifa-panel {
-  position: absolute; right: 6px; top: 38px; z-index: 1001; width: min(420px, calc(100% - 12px));
-  max-height: calc(100% - 48px); overflow: auto; background: var(--ifa-menu);
+  position: absolute; right: 6px; z-index: 1001; width: min(420px, calc(100% - 12px));
+  max-height: calc(100% - var(--ifa-top, 38px) - 8px); top: var(--ifa-top, 38px); overflow: auto; background: var(--ifa-menu);
   border: 1px solid var(--ifa-line); border-radius: 6px; padding: 8px; box-shadow: 0 4px 16px #0008;
 }
 .ifa-panel-head {

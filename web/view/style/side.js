@@ -44,6 +44,18 @@ export const SIDE_STYLE = `
 }
 .ifa-exact .ifa-number::-webkit-inner-spin-button { display: none; }
 .ifa-exact.ifa-off { opacity: .5; }
+.ifa-row-body { display: flex; gap: 4px; align-items: flex-start; }
+.ifa-row-body > .ifa-text { flex: 1; min-width: 0; }
+.ifa-crop {
+  flex: none; padding: 0; border: 1px solid var(--ifa-line); border-radius: 3px; cursor: zoom-in;
+  background: var(--ifa-bg) no-repeat;
+}
+.ifa-large { max-width: 100%; background: var(--ifa-bg) no-repeat; margin: 0 auto; }
+.ifa-batch { display: flex; align-items: center; gap: 4px; }
+.ifa-mark { border-radius: 2px; padding: 0 5px; font-weight: 700; color: #111; flex: none; }
+.ifa-mark-right { background: #7ddc9a; }
+.ifa-mark-wrong { background: #ff9a9a; }
+.ifa-mark-missing { background: #ffd479; }
 .ifa-row.ifa-faulty { border-color: var(--ifa-error); }
 .ifa-row-head { display: flex; align-items: center; gap: 3px; }
 `

@@ -5,11 +5,14 @@ import { HANDLES, intersection } from '../../layout_geometry.js'
 import { overlappingPairs } from '../../layout_hits.js'
 import * as model from '../../layout_model.js'
 import { dropGone, element, isShown, place } from '../dom.js'
+import { showMark } from '../results.js'
 import { t } from '../strings.js'
 
 /** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
 /** @typedef {import('../../layout_model.js').Layout} Layout */
-/** @typedef {import('../dom.js').Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement }} BoxParts */
+/**
+ * Elements of a box.
+ * @typedef {import('../dom.js').Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement, mark: HTMLElement }} BoxParts */
 
 export class Boxes {
   /** @param {LayoutEditor} editor */
@@ -36,8 +39,10 @@ export class Boxes {
     layout.boxes.forEach((box, index) => {
       const parts = this.parts.get(box.id) ?? this.makeBox(box.id)
       const selected = selection.includes(box.id)
+      const mark = this.editor.results.markOf(box)
       const faulty = faultyBox === index + 1
-      if (isShown(parts, box, index, selected, selection.at(-1) === box.id, width, height, faulty)) return
+      if (isShown(parts, box, index, selected, selection.at(-1) === box.id, width, height, faulty, mark))
+        return
       const { root, number, words } = parts
       root.className = 'ifa-box'
       root.classList.toggle('ifa-selected', selected)
@@ -51,6 +56,7 @@ export class Boxes {
       root.style.setProperty('--box', box.color)
       root.setAttribute('aria-selected', String(selected))
       root.setAttribute('aria-label', model.describe(layout, box.id, { width, height }))
+      showMark(parts.mark, mark, false)
       number.textContent = String(index + 1)
       words.textContent = box.caption.trim() || t('no caption')
     })
@@ -64,10 +70,11 @@ export class Boxes {
     const handles = HANDLES.map((handle) =>
       element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' })
     )
-    const root = element('div', { role: 'option', 'data-box': id }, number, words, ...handles)
+    const mark = element('span')
+    const root = element('div', { role: 'option', 'data-box': id }, number, mark, words, ...handles)
     this.root.append(root)
     /** @type {BoxParts} */
-    const parts = { root, number, words }
+    const parts = { root, number, words, mark }
     this.parts.set(id, parts)
     return parts
   }

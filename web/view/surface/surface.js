@@ -18,6 +18,12 @@ export class Surface {
   constructor(editor) {
     this.editor = editor
     this.image = element('img', { class: 'ifa-background', alt: '', draggable: false })
+    this.ownership = element('img', {
+      class: 'ifa-background ifa-ownership',
+      alt: '',
+      draggable: false,
+      hidden: true
+    })
     this.lines = new Lines(editor)
     this.boxes = new Boxes(editor)
     this.ghosts = element('div', { class: 'ifa-boxes ifa-ghosts', 'aria-hidden': 'true' })
@@ -42,6 +48,7 @@ export class Surface {
         oncontextmenu: (event) => event.preventDefault()
       },
       this.image,
+      this.ownership,
       this.lines.root,
       this.ghosts,
       this.boxes.root,
@@ -64,6 +71,9 @@ export class Surface {
     this.image.hidden = !picture
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(editor.host.preference('dim'))
+    const ownership = editor.host.ownership()
+    this.ownership.hidden = !ownership
+    if (ownership && this.ownership.getAttribute('src') !== ownership) this.ownership.src = ownership
     this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
     this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)
     this.fit()

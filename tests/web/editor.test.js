@@ -8,6 +8,7 @@ import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { hands } from './hands.js'
 import { looks } from './looks.js'
+import { places } from './places.js'
 import { results } from './results.js'
 import { room } from './room.js'
 import { runs } from './runs.js'
@@ -60,6 +61,7 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       values(inEditor)
       room(inEditor)
       results(inEditor)
+      places(inEditor)
     })
   }
 })

@@ -1,6 +1,7 @@
 // @ts-check
 // What buttons, keys and menus do to the layout.
 
+import { alignedTo, distributed } from '../layout_align.js'
 import * as geometry from '../layout_geometry.js'
 import * as model from '../layout_model.js'
 import { messageOf } from './dom.js'
@@ -113,6 +114,31 @@ export class Actions {
     if (!boxes.length) return
     const locked = boxes.some((box) => !box.locked)
     this.change(this.state.selection, () => ({ locked }))
+  }
+
+  /** Stretches the selected boxes over the width of the picture. */
+  fullWidth() {
+    const ids = this.state.unlocked(this.state.selection).map((box) => box.id)
+    if (ids.length) this.change(ids, () => ({ x: 0, w: 1 }))
+  }
+
+  /** @param {import('../layout_align.js').Alignment} where */
+  align(where) {
+    const boxes = this.state.unlocked(this.state.selection)
+    if (boxes.length < 2) return
+    const group = geometry.bounds(boxes)
+    this.change(
+      boxes.map((box) => box.id),
+      (box) => alignedTo(box, group, where)
+    )
+  }
+
+  /** @param {'x' | 'y'} axis */
+  distribute(axis) {
+    const boxes = this.state.unlocked(this.state.selection)
+    if (boxes.length < 3) return
+    const moved = new Map(distributed(boxes, axis).map((box) => [box.id, box]))
+    this.change([...moved.keys()], (box) => ({ [axis]: moved.get(box.id)?.[axis] ?? box[axis] }))
   }
 
   /**

@@ -39,6 +39,44 @@ export class Clipboard {
     return true
   }
 
+  /**
+   * Takes a text as the whole layout. Its pixels are read again if the size of the picture arrives later.
+   * @param {string} text
+   * @param {import('../layout_model.js').Layout} layout
+   * @param {string[]} notices
+   */
+  takeWhole(text, layout, notices) {
+    const { state, host } = this.editor
+    this.editor.record(layout)
+    state.given = { value: text, canvas: host.canvas(), units: host.units(), pinned: false }
+    this.editor.tell(notices)
+    this.editor.announce(t('{count} boxes', { count: layout.boxes.length }))
+  }
+
+  /** @param {DragEvent} event */
+  onDragOver(event) {
+    if (!event.dataTransfer?.types.includes('Files')) return
+    event.preventDefault() // allows the drop
+    event.stopPropagation()
+  }
+
+  /**
+   * A dropped picture becomes the background, a dropped text is pasted.
+   * @param {DragEvent} event
+   */
+  async onDrop(event) {
+    const file = event.dataTransfer?.files[0]
+    if (!file) return
+    event.preventDefault()
+    event.stopPropagation()
+    if (file.type.startsWith('image/')) {
+      this.editor.host.preference('background', true)
+      this.editor.setBackground(URL.createObjectURL(file))
+    } else if (file.type === 'application/json' || /\.(json|txt)$/i.test(file.name))
+      this.paste(await file.text())
+    else this.editor.flash(t('Drop a picture, or a layout as JSON.'))
+  }
+
   /** @param {string | null} text */
   paste(text) {
     if (!text) return
@@ -46,11 +84,12 @@ export class Clipboard {
     const { state, host } = editor
     try {
       const { layout: read, notices } = readLayout(text, host.canvas(), host.units())
+      if (!state.layout.boxes.length && !state.layout.caption) return this.takeWhole(text, read, notices)
       const taken = new Set(state.layout.boxes.map(frameKey))
       const { x, y } = editor.copyOffset
       const shifted = read.boxes.map((box) => (taken.has(frameKey(box)) ? geometry.moved(box, x, y) : box))
       const { layout, ids } = model.add(state.layout, shifted)
-      editor.record(layout)
+      editor.record({ ...layout, caption: layout.caption || read.caption })
       editor.tell(notices)
       editor.select(ids)
     } catch (error) {

@@ -20,6 +20,7 @@ import { Results } from './results.js'
 import { STYLE } from './style/style.js'
 import { Gestures } from './surface/gestures.js'
 import { Inline } from './surface/inline.js'
+import { BoxMenu } from './surface/menu.js'
 import { Surface } from './surface/surface.js'
 import { Zoom } from './surface/zoom.js'
 import { Toolbar } from './toolbar.js'
@@ -49,6 +50,7 @@ export class LayoutEditor {
     this.zoom = new Zoom(this)
     this.surface = new Surface(this)
     this.inline = new Inline(this)
+    this.menu = new BoxMenu(this)
     this.results = new Results(this)
     this.list = new BoxList(this)
     this.fields = new Fields(this)
@@ -72,6 +74,7 @@ export class LayoutEditor {
       element('span', { class: 'ifa-label' }, t('Boxes, front on top')),
       this.results.root,
       this.list.root,
+      this.fields.align,
       this.fields.exact
     )
     return element(
@@ -83,6 +86,7 @@ export class LayoutEditor {
       ...this.notices.roots,
       element('div', { class: 'ifa-main' }, this.surface.stage, side),
       this.panel.root,
+      this.menu.root,
       this.live
     )
   }
@@ -158,6 +162,7 @@ export class LayoutEditor {
     this.state.keep()
     this.fullScreen.leave()
     this.observer.disconnect()
+    this.zoom.detach()
     this.gestures.destroy()
   }
 

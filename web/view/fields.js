@@ -3,6 +3,7 @@
 
 import * as geometry from '../layout_geometry.js'
 import { element, setText } from './dom.js'
+import { icon } from './icons.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -41,6 +42,7 @@ export class Fields {
       title: t('Strength of the adapter in this box: 1 as trained, 0 off'),
       onchange: () => this.setStrength()
     })
+    this.align = this.makeAlign()
     const pairs = Object.entries({
       X: this.numbers.x,
       Y: this.numbers.y,
@@ -52,6 +54,33 @@ export class Fields {
       { class: 'ifa-exact', role: 'group', 'aria-label': t('Exact position and size of the active box') },
       ...[...pairs, /** @type {const} */ ([t('strength'), this.strength])].map(([name, input]) =>
         element('span', { class: 'ifa-pair' }, element('span', { 'aria-hidden': 'true' }, name), input)
+      )
+    )
+  }
+
+  /** Buttons for several boxes. */
+  makeAlign() {
+    const { actions } = this.editor
+    /** @type {[import('./icons.js').IconName, string, () => void][]} */
+    const buttons = [
+      ['left', t('Align left'), () => actions.align('left')],
+      ['centre', t('Align centres'), () => actions.align('centre')],
+      ['right', t('Align right'), () => actions.align('right')],
+      ['top', t('Align top'), () => actions.align('top')],
+      ['middle', t('Align middles'), () => actions.align('middle')],
+      ['bottom', t('Align bottom'), () => actions.align('bottom')],
+      ['acrossGaps', t('Equal gaps across'), () => actions.distribute('x')],
+      ['downGaps', t('Equal gaps down'), () => actions.distribute('y')]
+    ]
+    return element(
+      'div',
+      { class: 'ifa-align', role: 'group', 'aria-label': t('Align the selected boxes'), hidden: true },
+      ...buttons.map(([name, title, act]) =>
+        element(
+          'button',
+          { type: 'button', class: 'ifa-small', title, 'aria-label': title, onclick: act },
+          icon(name)
+        )
       )
     )
   }
@@ -71,6 +100,7 @@ export class Fields {
   /** @param {Layout} layout */
   render(layout) {
     setText(this.global, layout.caption)
+    this.align.hidden = this.editor.state.selection.length < 2
     const box = this.editor.state.active
     this.exact.classList.toggle('ifa-off', !box)
     const pixels = box ? geometry.toPixels(box, this.editor.host.canvas()) : null

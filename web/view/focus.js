@@ -65,7 +65,7 @@ export class Focus {
   /** @param {MouseEvent} event */
   onClick(event) {
     const button = /** @type {Element} */ (event.target).closest?.('button')
-    if (!button || this.editor.panel.contains(button)) return
+    if (!button || this.editor.panel.contains(button) || this.editor.menu.root.contains(button)) return
     const byKey = event.detail === 0
     if (byKey && document.activeElement === button && !button.disabled) return
     this.release()

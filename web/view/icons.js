@@ -27,6 +27,14 @@ export const ICONS = {
   up: 'M3 10l5-5 5 5',
   down: 'M3 6l5 5 5-5',
   grip: 'M5 4h6M5 8h6M5 12h6',
+  left: 'M2 1v14M4 4h9v3H4zM4 9h5v3H4z',
+  centre: 'M8 1v14M3 4h10v3H3zM5 9h6v3H5z',
+  right: 'M14 1v14M3 4h9v3H3zM7 9h5v3H7z',
+  top: 'M1 2h14M4 4h3v9H4zM9 4h3v5H9z',
+  middle: 'M1 8h14M4 3h3v10H4zM9 5h3v6H9z',
+  bottom: 'M1 14h14M4 3h3v9H4zM9 7h3v5H9z',
+  acrossGaps: 'M2 2v12M14 2v12M6.5 4h3v8h-3z',
+  downGaps: 'M2 2h12M2 14h12M4 6.5h8v3H4z',
   close: 'M3 3l10 10M13 3 3 13'
 }
 

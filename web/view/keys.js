@@ -79,6 +79,7 @@ export class Keys {
     const { editor } = this
     const field = /** @type {HTMLElement} */ (event.target)
     if (editor.gestures.active) editor.gestures.cancel()
+    else if (editor.menu.isOpen) editor.menu.close()
     else if (editor.inline.isOpen) editor.inline.close()
     else if (editor.panel.isOpen) editor.panel.close()
     else if (field !== editor.focus.sink && field.matches('input, textarea, select')) editor.focus.toPicture()

@@ -1,8 +1,11 @@
 // @ts-check
 // The panel of named layouts.
 
+import { COLORS, add } from '../../layout_model.js'
+import { emptyLayout } from '../../layout_state.js'
+import { STARTERS } from '../../layout_starters.js'
 import { parse, serialize } from '../../layout_formats.js'
-import { element, messageOf, textButton } from '../dom.js'
+import { element, messageOf, svgElement, textButton } from '../dom.js'
 import { icon } from '../icons.js'
 import { t } from '../strings.js'
 
@@ -86,7 +89,28 @@ export function presetsPanel(editor) {
     'div',
     { class: 'ifa-panel-body' },
     names,
-    element('div', { class: 'ifa-preset' }, name, button)
+    element('div', { class: 'ifa-preset' }, name, button),
+    element('p', {}, t('Layouts to start from. Undo restores the previous layout.')),
+    element('div', { class: 'ifa-starters' }, ...STARTERS.map((starter) => starterButton(editor, starter)))
   )
   return { title: t('Presets'), body, first: name, enter: () => attempt(save) }
+}
+
+/**
+ * A button with a picture of a layout to start from.
+ * @param {LayoutEditor} editor
+ * @param {import('../../layout_starters.js').Starter} starter
+ */
+function starterButton(editor, { name, caption, boxes }) {
+  const rectangles = boxes.map(({ x, y, w, h }, index) => {
+    const colour = COLORS[index % COLORS.length]
+    const frame = { x: 64 * x + 1, y: 64 * y + 1, width: 64 * w - 2, height: 64 * h - 2 }
+    return svgElement('rect', { ...frame, fill: `${colour}40`, stroke: colour })
+  })
+  const picture = svgElement('svg', { viewBox: '0 0 64 64', 'aria-hidden': 'true' }, ...rectangles)
+  const start = () => {
+    editor.panel.close()
+    editor.record(add({ ...emptyLayout(), caption }, boxes).layout)
+  }
+  return element('button', { type: 'button', class: 'ifa-starter', onclick: start }, picture, t(name))
 }

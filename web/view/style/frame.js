@@ -75,6 +75,23 @@ export const FRAME_STYLE = `
 .ifa-shape { border: 1px solid currentColor; border-radius: 2px; }
 .ifa-run { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; padding-right: 40px; }
 .ifa-primary { background: var(--primary-background, #0b8ce9); color: #fff; font-weight: 600; padding: 5px 16px; }
+.ifa-menu {
+  position: absolute; z-index: 1003; display: flex; flex-direction: column; min-width: 150px; padding: 4px;
+  background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 6px; box-shadow: 0 4px 16px #0008;
+}
+.ifa-menu > button {
+  color: inherit; background: none; border: 0; border-radius: 4px; font: inherit; text-align: left;
+  padding: 5px 10px; cursor: pointer;
+}
+.ifa-menu > button:hover, .ifa-menu > button:focus { background: var(--ifa-bg); }
+@media (pointer: coarse) { .ifa-menu > button { padding: 10px 14px; } }
+.ifa-starters { display: grid; grid-template-columns: repeat(auto-fill, minmax(110px, 1fr)); gap: 4px; }
+.ifa-starter {
+  color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line); border-radius: 4px; font: inherit;
+  cursor: pointer; padding: 4px; display: flex; flex-direction: column; gap: 3px; align-items: center;
+}
+.ifa-starter:hover { border-color: var(--ifa-accent); }
+.ifa-starter svg { width: 64px; height: 64px; background: var(--ifa-menu); border-radius: 2px; }
 .ifa-flash {
   position: absolute; left: 50%; bottom: 10px; transform: translateX(-50%); max-width: 90%;
   background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 4px;

@@ -11,6 +11,7 @@ export const SIDE_STYLE = `
   .ifa-side { flex: 1 0 112px; }
   .ifa-side > .ifa-label { display: none; }
 }
+@container ifa (max-width: 420px) { .ifa-side { flex-basis: 148px; } }
 .ifa-label { color: var(--ifa-soft); }
 .ifa-text {
   width: 100%; color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line);
@@ -51,6 +52,7 @@ export const SIDE_STYLE = `
   background: var(--ifa-bg) no-repeat;
 }
 .ifa-large { max-width: 100%; background: var(--ifa-bg) no-repeat; margin: 0 auto; }
+.ifa-align { display: flex; gap: 3px; flex-wrap: wrap; }
 .ifa-batch { display: flex; align-items: center; gap: 4px; }
 .ifa-mark { border-radius: 2px; padding: 0 5px; font-weight: 700; color: #111; flex: none; }
 .ifa-mark-right { background: #7ddc9a; }

@@ -73,10 +73,10 @@ export const SURFACE_STYLE = `
 @media (pointer: coarse) {
   .ifa-handle { width: 28px; height: 28px; }
   .ifa-handle::after { inset: 8px; }
-  .ifa-nw, .ifa-w, .ifa-sw { left: -27px; }
-  .ifa-ne, .ifa-e, .ifa-se { right: -27px; }
-  .ifa-nw, .ifa-n, .ifa-ne { top: -27px; }
-  .ifa-sw, .ifa-s, .ifa-se { bottom: -27px; }
+  .ifa-nw, .ifa-w, .ifa-sw { left: -30px; }
+  .ifa-ne, .ifa-e, .ifa-se { right: -30px; }
+  .ifa-nw, .ifa-n, .ifa-ne { top: -30px; }
+  .ifa-sw, .ifa-s, .ifa-se { bottom: -30px; }
   .ifa-n, .ifa-s { left: calc(50% - 14px); }
   .ifa-e, .ifa-w { top: calc(50% - 14px); }
   .ifa-small { width: 28px; height: 28px; }

@@ -45,7 +45,9 @@ export class Surface {
         onlostpointercapture: (event) => gestures.onLost(event),
         ondblclick: (event) => gestures.onDoubleClick(event),
         onwheel: (event) => editor.zoom.onWheel(event),
-        oncontextmenu: (event) => event.preventDefault()
+        oncontextmenu: (event) => editor.menu.onContextMenu(event),
+        ondragover: (event) => editor.clipboard.onDragOver(event),
+        ondrop: (event) => editor.clipboard.onDrop(event)
       },
       this.image,
       this.ownership,
@@ -57,6 +59,7 @@ export class Surface {
       this.hint
     )
     this.stage = element('div', { class: 'ifa-stage' }, this.root)
+    editor.zoom.attach(this.stage)
   }
 
   /** @param {Layout} layout */

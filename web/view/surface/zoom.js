@@ -6,7 +6,7 @@
 const MOST = 40 // times the fitted size
 const WHEEL_STEP = 0.002 // of the logarithm of the zoom, for each pixel of the wheel
 const EDGE_PX = 3 // space around the fitted surface, for its outline
-const COARSE_EDGE_PX = 27 // and for the handles outside of the boxes
+const COARSE_EDGE_PX = 30 // and for the handles outside of the boxes
 
 export class Zoom {
   /** @param {LayoutEditor} editor */
@@ -16,12 +16,33 @@ export class Zoom {
     this.x = 0 // of the surface's centre, from the stage's, in px
     this.y = 0
     this.spaceHeld = false
+    /** @param {WheelEvent} event */
+    this.takeWheel = (event) => {
+      const isOver = editor.surface.stage.contains(/** @type {Node} */ (event.target))
+      if (isOver && (event.ctrlKey || event.metaKey)) this.onWheel(event)
+    }
     /** @type {{ from: [number, number], x: number, y: number } | null} */
     this.pan = null
     /** @type {Map<number, [number, number]>} */
     this.fingers = new Map() // touching the surface, by pointer id
     /** @type {{ distance: number, factor: number } | null} */
     this.pinch = null
+  }
+
+  /**
+   * Listens at the stage. Ctrl and the wheel are taken at the window while the pointer is over the stage:
+   * Nodes 2.0 takes them before they reach any element of a node.
+   * @param {HTMLElement} stage
+   */
+  attach(stage) {
+    stage.addEventListener('pointerenter', () =>
+      window.addEventListener('wheel', this.takeWheel, { capture: true, passive: false })
+    )
+    stage.addEventListener('pointerleave', () => this.detach())
+  }
+
+  detach() {
+    window.removeEventListener('wheel', this.takeWheel, { capture: true })
   }
 
   /** CSS pixels of the stage for one pixel of the picture, when the whole picture is shown. */
@@ -99,7 +120,7 @@ export class Zoom {
       this.apply()
     } else return this.editor.host.forward(event)
     event.preventDefault()
-    event.stopPropagation()
+    event.stopImmediatePropagation()
   }
 
   /**

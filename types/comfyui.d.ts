@@ -60,6 +60,12 @@ interface ComfyGraph {
 /** The nodes of a run by id. */
 type ComfyPrompt = Record<string, { class_type: string; inputs: Record<string, unknown> }>
 
+/** What a node shows, as it arrives in the browser. */
+interface ComfyOutput {
+  images?: ComfyFile[]
+  ifadapter_marks?: import('../web/view/results.js').Mark[]
+}
+
 /** A file of the server's input, output or temp folder. */
 interface ComfyFile {
   filename: string
@@ -81,6 +87,7 @@ declare module '*/scripts/app.js' {
     /** Why the server refused the last prompt, by node id. */
     lastNodeErrors?: Record<string, { errors?: { message: string; details?: string }[] }> | null
     extensionManager?: {
+      setting?: { get?(id: string): unknown }
       command?: { execute(id: string): Promise<unknown> }
       workflow?: {
         activeWorkflow?: {

@@ -122,8 +122,8 @@ export function remove(layout, ids) {
 }
 
 /**
- * A layout with linked boxes in place of its own. As many visible boxes as linked ones give them their captions
- * and strengths; else linked boxes without a caption get those of the visible box at the same position.
+ * A layout with linked boxes in place of its own. As many visible boxes as linked ones give them their
+ * captions and strengths; else linked boxes without a caption get those of the visible box at the same position.
  * @param {Layout} layout
  * @param {Box[]} linked
  * @returns {Layout}
@@ -227,21 +227,32 @@ function leastUsedColor(boxes) {
 // Words
 
 /**
+ * A text with values in place of their names in braces.
+ * @param {string} text
+ * @param {Record<string, string | number>} [values] by name
+ */
+export function filled(text, values = {}) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole))
+}
+
+/**
  * A box in words, for screen readers: "Box 2: red cat, 120, 80, 300 x 400 pixels, locked".
  * @param {Layout} layout
  * @param {string} id
  * @param {Canvas} canvas
+ * @param {typeof filled} [t] translates texts
  */
-export function describe(layout, id, canvas) {
+export function describe(layout, id, canvas, t = filled) {
   const index = layout.boxes.findIndex((box) => box.id === id)
   const box = layout.boxes[index]
   const { x, y, w, h } = toPixels(box, canvas)
-  const states = /** @type {const} */ (['locked', 'hidden']).filter((state) => box[state])
+  const caption = box.caption.trim() || t('no caption')
   return [
-    `Box ${index + 1}: ${box.caption.trim() || 'no caption'}`,
+    t('Box {number}: {caption}', { number: index + 1, caption }),
     `${x}, ${y}`,
-    `${w} x ${h} pixels`,
-    ...states
+    t('{w} x {h} pixels', { w, h }),
+    ...(box.locked ? [t('locked')] : []),
+    ...(box.hidden ? [t('hidden')] : [])
   ].join(', ')
 }
 

@@ -90,7 +90,7 @@ export async function openEditor(
   browser,
   server,
   renderer,
-  { layout = '', palette = 'dark', ...context } = {}
+  { layout = '', palette = 'dark', language = 'en', ...context } = {}
 ) {
   const settings = {
     'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
@@ -98,7 +98,8 @@ export async function openEditor(
     'Comfy.Workflow.Persist': false,
     'Comfy.Graph.CanvasInfo': false,
     'Comfy.RightSidePanel.IsOpen': false,
-    'Comfy.ColorPalette': palette
+    'Comfy.ColorPalette': palette,
+    'Comfy.Locale': language
   }
   const page = await (await browser.newContext({ viewport: PIXELS, ...context })).newPage()
   page.setDefaultTimeout(WAIT_MS)

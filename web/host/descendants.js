@@ -2,8 +2,9 @@
 // Which nodes depend on a node, across the borders of subgraphs, and the ids of nodes in a prompt.
 
 const SUBGRAPH_OUTPUT = '-20' // id of the node at which the outputs of a subgraph leave
+// Outputs that are no results.
 /** @type {Record<string, string[]>} */
-const DRAWINGS = { IFAdapterLayout: ['picture'], IFAdapterSemanticMap: ['picture'] } // outputs that are no results
+const DRAWINGS = { IFAdapterLayout: ['picture'], IFAdapterSemanticMap: ['picture'] }
 
 /**
  * The node that holds a node's subgraph; the first of several. Undefined in the root graph.

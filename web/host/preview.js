@@ -6,8 +6,6 @@ import { api } from '../../../scripts/api.js'
 import { descendantsOf, promptId } from './descendants.js'
 import { keepResult, viewUrl } from './results.js'
 
-/** @typedef {Record<string, { class_type: string, inputs: Record<string, unknown>, _meta?: object }>} Prompt */
-
 const PREVIEW = 'ifadapter_preview' // id of the node that shows the picture, in the prompt alone
 
 /** @type {WeakRef<ComfyNode> | null} */
@@ -41,11 +39,11 @@ export async function previewLayout(node) {
 
 /**
  * The part of a prompt that a node needs.
- * @param {Prompt} prompt
+ * @param {ComfyPrompt} prompt
  * @param {string} id
  */
 function neededBy(prompt, id) {
-  /** @type {Prompt} */
+  /** @type {ComfyPrompt} */
   const needed = {}
   const queue = [id]
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {

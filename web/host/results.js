@@ -74,7 +74,7 @@ function forAncestors(id, act) {
   })
 }
 
-/** @param {{ node: unknown, prompt_id?: string, output?: { images?: ComfyFile[], ifadapter_marks?: Mark[] } }} detail */
+/** @param {{ node: unknown, prompt_id?: string, output?: ComfyOutput }} detail */
 function onExecuted({ node: id, prompt_id: prompt, output }) {
   const pictures = output?.images?.filter((file) => file.filename).map(viewUrl) ?? []
   const marks = output?.ifadapter_marks

@@ -5,6 +5,7 @@ import { app } from '../../../scripts/app.js'
 import { LayoutEditor } from '../view/editor.js'
 import { addEditor, editorOf } from './editors.js'
 import { captureUndoState, chained, forwardToGraph, linkedNode, slotOf } from './graph.js'
+import { useLanguage } from './language.js'
 import { preference } from './preferences.js'
 import { presets } from './presets.js'
 import { listenToPreviews, previewLayout } from './preview.js'
@@ -28,6 +29,7 @@ let createdEditors = 0
  * @param {any} [input] its type and options
  */
 function makeWidget(node, name, [, options] = []) {
+  useLanguage()
   const editor = new LayoutEditor(hostOf(node))
   addEditor(editor, node)
   createdEditors += 1

@@ -188,7 +188,7 @@ export class LayoutEditor {
    * @param {string} id
    */
   describe(id) {
-    return model.describe(this.state.layout, id, this.host.canvas())
+    return model.describe(this.state.layout, id, this.host.canvas(), t)
   }
 
   // The picture

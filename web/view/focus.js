@@ -51,7 +51,7 @@ export class Focus {
     this.sink.focus({ preventScroll: true })
   }
 
-  /** Returns the focus to the picture unless a field took it, or a key pressed a button that is still there. */
+  /** Returns the focus to the picture unless a field of the editor has it. */
   release() {
     const { activeElement } = document
     if (

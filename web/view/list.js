@@ -19,8 +19,8 @@ import { t } from './strings.js'
  * Elements of a box's row.
  * @typedef {import('./dom.js').Shown & {
  *   root: HTMLElement, number: HTMLElement, color: HTMLInputElement, caption: HTMLTextAreaElement,
- *   grip: HTMLElement, crop: HTMLButtonElement, mark: HTMLElement, eye: HTMLButtonElement, lock: HTMLButtonElement, up: HTMLButtonElement,
- *   down: HTMLButtonElement, note: HTMLElement
+ *   grip: HTMLElement, crop: HTMLButtonElement, mark: HTMLElement, eye: HTMLButtonElement,
+ *   lock: HTMLButtonElement, up: HTMLButtonElement, down: HTMLButtonElement, note: HTMLElement
  * }} Row
  */
 
@@ -105,12 +105,7 @@ export class BoxList {
       lacksCaption ? t('needs a caption') : '',
       box.hidden ? t('hidden: left out of the run') : '',
       overlapped.length ? t('overlaps {numbers}', { numbers: overlapped.join(', ') }) : '',
-      tokens
-        ? t(tokens.exact ? '{count} of {most} tokens' : 'about {count} of {most} tokens', {
-            count: tokens.count,
-            most: CONTEXT_TOKENS
-          })
-        : ''
+      tokens ? tokenWords(tokens) : ''
     ]
     row.note.textContent = notes.filter(Boolean).join(' - ')
     row.note.classList.toggle(
@@ -271,4 +266,10 @@ function nameParts(row, box, number) {
   label(row.down, t('Send box {number} backward ([)', { number }))
   label(row.crop, t('Box {number} in the result', { number }))
   row.grip.setAttribute('title', t('Drag box {number} to another depth', { number }))
+}
+
+/** @param {{ count: number, exact: boolean }} tokens */
+function tokenWords({ count, exact }) {
+  const values = { count, most: CONTEXT_TOKENS }
+  return exact ? t('{count} of {most} tokens', values) : t('about {count} of {most} tokens', values)
 }

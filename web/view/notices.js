@@ -24,7 +24,8 @@ export class Notices {
       'div',
       { class: 'ifa-link', role: 'status', hidden: true },
       t(
-        'The boxes come from a linked input. The boxes drawn here only give their descriptions, in the same order.'
+        'The boxes come from a linked input. The boxes drawn here only give their descriptions, ' +
+          'in the same order.'
       ),
       ' ',
       this.takeOver

@@ -1,6 +1,8 @@
 // @ts-check
 // The words of the editor in the user's language. The English text is the key.
 
+import { filled } from '../layout_model.js'
+
 /** @type {Record<string, string>} */
 let table = {}
 
@@ -15,5 +17,5 @@ export function useWords(words) {
  * @param {Record<string, string | number>} [values] by name
  */
 export function t(text, values = {}) {
-  return (table[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole))
+  return filled(table[text] ?? text, values)
 }

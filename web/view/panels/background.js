@@ -49,7 +49,8 @@ export function backgroundPanel(editor) {
       'p',
       {},
       t(
-        'The picture linked to "background" is shown behind the boxes. Without a link, the editor can show the ' +
+        'The picture linked to "background" is shown behind the boxes. Without a link, the editor can show ' +
+          'the ' +
           'pictures of a run. The background does not affect the result.'
       )
     ),

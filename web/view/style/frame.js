@@ -59,7 +59,8 @@ export const FRAME_STYLE = `
 }
 .ifa-panel {
   position: absolute; right: 6px; z-index: 1001; width: min(420px, calc(100% - 12px));
-  max-height: calc(100% - var(--ifa-top, 38px) - 8px); top: var(--ifa-top, 38px); overflow: auto; background: var(--ifa-menu);
+  max-height: calc(100% - var(--ifa-top, 38px) - 8px); top: var(--ifa-top, 38px);
+  overflow: auto; background: var(--ifa-menu);
   border: 1px solid var(--ifa-line); border-radius: 6px; padding: 8px; box-shadow: 0 4px 16px #0008;
 }
 .ifa-panel-head {
@@ -74,10 +75,13 @@ export const FRAME_STYLE = `
 .ifa-text-button:disabled { opacity: .4; cursor: default; }
 .ifa-shape { border: 1px solid currentColor; border-radius: 2px; }
 .ifa-run { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; padding-right: 40px; }
-.ifa-primary { background: var(--primary-background, #0b8ce9); color: #fff; font-weight: 600; padding: 5px 16px; }
+.ifa-primary {
+  background: var(--primary-background, #0b8ce9); color: #fff; font-weight: 600; padding: 5px 16px;
+}
 .ifa-menu {
   position: absolute; z-index: 1003; display: flex; flex-direction: column; min-width: 150px; padding: 4px;
-  background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 6px; box-shadow: 0 4px 16px #0008;
+  background: var(--ifa-menu); border: 1px solid var(--ifa-line); border-radius: 6px;
+  box-shadow: 0 4px 16px #0008;
 }
 .ifa-menu > button {
   color: inherit; background: none; border: 0; border-radius: 4px; font: inherit; text-align: left;
@@ -87,8 +91,8 @@ export const FRAME_STYLE = `
 @media (pointer: coarse) { .ifa-menu > button { padding: 10px 14px; } }
 .ifa-starters { display: grid; grid-template-columns: repeat(auto-fill, minmax(110px, 1fr)); gap: 4px; }
 .ifa-starter {
-  color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line); border-radius: 4px; font: inherit;
-  cursor: pointer; padding: 4px; display: flex; flex-direction: column; gap: 3px; align-items: center;
+  color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line); border-radius: 4px;
+  font: inherit; cursor: pointer; padding: 4px; display: flex; flex-direction: column; gap: 3px; align-items: center;
 }
 .ifa-starter:hover { border-color: var(--ifa-accent); }
 .ifa-starter svg { width: 64px; height: 64px; background: var(--ifa-menu); border-radius: 2px; }

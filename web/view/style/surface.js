@@ -33,7 +33,8 @@ export const SURFACE_STYLE = `
 }
 .ifa-overlap {
   position: absolute; z-index: 500;
-  background: repeating-linear-gradient(45deg, color-mix(in srgb, var(--ifa-fg) 32%, transparent) 0 1px, transparent 1px 6px);
+  --ifa-stroke: color-mix(in srgb, var(--ifa-fg) 32%, transparent);
+  background: repeating-linear-gradient(45deg, var(--ifa-stroke) 0 1px, transparent 1px 6px);
 }
 .ifa-surface, .ifa-list, .ifa-row, .ifa-box { contain: layout style; }
 .ifa-dragging .ifa-surface, .ifa-dragging .ifa-list { will-change: transform; }
@@ -52,7 +53,8 @@ export const SURFACE_STYLE = `
   border-radius: 2px; min-width: 16px; text-align: center;
 }
 .ifa-words {
-  font-size: var(--ifa-words, 12px); overflow: hidden; overflow-wrap: break-word; min-width: 0; max-height: 100%; color: var(--ifa-fg);
+  font-size: var(--ifa-words, 12px); overflow: hidden; overflow-wrap: break-word; min-width: 0;
+  max-height: 100%; color: var(--ifa-fg);
   text-shadow: 0 0 2px var(--ifa-bg), 0 0 4px var(--ifa-bg); pointer-events: none; padding-top: 1px;
 }
 .ifa-handle { display: none; position: absolute; width: 14px; height: 14px; z-index: 2; }

@@ -12,7 +12,10 @@ import { t } from '../strings.js'
 /** @typedef {import('../../layout_model.js').Layout} Layout */
 /**
  * Elements of a box.
- * @typedef {import('../dom.js').Shown & { root: HTMLElement, number: HTMLElement, words: HTMLElement, mark: HTMLElement }} BoxParts */
+ * @typedef {import('../dom.js').Shown & {
+ *   root: HTMLElement, number: HTMLElement, words: HTMLElement, mark: HTMLElement
+ * }} BoxParts
+ */
 
 export class Boxes {
   /** @param {LayoutEditor} editor */
@@ -55,7 +58,7 @@ export class Boxes {
       root.style.zIndex = String(index + 1 + (selected ? model.MAX_BOXES : 0))
       root.style.setProperty('--box', box.color)
       root.setAttribute('aria-selected', String(selected))
-      root.setAttribute('aria-label', model.describe(layout, box.id, { width, height }))
+      root.setAttribute('aria-label', model.describe(layout, box.id, { width, height }, t))
       showMark(parts.mark, mark, false)
       number.textContent = String(index + 1)
       words.textContent = box.caption.trim() || t('no caption')

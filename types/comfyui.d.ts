@@ -2,6 +2,11 @@
 
 interface ComfyWidget {
   name: string
+  type?: string
+  hidden?: boolean
+  options?: Record<string, unknown>
+  serialize?: boolean
+  onRemove?(): void
   value: unknown
   element?: HTMLElement
   callback?: (...values: any[]) => unknown
@@ -16,7 +21,7 @@ interface ComfyNode {
   graph?: ComfyGraph | null
   outputs?: { name: string; links?: number[] | null }[]
   widgets?: ComfyWidget[]
-  inputs?: { name: string; link?: number | null }[]
+  inputs?: { name: string; link?: number | null; widget?: { name: string } }[]
   properties?: Record<string, unknown>
   /** Pictures that the node shows. */
   imgs?: HTMLImageElement[]
@@ -49,6 +54,8 @@ interface ComfyLink {
 
 interface ComfyGraph {
   _nodes?: ComfyNode[]
+  /** Inputs of a subgraph, with the links inside it. */
+  inputs?: { name: string; linkIds?: number[] }[]
   getLink?(id: number): ComfyLink | undefined
   links?: Record<number, ComfyLink>
   rootGraph?: ComfyGraph
@@ -100,6 +107,7 @@ declare module '*/scripts/app.js' {
       name: string
       setup?(): void
       beforeRegisterNodeDef?(nodeType: unknown, definition: ComfyDefinition): void
+      afterConfigureGraph?(): void
       getCustomWidgets?(): Record<string, (node: ComfyNode, name: string, input?: any) => object>
       nodeCreated?(node: ComfyNode): void
     }): void

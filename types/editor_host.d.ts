@@ -27,6 +27,8 @@ interface EditorHost {
   livePicture(): string | null
   /** URL of the linked background picture. */
   background(): string | null
+  /** Whether the layout's text comes from a link, so that what is drawn is not used. */
+  textLinked(): boolean
   /** Linked boxes of the last run as JSON; null without a link. */
   linked(): { boxes: string | null } | null
   /** Removes the links to boxes. */

@@ -1,6 +1,7 @@
 // Where people work: menus, dropped files, pasted answers, starter layouts, several boxes at once.
 
 import assert from 'node:assert/strict'
+import { readFileSync, readdirSync } from 'node:fs'
 
 import { poll } from './comfyui.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
@@ -16,6 +17,26 @@ const THREE = JSON.stringify({
     { id: 'c', x: 0.7, y: 0.6, w: 0.2, h: 0.2, caption: 'c' }
   ]
 })
+
+const WORKFLOWS = new URL('../../workflows/', import.meta.url)
+
+/** The links of a prompt: [origin, output] by node and input. */
+function linksOf(prompt) {
+  const links = {}
+  for (const [id, { inputs }] of Object.entries(prompt)) {
+    for (const [name, value] of Object.entries(inputs))
+      if (Array.isArray(value)) links[`${id} ${name}`] = value.map(String).join(' ')
+  }
+  return links
+}
+
+/** From now on, the editor is the one that can be seen. */
+async function useVisible(editor) {
+  editor.root = editor.page.getByTestId('ifa-editor').filter({ visible: true }).first()
+  editor.surface = editor.page.getByTestId('ifa-surface').filter({ visible: true }).first()
+  await editor.surface.waitFor()
+  await editor.settled()
+}
 
 /** Drops a file on the surface. content: base64. */
 function drop(editor, name, type, content) {
@@ -131,5 +152,90 @@ export function places(inEditor) {
     for (const { y, h } of await editor.boxes()) assert.ok(Math.abs(y + h - 0.8) < 1e-9)
     await align.getByRole('button', { name: 'Align left' }).click()
     assert.ok((await editor.boxes()).every(({ x }) => Math.abs(x - 0.1) < 1e-9))
+  })
+
+  inEditor(
+    'the editor can be promoted to the face of a subgraph, with a value of its own',
+    TWO,
+    async (editor) => {
+      const { page } = editor
+      const id = await editor.id()
+      const shown = await editor.create('PreviewAny', { links: { source: [id, 'prompt'] } })
+      await page.evaluate((number) => {
+        const { graph } = window.app
+        const { node } = graph.convertToSubgraph(new Set([graph.getNodeById(number)]))
+        node.setSize([600, 700])
+        node.pos = [50, 60]
+        const [inner] = node.subgraph._nodes
+        for (const [name, type] of [
+          ['layout', 'STRING'],
+          ['height', 'INT']
+        ])
+          node.subgraph.addInput(name, type).connect(
+            inner.inputs.find((input) => input.name === name),
+            inner
+          )
+        window.app.canvas.setDirty(true, true)
+      }, id)
+      await useVisible(editor)
+      await editor.drag([0.55, 0.05], [0.9, 0.25])
+      await page.keyboard.type('a hen')
+      await editor.press('Escape')
+      await page.evaluate(() =>
+        window.app.loadGraphData(JSON.parse(JSON.stringify(window.app.graph.serialize())))
+      )
+      await useVisible(editor)
+      assert.equal(await editor.root.locator('[data-box]').count(), 3)
+      const { outputs } = await editor.run()
+      assert.deepEqual(outputs[shown].text, ['a cat and a teapot, a ginger cat, a green teapot, a hen'])
+      const inner = await page.evaluate(
+        () => window.app.graph._nodes.find((node) => node.subgraph).subgraph._nodes[0].widgets[0].value
+      )
+      assert.equal(JSON.parse(inner).boxes.length, 2, 'the node inside keeps its own layout')
+    }
+  )
+
+  inEditor('the editor can be an input of an app', TWO, async (editor) => {
+    const { page } = editor
+    const id = await editor.id()
+    const output = await editor.create('PreviewImage', { links: { images: [id, 'picture'] } })
+    await page.evaluate(
+      async ([layout, picture]) => {
+        const data = JSON.parse(JSON.stringify(window.app.graph.serialize()))
+        data.extra = { ...data.extra, linearData: { inputs: [[layout, 'layout']], outputs: [picture] } }
+        await window.app.loadGraphData(data)
+        await window.app.extensionManager.command.execute('Comfy.ToggleLinear')
+      },
+      [id, output]
+    )
+    const skip = page.getByRole('button', { name: 'Skip' })
+    await Promise.race([skip.waitFor(), page.waitForTimeout(3000)]).catch(() => {})
+    if (await skip.isVisible()) await skip.click()
+    await useVisible(editor)
+    const [root, surface] = [await editor.root.boundingBox(), await editor.surface.boundingBox()]
+    assert.ok(root.x > 700, 'in the panel of the app')
+    assert.ok(surface.width >= 0.7 * root.width, `${surface.width / root.width}`)
+    await editor.drag([0.55, 0.05], [0.9, 0.25])
+    await page.keyboard.type('a hen')
+    await editor.press('Escape')
+    assert.equal((await editor.boxes()).at(-1).caption, 'a hen')
+  })
+
+  inEditor('a layout text from a link says that it is used', TWO, async (editor) => {
+    const text = await editor.create('PrimitiveStringMultiline', { widgets: { value: TWO } })
+    await editor.link(text, 'STRING', 'layout')
+    await editor.root.getByText('The layout comes from a link').waitFor()
+  })
+
+  inEditor('workflows keep their links, with the editor as an input', EMPTY, async (editor) => {
+    for (const name of readdirSync(WORKFLOWS).filter((file) => file.endsWith('.json'))) {
+      const data = JSON.parse(readFileSync(new URL(name, WORKFLOWS), 'utf-8'))
+      const twin = JSON.parse(readFileSync(new URL(`api/${name}`, WORKFLOWS), 'utf-8'))
+      const { output } = await editor.page.evaluate(async (graph) => {
+        await window.app.loadGraphData(graph)
+        return window.app.graphToPrompt()
+      }, data)
+      assert.deepEqual(linksOf(output), linksOf(twin), name)
+    }
   })
 }

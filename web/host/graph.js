@@ -3,6 +3,8 @@
 
 import { app } from '../../../scripts/app.js'
 
+export const SUBGRAPH_INPUT = '-10' // id of the node at which the inputs of a subgraph arrive
+
 /**
  * A callback that calls both, with the same arguments, and returns the first one's result.
  * @param {((...values: any[]) => unknown) | undefined} first

@@ -38,7 +38,8 @@ export function listenToRuns() {
   api.addEventListener('execution_start', () => forAll((editor) => editor.fail(null)))
   api.addEventListener('execution_error', ({ detail }) => {
     const message = String(detail?.exception_message ?? '').trim()
-    if (message) editorOf(nodeOf(detail.node_id))?.fail(message)
+    const node = nodeOf(detail?.node_id)
+    forAll((editor, each) => each === node && message && editor.fail(message))
   })
   api.addEventListener('b_preview', ({ detail }) => onPreview(URL.createObjectURL(detail)))
   api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
@@ -58,7 +59,7 @@ export function resultOf(node) {
  */
 export function keepResult(node, result) {
   runResults.set(node, { ...runResults.get(node), ...result })
-  editorOf(node)?.render()
+  forAll((editor, each) => each === node && editor.render())
 }
 
 /**
@@ -83,12 +84,25 @@ function onExecuted({ node: id, prompt_id: prompt, output }) {
     const known = resultOf(node)
     const isNew = known.prompt !== prompt
     /** @type {RunResult} */
-    const result = { prompt, layout: isNew ? editorOf(node)?.sent : known.layout }
+    const result = { prompt, layout: isNew ? sentBy(node) : known.layout }
     if (isNew) Object.assign(result, { before: known.pictures ?? [], marks: undefined })
     if (pictures.length) Object.assign(result, { pictures, live: pictures.at(-1) })
     if (marks) result.marks = marks
     keepResult(node, result)
   })
+}
+
+/**
+ * The layout that the last run got from the visible editor of a node.
+ * @param {ComfyNode} node
+ */
+function sentBy(node) {
+  /** @type {import('../layout_model.js').Layout | undefined} */
+  let layout
+  forAll((editor, each) => {
+    if (each === node) layout = editor.sent ?? editor.state.history.present
+  })
+  return layout ?? editorOf(node)?.sent
 }
 
 /** @param {string} url */

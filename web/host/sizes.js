@@ -3,13 +3,12 @@
 
 import { outerNode } from './descendants.js'
 import { forAll } from './editors.js'
-import { captureUndoState, chained, linkOf, slotOf, widgetOf } from './graph.js'
+import { SUBGRAPH_INPUT, captureUndoState, chained, linkOf, slotOf, widgetOf } from './graph.js'
 import { resultOf } from './results.js'
 
 const FALLBACK_PX = 1024 // canvas side if no value is known
 const AS_WRITTEN = 'as written' // value of the node's units that leaves the unit to the text
 const PRIMITIVES = ['PrimitiveNode', 'PrimitiveInt', 'PrimitiveFloat']
-const SUBGRAPH_INPUT = '-10' // id of the node at which the inputs of a subgraph arrive
 const MOST_STEPS = 100 // of a chain of links
 
 /** @type {WeakSet<ComfyWidget>} */

@@ -4,7 +4,16 @@
 import { app } from '../../../scripts/app.js'
 import { LayoutEditor } from '../view/editor.js'
 import { addEditor, editorOf } from './editors.js'
-import { captureUndoState, chained, forwardToGraph, linkedNode, slotOf } from './graph.js'
+import { showFaces } from './faces.js'
+import {
+  SUBGRAPH_INPUT,
+  captureUndoState,
+  chained,
+  forwardToGraph,
+  linkOf,
+  linkedNode,
+  slotOf
+} from './graph.js'
 import { useLanguage } from './language.js'
 import { preference } from './preferences.js'
 import { presets } from './presets.js'
@@ -32,6 +41,7 @@ function makeWidget(node, name, [, options] = []) {
   useLanguage()
   const editor = new LayoutEditor(hostOf(node))
   addEditor(editor, node)
+  editor.root.classList.add('ifa-in-node')
   createdEditors += 1
   // Each widget has a unique type. Nodes 2.0 reuses the element of a widget with the same node id and type,
   // so after an undo of the graph, which recreates the node, it would show the old editor and lose what is
@@ -44,8 +54,7 @@ function makeWidget(node, name, [, options] = []) {
     },
     getMinHeight: () => MIN_HEIGHT,
     hideOnZoom: false,
-    hideInPanel: true,
-    socketless: true
+    hideInPanel: true
   })
   widget.serializeValue = () => editor.runValue
   editor.value = options?.default ?? ''
@@ -74,6 +83,7 @@ function hostOf(node) {
     dropOwnership: () => resultOf(node).ownership && keepResult(node, { ownership: null }),
     livePicture: () => resultOf(node).live ?? null,
     background: () => backgroundOf(node),
+    textLinked: () => linkedNode(node, 'layout') !== undefined && !isPromoted(node),
     linked() {
       const isLinked = LINKS.some((name) => linkedNode(node, name) !== undefined)
       return isLinked ? { boxes: resultOf(node).boxes ?? null } : null
@@ -116,11 +126,25 @@ function holdWidth(node) {
   })
 }
 
+/**
+ * Whether the layout comes from the face of a subgraph node, which has an editor of its own.
+ * @param {ComfyNode} node
+ */
+function isPromoted(node) {
+  const link = linkOf(node, slotOf(node, 'layout'))
+  return String(link?.origin_id) === SUBGRAPH_INPUT
+}
+
 /** @param {ComfyNode} node */
 function connect(node) {
   const editor = editorOf(node)
   if (!editor) return
-  node.onConnectionsChange = chained(node.onConnectionsChange, () => setTimeout(() => editor.render()))
+  node.onConnectionsChange = chained(node.onConnectionsChange, () =>
+    setTimeout(() => {
+      editor.render()
+      showAllFaces()
+    })
+  )
   node.onExecuted = chained(node.onExecuted, (output) => {
     keepResult(node, readOutput(output))
     editor.tell(output?.ifadapter_notices ?? [])
@@ -135,6 +159,11 @@ function connect(node) {
   editor.render()
 }
 
+/** Shows the editor on every subgraph node to which it is promoted. */
+function showAllFaces() {
+  showFaces(app.rootGraph ?? app.graph, TYPE, hostOf)
+}
+
 app.registerExtension({
   name: 'ComfyUI.IFAdapter.LayoutEditor',
   setup() {
@@ -147,8 +176,10 @@ app.registerExtension({
     const options = definition.name === NODE && definition.input?.required?.layout?.[1]
     if (!options) return
     options.widgetType = TYPE
+    options.socketless = false // an input, so that subgraphs and apps can show the editor
     delete options.tooltip // for those who write JSON: it would float over the graph
   },
   getCustomWidgets: () => ({ [TYPE]: makeWidget }),
-  nodeCreated: connect
+  nodeCreated: connect,
+  afterConfigureGraph: showAllFaces
 })

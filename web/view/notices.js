@@ -31,7 +31,12 @@ export class Notices {
       this.takeOver
     )
     this.size = element('div', { class: 'ifa-size', role: 'status', hidden: true })
-    this.roots = [this.error, this.remark, this.link, this.size]
+    this.text = element(
+      'div',
+      { class: 'ifa-size', role: 'status', hidden: true },
+      t('The layout comes from a link: a run does not use what is drawn here.')
+    )
+    this.roots = [this.text, this.error, this.remark, this.link, this.size]
   }
 
   render() {
@@ -40,6 +45,7 @@ export class Notices {
     this.remarkText.textContent = state.notices.join(' ')
     this.renderError()
     this.renderSize()
+    this.text.hidden = !host.textLinked()
     this.link.hidden = !host.linked()
     if (this.link.hidden) return
     const known = this.editor.linkedBoxes() !== null

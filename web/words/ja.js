@@ -156,6 +156,7 @@ export const JA = {
   'Still life': '静物',
   'Rule of thirds': '三分割',
   'Person and animal': '人と動物',
+  'The layout comes from a link: a run does not use what is drawn here.': 'レイアウトは接続から来ています：ここで描いた内容は実行に使われません。',
   'Box {number}: {caption}': 'ボックス {number}：{caption}',
   '{w} x {h} pixels': '{w} x {h} ピクセル',
   'locked': 'ロック中',

@@ -156,6 +156,7 @@ export const ZH = {
   'Still life': '静物',
   'Rule of thirds': '三分法',
   'Person and animal': '人与动物',
+  'The layout comes from a link: a run does not use what is drawn here.': '布局来自连接：运行不使用此处绘制的内容。',
   'Box {number}: {caption}': '框 {number}：{caption}',
   '{w} x {h} pixels': '{w} x {h} 像素',
   'locked': '已锁定',

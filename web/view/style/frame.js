@@ -11,11 +11,11 @@ export const FRAME_STYLE = `
   font: 12px/1.35 system-ui, sans-serif; position: relative; container: ifa / inline-size;
 }
 /* In a node, the toolbar uses the empty rows below the inputs, left of the names of the outputs. */
-.dom-widget > .ifa-editor, .lg-node .ifa-editor {
+.dom-widget > .ifa-in-node, .lg-node .ifa-in-node {
   margin-top: -60px; height: calc(100% + 60px); pointer-events: none;
 }
-.dom-widget > .ifa-editor > *, .lg-node .ifa-editor > * { pointer-events: auto; }
-.dom-widget > .ifa-editor > .ifa-toolbar, .lg-node .ifa-editor > .ifa-toolbar {
+.dom-widget > .ifa-in-node > *, .lg-node .ifa-in-node > * { pointer-events: auto; }
+.dom-widget > .ifa-in-node > .ifa-toolbar, .lg-node .ifa-in-node > .ifa-toolbar {
   max-width: calc(100% - 76px); min-height: 56px; align-content: flex-end;
 }
 .ifa-editor *, .ifa-overlay * { box-sizing: border-box; }

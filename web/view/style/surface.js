@@ -4,7 +4,7 @@
 export const SURFACE_STYLE = `
 .ifa-stage {
   flex: 1 1 60%; min-width: 0; min-height: 120px; position: relative; display: flex;
-  align-items: center; justify-content: center; overflow: clip;
+  align-items: center; justify-content: center; overflow: clip; contain: size;
 }
 /* Below each other, the picture takes the width first, and what it leaves of the height is the list's. */
 .ifa-column > .ifa-stage {

@@ -11,6 +11,7 @@ import { Lines } from './lines.js'
 /** @typedef {import('../../layout_geometry.js').Point} Point */
 /** @typedef {import('../../layout_model.js').Layout} Layout */
 
+const LIST_PX = 240 // height of the list and the fields in App mode
 const WIDE = 1.8 // width by height of a picture above its list, whatever the width of the editor
 
 export class Surface {
@@ -106,9 +107,22 @@ export class Surface {
   fit() {
     const { width, height } = this.editor.host.canvas()
     this.stage.style.setProperty('--ifa-aspect', String(width / height))
+    this.claimHeight(width / height)
     this.stage.parentElement?.classList.toggle('ifa-column', width / height >= WIDE)
     this.editor.zoom.apply()
     this.editor.toolbar.renderZoom()
+  }
+
+  /**
+   * Outside of nodes and full screen, as in App mode, nothing sets the editor's height: it takes what the
+   * picture needs in the given width.
+   * @param {number} aspect width by height of the picture
+   */
+  claimHeight(aspect) {
+    const { root, toolbar } = this.editor
+    const isFree = root.isConnected && !root.closest('.lg-node, .dom-widget, .ifa-overlay')
+    const needed = root.clientWidth / aspect + toolbar.root.offsetHeight + LIST_PX
+    root.style.minHeight = isFree ? `${Math.round(needed)}px` : ''
   }
 
   /**

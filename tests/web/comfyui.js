@@ -118,7 +118,7 @@ export async function openEditor(
 }
 
 /** Waits until ComfyUI has started in the page, sets window.app, and opens an empty workflow. */
-async function openEmptyWorkflow(page) {
+export async function openEmptyWorkflow(page) {
   await page.waitForFunction(
     () => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph
   )

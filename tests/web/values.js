@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { openEmptyWorkflow, poll } from './comfyui.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 const PIXELS = '{"units": "pixels", "boxes": [{"x": 512, "y": 256, "w": 1024, "h": 512, "caption": "a cat"}]}'
@@ -171,8 +171,7 @@ export function values(inEditor) {
     const { page } = editor
     await page.route('**/extensions/ComfyUI-IFAdapter/**', (route) => route.abort())
     await page.reload()
-    await page.waitForFunction(() => window.LiteGraph?.registered_node_types?.IFAdapterLayout)
-    await page.evaluate(() => void (window.app = window.comfyAPI.app.app))
+    await openEmptyWorkflow(page)
     const field = page.locator('textarea').filter({ visible: true })
     await poll(async () => {
       await page.evaluate(() => {

@@ -6,8 +6,9 @@
 # make lint       style, types, security, and which package may import which
 # make format     rewrite the sources in the project's style
 # make demo       sample a few layouts with the small models of demo/ into demo_output/; ARGS="--seed 1 --layout my.json"
-# make results    measure the demo's models on held-out layouts, into docs/results/
+# make results    measure the demo's models on held-out layouts, into docs/results/ and two tables; ARGS="--device cuda"
 # make bench      time the layers, sampling steps in ComfyUI and the editor, into build/bench/; needs 16 GB of memory
+# make gpu        correctness, speed and memory on a GPU, into build/gpu/; ARGS="--parts unet"; uses PYTHON, whose torch needs CUDA
 # make pictures   the docs' pictures of the editor, the registry's icon and banner
 # make thumbnails the pictures of the workflows in ComfyUI's template browser
 
@@ -24,7 +25,7 @@ PARALLEL := -n 2 --dist worksteal
 WITHOUT_HOST := $(filter-out tests/host/ tests/web/ %/__pycache__/,$(sort $(wildcard tests/*/)))
 NPM := $(shell command -v npm 2>/dev/null)
 
-.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results pictures thumbnails bench
+.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results pictures thumbnails bench gpu
 
 test: $(VENV)/.ready
 	$(BIN)/python tests/run_parts.py lint test-core test-host test-web
@@ -43,7 +44,7 @@ demo: $(MODELS_VENV)/.ready
 	$(MODELS_PYTHON) -m demo $(ARGS)
 
 results: $(MODELS_VENV)/.ready
-	$(MODELS_PYTHON) -m shapes.comparison $(ARGS)
+	$(MODELS_PYTHON) -m shapes.comparison --update README.md demo/README.md $(ARGS)
 
 lint: lint-python lint-web
 
@@ -100,3 +101,7 @@ thumbnails: node_modules/.ready build/frontend/.ready
 
 bench: $(VENV)/.ready node_modules/.ready build/frontend/.ready
 	$(BIN)/python benchmarks/run.py
+
+# With the Python of the machine, not the project's own, which has torch for the CPU.
+gpu:
+	$(PYTHON) benchmarks/gpu.py $(ARGS)

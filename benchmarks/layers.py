@@ -25,12 +25,19 @@ import torch.nn.functional as F
 from tables import growth_table, operator_table, time_table
 from timing import operators, peak_memory, side_by_side
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.geometry import build_geometry, cell_range
-from ifadapter_core.modules.attention import InstanceCrossAttention, InstanceProjection, KeysValues
-from ifadapter_core.packing import PackedInstances, pack_instances
+from ifadapter_core.modules.attention import (
+    InstanceCrossAttention,
+    InstanceProjection,
+    KeysValues,
+    add_semantic_map,
+    attend,
+)
+from ifadapter_core.modules.plan import make_plan
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import pack_instances
 
 WIDTH, HEADS, TEXT = 1280, 20, 2048  # channels, attention heads, channels of the text
 TOKENS, ROWS = 13, 2  # tokens per instance, rows of the batch
@@ -64,9 +71,9 @@ class Case(NamedTuple):
     count: int
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, heads: int = HEADS) -> Tensor:
     """q (R, S, C), k and v (R, T, C) -> (R, S, C), by torch's fused attention."""
-    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -123,6 +130,22 @@ def boxes_of(kind: str, count: int) -> Tensor:
     return torch.cat([corners, corners + side], dim=1)
 
 
+def addition(layer: InstanceCrossAttention, instances: KeysValues, packed: PackedInstances) -> Add:
+    """What a layer adds to its cross attention, with everything prepared that is the same in each call.
+
+    Attention is that of ComfyUI's patch: the core's for bands in chunks, as on a CPU, else torch's
+    fused one.
+    """
+    weights = layer.weights(instances.k.device, instances.k.dtype)
+    plan = make_plan(weights, instances.k, instances.v, packed)
+    attention = attend if packed.in_chunks else fused_attention
+
+    def add(q: Tensor, out: Tensor) -> Tensor:
+        return add_semantic_map(q, plan, attention, out)
+
+    return add
+
+
 class Bench:
     """The layers under test, on one device and with one dtype."""
 
@@ -142,8 +165,11 @@ class Bench:
     def random(self, *shape: int) -> Tensor:
         return torch.randn(*shape, device=self.device, dtype=self.dtype)
 
-    def prepare(self, case: Case) -> tuple[PackedInstances, Add, Add]:
-        """The packed instances of a case, our addition and that of the dense reference."""
+    def prepare(self, case: Case, in_chunks: bool | None = None) -> tuple[PackedInstances, Add, Add]:
+        """The packed instances of a case, our addition and that of the dense reference.
+
+        in_chunks: see ``pack_instances``.
+        """
         (height, width), boxes = case.grid, boxes_of(case.kind, case.count)
         tokens = self.random(ROWS, case.count, TOKENS, TEXT)
         slots = max(SLOTS, case.count)
@@ -159,12 +185,10 @@ class Bench:
         # Keys, values and cells of ours, as IFAdapter.keys_values prepares them once per layout.
         projected = self.projection(tokens.flatten(0, 1))
         instances = KeysValues(self.layer.q_norm.scale(projected.k), projected.v)
-        packed = pack_instances(
-            [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS, self.device
-        )
+        geometries, strengths = [build_geometry(boxes, height, width)] * ROWS, [[1.0] * case.count] * ROWS
+        packed = pack_instances(geometries, strengths, self.device, in_chunks=in_chunks)
 
-        def ours(q: Tensor, out: Tensor) -> Tensor:
-            return self.layer(q, instances, packed, out=out)
+        ours = addition(self.layer, instances, packed)
 
         def dense(q: Tensor, out: Tensor) -> Tensor:
             return out + self.dense(q, padded, masks)
@@ -194,8 +218,8 @@ class Bench:
 
     @torch.inference_mode()
     def count(self, case: Case) -> dict[str, Any]:
-        """Operators per layer of cross attention, ours and the dense reference."""
-        _, ours, dense = self.prepare(case)
+        """Operators per layer of cross attention, ours and the dense reference, packed as on a GPU."""
+        _, ours, dense = self.prepare(case, in_chunks=False)
         x, text = self.random(ROWS, case.grid[0] * case.grid[1], WIDTH), self.random(ROWS, 77, TEXT)
         q, out = self.base.to_q(x), torch.zeros_like(x)
         calls = {
@@ -208,10 +232,12 @@ class Bench:
 
 def packed_cells(packed: PackedInstances) -> int:
     """Cells that instances cover in one row; overlaps count once per instance."""
-    return len(packed.valid) // packed.rows
+    return len(packed.weights) // packed.rows
 
 
 def main() -> None:
+    from tqdm import tqdm  # here, because `make gpu` imports this file where it may be missing
+
     parser = argparse.ArgumentParser(description="Cost of one adapted layer.")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls, after one warm-up")
@@ -234,9 +260,8 @@ def main() -> None:
         for grid, count in tqdm(GROWTH, desc="growth", unit="case")
     ]
     print(growth_table(growth, ROWS))
-    meta = Bench(torch.device("meta"), bench.dtype, 0)
     counts = [
-        meta.count(Case((32, 32), kind, count)) for kind in ("medium", "overlapping") for count in COUNTS
+        bench.count(Case((32, 32), kind, count)) for kind in ("medium", "overlapping") for count in COUNTS
     ]
     print(operator_table(counts))
     if options.json:

@@ -44,7 +44,7 @@ def side_by_side(calls: dict[str, Callable[[], Any]], repeats: int, warmups: int
             call()
             _synchronize()
             durations[name].append(1000 * (time.perf_counter() - start))
-    return {name: _timing(values[warmups:]) for name, values in durations.items()}
+    return {name: summarize(values[warmups:]) for name, values in durations.items()}
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
@@ -60,19 +60,34 @@ def peak_memory(call: Callable[[], Any]) -> float:
 
 
 def operators(call: Callable[[], Any]) -> int:
-    """Number of operators in a call, without views: about one GPU kernel launch each."""
-    with _OperatorCount() as operator_count:
+    """Number of operators in a call: about one GPU kernel launch each."""
+    return len(operator_names(call))
+
+
+def operator_names(call: Callable[[], Any]) -> list[str]:
+    """Names of the operators that a call runs, casts and copies included, views and allocations not."""
+    with _Operators() as recorded:
         call()
-    return operator_count.count
+    return recorded.names
 
 
-class _OperatorCount(TorchDispatchMode):
+class _Operators(TorchDispatchMode):
+    """Records every operator that is not made of others."""
+
+    WITHOUT_LAUNCH = ("empty", "new_empty", "detach", "alias", "_unsafe_view", "promote_types")
+
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.names: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += not func.is_view and func is not torch.ops.aten.empty.memory_format
+        with self:  # inference mode hands over operators such as Tensor.to, which may copy or not
+            parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
+        name = func.overloadpacket.__name__
+        if not (func.is_view or name.startswith(self.WITHOUT_LAUNCH)):
+            self.names.append(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -109,7 +124,8 @@ class _LiveStorages(TorchDispatchMode):
         self.current -= size
 
 
-def _timing(values: list[float]) -> Timing:
+def summarize(values: list[float]) -> Timing:
+    """Median and quartiles of durations in milliseconds."""
     if len(values) == 1:
         return Timing(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4)

@@ -21,9 +21,8 @@ from ifadapter_core.layout_formats import from_json
 from ifadapter_diffusers.contact_sheet import comparison
 from ifadapter_diffusers.painter import METHODS, Painter, Pixels
 from ifadapter_diffusers.sampling import GUIDANCE, STEPS
-from shapes.descriptions import read_description
-from shapes.recognition.verifier import ATTRIBUTES, AttributeVerdict, verify
-from shapes.scene import Figure
+from shapes.descriptions import read_scene
+from shapes.results.picture_score import MEASURES, InstanceScore, score_instances
 
 MODELS = Path(__file__).parent
 COLUMNS = ("caption", "eot", "full")  # keys of METHODS
@@ -54,7 +53,7 @@ def main() -> None:
 
     # Paint and score all layouts with each method, from the same noise.
     columns: dict[str, Pixels] = {}
-    lines = [table_line("", ("success", *ATTRIBUTES))]
+    lines = [table_line("", [measure.replace("_", " ") for measure in MEASURES])]
     for key in tqdm(COLUMNS, desc="sampling", unit="method"):
         title = METHODS[key].title
         columns[title] = pictures = painter.paint(METHODS[key], layouts)
@@ -80,34 +79,22 @@ def read_layout(path: Path) -> Layout:
         raise ValueError(f"{path}: {error}") from error
 
 
-def judge_all(pictures: Pixels, layouts: Sequence[Layout]) -> list[AttributeVerdict]:
-    """The verdicts on all instances of pictures (len(layouts), H, W, 3)."""
-    pairs = zip(pictures, layouts, strict=True)
-    return [verdict for picture, layout in pairs for verdict in judge(picture, layout)]
-
-
-def judge(picture: Pixels, layout: Layout) -> list[AttributeVerdict]:
-    """The verdicts on the instances of one picture.
+def judge_all(pictures: Pixels, layouts: Sequence[Layout]) -> list[InstanceScore]:
+    """The scores of all instances of pictures (len(layouts), H, W, 3).
 
     Instances whose description is not of the drawn world are skipped, because the judge knows its
     figures only.
     """
-    figures = []
-    for instance in layout.instances:
-        attributes = read_description(instance.local_description)
-        if attributes is not None:
-            x0, y0, x1, y1 = (round(edge * CANVAS) for edge in instance.box)
-            figures.append(Figure(attributes, (x0, y0, x1, y1), instance.local_description))
-    return verify(picture, figures)
+    pairs = zip(pictures, layouts, strict=True)
+    return [score for picture, layout in pairs for score in score_instances(picture, read_scene(layout))]
 
 
-def score_line(title: str, verdicts: Sequence[AttributeVerdict]) -> str:
-    """A method's line of the table: successes and right attributes out of all judged instances."""
-    names = ("success", *ATTRIBUTES)
-    if not verdicts:
-        return table_line(title, ["-"] * len(names))
-    counts = [sum(getattr(verdict, name) for verdict in verdicts) for name in names]
-    return table_line(title, [f"{count}/{len(verdicts)}" for count in counts])
+def score_line(title: str, scores: Sequence[InstanceScore]) -> str:
+    """A method's line of the table: for each measure, the instances that have it, of all judged ones."""
+    if not scores:
+        return table_line(title, ["-"] * len(MEASURES))
+    counts = [sum(score.has(measure) for score in scores) for measure in MEASURES]
+    return table_line(title, [f"{count}/{len(scores)}" for count in counts])
 
 
 def table_line(title: str, cells: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ the names of ``IFAdapter.state_dict()``, and the settings as JSON in the metadat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,15 @@ from .config import (
 from .weights.errors import EXPECTED, CheckpointError, listed, raise_if_any
 from .weights.kinds import guess_kind, is_occlurank
 from .weights.sizes import derive_config
-from .weights.tensors import NOT_PLAIN, is_weight, non_finite, not_plain
+from .weights.tensors import (
+    NOT_FLOATING,
+    NOT_PLAIN,
+    extremes_of,
+    is_weight,
+    non_finite,
+    not_floating,
+    not_plain,
+)
 
 FORMAT = "ifadapter"
 FORMAT_VERSION = "1"
@@ -45,20 +53,24 @@ RELEASE_NAMES = (
     (r"layers\.(\d+)\.fusion\.importance\.(.+)", r"adapter_modules.\1.conv.\2"),
     (r"(?:layers|projections)\.(\d+)\.(.+)", r"adapter_modules.\1.\2"),
 )
+# A weight of a numbered layer in the release's names.
+LAYER_KEY = re.compile(r"(?:adapter_modules|text_proj_model\.layers)\.[^.]*\.(?P<tail>.+)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdapterWeights:
     """A checked adapter.
 
     config: shapes and settings.
     tensors: weights, named as in ``IFAdapter.state_dict()``.
     ignored: keys of the file that are no part of an adapter.
+    beyond_float16: names of tensors with values that are infinite in float16.
     """
 
     config: IFAdapterConfig
     tensors: dict[str, Tensor]
     ignored: tuple[str, ...] = ()
+    beyond_float16: tuple[str, ...] = ()
 
 
 def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> AdapterWeights:
@@ -147,20 +159,30 @@ def _check(
     unexpected = tuple(str(key) for key in given if key not in known)
     problems = {
         "missing": [key for key in names.values() if key not in given],
-        "not a tensor of numbers": [
-            key for key in names.values() if key in given and not is_weight(given[key])
-        ],
+        NOT_FLOATING: not_floating(given, names.values()),
         NOT_PLAIN: not_plain(given, names.values()),
         "of the wrong shape": wrong_shape,
     }
     if any(problems.values()) or not extra_keys:
         raise_if_any({**problems, "unexpected": unexpected})
-    if bad := non_finite({key: given[key] for key in names.values()}):
+    raise_if_any({"with a bad index of a layer": _misnumbered(unexpected, known)})
+    extremes = extremes_of({key: given[key] for key in names.values()})
+    if bad := non_finite(extremes):
         raise CheckpointError(
             f"This IFAdapter file has NaN or infinite weights, which give black pictures: {listed(bad)}. "
             "Its training went wrong; use a file saved before that."
         )
-    return AdapterWeights(config, {name: given[key] for name, key in names.items()}, unexpected)
+    tensors = {name: given[key] for name, key in names.items()}
+    large = set(non_finite(extremes, torch.float16))
+    return AdapterWeights(
+        config, tensors, unexpected, tuple(name for name, key in names.items() if key in large)
+    )
+
+
+def _misnumbered(unexpected: Iterable[str], known: set[str]) -> list[str]:
+    """Unexpected keys that differ from a known one only in the index of the layer."""
+    tails = {match["tail"] for key in known if (match := LAYER_KEY.fullmatch(key))}
+    return [key for key in unexpected if (match := LAYER_KEY.fullmatch(key)) and match["tail"] in tails]
 
 
 def _stored_settings(metadata: Mapping[str, str]) -> Settings:

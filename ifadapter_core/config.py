@@ -242,6 +242,8 @@ def settings_from_json(text: str) -> Settings:
         if len(text) > MAX_SETTINGS_TEXT:
             raise ValueError(f"{len(text)} characters; expected at most {MAX_SETTINGS_TEXT}.")
         data = json.loads(text)
+        if not isinstance(data, dict) or "text_depths" not in data:
+            raise ValueError(f"expected an object with text_depths, got {shortened(text)}.")
         return Settings(**{**data, "text_depths": tuple(data["text_depths"])})
     except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"The adapter's settings cannot be read: {str(error)[:500].rstrip('.')}.") from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from .checkpoint import AdapterWeights
 from .storage import load_weights, save_weights
 from .weights.errors import CheckpointError, listed
-from .weights.tensors import non_finite
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,9 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.target.suffix != ".safetensors":
         parser.error(f"the target must end in .safetensors, got {options.target.name}")
-    if options.target.exists():
-        parser.error(f"{options.target} exists already; choose another name or remove it first")
     try:
+        if options.target.exists():
+            parser.error(f"{options.target} exists already; choose another name or remove it first")
         weights = load_weights(options.source)
         save_weights(_halved(weights) if options.fp16 else weights, options.target)
     except (CheckpointError, OSError) as error:
@@ -44,13 +44,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _halved(weights: AdapterWeights) -> AdapterWeights:
     """The weights in float16. Raises CheckpointError if some are too large for it."""
-    halves = {name: tensor.half() for name, tensor in weights.tensors.items()}
-    if bad := non_finite(halves):
+    if weights.beyond_float16:
         raise CheckpointError(
-            f"Weights beyond the range of float16 (65504): {listed(bad)}. Convert without --fp16."
+            f"Weights beyond the range of float16 (65504): {listed(weights.beyond_float16)}. Convert without "
+            "--fp16."
         )
+    halves = {name: tensor.half() for name, tensor in weights.tensors.items()}
     return AdapterWeights(weights.config, halves)
 
 
+def _stop(number: int, _frame: object) -> None:
+    """End on a signal as on an error, so that the temporary file is removed."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

@@ -42,7 +42,7 @@ class CellRange(NamedTuple):
         return slice(self.x0, self.x1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coverage:
     """Cells that one instance covers.
 
@@ -56,7 +56,7 @@ class Coverage:
     area: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """All instances on one grid.
 
@@ -85,18 +85,33 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def cell_range(box: Sequence[float], height: int, width: int) -> CellRange:
-    """Cells of a box: columns floor(x0 * width) .. ceil(x1 * width) - 1, rows likewise; at least one.
+    """Cells of one box; see ``cell_ranges``."""
+    return CellRange(*cell_ranges(torch.tensor([box], dtype=torch.float32), height, width)[0].tolist())
 
-    box: x0 y0 x1 y1 in 0..1. As in the release, products are rounded to float32 before floor and
-        ceil: 0.7 * 10 is 7, not slightly more.
+
+def cell_ranges(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Cells of boxes: columns floor(x0 * width) .. ceil(x1 * width) - 1, rows likewise; at least one.
+
+    boxes: (N, 4) x0 y0 x1 y1 in 0..1. As in the release, products are rounded to float32 before
+        floor and ceil: 0.7 * 10 is 7, not slightly more.
+
+    Returns int64 (N, 4) y0 x0 y1 x1 as in ``CellRange``, on the device of the boxes.
     """
-    x0, y0, x1, y1 = (
-        torch.tensor(box, dtype=torch.float32) * torch.tensor([width, height, width, height])
-    ).tolist()
-    left, top = min(math.floor(x0), width - 1), min(math.floor(y0), height - 1)
-    return CellRange(
-        top, left, max(min(math.ceil(y1), height), top + 1), max(min(math.ceil(x1), width), left + 1)
-    )
+    size = torch.tensor([width, height], device=boxes.device)
+    edges = boxes.to(torch.float32).unflatten(1, (2, 2)) * size
+    first = edges[:, 0].floor().long().minimum(size - 1)
+    stop = edges[:, 1].ceil().long().minimum(size).maximum(first + 1)
+    return torch.cat([first.flip(1), stop.flip(1)], dim=1)
+
+
+def rasterize(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Cells of boxes (N, 4), see ``cell_ranges``: bool (N, height, width). All False for NOWHERE."""
+    y0, x0, y1, x1 = cell_ranges(boxes, height, width)[:, :, None].unbind(dim=1)
+    rows = torch.arange(height, device=boxes.device)
+    columns = torch.arange(width, device=boxes.device)
+    in_rows = (rows >= y0) & (rows < y1) & (boxes[:, 0] <= boxes[:, 2])[:, None]
+    in_columns = (columns >= x0) & (columns < x1)
+    return in_rows[:, :, None] & in_columns[:, None]
 
 
 def mask_on_grid(mask: Tensor, cells: CellRange, height: int, width: int) -> Tensor:

@@ -6,6 +6,7 @@ marks pixels. Instances are ordered by depth, from back to front.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,12 +48,27 @@ class Layout:
     height: of the canvas in pixels.
     instances: ordered from back to front.
     caption: global prompt, empty if there is none.
+
+    Raises LayoutError for a size, a box or a strength out of range.
     """
 
     width: int
     height: int
     instances: tuple[Instance, ...] = ()
     caption: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.width >= 1 and self.height >= 1):
+            raise LayoutError(f"The canvas is {self.width} x {self.height} pixels; expected at least 1 x 1.")
+        for number, instance in enumerate(self.instances, 1):
+            x0, y0, x1, y1 = instance.box
+            if not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):  # NaN fails too
+                raise LayoutError(
+                    f"Box {number} is {tuple(instance.box)}; expected left, top, right and bottom edge "
+                    "in 0..1, in this order."
+                )
+            if not math.isfinite(instance.strength):
+                raise LayoutError(f"Box {number} has strength {instance.strength}; expected a finite number.")
 
     @property
     def boxes(self) -> list[Box]:

@@ -12,17 +12,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from .formats import prose
 from .formats.annotations import CREATILAYOUT, FLORENCE, GLIGEN, INSTANCE_DIFFUSION, RELEASE, ROBOFLOW
-from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT
+from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT, is_box
 from .formats.draft import Draft, Frame, Reading, checked_units, stated_units
 from .formats.exports import refuse_exports, refuse_xml
-from .formats.fields import WHITE, check_count, kind_of
+from .formats.fields import WHITE, check_count, kind_of, shown
+from .formats.ignored import ignored_notice, refuse_anchor
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
-from .formats.linked import Linked, inside, linked_json, linked_masks, read_linked
 from .formats.own import OWN, to_json
 from .formats.units import UNITS, Canvas, canvas_of
 from .layout import Layout, LayoutError
+from .links.boxes import Linked, inside, linked_json, linked_masks, read_linked
 
 __all__ = [
     "FORMATS",
@@ -49,8 +51,10 @@ BOX_LISTS = (
     "region_bboxes_list",
     "predictions",
     "compositional_deconstruction",
+    "elements",
 )
 EXPECTED = "; ".join(each.example for each in FORMATS)
+MAX_WRAPPERS = 4  # objects around a layout
 TASK = re.compile("<[A-Z_]+>")  # Florence-2 puts its answer under the name of the task
 
 
@@ -89,9 +93,9 @@ def read_layout(
     """As ``from_json``, but returns the notices instead of logging them."""
     canvas = canvas_of(width, height)
     checked_units(units, "The node's units")
-    data, repairs = _parse(text)
-    caption, drafts = _read(data, canvas, units)
+    data, repairs, around = _parse(text)
     notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
+    caption, drafts = _read(data, canvas, units, around, notices)
     if linked is not None:
         drafts, choice = _described(linked, drafts)
         drafts, changes = inside(drafts, canvas)
@@ -126,22 +130,48 @@ def _parse(text: str) -> JsonText:
         raise LayoutError(f"The layout cannot be read as JSON: {error}. Expected {OWN.example}.") from None
 
 
-def _read(data: Any, canvas: Canvas, units: str | None) -> Reading:
-    """Caption and drafts of parsed JSON in any format."""
+def _read(data: Any, canvas: Canvas, units: str | None, around: str, notices: list[str]) -> Reading:
+    """Caption and drafts of parsed JSON in any format. around: text beside the JSON; adds to ``notices``."""
     refuse_exports(data)
     data = _unwrapped(data)
-    stated = stated_units(data)
+    units = stated_units(data) or units
+    notices += prose.notices_about(around, units)
     _refuse_two_formats(data)
     for layout_format in FORMATS:
         if layout_format.matches(data):
-            return layout_format.read(data, Frame(canvas, stated or units))
-    raise LayoutError(f"The layout is {kind_of(data)} of no known format. Expected one of: {EXPECTED}.")
+            break
+    else:
+        raise LayoutError(
+            f"The layout is {kind_of(data)} of no known format.{_hint(data)} Expected one of: {EXPECTED}."
+        )
+    is_whole = isinstance(data, dict) and layout_format is not BOX_LIST
+    if is_whole:
+        refuse_anchor(data, "The layout")
+    caption, drafts = layout_format.read(data, Frame(canvas, units))
+    notices += ignored_notice(data if is_whole else None, ((draft.number, draft.ignored) for draft in drafts))
+    return caption, drafts
+
+
+def _hint(data: Any, path: str = "", depth: int = 0) -> str:
+    """Where in an object of no known format the layout seems to be, for an error message."""
+    if not isinstance(data, dict) or depth == MAX_WRAPPERS:
+        return ""
+    for key, value in data.items():
+        here = f"{path}.{key}" if path else key
+        if _holds_boxes(value) or (isinstance(value, str) and value.strip(WHITE)[:1] in ("{", "[")):
+            return f" The layout seems to be under {shown(here)}: give that value alone."
+        if hint := _hint(value, here, depth + 1):
+            return hint
+    return ""
 
 
 def _refuse_two_formats(data: Any) -> None:
-    """Raise LayoutError for an object with boxes under the keys of several formats."""
-    found = [key for key in BOX_LISTS if isinstance(data, dict) and key in data]
-    if len(found) > 1:
+    """Raise LayoutError for an object with boxes under several keys."""
+    if not isinstance(data, dict):
+        return
+    found = [key for key in BOX_LISTS if key in data]
+    found += [key for key, value in data.items() if key not in BOX_LISTS and _holds_boxes(value)]
+    if len(found) > 1 and any(key in BOX_LISTS for key in found):
         raise LayoutError(f"The layout has boxes under {' and '.join(found)}. Keep the boxes of one key.")
 
 
@@ -154,6 +184,13 @@ def _unwrapped(data: Any) -> Any:
             raise LayoutError(f"The text holds {len(data)} layouts; a layout is one picture. Keep one.")
         return data[0]
     return data
+
+
+def _holds_boxes(value: Any) -> bool:
+    """Whether a value is a list of boxes, or a layout of such a list."""
+    if isinstance(value, list):
+        return any(is_box(part) or (isinstance(part, dict) and "box" in part) for part in value)
+    return isinstance(value, dict) and any(isinstance(value.get(key), list) for key in BOX_LISTS)
 
 
 def _described(linked: Linked, written: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
@@ -183,7 +220,11 @@ def _described(linked: Linked, written: Sequence[Draft]) -> tuple[list[Draft], l
             f"Write one local description for each of the linked {linked.kind}, in the same order.{as_list}"
         )
     described = [
-        replace(box, description=text.description or box.description, strength=text.strength)
+        replace(
+            box,
+            description=text.description or box.description,
+            strength=text.strength if box.strength == 1.0 else box.strength,
+        )
         for box, text in zip(boxes, written, strict=True)
     ]
     if not any(

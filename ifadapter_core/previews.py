@@ -82,21 +82,28 @@ def _draw_description(picture: Image.Image, corners: Corners, index: int, text: 
     """Draw the number and the description into the box, as large as it fits."""
     largest = _text_px(picture)
     top = _draw_number(picture, corners, index)
-    width = max(corners[2] - corners[0] - 2 * MARGIN_PX, 4 * largest)  # readable in a narrow box, too
+    most = max(1, picture.width - 2 * MARGIN_PX)
+    width = min(
+        max(corners[2] - corners[0] - 2 * MARGIN_PX, 4 * largest), most
+    )  # readable in a narrow box, too
+    left = min(corners[0] + MARGIN_PX, picture.width - MARGIN_PX - width)
     size, lines = fitted(readable(text), width, corners[3] - top, largest, SMALLEST_TEXT_PX)
     for number, line in enumerate(lines):
         line_top = top + number * round(size * LINE_HEIGHT)
-        draw_line(picture, corners[0] + MARGIN_PX, line_top, line, size, (255, 255, 255))
+        draw_line(picture, left, line_top, line, size, (255, 255, 255))
 
 
 def _draw_number(picture: Image.Image, corners: Corners, index: int) -> int:
-    """Draw the instance's number on a dark tag in the top left corner. Returns the y below it."""
-    left, top = corners[:2]
+    """Draw the instance's number on a dark tag in the top left corner. Returns the y below it.
+
+    The tag of a box at the edge of the picture moves inside.
+    """
     number, size = str(index + 1), _text_px(picture)
-    bottom = top + round(size * 1.3)
-    ImageDraw.Draw(picture).rectangle(
-        (left, top, left + round(length(number, size)) + 10, bottom), fill=BACKGROUND
-    )
+    width, height = round(length(number, size)) + 10, round(size * 1.3)
+    left = max(0, min(corners[0], picture.width - 1 - width))
+    top = max(0, min(corners[1], picture.height - 1 - height))
+    bottom = top + height
+    ImageDraw.Draw(picture).rectangle((left, top, left + width, bottom), fill=BACKGROUND)
     draw_line(picture, left + 5, top + 1, number, size, COLOURS[index % len(COLOURS)])
     return bottom + 3
 

@@ -14,7 +14,7 @@ from .tokens import InstanceTokens
 BACKGROUND = -1  # owner of a cell without an instance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SemanticMap:
     """Instance tokens and the rules that divide the picture between them.
 

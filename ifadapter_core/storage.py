@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -19,11 +19,12 @@ from safetensors.torch import save_file
 from .checkpoint import AdapterWeights, metadata_for, read_checkpoint
 from .config import unquoted
 from .weights.errors import CheckpointError, listed
-from .weights.tensors import non_finite
+from .weights.tensors import extremes_of, non_finite
 
 MAX_HEADER = 100_000_000  # bytes, as in safetensors
 ZIP_START = b"PK\3\4"
 PICKLE_START = b"\x80"  # of torch.save before version 1.6
+TORCH_PROTOCOL = b"\x03"  # the highest protocol of a pickle that torch.load reads
 
 # The content of a file, and the metadata of a safetensors file.
 Content = tuple[Any, "dict[str, str] | None"]
@@ -43,7 +44,7 @@ def read_content(path: Path) -> Content:
             with mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
                 _check_pickle(content)
         else:
-            raise ValueError("it begins neither like a safetensors file nor like one of torch.save")
+            raise _other_file(start + opened.read(100))
         opened.seek(0)
         # Not the path: torch reads a file named .safetensors as such.
         return torch.load(opened, map_location="cpu", weights_only=True), None
@@ -61,8 +62,9 @@ def load_weights(path: str | Path, read: Callable[[Path], Content] = read_conten
 
     read: reader of the file.
 
-    Logs one warning with the keys that an adapter does not have. Raises CheckpointError for a file
-    that is damaged, asks to run code, or is not an adapter, OSError if it cannot be opened.
+    Logs one warning with the keys that an adapter does not have, and one with the weights that are
+    infinite in float16. Raises CheckpointError for a file that is damaged, asks to run code, or is not an
+    adapter, OSError if it cannot be opened.
     """
     path = Path(path)
     with _reading(path):
@@ -73,26 +75,37 @@ def load_weights(path: str | Path, read: Callable[[Path], Content] = read_conten
             path.name,
             listed(weights.ignored),
         )
+    if weights.beyond_float16:
+        logging.warning(
+            "IFAdapter: %s has weights beyond the range of float16 (65504): %s. Where the base model runs in "
+            "float16 its pictures are black; run it in bfloat16 or float32.",
+            path.name,
+            listed(weights.beyond_float16),
+        )
     return weights
 
 
-def save_weights(weights: AdapterWeights, path: str | Path) -> None:
+def save_weights(
+    weights: AdapterWeights, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> None:
     """Save in the pack's .safetensors format. Atomic write: temporary file, then rename.
+
+    metadata: further texts for the file's metadata, such as where the weights come from.
 
     Raises CheckpointError for weights that are not finite, OSError if the file cannot be written.
     """
     path = Path(path)
-    if bad := non_finite(weights.tensors):
+    if bad := non_finite(extremes_of(weights.tensors)):
         raise CheckpointError(f"{path.name} is not written: NaN or infinite weights in {listed(bad)}.")
     # safetensors refuses tensors that share memory.
     tensors = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.tensors.items()
     }
-    part = path.with_name(f".{uuid4().hex}.part")
+    part = path.with_name(f"{path.stem[:100]}.{uuid4().hex}.part")
     with open(part, "xb"):  # a new file, never one of the user's; raises OSError early
         pass
     try:
-        save_file(tensors, str(part), metadata_for(weights.config))
+        save_file(tensors, str(part), {**(metadata or {}), **metadata_for(weights.config)})
         os.replace(part, path)
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from None
@@ -135,12 +148,35 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_pickle(content: bytes | mmap) -> None:
-    """Raise CheckpointError for the one call in a pickle that torch permits and that can fill the memory."""
+    """Raise CheckpointError for pickles that torch.save does not write.
+
+    They are of another protocol, or hold the one call that torch permits and that can fill the memory.
+    """
+    if content[:1] == PICKLE_START and content[1:2] > TORCH_PROTOCOL:
+        raise CheckpointError(
+            f"It is refused: it is a pickle of protocol {content[1]}, where torch.save writes protocol 2. It "
+            "may ask to run code. Nothing in it was run. Get the file from a source that you trust."
+        )
     if content.find(b"bytearray") >= 0:
         raise CheckpointError(
             "It is refused: it asks for memory with bytearray, where an adapter holds tensors only. "
             "Get the file from a source that you trust."
         )
+
+
+def _other_file(start: bytes) -> Exception:
+    """The error for a file that is no weights file. start: its first bytes."""
+    if start.startswith(b"version https://git-lfs"):
+        return CheckpointError(
+            "It is a pointer of Git LFS, not the weights. Run git lfs pull where it came from, or download "
+            "the file itself."
+        )
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return CheckpointError(
+            "It is a web page, not the weights: the download was refused, or the address is that of the page "
+            "about the file. Download the file itself."
+        )
+    return ValueError("it begins neither like a safetensors file nor like one of torch.save")
 
 
 def _unreadable(name: str, error: Exception) -> str:

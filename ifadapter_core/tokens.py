@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhraseEmbeddings:
     """Text features of N local descriptions of T tokens, at k depths of the text encoders.
 
@@ -30,7 +30,7 @@ class PhraseEmbeddings:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InstanceTokens:
     """Tokens of N instances, which the adapted layers attend to.
 
@@ -41,6 +41,8 @@ class InstanceTokens:
     strengths: N factors, one per instance.
     canvas: (width, height) of the picture in pixels; used by previews only.
     cell_px: picture pixels per cell of the finest adapted layer; used by previews only.
+
+    Raises ValueError for parts that do not fit each other.
     """
 
     cond: Tensor
@@ -49,6 +51,19 @@ class InstanceTokens:
     strengths: tuple[float, ...]
     canvas: tuple[int, int] = (1024, 1024)
     cell_px: int = 32
+
+    def __post_init__(self) -> None:
+        count = len(self.cond)
+        if self.cond.ndim != 3 or self.uncond.shape != self.cond.shape:
+            raise ValueError(
+                f"cond has shape {tuple(self.cond.shape)} and uncond {tuple(self.uncond.shape)}; "
+                "expected (instances, tokens, channels), the same for both."
+            )
+        if tuple(self.boxes.shape) != (count, 4) or len(self.strengths) != count:
+            raise ValueError(
+                f"boxes has shape {tuple(self.boxes.shape)} and strengths {len(self.strengths)} factors for "
+                f"the tokens of {count} instances; expected ({count}, 4) and {count}."
+            )
 
     def __len__(self) -> int:
         return self.cond.shape[0]

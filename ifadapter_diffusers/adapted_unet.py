@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,16 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.geometry import Geometry, build_geometry
-from ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues
-from ifadapter_core.packing import PackedInstances, pack_instances
+from ifadapter_core.modules.attention import add_semantic_map
+from ifadapter_core.modules.plan import LayerPlan, make_plan
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import pack_boxes
 
 from .base_model import Conditioning
 from .plain_attention import attend, use_plain_attention_on_cpu
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowGroup:
     """R rows of a batch with the same N instances.
 
@@ -49,8 +50,7 @@ class AdaptedUNet(nn.Module):
         self.unet = unet
         self.adapter = adapter
         # State of the current pass, kept until backward: gradient checkpointing reruns layers.
-        self.groups: Sequence[RowGroup] = ()
-        self.packed: dict[tuple[int, int], PackedInstances] = {}  # by grid
+        self.instances = BatchInstances(())
         self.latent_size = (0, 0)
 
         use_plain_attention_on_cpu(unet)
@@ -61,14 +61,18 @@ class AdaptedUNet(nn.Module):
         unet.set_attn_processor(processors)
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning, groups: Sequence[RowGroup] = ()
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        groups: Sequence[RowGroup] | BatchInstances = (),
     ) -> Tensor:
         """Latents (B, C, h, w) at timesteps (B,) -> the UNet's prediction (B, C, h, w).
 
-        groups: the instances of each row; rows without a group have none.
+        groups: the instances of each row; rows without a group have none. Join them once, as
+            ``BatchInstances``, for several passes without gradients: its plans are kept.
         """
-        self.groups = [group for group in groups if len(group.boxes)]
-        self.packed = {}
+        self.instances = groups if isinstance(groups, BatchInstances) else BatchInstances(groups)
         self.latent_size = (latents.shape[-2], latents.shape[-1])
         added = conditioning.added or None
         return self.unet(latents, timesteps, conditioning.text_states, added_cond_kwargs=added).sample
@@ -79,34 +83,65 @@ class AdaptedUNet(nn.Module):
         key: of the layer in ``adapter.layers``. q: (B, h*w, C) projected queries. Returns the shape
             and dtype of q.
         """
-        if not self.groups:
+        if not self.instances.row.numel():
             return torch.zeros_like(q)
-        layer = self.adapter.layers[key]
-        assert isinstance(layer, InstanceCrossAttention)
-        tokens = torch.cat([group.tokens.flatten(0, 1) for group in self.groups])
-        projected = self.adapter.keys_values(key, tokens)
-        order = self._row_order(q.device)
-        instances = KeysValues(*(x.to(q.dtype)[order] for x in (projected.k, projected.v)))
-        return layer(q, instances, self._pack(q), attend).to(q.dtype)
+        if torch.is_grad_enabled():  # a rerun of gradient checkpointing needs a plan with gradients
+            return add_semantic_map(q, self._make_plan(key, q), attend).to(q.dtype)
+        plans, name = self.instances.plans, (key, q.shape[:2], self.latent_size, q.device, q.dtype)
+        if name not in plans:
+            plans[name] = self._make_plan(key, q)
+        return add_semantic_map(q, plans[name], attend)
 
-    def _row_order(self, device: torch.device) -> Tensor:
-        """Indices that sort the instances of all groups by batch row, as in ``pack_instances``."""
-        rows = [row for group in self.groups for row in group.rows for _ in group.boxes]
-        return torch.tensor(rows).sort(stable=True).indices.to(device)
+    def _make_plan(self, key: str, q: Tensor) -> LayerPlan:
+        layer: Any = self.adapter.layers[key]
+        instances = self.adapter.keys_values(key, self.instances.tokens)
+        packed = self.instances.pack(grid_of(q.shape[1], *self.latent_size), len(q), q.device)
+        return make_plan(layer.weights(q.device, q.dtype), instances.k, instances.v, packed)
 
-    def _pack(self, q: Tensor) -> PackedInstances:
-        """All instances on the grid of a layer, memoized for the pass."""
-        grid = grid_of(q.shape[1], *self.latent_size)
-        if grid not in self.packed:
-            empty = Geometry(*grid, coverages=(), area_gates=())
-            rows: list[tuple[Geometry, tuple[float, ...]]] = [(empty, ())] * len(q)
-            for group in self.groups:
-                geometry = build_geometry(group.boxes, *grid, front_hides_back=group.front_hides_back)
-                for row in group.rows:
-                    rows[row] = (geometry, group.strengths)
-            geometries, strengths = zip(*rows, strict=True)
-            self.packed[grid] = pack_instances(geometries, strengths, device=q.device)
-        return self.packed[grid]
+
+class BatchInstances:
+    """All I instances of a batch, side by side, and what the layers derive from them.
+
+    tokens: (I, M, D) instance tokens.
+    boxes: (I, 4) x0 y0 x1 y1 in 0..1, on the CPU.
+    row: (I,) int64 batch row, on the CPU.
+    strengths: (I,) float32 factors, on the CPU.
+    front_hides_back: (I,) bool, see ``SemanticMap``, on the CPU.
+    plans: plans of layers without gradients. They hold for unchanged weights of the adapter.
+    """
+
+    def __init__(self, groups: Iterable[RowGroup]) -> None:
+        groups = [group for group in groups if len(group.boxes)]
+        rows = [row for group in groups for row in group.rows for _ in group.strengths]
+        strengths = [each for group in groups for _ in group.rows for each in group.strengths]
+        hides = [
+            group.front_hides_back for group in groups for _ in range(len(group.rows) * len(group.boxes))
+        ]
+        self.row = torch.tensor(rows, dtype=torch.long)
+        self.strengths = torch.tensor(strengths, dtype=torch.float32)
+        self.front_hides_back = torch.tensor(hides, dtype=torch.bool)
+        self.boxes = torch.zeros(0, 4)
+        self.tokens = torch.zeros(0, 0, 0)
+        if groups:
+            self.boxes = torch.cat([group.boxes.repeat(len(group.rows), 1) for group in groups])
+            self.tokens = torch.cat([group.tokens.flatten(0, 1) for group in groups])
+        self.plans: dict[tuple, LayerPlan] = {}
+        self._packed: dict[tuple, PackedInstances] = {}
+
+    def pack(self, grid: tuple[int, int], rows: int, device: torch.device) -> PackedInstances:
+        """The instances on a grid, memoized."""
+        key = (grid, rows, device)
+        if key not in self._packed:
+            self._packed[key] = pack_boxes(
+                self.boxes,
+                self.row,
+                rows,
+                *grid,
+                strengths=self.strengths,
+                device=device,
+                front_hides_back=self.front_hides_back if self.front_hides_back.any() else None,
+            )
+        return self._packed[key]
 
 
 def grid_of(tokens: int, height: int, width: int) -> tuple[int, int]:

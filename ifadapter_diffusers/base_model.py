@@ -19,7 +19,7 @@ from .latents import decode, encode
 SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint files of SDXL only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conditioning:
     """The text conditions of B rows of the UNet's batch.
 

@@ -22,9 +22,19 @@ from .base_model import BaseModel
 from .contact_sheet import to_bytes
 from .randomness import seeded_generator
 from .regional import RegionalUNet, sample_regional
-from .sampling import DEFAULT_CONTROL, GUIDANCE, STEPS, Control, layout_tokens, sample_layouts, sample_plain
+from .sampling import (
+    DEFAULT_CONTROL,
+    GUIDANCE,
+    STEPS,
+    Control,
+    batch_tokens,
+    sample_layouts,
+    sample_plain,
+    unit_noise,
+)
 
 Pixels = NDArray[np.uint8]
+NOISE_ROWS = 32  # layouts that share a random generator; part of what a seed means
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,12 @@ class Method:
 
     key: name on the command line and in file names.
     title: name in tables and on contact sheets.
-    sample: (painter, layouts, generator of the noise) -> pictures (B, 3, H, W) in about -1..1.
+    sample: (painter, layouts, unit noise (B, C, h, w)) -> pictures (B, 3, H, W) in about -1..1.
     """
 
     key: str
     title: str
-    sample: Callable[[Painter, Sequence[Layout], torch.Generator], Tensor]
+    sample: Callable[[Painter, Sequence[Layout], Tensor], Tensor]
 
 
 class Painter:
@@ -74,9 +84,24 @@ class Painter:
     def paint(self, method: Method, layouts: Sequence[Layout], first: int = 0) -> Pixels:
         """Layouts of one canvas size -> sRGB pictures (len(layouts), height, width, 3).
 
-        first: index of the first layout; with the seed it determines the noise.
+        first: index of the first layout; with the seed it determines the noise. Layouts that are
+            painted together get the same noise as in calls of ``NOISE_ROWS`` each.
         """
-        noise = seeded_generator(self.seed, first)
+        return self.paint_from(method, layouts, self.noise(layouts, first))
+
+    def noise(self, layouts: Sequence[Layout], first: int = 0) -> Tensor:
+        """The unit noise (B, C, h, w) of layouts; see ``paint``."""
+        starts = range(0, len(layouts), NOISE_ROWS)
+        parts = [
+            unit_noise(
+                self.base, layouts[start : start + NOISE_ROWS], seeded_generator(self.seed, first + start)
+            )
+            for start in starts
+        ]
+        return torch.cat(parts)
+
+    def paint_from(self, method: Method, layouts: Sequence[Layout], noise: Tensor) -> Pixels:
+        """As ``paint``, from given unit noise (B, C, h, w)."""
         processors = self.base.unet.attn_processors
         try:
             return to_bytes(method.sample(self, layouts, noise))
@@ -84,12 +109,12 @@ class Painter:
             self.base.unet.set_attn_processor(processors)
 
 
-def paint_captions(painter: Painter, layouts: Sequence[Layout], noise: torch.Generator) -> Tensor:
+def paint_captions(painter: Painter, layouts: Sequence[Layout], noise: Tensor) -> Tensor:
     """The base model alone, from the layouts' prompts."""
     return sample_plain(painter.base, layouts, noise, painter.steps, painter.guidance)
 
 
-def paint_regions(painter: Painter, layouts: Sequence[Layout], noise: torch.Generator) -> Tensor:
+def paint_regions(painter: Painter, layouts: Sequence[Layout], noise: Tensor) -> Tensor:
     """The training-free baseline of ``regional``."""
     regional = RegionalUNet(painter.base.unet)
     return sample_regional(regional, painter.base, layouts, noise, painter.steps, painter.guidance)
@@ -98,13 +123,13 @@ def paint_regions(painter: Painter, layouts: Sequence[Layout], noise: torch.Gene
 def paint_instances(
     painter: Painter,
     layouts: Sequence[Layout],
-    noise: torch.Generator,
+    noise: Tensor,
     appearance: bool = True,
     eot: bool = True,
 ) -> Tensor:
     """The adapter, with all of its tokens or with one kind only (the paper's ablation)."""
     adapted = AdaptedUNet(painter.base.unet, painter.adapter)
-    tokens = [layout_tokens(painter.adapter, painter.base, layout) for layout in layouts]
+    tokens = batch_tokens(painter.adapter, painter.base, layouts)
     selected = [each.select(appearance, eot) for each in tokens]
     return sample_layouts(
         adapted, painter.base, layouts, noise, painter.steps, painter.guidance, selected, painter.control

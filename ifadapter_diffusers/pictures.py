@@ -72,15 +72,20 @@ def decoded_sizes(paths: Sequence[Path], remedy: str = REMEDY) -> Iterator[tuple
     ``read_picture`` does.
     """
     with ThreadPool(THREADS) as pool:
-        yield from pool.imap(partial(_decoded_size, remedy=remedy), paths)
+        yield from pool.imap(partial(picture_size, remedy=remedy), paths)
 
 
-def _decoded_size(path: Path, remedy: str) -> tuple[int, int]:
+def picture_size(path: Path, decode: bool = True, remedy: str = REMEDY) -> tuple[int, int]:
+    """Width and height of a picture, after its EXIF orientation.
+
+    decode: read all of the file, not its header only. Raises ValueError as ``read_picture`` does.
+    """
     try:
         with Image.open(path) as picture:
             width, height = picture.size
-            picture.draft(None, (1, 1))  # decodes a JPEG at an eighth of its size, which is faster
-            picture.load()
+            if decode:
+                picture.draft(None, (1, 1))  # decodes a JPEG at an eighth of its size, which is faster
+                picture.load()
             _check_mode(picture)
             turned = picture.getexif().get(ExifTags.Base.Orientation) in TRANSPOSED
             return (height, width) if turned else (width, height)

@@ -10,12 +10,12 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from ifadapter_core.geometry import cell_range
-from ifadapter_core.layout import Box, Layout
+from ifadapter_core.layout import Layout
 
 from .adapted_unet import grid_of
 from .base_model import BaseModel, Conditioning
 from .plain_attention import attend
-from .sampling import guidance_rows, guided, unit_noise
+from .sampling import Noise, canvas_of, guidance_rows, guided, unit_noise
 
 
 class RegionalUNet(nn.Module):
@@ -27,9 +27,11 @@ class RegionalUNet(nn.Module):
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.unet = unet
-        self.texts: dict[int, Tensor] = {}  # batch row -> (N, T, D) text states
-        self.boxes: dict[int, list[Box]] = {}  # batch row -> its N boxes
-        self._masks: dict[tuple[int, int, int], Tensor] = {}  # by row and grid
+        self.layouts: Sequence[Layout] = ()
+        self.texts: Tensor | None = None  # (I, T, D) states of all local descriptions, layout by layout
+        # For each number: the batch rows with an instance of this number, and its place in ``texts``.
+        self.numbered: list[tuple[Tensor, Tensor]] = []
+        self._masks: dict[tuple[int, int], Tensor] = {}  # by grid
         self.latent_size = (0, 0)
         unet.set_attn_processor(
             {
@@ -48,24 +50,28 @@ class RegionalUNet(nn.Module):
 
     def set_layouts(self, base: BaseModel, layouts: Sequence[Layout]) -> None:
         """Set the layouts of the conditional rows, which follow as many unconditional rows."""
-        numbered = enumerate(layouts, start=len(layouts))
-        rows = {row: layout for row, layout in numbered if layout.instances}
-        self.texts = {
-            row: base.condition(layout.local_descriptions, (layout.height, layout.width)).text_states
-            for row, layout in rows.items()
-        }
-        self.boxes = {row: layout.boxes for row, layout in rows.items()}
-        self._masks = {}
+        self.layouts, self._masks, self.numbered = layouts, {}, []
+        texts = [text for layout in layouts for text in layout.local_descriptions]
+        self.texts = base.condition(texts, canvas_of(layouts)).text_states if texts else None
+        counts = [len(layout.instances) for layout in layouts]
+        firsts = [sum(counts[:number]) for number in range(len(counts))]
+        for number in range(max(counts, default=0)):
+            having = [index for index, count in enumerate(counts) if count > number]
+            rows = torch.tensor([len(layouts) + index for index in having])
+            places = torch.tensor([firsts[index] + number for index in having])
+            self.numbered.append((rows.to(base.device), places.to(base.device)))
 
-    def masks(self, row: int, height: int, width: int) -> Tensor:
-        """The boxes of a row as 0/1 masks (N, height, width, 1), memoized."""
-        if (row, height, width) not in self._masks:
-            masks = torch.zeros(len(self.boxes[row]), height, width, 1)
-            for number, box in enumerate(self.boxes[row]):
+    def masks(self, height: int, width: int) -> Tensor:
+        """The boxes of all instances as 0/1 masks (I, height * width, 1), memoized."""
+        if (height, width) not in self._masks:
+            assert self.texts is not None
+            masks = torch.zeros(len(self.texts), height, width)
+            boxes = [box for layout in self.layouts for box in layout.boxes]
+            for mask, box in zip(masks, boxes, strict=True):
                 cells = cell_range(box, height, width)
-                masks[number, cells.rows, cells.columns] = 1
-            self._masks[row, height, width] = masks.to(self.texts[row])
-        return self._masks[row, height, width]
+                mask[cells.rows, cells.columns] = 1
+            self._masks[height, width] = masks.flatten(1)[..., None].to(self.texts)
+        return self._masks[height, width]
 
 
 class _Processor:
@@ -82,18 +88,17 @@ class _Processor:
     ) -> Tensor:
         q = attn.to_q(hidden_states)
         k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
-        prompt = attend(q, k, v, attn.heads)
-        out = prompt.clone()
-        grid = grid_of(q.shape[1], *self.regional.latent_size)
-        for row, text in self.regional.texts.items():
+        out = attend(q, k, v, attn.heads)
+        texts = self.regional.texts
+        if texts is not None:
             # Attend to each description everywhere, then average inside the boxes.
-            queries = q[row].expand(len(text), -1, -1)
-            k, v = attn.to_k(text), attn.to_v(text)
-            results = attend(queries, k, v, attn.heads).unflatten(1, grid)
-            masks = self.regional.masks(row, *grid)
-            boxes = masks.sum(dim=0)  # per cell
-            mean = (results * masks).sum(dim=0) / boxes.clamp(min=1)
-            out[row] = torch.where(boxes > 0, mean, prompt[row].unflatten(0, grid)).flatten(0, 1)
+            masks = self.regional.masks(*grid_of(q.shape[1], *self.regional.latent_size))
+            k, v = attn.to_k(texts), attn.to_v(texts)
+            total, boxes = torch.zeros_like(out), out.new_zeros(*out.shape[:2], 1)
+            for rows, places in self.regional.numbered:
+                total[rows] += masks[places] * attend(q[rows], k[places], v[places], attn.heads)
+                boxes[rows] += masks[places]
+            out = torch.where(boxes > 0, total / boxes.clamp(min=1), out)
         return attn.to_out[1](attn.to_out[0](out))
 
 
@@ -102,14 +107,14 @@ def sample_regional(
     regional: RegionalUNet,
     base: BaseModel,
     layouts: Sequence[Layout],
-    generator: torch.Generator,
+    noise: Noise,
     steps: int,
     guidance: float,
 ) -> Tensor:
     """Pictures of layouts, (B, 3, H, W) in about -1..1. Same noise as ``sample_layouts``."""
     conditioning = guidance_rows(base, layouts)
     regional.set_layouts(base, layouts)
-    noise = unit_noise(base, layouts, generator)
+    start = unit_noise(base, layouts, noise)
     return base.decode(
-        guided(lambda x, t: regional(x, t, conditioning), base.scheduler, noise, steps, guidance)
+        guided(lambda x, t: regional(x, t, conditioning), base.scheduler, start, steps, guidance)
     )

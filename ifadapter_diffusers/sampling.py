@@ -14,7 +14,7 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.layout import Layout
 from ifadapter_core.tokens import InstanceTokens
 
-from .adapted_unet import AdaptedUNet, RowGroup
+from .adapted_unet import AdaptedUNet, BatchInstances, RowGroup
 from .base_model import BaseModel, Conditioning
 from .latents import latent_shape
 
@@ -22,6 +22,8 @@ STEPS, GUIDANCE = 20, 4.0  # tuned for the small models of the demo
 
 # latents (2B, C, h, w), unconditional rows first, and timesteps (2B,) -> prediction (2B, C, h, w)
 Denoise = Callable[[Tensor, Tensor], Tensor]
+# Where sampling starts: standard normal latents (B, C, h, w), or the generator that they are drawn from.
+Noise = torch.Generator | Tensor
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,14 @@ def add_noise(
     The target is the noise, or the velocity if the scheduler predicts velocities.
     """
     count = scheduler.config["num_train_timesteps"]
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    where = generator.device  # one on the latents' device saves a copy from the CPU
+    noise = torch.randn(latents.shape, generator=generator, device=where).to(latents)
     if logit_mean is None:
-        timesteps = torch.randint(count, (len(latents),), generator=generator).to(latents.device)
+        timesteps = torch.randint(count, (len(latents),), generator=generator, device=where).to(
+            latents.device
+        )
     else:
-        fraction = (torch.randn(len(latents), generator=generator) + logit_mean).sigmoid()
+        fraction = (torch.randn(len(latents), generator=generator, device=where) + logit_mean).sigmoid()
         timesteps = (fraction * count).long().clamp(max=count - 1).to(latents.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     predicts_velocity = scheduler.config["prediction_type"] == "v_prediction"
@@ -97,7 +102,7 @@ def sample_layouts(
     adapted: AdaptedUNet,
     base: BaseModel,
     layouts: Sequence[Layout],
-    generator: torch.Generator,
+    noise: Noise,
     steps: int,
     guidance: float,
     instances: Sequence[InstanceTokens] | None = None,
@@ -108,12 +113,12 @@ def sample_layouts(
     instances: the adapter's tokens of each layout; default: encoded here.
     """
     if instances is None:
-        instances = [layout_tokens(adapted.adapter, base, layout) for layout in layouts]
+        instances = batch_tokens(adapted.adapter, base, layouts)
     conditioning = guidance_rows(base, layouts)
-    noise = unit_noise(base, layouts, generator)
+    start = unit_noise(base, layouts, noise)
 
     # A layout has two rows: the unconditional one with null tokens, and the conditional one.
-    groups = [
+    groups = BatchInstances(
         RowGroup(
             rows=(row, len(layouts) + row),
             tokens=torch.stack([tokens.uncond, tokens.cond]),
@@ -122,7 +127,7 @@ def sample_layouts(
             front_hides_back=control.front_hides_back,
         )
         for row, tokens in enumerate(instances)
-    ]
+    )
 
     dtype, timesteps = base.unet.dtype, base.scheduler.config["num_train_timesteps"]
 
@@ -131,18 +136,18 @@ def sample_layouts(
         return adapted(latents.to(dtype), timestep, conditioning, acting)
 
     with torch.autocast(base.device.type, dtype, enabled=dtype != torch.float32):
-        latents = guided(denoise, base.scheduler, noise, steps, guidance)
+        latents = guided(denoise, base.scheduler, start, steps, guidance)
     return base.decode(latents)
 
 
 @torch.no_grad()
 def sample_plain(
-    base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator, steps: int, guidance: float
+    base: BaseModel, layouts: Sequence[Layout], noise: Noise, steps: int, guidance: float
 ) -> Tensor:
     """Pictures by the base model alone, from the layouts' prompts: (B, 3, H, W) in about -1..1."""
-    conditioning, noise = guidance_rows(base, layouts), unit_noise(base, layouts, generator)
+    conditioning, start = guidance_rows(base, layouts), unit_noise(base, layouts, noise)
     return base.decode(
-        guided(lambda x, t: base.predict(x, t, conditioning), base.scheduler, noise, steps, guidance)
+        guided(lambda x, t: base.predict(x, t, conditioning), base.scheduler, start, steps, guidance)
     )
 
 
@@ -153,22 +158,46 @@ def guidance_rows(base: BaseModel, layouts: Sequence[Layout]) -> Conditioning:
     return empty.join(base.condition([layout.prompt for layout in layouts], size))
 
 
-def unit_noise(base: BaseModel, layouts: Sequence[Layout], generator: torch.Generator) -> Tensor:
-    """The start of sampling: standard normal latents (B, C, h, w)."""
+def unit_noise(base: BaseModel, layouts: Sequence[Layout], noise: Noise) -> Tensor:
+    """The start of sampling: standard normal latents (B, C, h, w), on the base model's device.
+
+    Raises ValueError if given latents have another shape.
+    """
     shape = (len(layouts), *latent_shape(base.vae, *canvas_of(layouts)))
-    return torch.randn(shape, generator=generator).to(base.device)
+    if isinstance(noise, torch.Generator):
+        return torch.randn(shape, generator=noise).to(base.device)
+    if noise.shape != shape:
+        raise ValueError(f"The noise is {tuple(noise.shape)}; these layouts need {shape}.")
+    return noise.to(base.device)
+
+
+def layout_tokens(adapter: IFAdapter, base: BaseModel, layout: Layout) -> InstanceTokens:
+    """The adapter's tokens of a layout, conditional and unconditional."""
+    return batch_tokens(adapter, base, [layout])[0]
 
 
 @torch.no_grad()
-def layout_tokens(adapter: IFAdapter, base: BaseModel, layout: Layout) -> InstanceTokens:
-    """The adapter's tokens of a layout, conditional and unconditional."""
-    if not layout.instances:
-        return adapter.no_instances()
-    phrases = base.embed_phrases(layout.local_descriptions, adapter.config.settings.text_depths)
+def batch_tokens(adapter: IFAdapter, base: BaseModel, layouts: Sequence[Layout]) -> list[InstanceTokens]:
+    """The adapter's tokens of each layout, encoded together."""
+    instances = [instance for layout in layouts for instance in layout.instances]
+    if not instances:
+        return [adapter.no_instances() for _ in layouts]
+    texts = [instance.local_description for instance in instances]
+    phrases = base.embed_phrases(texts, adapter.config.settings.text_depths)
+    boxes = torch.tensor([instance.box for instance in instances])
     tokens = adapter.encode_instances(
-        phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, torch.tensor(layout.boxes)
+        phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, boxes
     )
-    return replace(tokens, strengths=tuple(instance.strength for instance in layout.instances))
+    counts = [len(layout.instances) for layout in layouts]
+    parts = (part.split(counts) for part in (tokens.cond, tokens.uncond, tokens.boxes))
+    return [
+        replace(tokens, cond=cond, uncond=uncond, boxes=box, strengths=_strengths(layout))
+        for layout, cond, uncond, box in zip(layouts, *parts, strict=True)
+    ]
+
+
+def _strengths(layout: Layout) -> tuple[float, ...]:
+    return tuple(instance.strength for instance in layout.instances)
 
 
 def canvas_of(layouts: Sequence[Layout]) -> tuple[int, int]:

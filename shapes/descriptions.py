@@ -16,7 +16,7 @@ from numpy.random import Generator
 
 from ifadapter_core.layout import Box, Layout
 
-from .scene import BACKGROUNDS, COLOURS, SHAPES, Attributes, palette_order
+from .scene import BACKGROUNDS, COLOURS, SHAPES, Attributes, Figure, Scene, palette_order
 
 T = TypeVar("T")
 
@@ -148,14 +148,31 @@ def caption(shapes: Iterable[str], background: str, rng: Generator) -> str:
     return _with_articles(pick(rng, CAPTIONS).format(things=listed, background=background))
 
 
+def read_scene(layout: Layout) -> Scene:
+    """The scene that a picture of the layout should show.
+
+    Leaves out instances whose description is not of this world; without a background in its caption,
+    the scene has the first one. Raises ValueError if the canvas is not square.
+    """
+    if layout.width != layout.height:
+        raise ValueError(f"The layout is {layout.width} x {layout.height}; expected a square canvas.")
+    figures = []
+    for instance in layout.instances:
+        attributes = read_description(instance.local_description)
+        if attributes is not None:
+            x0, y0, x1, y1 = (round(edge * layout.width) for edge in instance.box)
+            figures.append(Figure(attributes, (x0, y0, x1, y1), instance.local_description))
+    background = _background_of(layout.caption) or next(iter(BACKGROUNDS))
+    return Scene(layout.width, background, tuple(figures), layout.caption)
+
+
 def placed_caption(layout: Layout) -> str:
     """The layout as a caption: each local description with its rough size and position.
 
     Instances keep their order, from back to front. Raises ValueError if the layout's own caption
     names no background.
     """
-    words = re.findall(r"[a-z]+", layout.caption.lower())
-    background = next((name for name in BACKGROUNDS if name in words), None)
+    background = _background_of(layout.caption)
     if background is None:
         known = ", ".join(BACKGROUNDS)
         raise ValueError(f"The caption {layout.caption!r} names no background; expected one of {known}.")
@@ -164,6 +181,12 @@ def placed_caption(layout: Layout) -> str:
         for instance in layout.instances
     ]
     return f"{background} background; {'; '.join(figures) or 'nothing'}"
+
+
+def _background_of(text: str) -> str | None:
+    """The first background of BACKGROUNDS that the text names."""
+    words = re.findall(r"[a-z]+", text.lower())
+    return next((name for name in BACKGROUNDS if name in words), None)
 
 
 def _size_words(box: Box) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from ifadapter_core.layout import Layout
@@ -15,7 +14,7 @@ from ifadapter_diffusers.painter import Method, Painter, paint_captions
 from .descriptions import placed_caption
 
 
-def paint_placed_captions(painter: Painter, layouts: Sequence[Layout], noise: torch.Generator) -> Tensor:
+def paint_placed_captions(painter: Painter, layouts: Sequence[Layout], noise: Tensor) -> Tensor:
     """The base model alone, from captions that say where each instance is ("small, upper left")."""
     captioned = [replace(layout, caption=placed_caption(layout), instances=()) for layout in layouts]
     return paint_captions(painter, captioned, noise)

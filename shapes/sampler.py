@@ -35,6 +35,8 @@ class World:
     visible: fraction of each figure that must stay visible.
     crowding: number of valid candidates per figure, the one with the most overlap wins; 1 = no
         preference, 8 = heavy overlap.
+    shared: overlapping figures share no colour; boxes that overlap by at most this many pixels in one
+        direction may.
     shapes: names out of SHAPES.
     colours: names out of COLOURS.
     patterns: names out of PATTERNS.
@@ -52,6 +54,7 @@ class World:
     colours: tuple[str, ...] = tuple(COLOURS)
     patterns: tuple[str, ...] = PATTERNS
     backgrounds: tuple[str, ...] = tuple(BACKGROUNDS)
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ def _arrange(world: World, count: int, longest: float, rng: Generator) -> list[_
         for _ in range(BOXES_TRIED):
             # Overlapping figures share no colour, so that edges stay visible.
             box = _sample_box(world, longest, rng)
-            neighbors = [placed.attributes for placed in arrangement if _overlap(placed.box, box)]
+            neighbors = [
+                placed.attributes for placed in arrangement if _overlap(placed.box, box, world.shared)
+            ]
             attributes = _sample_attributes(world, shape, pattern, neighbors, rng)
             candidate = attributes and _candidate(world, attributes, box, number, owners, areas)
             if candidate:
@@ -169,5 +174,6 @@ def _candidate(
     return _Candidate(attributes, box, owners_after, sum(areas) - int(visible[:number].sum()))
 
 
-def _overlap(a: PixelBox, b: PixelBox) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _overlap(a: PixelBox, b: PixelBox, more_than: int = 0) -> bool:
+    """Whether boxes overlap by more than this many pixels in both directions."""
+    return all(min(a[axis + 2], b[axis + 2]) - max(a[axis], b[axis]) > more_than for axis in (0, 1))

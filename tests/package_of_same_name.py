@@ -1,6 +1,6 @@
 """Work around pytest's module names: a test folder may have the name of one of our packages.
 
-pytest imports tests/training/test_loop.py as ``training.test_loop`` and registers an empty parent
+pytest imports tests/training/test_config.py as ``training.test_config`` and registers an empty parent
 module ``training``, which hides the real package.
 """
 

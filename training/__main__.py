@@ -1,38 +1,53 @@
-"""``python -m training STAGE``: train one stage, or resume it."""
+"""``python -m training STAGE``: train one stage, or resume it. ``cost`` measures a step instead."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import torch
 from accelerate.utils import set_seed
 from torch.utils.data import Dataset
 
 from ifadapter_diffusers.base_model import BaseModel
 
+from . import run_settings
 from .adapter_stage import AdapterStage, LayoutBatch
-from .config import Config, LoopConfig
+from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
+from .cost import command as cost_command
 from .loop import Stage, train
-from .picture_folder import PictureFolder
+from .pictures.check import bad_pictures, report
+from .pictures.folder import PictureFolder, pictures_in
+from .pictures.skips import SkipList
 
 if TYPE_CHECKING:
+    from shapes.models.config import ShapesRunConfig
     from shapes.models.stages import DemoRun
 
-STAGES = ("vae", "unet", "adapter")
-DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # of the base model
+SKIPPED = "skipped_pictures.txt"
+STAGES = ("vae", "unet", "adapter", "world")
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
 
 def main(arguments: list[str] | None = None) -> None:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["cost"]:
+        cost_command.main(given[1:])
+        return
     parser = argparse.ArgumentParser(
-        prog="python -m training", description="Train an IFAdapter, or the demo's base model."
+        prog="python -m training",
+        description="Train an IFAdapter, or the demo's base model. "
+        "`python -m training cost --help`: measure a step.",
     )
-    parser.add_argument("stage", choices=STAGES, help="vae and unet are the demo's base model")
+    parser.add_argument(
+        "stage", choices=STAGES, help="vae and unet are the demo's base model, world is all of the demo's"
+    )
     parser.add_argument(
         "--config", default="shapes", help="a config in training/configs, or a .yaml file (default shapes)"
     )
@@ -42,9 +57,17 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="key=value",
         help="overrides of the config, for example adapter.loop.steps=100",
     )
-    options = parser.parse_intermixed_args(arguments)
+    parser.add_argument(
+        "--check", action="store_true", help="decode all pictures, report those that cannot be used, and exit"
+    )
+    parser.add_argument(
+        "--override", action="store_true", help="resume a run with other settings than those it had"
+    )
+    options = parser.parse_intermixed_args(given)
     try:
-        run(options.stage, load(options.config, options.settings))
+        if options.check:
+            parser.exit(0 if check(load(options.config, options.settings)) else 1)
+        run(options.stage, load(options.config, options.settings), options.override)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
@@ -61,16 +84,26 @@ def load(name: str, overrides: Sequence[str]) -> Config:
     return load_shapes_config(name, overrides)
 
 
-def run(stage: str, config: Config) -> None:
+def run(stage: str, config: Config, override: bool = False) -> None:
     """Train a stage in the config's output folder.
 
-    Raises ValueError if the config does not suffice.
+    override: resume a run that had other settings.
+
+    Raises ValueError if the config does not suffice, or if a run with other settings is there.
     """
     folder = Path(config.output)
     demo = demo_run(config)
+    if stage == "world" and demo is not None:
+        from shapes.models.world import train_world
+
+        train_world(cast("ShapesRunConfig", config))
+        return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
-        train(adapter_stage(config), config.adapter.loop, folder / stage)
+        adapter = adapter_stage(config, override)
+        train(adapter, config.adapter.loop, folder / stage)
+        if isinstance(adapter.batches, PictureFolder):
+            sys.stdout.write(adapter.batches.skip_count())
         return
     if demo is None:
         raise ValueError(
@@ -82,8 +115,12 @@ def run(stage: str, config: Config) -> None:
         "unet": (demo.unet_stage, demo.config.unet.loop),
     }
     make, loop = stages[stage]
+    described = run_settings.describe(config)
+    run_settings.compare(folder / stage, described, stage, override)
     set_seed(loop.seed)  # of the new weights
-    train(make(), loop, folder / stage)
+    made = make()
+    run_settings.write(folder / stage, described)
+    train(made, loop, folder / stage)
 
 
 def demo_run(config: Config) -> DemoRun | None:
@@ -96,10 +133,10 @@ def demo_run(config: Config) -> DemoRun | None:
     return DemoRun(Path(config.output), shapes)
 
 
-def adapter_stage(config: Config) -> AdapterStage:
+def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     """A new adapter with the config's base model and pictures.
 
-    Raises ValueError if either is not given.
+    Raises ValueError if either is not given, or see ``run_settings.keep``.
     """
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
@@ -117,14 +154,18 @@ def adapter_stage(config: Config) -> AdapterStage:
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
-        batches = PictureFolder(folder.path, folder.size, settings.batch_size, settings.loop.seed)
+        batches = picture_folder(config, folder)
         held_out = batches.central_layouts(settings.samples)
     elif demo is not None and config.base is None:  # its cached latents fit its own base model only
         batches = demo.layout_batches(settings.batch_size)
         held_out = demo.held_out(settings.samples)
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
-    return AdapterStage(
+    pictures = batches.pictures if isinstance(batches, PictureFolder) else ()
+    described = run_settings.describe(config, pictures)
+    run = Path(config.output) / "adapter"
+    run_settings.compare(run, described, "adapter", override)
+    stage = AdapterStage(
         load_base(),
         settings.shape,
         settings.loss,
@@ -133,6 +174,42 @@ def adapter_stage(config: Config) -> AdapterStage:
         settings.gradient_checkpointing,
         settings.guidance,
     )
+    run_settings.write(run, described)
+    stage.settings = described
+    return stage
+
+
+def picture_folder(config: Config, folder: FolderConfig) -> PictureFolder:
+    """The config's pictures. The run's folder gets a list of those that are skipped."""
+    settings = config.adapter
+    skips = SkipList(Path(config.output) / "adapter" / SKIPPED)
+    pictures = PictureFolder(
+        folder.path,
+        folder.size,
+        settings.batch_size,
+        settings.loop.seed,
+        settings.shape.slots,
+        folder.max_bad,
+        skips,
+    )
+    if pictures.skipped and os.environ.get("RANK", "0") == "0":
+        skips.extend(pictures.skipped)
+        count = len(pictures.pictures)
+        logging.warning("%d of %d pictures are skipped: see %s.", len(pictures.skipped), count, skips.path)
+    return pictures
+
+
+def check(config: Config) -> bool:
+    """Decode all pictures of the config's folder, print what cannot be used; whether all can.
+
+    Raises ValueError without a folder.
+    """
+    if config.folder is None:
+        raise ValueError("--check needs a folder of pictures. Give folder.path and folder.size.")
+    paths = pictures_in(config.folder.path)
+    bad = bad_pictures(paths, config.adapter.shape.slots, decode=True)
+    sys.stdout.write(report(len(paths), bad))
+    return not bad
 
 
 if __name__ == "__main__":

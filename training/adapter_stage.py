@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,7 +127,7 @@ class InstanceDenoising(nn.Module):
         base, noises = self.base, self.loss.noises
 
         # Condition dropout, for classifier-free guidance.
-        chances = torch.rand(2, len(batch.layouts), generator=generator)
+        chances = torch.rand(2, len(batch.layouts), generator=generator, device=generator.device)
         drop_local = (chances[0] < self.loss.drop_local).tolist()
         drop_global = (chances[1] < self.loss.drop_global).tolist()
         captions = [
@@ -213,7 +214,10 @@ class AdapterStage:
     batches: index -> ``LayoutBatch``, deterministic.
     held_out: layouts of the sample sheets.
     guidance: scale of the classifier-free guidance on the sample sheets.
+    settings: of the run, as JSON; they go into the metadata of the saved weights.
     """
+
+    settings: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -247,6 +251,8 @@ class AdapterStage:
     def save(self, folder: Path) -> None:
         """Write ``ifadapter.safetensors`` in float32, for the node Load IFAdapter."""
         folder.mkdir(exist_ok=True)
-        weights = self.adapter.state_dict().items()
-        tensors = {name: tensor.detach().float().cpu() for name, tensor in weights}
-        save_weights(AdapterWeights(self.adapter.config, tensors), folder / "ifadapter.safetensors")
+        state = self.adapter.state_dict().items()
+        tensors = {name: tensor.detach().float().cpu() for name, tensor in state}
+        metadata = {"training": json.dumps(self.settings)} if self.settings else None
+        weights = AdapterWeights(self.adapter.config, tensors)
+        save_weights(weights, folder / "ifadapter.safetensors", metadata)

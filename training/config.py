@@ -9,9 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, overload
 
+import torch
+
 from ifadapter_diffusers.sampling import GUIDANCE
 
 from .config_reader import build, config_path, read_config
+from .value_checks import above, at_least, filled, finite, fraction
+
+# Precision of the base model for each value of ``mixed_precision``.
+DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,14 @@ class LoopConfig:
     sample_every: steps between sample sheets.
     workers: data loader processes; 0 = load in the training process.
     seed: of new weights, batches, noise and samples.
+    betas: of AdamW.
+    minutes: time limit of the stage; 0 = none. The learning rate then follows the larger of the
+        fractions of steps and of time, and ends where either is used up. A run with a limit is not
+        repeatable.
+    keep_states: number of saved states on the disk.
+    max_skipped: steps in a row that may be skipped because their loss or gradient is not finite; more
+        end the training.
+    log_every: steps between the rows of ``losses.csv``. On a GPU each row waits for its steps.
     """
 
     steps: int
@@ -47,6 +61,17 @@ class LoopConfig:
     sample_every: int = 1000
     workers: int = 0
     seed: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    minutes: float = 0.0
+    log_every: int = 10
+    keep_states: int = 2
+    max_skipped: int = 20
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "steps", "accumulation", "save_every", "sample_every", "log_every", "keep_states")
+        at_least(self, 0, "weight_decay", "warmup", "workers", "seed", "minutes", "max_skipped")
+        above(self, 0, "learning_rate", "max_gradient_norm")
+        fraction(self, "ema_decay", one=False)
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,21 @@ class AdapterShape:
     cumulative_mask: bool = False
     alpha: float = 0.0
 
+    def __post_init__(self) -> None:
+        filled(self, "blocks", "text_depths")
+        at_least(self, 1, "transformer_blocks", "width", "heads", "resampler_layers", "queries")
+        at_least(self, 1, "frequencies", "position_width", "gate_reduction", "gate_kernel", "slots")
+        finite(self, "alpha")
+        if self.width % self.heads:
+            raise ValueError(f"heads is {self.heads}; expected a divisor of width, which is {self.width}.")
+        if self.gate_kernel % 2 == 0:
+            raise ValueError(f"gate_kernel is {self.gate_kernel}; expected an odd number.")
+        if max(self.text_depths) >= 0:
+            raise ValueError(
+                f"text_depths is {list(self.text_depths)}; "
+                "expected negative numbers, counted from the end of the text encoder."
+            )
+
 
 @dataclass(frozen=True)
 class AdapterLoss:
@@ -103,6 +143,12 @@ class AdapterLoss:
     box_weight: float = 1.0
     noises: int = 1
     middle: float | None = None
+
+    def __post_init__(self) -> None:
+        fraction(self, "drop_local", "drop_global")
+        above(self, 0, "box_weight")
+        at_least(self, 1, "noises")
+        finite(self, "middle")
 
 
 @dataclass(frozen=True)
@@ -123,17 +169,28 @@ class AdapterConfig:
     samples: int = 8
     guidance: float = GUIDANCE
 
+    def __post_init__(self) -> None:
+        at_least(self, 1, "batch_size", "samples")
+        at_least(self, 0, "guidance")
+
 
 @dataclass(frozen=True)
 class FolderConfig:
-    """A folder of pictures with layouts (see ``picture_folder.py``).
+    """A folder of pictures with layouts (see ``pictures/folder.py``).
 
     path: the folder; subfolders are included.
     size: side of the training crops, in pixels.
+    max_bad: fraction of the pictures that may be skipped because they cannot be used.
     """
 
     path: str
     size: int
+    max_bad: float = 0.1
+
+    def __post_init__(self) -> None:
+        filled(self, "path")
+        at_least(self, 1, "size")
+        fraction(self, "max_bad", one=False)
 
 
 @dataclass(frozen=True)
@@ -149,6 +206,9 @@ class Config:
     adapter: AdapterConfig
     base: str | None = None
     folder: FolderConfig | None = None
+
+    def __post_init__(self) -> None:
+        filled(self, "output")
 
 
 ConfigKind = TypeVar("ConfigKind", bound=Config)

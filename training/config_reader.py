@@ -58,7 +58,7 @@ def read_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 def build(kind: type[T], data: Any, where: str) -> T:
     """Parsed YAML as a dataclass. where: name of the data in messages.
 
-    Raises ValueError naming the key if one is unknown, missing or of the wrong type.
+    Raises ValueError naming the key if one is unknown, missing, of the wrong type or out of range.
     """
     if not isinstance(data, dict):
         raise ValueError(f"{where} is {data!r}; expected a section with keys.")
@@ -78,7 +78,10 @@ def build(kind: type[T], data: Any, where: str) -> T:
         raise ValueError(f"{where}: {'; '.join(problems)}. The keys are {', '.join(known)}.")
     hints = typing.get_type_hints(kind)
     values = {key: _build_value(hints[key], value, f"{where}: {key}") for key, value in data.items()}
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as error:  # of a dataclass that checks its values
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _build_value(kind: Any, data: Any, where: str) -> Any:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,17 +17,19 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from ifadapter_diffusers.randomness import seeded_generator
 
 from .config import LoopConfig
+from .finite_steps import FiniteSteps
 from .loss_log import LossLog
 from .run_state import RunState
+from .stop_requests import StopRequests
 
-LOG_EVERY = 10  # steps
+FAST_ADAM = ("cuda",)  # kinds of devices with a fused AdamW
 
 
 class Stage(Protocol):
@@ -47,26 +50,48 @@ class Stage(Protocol):
         """Write the current weights in the format in which they are used."""
 
 
-def learning_rate(config: LoopConfig, step: int) -> float:
-    """The learning rate of a step, counted from 0."""
+def learning_rate(config: LoopConfig, step: int, seconds: float = 0.0) -> float:
+    """The learning rate of a step, counted from 0, that starts after ``seconds`` of the time limit."""
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     if config.schedule == "constant":
         return config.learning_rate
     done = (step - config.warmup) / max(config.steps - config.warmup, 1)
+    if config.minutes:
+        done = min(max(done, seconds / (60 * config.minutes)), 1.0)
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
+def new_optimizer(
+    trained: Sequence[nn.Parameter], config: LoopConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """AdamW, fused where that is faster."""
+    return torch.optim.AdamW(
+        trained,
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        fused=True if device.type in FAST_ADAM else None,
+    )
+
+
+def train(
+    stage: Stage, config: LoopConfig, folder: Path, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Train a stage in ``folder``, or resume from the state saved there.
 
-    Deterministic: everything random comes from the seed and the batch's index.
+    Deterministic: everything random comes from the seed and the batch's index. A time limit
+    (``config.minutes``) is the exception. It counts from here, over all resumed runs.
+    clock: seconds from any start.
     Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png`` and
     ``samples/``.
 
-    On Ctrl-C or SIGTERM it finishes the step, saves, and raises KeyboardInterrupt.
-    Raises ValueError for fp16 on the CPU, or for the state of another model.
+    On Ctrl-C or SIGTERM it finishes the batch, drops an unfinished step, saves, and raises
+    KeyboardInterrupt. Steps whose loss or gradient is not finite are skipped.
+    Raises ValueError for fp16 on the CPU, for the state of another model or of more steps, or if too
+    many steps in a row are skipped.
     """
+    started = clock()
     folder.mkdir(parents=True, exist_ok=True)
 
     # Device and precision.
@@ -79,18 +104,27 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
 
     # Optimizer of the trained weights only.
     trained = [parameter for parameter in stage.objective.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = new_optimizer(trained, config, accelerator.device)
     objective, optimizer = accelerator.prepare(stage.objective, optimizer)
 
     # Resume from the saved state, if there is one.
-    state = RunState(accelerator, stage.objective, config.ema_decay)
+    state = RunState(accelerator, stage.objective, config.ema_decay, config.keep_states)
     state.restore(folder)
     progress = state.progress
+    if progress.step > config.steps:
+        raise ValueError(
+            f"steps is {config.steps}, but the run in {folder} has done {progress.step}. "
+            "Raise steps, or choose another output."
+        )
+    saved = progress.step
+    started -= progress.seconds  # of the runs before
     losses = LossLog(folder / "losses.csv", progress, accelerator.is_main_process)
 
     # The remaining batches of this process: every n-th of all.
     first = progress.step * config.accumulation * accelerator.num_processes + accelerator.process_index
     last = config.steps * config.accumulation * accelerator.num_processes
+    if config.minutes and progress.seconds >= 60 * config.minutes:
+        last = first  # the time of a finished run
     numbers = range(first, last, accelerator.num_processes)
     loader = DataLoader(
         stage.batches,
@@ -100,68 +134,109 @@ def train(stage: Stage, config: LoopConfig, folder: Path) -> None:
         worker_init_fn=_ignore_ctrl_c,
     )
 
+    scaled = accelerator.scaler is not None
+    finite = FiniteSteps(optimizer, progress, accelerator.device, scaled, config.max_skipped + 1, folder.name)
+    step_losses: list[Tensor] = []  # of the batches of the step in progress
     stopping = False
     bar = tqdm(
         total=config.steps,
         initial=progress.step,
         unit="step",
         dynamic_ncols=True,
-        disable=not accelerator.is_main_process,
+        disable=None if accelerator.is_main_process else True,  # None: unless it is a terminal
     )
-    with _stop_requests() as requests, bar:
+    report = _Report(stage, folder.name, accelerator, progress.step, clock)
+    with StopRequests() as requests, bar:
         for number, batch in zip(numbers, loader, strict=True):
             # One batch. The optimizer steps at the last one of an accumulation.
             with accelerator.accumulate(objective):
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, progress.step)
-                loss = objective(batch, seeded_generator(config.seed, number))
+                    group["lr"] = learning_rate(config, progress.step, clock() - started)
+                generator = seeded_generator(config.seed, number, device=accelerator.device)
+                loss = objective(batch, generator)
                 accelerator.backward(loss)
+                loss = loss.detach()
+                step_losses.append(
+                    loss if accelerator.num_processes == 1 else accelerator.gather(loss).mean()
+                )
                 if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(trained, config.max_gradient_norm)
-                optimizer.step()
-                optimizer.zero_grad()
-            losses.add(accelerator.gather(loss.detach()).mean())
+                    finite.step(accelerator.clip_grad_norm_(trained, config.max_gradient_norm), step_losses)
+                    optimizer.zero_grad()
+
+            # A stop request of any process stops all of them. An unfinished step is dropped.
+            stopping = _any_process(accelerator, requests.made)
             if not accelerator.sync_gradients:
+                if stopping:
+                    break
                 continue
 
             # End of an optimizer step: average, log.
             state.finish_step()
+            losses.add(step_losses)
+            step_losses = []
             bar.update()
-            if progress.step % LOG_EVERY == 0:
-                rate = learning_rate(config, progress.step)
-                bar.set_postfix(loss=f"{losses.write_row():.4f}", lr=f"{rate:.1e}")
+            seconds = clock() - started
+            if progress.step % config.log_every == 0:
+                finite.check()
+                mean, rate = losses.write_row(), learning_rate(config, progress.step, seconds)
+                bar.set_postfix(loss=f"{mean:.4f}", lr=f"{rate:.1e}")
+                if bar.disable:
+                    report.write(progress.step, mean, rate)
 
-            # Save and sample. A stop request of any process stops all of them, after saving.
-            if requests:
-                accelerator.set_trigger()
-            stopping = accelerator.check_trigger()
-            done = progress.step == config.steps
+            # Save and sample.
+            if config.minutes:
+                progress.seconds = seconds
+            late = _any_process(accelerator, bool(config.minutes) and seconds >= 60 * config.minutes)
+            done = late or progress.step == config.steps
             if stopping or done or progress.step % config.save_every == 0:
+                finite.check()
                 _save(state, stage, folder)
+                saved = progress.step
             if done or progress.step % config.sample_every == 0:
                 losses.plot(folder / "loss.png")
                 path = folder / "samples" / f"step_{progress.step:06d}.png"
                 _sample(state, stage, path, config.seed)
-            if stopping:
+            if stopping or done:
                 break
+        if progress.step != saved:  # stopped within a step
+            finite.check()
+            _save(state, stage, folder)
     accelerator.end_training()
     if stopping:
         raise KeyboardInterrupt
 
 
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """Context in which Ctrl-C and SIGTERM only add to the list, so that steps are finished."""
-    requests: list[int] = []
-    handlers = {
-        number: signal.signal(number, lambda number, _: requests.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield requests
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+class _Report:
+    """One line of text for each row of the losses, where there is no terminal for a progress bar."""
+
+    def __init__(
+        self, stage: Stage, name: str, accelerator: Accelerator, step: int, clock: Callable[[], float]
+    ) -> None:
+        self.name, self.clock, self.writes = name, clock, accelerator.is_main_process
+        self.pictures = getattr(stage.batches, "size", 0) * accelerator.num_processes
+        self.pictures *= accelerator.gradient_accumulation_steps
+        self.step, self.time = step, clock()
+
+    def write(self, step: int, loss: float, rate: float) -> None:
+        """Step, loss, learning rate and throughput since the last line."""
+        now = self.clock()
+        speed = (step - self.step) / max(now - self.time, 1e-9)
+        self.step, self.time = step, now
+        if self.writes:
+            pictures = f"  {speed * self.pictures:.0f} pictures/s" if self.pictures else ""
+            sys.stdout.write(
+                f"{self.name}  step {step}  loss {loss:.4f}  lr {rate:.1e}  {speed:.1f} steps/s{pictures}\n"
+            )
+            sys.stdout.flush()
+
+
+def _any_process(accelerator: Accelerator, here: bool) -> bool:
+    """Whether a condition holds in any process. With one process the GPU need not be waited for."""
+    if accelerator.num_processes == 1:
+        return here
+    if here:
+        accelerator.set_trigger()
+    return accelerator.check_trigger()
 
 
 def _ignore_ctrl_c(worker: int) -> None:

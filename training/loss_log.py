@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -26,13 +29,14 @@ class LossLog:
             with path.open("w", newline="") as file:
                 csv.writer(file).writerows([("step", "loss"), *rows])
 
-    def add(self, loss: Tensor) -> None:
-        """Add the loss () of one batch to the next row."""
-        self.progress.losses.append(loss)
+    def add(self, losses: Sequence[Tensor]) -> None:
+        """Add the losses () of the batches of a step to the next row."""
+        self.progress.losses.extend(losses)
 
     def write_row(self) -> float:
-        """Write the mean loss since the last row, and return it."""
-        mean = torch.stack([loss.cpu() for loss in self.progress.losses]).mean().item()
+        """Write the mean of the finite losses since the last row, and return it; NaN if there are none."""
+        losses = torch.stack([loss.cpu() for loss in self.progress.losses])
+        mean = losses[losses.isfinite()].mean().item()
         self.progress.losses.clear()
         if self.writes:
             with self.path.open("a", newline="") as file:
@@ -42,10 +46,11 @@ class LossLog:
     def plot(self, path: Path) -> None:
         """Plot all rows and their moving average.
 
-        No-op without rows, or in a process that writes none.
+        No-op without rows, in a process that writes none, or without matplotlib.
         """
         rows = [(int(step), float(loss)) for step, loss in self._rows()] if self.writes else []
-        if not rows:
+        rows = [(step, loss) for step, loss in rows if math.isfinite(loss)]
+        if not rows or find_spec("matplotlib") is None:
             return
         from matplotlib.figure import Figure
 

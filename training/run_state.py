@@ -17,6 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ifadapter_core.weights.errors import listed
+from ifadapter_core.weights.tensors import non_finite
+
 TRAINED = "trained.safetensors"
 TORCH_FILES = (".bin", ".pkl", ".pt")  # written by torch.save
 
@@ -26,18 +29,27 @@ class OtherModelError(ValueError):
 
 
 class Progress:
-    """The optimizer steps done, and the losses not yet written to ``losses.csv``."""
+    """The optimizer steps done, and the losses not yet written to ``losses.csv``.
+
+    seconds: time that the finished steps took; counted only in runs with a time limit.
+    skipped: steps whose loss or gradient was not finite; they count as done.
+    """
 
     def __init__(self) -> None:
         self.step = 0
+        self.skipped = 0
+        self.seconds = 0.0
         self.losses: list[Tensor] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "losses": [loss.item() for loss in self.losses]}
+        losses = [loss.item() for loss in self.losses]
+        return {"step": self.step, "skipped": self.skipped, "seconds": self.seconds, "losses": losses}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """States of earlier versions have no losses."""
+        """States of earlier versions have the step only."""
         self.step = state["step"]
+        self.skipped = state.get("skipped", 0)
+        self.seconds = state.get("seconds", 0.0)
         self.losses = [torch.tensor(loss) for loss in state.get("losses", [])]
 
 
@@ -49,10 +61,14 @@ class RunState:
 
     trained: parameters of the objective that require gradients, by name.
     average: their exponential moving average, or None.
+    keep: number of states on the disk: ``state``, then the older ``state.old``, ``state.old2``, ...
     """
 
-    def __init__(self, accelerator: Accelerator, objective: nn.Module, ema_decay: float) -> None:
+    def __init__(
+        self, accelerator: Accelerator, objective: nn.Module, ema_decay: float, keep: int = 1
+    ) -> None:
         self.accelerator = accelerator
+        self.keep = keep
         weights = objective.named_parameters()
         self.trained = {name: weight for name, weight in weights if weight.requires_grad}
         self.average = EMAModel(self.trained.values(), decay=ema_decay, foreach=True) if ema_decay else None
@@ -72,10 +88,8 @@ class RunState:
 
         Raises ValueError for the state of another model, or for a damaged state, naming its file.
         """
-        # state.old is left if the process died between the renames of ``save``.
-        states = [state for state in (folder / "state", folder / "state.old") if state.is_dir()]
-        if states:
-            self._load(*states)
+        if states := saved_states(folder):
+            self._load(*states[:2])
             self.accelerator.step = 0  # states hold no partial accumulation
         if self.average:
             self.average.to(self.accelerator.device)
@@ -103,9 +117,11 @@ class RunState:
     def save(self, folder: Path) -> None:
         """Atomic save: write ``state.new`` to the disk, then rename it to ``state``.
 
-        Raises OSError if it cannot be written; the state before is kept.
+        Raises OSError if it cannot be written, ValueError if the weights are not finite; the states
+        before are kept.
         """
-        new, state, old = folder / "state.new", folder / "state", folder / "state.old"
+        self._check_finite(folder)
+        new = folder / "state.new"
         if self.accelerator.is_main_process and new.exists():  # left by a crash
             shutil.rmtree(new)
         self.accelerator.wait_for_everyone()
@@ -113,17 +129,22 @@ class RunState:
             self.accelerator.save_state(str(new))
         except Exception as error:  # of torch and safetensors, for example on a full disk
             raise OSError(
-                f"{new} cannot be written ({error}). {state} is kept. "
+                f"{new} cannot be written ({error}). {folder / 'state'} is kept. "
                 "Make room on the disk; the same command then resumes."
             ) from error
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             _flush(new)
-            if state.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                state.replace(old)
-            new.replace(state)
-            shutil.rmtree(old, ignore_errors=True)
+            _rotate(folder, self.keep)
+
+    def _check_finite(self, folder: Path) -> None:
+        averages = self.average.shadow_params if self.average else ()
+        tensors = {**self.trained, **{f"average {number}": tensor for number, tensor in enumerate(averages)}}
+        if bad := non_finite({name: tensor.detach() for name, tensor in tensors.items()}):
+            raise ValueError(
+                f"Nothing is saved: NaN or infinite weights in {listed(bad)}. The states in {folder} are "
+                "kept. Lower learning_rate; the same command then resumes."
+            )
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -158,6 +179,31 @@ class RunState:
         with torch.no_grad():
             for name, weight in self.trained.items():
                 weight.copy_(stored[name])
+
+
+def saved_states(folder: Path) -> list[Path]:
+    """The states in the folder of a run, the newest first."""
+    # Without state there is still state.old if the process died between two renames.
+    older = sorted(folder.glob("state.old*"), key=_age)
+    return [state for state in (folder / "state", *older) if state.is_dir()]
+
+
+def _rotate(folder: Path, keep: int) -> None:
+    """Rename ``state.new`` to ``state``, ``state`` to ``state.old`` and so on; remove what is older."""
+    names = ["state.new", "state", "state.old", *(f"state.old{number}" for number in range(2, keep + 1))]
+    paths = [folder / name for name in names[: keep + 2]]
+    shutil.rmtree(paths[-1], ignore_errors=True)
+    for older, newer in zip(paths[:0:-1], paths[-2::-1], strict=True):
+        if newer.exists():
+            newer.replace(older)
+    for state in saved_states(folder)[keep:]:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _age(state: Path) -> int:
+    """2 for ``state.old2``, 1 for ``state.old``."""
+    number = state.name.removeprefix("state.old")
+    return int(number) if number.isdecimal() else 1
 
 
 def _check_whole(path: Path) -> None:

@@ -5,10 +5,12 @@
 import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout_model.js'
 import { READ_KEYS } from './formats/entries.js'
 import { refuseExports, refuseXml } from './formats/exports.js'
-import { isObject, kindOf, stripped } from './formats/fields.js'
+import { CAPTIONS, isObject, kindOf, shown, stripped } from './formats/fields.js'
+import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor } from './formats/ignored.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
-import { FORMATS, OWN, VERSION, WHOLE } from './formats/readers.js'
+import { noticesAbout } from './formats/prose.js'
+import { BOX_LIST, FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
 import { UNITS, checkedBox, checkedUnits, statedUnits } from './formats/units.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
@@ -22,13 +24,18 @@ export { RELEASE_CANVAS_PX } from './formats/readers.js'
 export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths of the canvas
 const EDITOR_KEYS = ['id', 'color', 'locked', 'hidden'] // a run does not depend on them
 const OWN_UNITS = 'fractions' // stated, so that the node's units do not apply to what the editor writes
-// Keys that are known, and thus not kept as they are.
-const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, 'strength']
-const LAYOUT_KEYS = ['version', 'caption', 'boxes', 'units', 'width', 'height', 'prompt', 'phrases']
+// Keys that are known, and thus not kept as they are. A notice names the ignored ones.
+const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, ...IGNORED_KEYS, 'strength']
+const LAYOUT_KEYS = [
+  ...['version', 'boxes', 'units', 'width', 'height', 'phrases'],
+  ...CAPTIONS,
+  ...IGNORED_OF_LAYOUT
+]
 const MAX_KEPT_DEPTH = 4 // levels of an unknown key that is kept
 const MAX_KEPT_CHARACTERS = 10_000 // of an unknown key that is kept, as JSON
 const SHOWN = 40 // characters of a key in a notice
 const MAX_ID = 100 // characters of an id that is kept
+const MAX_WRAPPERS = 4 // objects around a layout
 const TASK = /^<[A-Z_]+>$/ // Florence-2 puts its answer under the name of the task
 // Keys of lists of boxes, each of one format.
 const BOX_LISTS = [
@@ -38,7 +45,8 @@ const BOX_LISTS = [
   'bboxes',
   'region_bboxes_list',
   'predictions',
-  'compositional_deconstruction'
+  'compositional_deconstruction',
+  'elements'
 ]
 const EXPECTED = FORMATS.map(({ example }) => example).join('; ')
 
@@ -63,18 +71,25 @@ export function parse(value, canvas, units = null) {
  * @throws {LayoutError}
  */
 export function readLayout(value, canvas, units = null) {
-  const { data: given, repairs } = parsed(value)
+  const { data: given, repairs, around } = parsed(value)
   const notices = repairs.length
     ? [`The layout text was not plain JSON. Repaired: ${repairs.join(', ')}.`]
     : []
   refuseExports(given)
   const data = unwrapped(given)
   const frame = { pixels: canvas, units: unitsOf(data, units) }
+  notices.push(...noticesAbout(around, frame.units))
   refuseTwoFormats(data)
   const format = FORMATS.find(({ matches }) => matches(data))
-  if (!format)
-    throw new LayoutError(`The layout is ${kindOf(data)} of no known format. Expected one of: ${EXPECTED}.`)
+  if (!format) {
+    throw new LayoutError(
+      `The layout is ${kindOf(data)} of no known format.${hint(data)} Expected one of: ${EXPECTED}.`
+    )
+  }
+  const isWhole = isObject(data) && format !== BOX_LIST
+  if (isWhole) refuseAnchor(data, 'The layout')
   const { caption, drafts } = format.read(data, frame)
+  notices.push(...ignoredNotice(isWhole ? data : {}, drafts))
   const isOwn = isObject(data) && 'boxes' in data
   const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}
   return {
@@ -86,18 +101,18 @@ export function readLayout(value, canvas, units = null) {
 /**
  * JSON text -> parsed JSON; empty text is an empty list.
  * @param {unknown} value
- * @returns {{ data: any, repairs: string[] }}
+ * @returns {{ data: any, repairs: string[], around: string }}
  */
 function parsed(value) {
-  if (typeof value === 'string' && !stripped(value)) return { data: [], repairs: [] }
+  if (typeof value === 'string' && !stripped(value)) return { data: [], repairs: [], around: '' }
   if (typeof value === 'string') refuseXml(value)
   try {
     if (typeof value === 'string') {
-      const { value: data, repairs } = readJsonText(value)
-      return { data, repairs }
+      const { value: data, repairs, around } = readJsonText(value)
+      return { data, repairs, around }
     }
     if (isTooDeep(value)) throw tooDeep()
-    return { data: value ?? [], repairs: [] }
+    return { data: value ?? [], repairs: [], around: '' }
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error
     throw new LayoutError(`The layout cannot be read as JSON: ${error.message}. Expected ${OWN.example}.`)
@@ -121,14 +136,45 @@ function unwrapped(data) {
 }
 
 /**
- * Throws LayoutError for an object with boxes under the keys of several formats.
+ * Throws LayoutError for an object with boxes under several keys.
  * @param {any} data
  */
 function refuseTwoFormats(data) {
-  const found = BOX_LISTS.filter((key) => isObject(data) && key in data)
-  if (found.length > 1) {
+  if (!isObject(data)) return
+  const found = BOX_LISTS.filter((key) => key in data)
+  found.push(...Object.keys(data).filter((key) => !found.includes(key) && holdsBoxes(data[key])))
+  if (found.length > 1 && BOX_LISTS.includes(found[0])) {
     throw new LayoutError(`The layout has boxes under ${found.join(' and ')}. Keep the boxes of one key.`)
   }
+}
+
+/**
+ * Whether a value is a list of boxes, or a layout of such a list.
+ * @param {any} value
+ */
+function holdsBoxes(value) {
+  if (Array.isArray(value)) return value.some((part) => isBox(part) || (isObject(part) && 'box' in part))
+  return isObject(value) && BOX_LISTS.some((key) => Array.isArray(value[key]))
+}
+
+/**
+ * Where in an object of no known format the layout seems to be, for an error message.
+ * @param {any} data
+ * @param {string} [path]
+ * @param {number} [depth]
+ * @returns {string}
+ */
+function hint(data, path = '', depth = 0) {
+  if (!isObject(data) || depth === MAX_WRAPPERS) return ''
+  for (const [key, value] of Object.entries(data)) {
+    const here = path ? `${path}.${key}` : key
+    if (holdsBoxes(value) || (typeof value === 'string' && /^[{[]/.test(stripped(value)))) {
+      return ` The layout seems to be under ${shown(here)}: give that value alone.`
+    }
+    const inner = hint(value, here, depth + 1)
+    if (inner) return inner
+  }
+  return ''
 }
 
 /**
@@ -187,13 +233,12 @@ function isPlaceholder({ hidden, corners, description }) {
  * @param {Draft} draft
  * @param {Canvas} canvas
  */
-function frameOf({ number, corners, unit, pixels, entry }, canvas) {
+function frameOf({ number, corners, description, unit, pixels, order, entry }, canvas) {
   if (corners === null) {
-    throw new LayoutError(
-      `Box ${number} has a local description but no box. Give it x, y, w and h, or link boxes.`
-    )
+    const has = description ? 'a local description but no box' : 'neither a box nor a local description'
+    throw new LayoutError(`Box ${number} has ${has}. Give it x, y, w and h, or link boxes.`)
   }
-  const box = checkedBox(number, corners, unit, pixels, canvas)
+  const box = checkedBox(number, corners, unit, pixels, canvas, order)
   const { x, y } = box
   const [w, h] = [entry.w ?? entry.width, entry.h ?? entry.height]
   // Stored numbers stay exactly the same: no rounding of (x + w) - x.

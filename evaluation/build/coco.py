@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.picture_folder import Square, crop
+from training.pictures.crop import Square, crop
 
 from .annotations import CocoPicture, pictures_of
 

@@ -6,6 +6,7 @@ One record per picture is cached, so a run can be resumed.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def score_captions(
             score = clip.score(picture, entry.layout.caption)
             write_atomic(_record_path(output, entry), json_bytes({**origin, "score": score}))
     return [float(_read(output, entry)["score"]) for entry in benchmark.entries]
+
+
+def copy_caption_scores(source: Path, target: Path, entries: Iterable[Entry]) -> None:
+    """Copy cached scores to another output folder; only those of its pictures are then used."""
+    for entry in entries:
+        record = _record_path(source, entry)
+        if record.exists():
+            write_atomic(_record_path(target, entry), record.read_bytes())
 
 
 def _is_cached(output: Path, entry: Entry, origin: dict[str, str]) -> bool:

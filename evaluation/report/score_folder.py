@@ -11,9 +11,10 @@ from ..benchmark import Benchmark
 from ..errors import INSTALL
 from ..files import json_bytes, pin_settings, write_atomic
 from ..judge.caption_scores import score_captions
-from ..judge.detector import Detector
+from ..judge.detector import Detection, Detector
 from ..judge.drawn_world import ShapesDetector, ShapesVerifier, check_world
 from ..judge.fid import check_real_pictures, frechet_inception_distance, real_pictures
+from ..judge.picture_score import InstanceScore, PictureScore
 from ..judge.scorer import Scorer, check_names, read_scores, score_pictures, unjudged
 from ..judge.settings import DEFAULT_THRESHOLD, SHAPES, ScoreSettings, VerifierSettings
 from ..judge.verifier import Verifier
@@ -23,6 +24,7 @@ from .metrics import mean
 from .score_table import SCORES, PictureSetScores, instances_csv, summarize, table
 
 SETTINGS_FILE = "scoring.json"
+FEATURES = "fid"  # folder of the FID's cached features, in the output folder
 PACKAGES = {  # packages that each metric needs, by the metric's name
     "ap": ["pycocotools"],
     "clip": ["torchmetrics"],
@@ -32,10 +34,15 @@ MAX_WAIT = timedelta(days=7)  # of processes that have finished their part
 
 
 def score_folder(
-    benchmark: Benchmark, pictures: Path, output: Path, settings: ScoreSettings
+    benchmark: Benchmark,
+    pictures: Path,
+    output: Path,
+    settings: ScoreSettings,
+    features: Path | None = None,
 ) -> dict[str, Any]:
     """Score the pictures of a benchmark and write the reports to ``output``.
 
+    features: cache of the FID's features, which several runs may share; default: a folder in ``output``.
     Returns the content of ``scores.json`` in the main process, an empty dict in all others.
     Raises ValueError, OSError or EvaluationError with a message for the user.
     """
@@ -60,7 +67,7 @@ def score_folder(
     # The main process reports on all pictures.
     state.wait_for_everyone()
     summary = (
-        write_reports(settings, recorded, benchmark, pictures, output, device)
+        write_reports(settings, recorded, benchmark, pictures, output, device, features or output / FEATURES)
         if state.is_main_process
         else {}
     )
@@ -88,6 +95,24 @@ def check_settings(settings: ScoreSettings, benchmark: Benchmark) -> None:
             check_model(str(name))
     if settings.detector == SHAPES or any(verifier.is_program for verifier in settings.verifiers):
         check_world(benchmark)
+
+
+def sample_scores(settings: ScoreSettings, benchmark: Benchmark) -> dict[str, Any]:
+    """``scores.json`` as these settings will write it, with the scores of one made-up instance.
+
+    For checks of its keys before there are pictures.
+    """
+    box = (0.0, 0.0, 1.0, 1.0)
+    verdicts: dict[str, bool | None] = dict.fromkeys(settings.verifier_names, True)
+    instance = InstanceScore(box, "", 0, 0, 1.0, verdicts, {})
+    picture = PictureScore("", "", (1, 1), (Detection(box, 1.0, 0),), (instance,))
+    whole_set = PictureSetScores(
+        clip=None if settings.clip is None else mean([0.0]),
+        clip_model=settings.clip,
+        fid=None if settings.real is None else 0.0,
+        real_count=None if settings.real is None else 0,
+    )
+    return summarize("", settings.recorded(benchmark), [picture], settings.verifier_names, whole_set)
 
 
 def check_model(name: str) -> None:
@@ -138,16 +163,18 @@ def write_reports(
     pictures: Path,
     output: Path,
     device: str,
+    features: Path,
 ) -> dict[str, Any]:
     """Compute all metrics of the cached scores, and write the tables and galleries.
 
-    recorded: the content of ``SETTINGS_FILE``. Returns the content of ``scores.json``.
+    recorded: the content of ``SETTINGS_FILE``. features: see ``score_folder``.
+    Returns the content of ``scores.json``.
     """
     from .gallery import write_gallery
 
     scores = read_scores(benchmark, output)
     names = settings.verifier_names
-    whole_set = _picture_set_scores(settings, benchmark, pictures, output, device)
+    whole_set = _picture_set_scores(settings, benchmark, pictures, output, device, features)
     summary = summarize(pictures.resolve().name, recorded, scores, names, whole_set)
     write_atomic(output / "instances.csv", instances_csv(scores, names).encode())
     write_gallery(scores, pictures, output)
@@ -157,7 +184,12 @@ def write_reports(
 
 
 def _picture_set_scores(
-    settings: ScoreSettings, benchmark: Benchmark, pictures: Path, output: Path, device: str
+    settings: ScoreSettings,
+    benchmark: Benchmark,
+    pictures: Path,
+    output: Path,
+    device: str,
+    features: Path,
 ) -> PictureSetScores:
     clip = fid = real_count = None
     if settings.clip is not None:
@@ -165,5 +197,6 @@ def _picture_set_scores(
     if settings.real is not None:
         real = real_pictures(settings.real)
         generated = [picture_path(pictures, entry.name) for entry in benchmark.entries]
-        fid, real_count = frechet_inception_distance(generated, real, device=device), len(real)
+        fid = frechet_inception_distance(generated, real, features, device=device)
+        real_count = len(real)
     return PictureSetScores(clip, settings.clip, fid, real_count)

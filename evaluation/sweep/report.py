@@ -49,13 +49,26 @@ def score_at(scores: dict[str, Any], place: str) -> Any:
 
 
 def make_row(sweep: Sweep, point: Point, layouts: int, scores: dict[str, Any]) -> Row:
-    """scores: the content of ``scores.json``. Raises ValueError if a column is not a number."""
+    """scores: the content of ``scores.json``. Raises ValueError if a column is not a number, or
+    the interval not two.
+    """
     columns = {title: score_at(scores, place) for title, place in sweep.columns.items()}
-    wrong = [title for title, value in columns.items() if type(value) not in (int, float)]
-    if wrong:
-        raise ValueError(f"The column {wrong[0]} is {columns[wrong[0]]!r} in the scores; expected a number.")
+    for title, value in columns.items():
+        if type(value) not in (int, float):
+            raise ValueError(f"The column {title} is {value!r} in the scores; expected a number.")
     interval = score_at(scores, sweep.interval) if sweep.interval else None
-    return Row(point, layouts, columns, interval and (float(interval[0]), float(interval[1])))
+    if interval is None:
+        return Row(point, layouts, columns, None)
+    if not isinstance(interval, list) or [type(bound) in (int, float) for bound in interval] != [True, True]:
+        raise ValueError(
+            f"The interval {sweep.interval} is {interval!r} in the scores; expected [low, high]."
+        )
+    return Row(point, layouts, columns, (float(interval[0]), float(interval[1])))
+
+
+def check_columns(sweep: Sweep, scores: dict[str, Any]) -> None:
+    """Raises ValueError if a column or the interval is not in scores like these: see ``make_row``."""
+    make_row(sweep, sweep.points[0], 0, scores)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -38,7 +38,16 @@ MAX_CACHED = 10_000  # characters or words
 BITMAP_PX = (109, 160, 136, 128, 96, 64)  # sizes of bitmap fonts, such as Noto Color Emoji and Apple's
 NO_CHARACTER = "\U0010ffff"  # never assigned; a font draws it as it draws what it lacks
 ZERO_WIDTH_JOINER = "\u200d"
-VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# Characters without a glyph of their own (Unicode: default ignorable). Some of them shape others: joiners,
+# marks and isolates of right-to-left text, variation selectors, tags of flags.
+IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+SHAPING = re.compile(
+    "[\u061c\u200c-\u200f\u2066-\u2069\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
+)
+SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
 
 # Right-to-left scripts and joined letters need a layout engine that a Pillow may lack.
 HAS_LAYOUT_ENGINE = bool(features.check("raqm"))
@@ -103,10 +112,10 @@ def font_of(cluster: str, current: str = OWN_FONT) -> str | None:
 
 
 def clusters(text: str) -> Iterator[str]:
-    """The characters of a text, each with the marks and modifiers that follow it."""
+    """The characters of a text, each with the marks and modifiers that follow it, and flags as a pair."""
     cluster = ""
     for character in text:
-        if cluster and (_continues(character) or cluster[-1] == ZERO_WIDTH_JOINER):
+        if cluster and joins(cluster, character):
             cluster += character
             continue
         if cluster:
@@ -117,12 +126,24 @@ def clusters(text: str) -> Iterator[str]:
 
 
 def visible(cluster: str) -> str:
-    """A cluster without format characters and variation selectors, which need no glyph."""
-    return "".join(
-        character
-        for character in cluster
-        if unicodedata.category(character) != "Cf" and not VARIATION_SELECTORS.match(character)
-    )
+    """A cluster without the characters that need no glyph."""
+    return IGNORABLE.sub("", cluster)
+
+
+def drawable(cluster: str) -> str | None:
+    """What a font has of a cluster: all of it, or without the tone of the skin; None if there is no font.
+
+    "" for a cluster without a glyph.
+    """
+    shaped = IGNORABLE.sub(lambda match: match[0] if SHAPING.match(match[0]) else "", cluster)
+    if not visible(shaped):
+        return ""
+    if not HAS_LAYOUT_ENGINE:
+        shaped = visible(shaped)
+    for wanted in (shaped, SKIN_TONES.sub("", shaped)):
+        if visible(wanted) and font_of(wanted) is not None:
+            return wanted
+    return None
 
 
 def runs(text: str) -> Iterator[tuple[str, str]]:
@@ -137,15 +158,23 @@ def runs(text: str) -> Iterator[tuple[str, str]]:
             yield current, run
             run = ""
         current = name
-        run += cluster
+        # Pillow's own font draws a box for characters without a glyph.
+        run += visible(cluster) if name == OWN_FONT else cluster
     if run:
         yield current, run
 
 
-def _continues(character: str) -> bool:
-    """Whether a character is a mark on the one before, or modifies it."""
-    is_skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
-    return is_skin_tone or unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")
+def joins(cluster: str, character: str) -> bool:
+    """Whether a character is a mark on the cluster before it, modifies it, or completes a flag."""
+    if (cluster[-1] == ZERO_WIDTH_JOINER and cluster[0] != " ") or SKIN_TONES.match(character):
+        return True
+    if _is_flag_half(character):
+        return len(cluster) == 1 and _is_flag_half(cluster)
+    return unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")
+
+
+def _is_flag_half(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 @lru_cache(MAX_CACHED)

@@ -10,22 +10,14 @@ from typing import cast
 
 from PIL import Image
 
-from .fonts import (
-    HAS_LAYOUT_ENGINE,
-    MAX_CACHED,
-    OWN_FONT,
-    Face,
-    clusters,
-    face,
-    font_of,
-    runs,
-    visible,
-)
+from .fonts import HAS_LAYOUT_ENGINE, MAX_CACHED, OWN_FONT, Face, clusters, drawable, face, joins, runs
 
 MAX_CHARACTERS = 1000  # a text encoder reads about 300
+MAX_CLUSTER = 32  # characters by which the last one may be longer
 LINE_HEIGHT = 1.25  # in sizes of the font
 MORE = "..."
 LOST = "\0"  # a character without a font
+LEFT_TO_RIGHT, END_OF_ISOLATE = "\u2066", "\u2069"
 # Typographic marks, as language models write them, in Pillow's own font.
 PLAIN = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2026": MORE}
@@ -33,21 +25,29 @@ PLAIN = str.maketrans(
 
 
 def readable(text: str) -> str:
-    """The part of a text that can be drawn here, at most MAX_CHARACTERS long.
+    """The part of a text that can be drawn here, at most MAX_CHARACTERS long. White space becomes spaces.
 
     Characters without a font are counted: "[cannot draw 4 characters]".
     """
-    cut = text[:MAX_CHARACTERS].translate(PLAIN) + (MORE if len(text) > MAX_CHARACTERS else "")
-    marked = "".join(
-        LOST if font_of(cluster) is None else cluster if HAS_LAYOUT_ENGINE else visible(cluster)
-        for cluster in clusters(unicodedata.normalize("NFC", cut))
+    end = min(len(text), MAX_CHARACTERS)
+    while end < min(len(text), MAX_CHARACTERS + MAX_CLUSTER) and joins(text[end - 1], text[end]):
+        end += 1
+    is_cut = end < len(text)
+    plain = unicodedata.normalize("NFC", re.sub(r"\s", " ", text[:end].translate(PLAIN)))
+    drawn = [drawable(cluster) for cluster in clusters(plain)]
+    marked = "".join(LOST if part is None else part for part in drawn)
+    # Beside right-to-left text, the words of the placeholder keep their order.
+    is_mixed = HAS_LAYOUT_ENGINE and any(
+        unicodedata.bidirectional(letter) in ("R", "AL") for letter in marked
     )
+    before, after = (LEFT_TO_RIGHT, END_OF_ISOLATE) if is_mixed else ("", "")
 
     def placeholder(match: re.Match[str]) -> str:
         count = match[0].count(LOST)
-        return f" [cannot draw {count} character{'s' if count > 1 else ''}] "
+        more = " or more" if is_cut and match.end() == len(marked) else ""
+        return f" {before}[cannot draw {count}{more} character{'s' if count > 1 else ''}]{after} "
 
-    return re.sub(rf"{LOST}(?:\s*{LOST})*", placeholder, marked)
+    return re.sub(rf"{LOST}(?:\s*{LOST})*", placeholder, marked) + (MORE if is_cut else "")
 
 
 def wrap(text: str, size: int, width: float) -> list[str]:
@@ -75,7 +75,7 @@ def fitted(text: str, width: float, height: float, largest: int, smallest: int) 
     """
     for size in (largest, (largest + smallest) // 2, smallest):
         lines = wrap(text, size, width)
-        room = max(0, int((height - size) // round(size * LINE_HEIGHT)) + 1)
+        room = max(0, int(height // round(size * LINE_HEIGHT)))
         if len(lines) <= room:
             return size, lines
     return smallest, [*lines[: room - 1], _with_more(lines[room - 1], smallest, width)] if room else []

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..layout import LayoutError
-from .box_keys import CENTRED, XYWH_BBOX, xywh, xyxy
+from .box_keys import CENTRED, RELEASE_BOX, XYWH_BBOX, xyxy
 from .draft import Draft, Frame, LayoutFormat, Reading, has_keys
 from .entries import draft_of
-from .fields import Corners, caption_of, description_of, entry_of, list_of, object_of
+from .fields import caption_of, description_of, entry_of, kind_of, list_of, object_of
 
 RELEASE_CANVAS_PX = 768  # side of the release's canvas, if the layout does not give its own
 
@@ -22,38 +21,39 @@ def read_release(data: dict, frame: Frame) -> Reading:
     drafts = []
     for number, value in enumerate(list_of(data["annotations"], "annotations"), 1):
         entry = entry_of(value, number)
-        corners = xywh(entry.get("box"), f"Box {number}: 'box'")
         alternatives = entry.get("caption")
         if isinstance(alternatives, list) and alternatives:  # the release reads the first
             entry = {**entry, "caption": alternatives[0]}
-        description = description_of(entry, ("caption",), number)
-        drafts.append(Draft(number, corners, description, frame.units or "pixels", frame.pixels))
-    return caption_of(data, "caption"), drafts
+        drafts.append(draft_of(entry, number, frame, (RELEASE_BOX,)))
+    return caption_of(data), drafts
 
 
 def read_instance_diffusion(data: dict, frame: Frame) -> Reading:
     """InstanceDiffusion: {"annos": [{"bbox": [x, y, w, h], "caption"}]} in pixels of the given size."""
     frame = frame.resized(data)
     entries = enumerate(list_of(data["annos"], "annos"), 1)
-    return caption_of(data, "caption"), [
-        draft_of(entry, number, frame, (XYWH_BBOX,)) for number, entry in entries
-    ]
+    return caption_of(data), [draft_of(entry, number, frame, (XYWH_BBOX,)) for number, entry in entries]
 
 
 def read_roboflow(data: dict, frame: Frame) -> Reading:
     """Roboflow: {"predictions": [{"x", "y", "width", "height", "class"}]}: centres, pixels of its image."""
-    image = data.get("image")
-    frame = frame.resized({} if image is None else object_of(image, "image"))
+    image = {} if data.get("image") is None else object_of(data["image"], "image")
+    for key in ("width", "height"):
+        given = [kind_of(size[key]) for size in (data, image) if size.get(key) is not None]
+        if len(set(given)) > 1:
+            raise LayoutError(
+                f"The layout and its image have different values of {key}: {' and '.join(given)}. Keep one."
+            )
+    frame = frame.resized(data).resized(image, default=frame.resized(data).pixels)
     entries = enumerate(list_of(data["predictions"], "predictions"), 1)
-    return "", [draft_of(entry, number, frame, (CENTRED,)) for number, entry in entries]
+    return caption_of(data), [draft_of(entry, number, frame, (CENTRED,)) for number, entry in entries]
 
 
-def parallel_lists(
-    boxes: str, descriptions: str, caption: str, order: Callable[[Any, str], Corners], unit: str
-) -> Callable[[dict, Frame], Reading]:
-    """A reader of boxes and descriptions in two lists of the same length, under these keys."""
+def parallel_lists(boxes: str, descriptions: str, unit: str) -> Callable[[dict, Frame], Reading]:
+    """A reader of boxes [x0, y0, x1, y1] and of descriptions in another list, under these keys."""
 
     def read(data: dict, frame: Frame) -> Reading:
+        frame = frame.resized(data)
         rows, texts = list_of(data[boxes], boxes), list_of(data[descriptions], descriptions)
         if len(rows) != len(texts):
             raise LayoutError(
@@ -64,14 +64,14 @@ def parallel_lists(
         drafts = [
             Draft(
                 number,
-                order(row, f"Box {number} in '{boxes}'"),
+                xyxy(row, f"Box {number} in '{boxes}'"),
                 description_of({descriptions: text}, (descriptions,), number),
                 frame.units or unit,
                 frame.pixels,
             )
             for number, (row, text) in enumerate(zip(rows, texts, strict=True), 1)
         ]
-        return caption_of(data, caption), drafts
+        return caption_of(data), drafts
 
     return read
 
@@ -95,16 +95,16 @@ ROBOFLOW = LayoutFormat(
 FLORENCE = LayoutFormat(
     '{"bboxes": [[x0, y0, x1, y1]], "labels": [..]}: pixels (Florence-2)',
     lambda data: has_keys(data, "bboxes", "labels"),
-    parallel_lists("bboxes", "labels", "caption", xyxy, "pixels"),
+    parallel_lists("bboxes", "labels", "pixels"),
 )
 GLIGEN = LayoutFormat(
     '{"prompt", "phrases": [..], "boxes": [[x0, y0, x1, y1]]}: fractions (GLIGEN)',
     lambda data: has_keys(data, "phrases", "boxes"),
-    parallel_lists("boxes", "phrases", "prompt", xyxy, "fractions"),
+    parallel_lists("boxes", "phrases", "fractions"),
 )
 CREATILAYOUT = LayoutFormat(
     '{"region_bboxes_list": [[x0, y0, x1, y1]], "detail_region_caption_list": [..]}: fractions '
     "(CreatiLayout)",
     lambda data: has_keys(data, "region_bboxes_list", "detail_region_caption_list"),
-    parallel_lists("region_bboxes_list", "detail_region_caption_list", "global_caption", xyxy, "fractions"),
+    parallel_lists("region_bboxes_list", "detail_region_caption_list", "fractions"),
 )

@@ -29,10 +29,11 @@ def read_list(data: list | dict, frame: Frame) -> Reading:
 
 def read_element_prompt(data: dict, frame: Frame) -> Reading:
     """A whole JSON prompt for Ideogram 4, which holds box elements."""
+    frame = frame.resized(data)
     part = object_of(data["compositional_deconstruction"], "compositional_deconstruction")
     elements = list_of(part.get("elements"), "elements")
     drafts = [draft_of(entry, number, frame, (ELEMENT,)) for number, entry in enumerate(elements, 1)]
-    return caption_of(data, "high_level_description"), drafts
+    return caption_of(data), drafts
 
 
 def _is_boxes(value: object) -> bool:
@@ -40,8 +41,9 @@ def _is_boxes(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
-def _is_box(data: object) -> bool:
-    return isinstance(data, dict) and any(kind.matches(data) for kind in BOX_KEYS)
+def is_box(data: object) -> bool:
+    """Whether a value is an object with a box, perhaps one that does not say its order."""
+    return isinstance(data, dict) and ("bbox" in data or any(kind.matches(data) for kind in BOX_KEYS))
 
 
 ELEMENT_PROMPT = LayoutFormat(
@@ -51,6 +53,6 @@ ELEMENT_PROMPT = LayoutFormat(
 )
 BOX_LIST = LayoutFormat(
     "a list of boxes, each one of " + "; ".join(kind.example for kind in BOX_KEYS),
-    lambda data: isinstance(data, list) or _is_box(data) or has_keys(data, "bbox"),
+    lambda data: isinstance(data, list) or is_box(data),
     read_list,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..layout import Box, Instance, LayoutError
+from .box_keys import EDGES
 from .fields import Corners, kind_of, number_of
 from .units import UNITS, Canvas, canvas_of, checked_box
 
@@ -22,6 +23,8 @@ class Draft:
     pixels: the picture that pixels refer to.
     strength: factor on the adapter's effect.
     hidden: left out of the layout, but checked and counted.
+    order: what the numbers of the box were, for advice on numbers that do not fit: see ``box_keys``.
+    ignored: fields of the input that are not read although they have a meaning.
     """
 
     number: int
@@ -31,6 +34,8 @@ class Draft:
     pixels: Canvas
     strength: float = 1.0
     hidden: bool = False
+    order: str = EDGES
+    ignored: tuple[str, ...] = ()
 
     def instance(self, canvas: Canvas) -> Instance | None:
         """The checked instance, on a canvas; None if it is hidden. Raises LayoutError."""
@@ -48,10 +53,13 @@ class Draft:
 
     def _box(self, canvas: Canvas) -> Box:
         if self.corners is None:
-            raise LayoutError(
-                f"Box {self.number} has a local description but no box. Give it x, y, w and h, or link boxes."
+            has = (
+                "a local description but no box"
+                if self.description
+                else "neither a box nor a local description"
             )
-        return checked_box(self.number, self.corners, self.unit, self.pixels, canvas)
+            raise LayoutError(f"Box {self.number} has {has}. Give it x, y, w and h, or link boxes.")
+        return checked_box(self.number, self.corners, self.unit, self.pixels, canvas, self.order)
 
 
 class Frame(NamedTuple):

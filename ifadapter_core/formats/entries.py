@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..layout import LayoutError
-from .box_keys import BOX_KEYS, BOX_NAMES, LONG, SIDE_NAMES, BoxKeys
+from .box_keys import BOX_KEYS, EDGES, LONG, BoxKeys
 from .draft import Draft, Frame, stated_units
-from .fields import description_of, entry_of, kind_of, number_of
+from .fields import description_of, entry_of, kind_of, number_of, number_text
+from .ignored import ignored_fields, refuse_contradictions
 
 MIN_STRENGTH, MAX_STRENGTH = -2.0, 5.0
 # Fields that may hold the description, the first non-empty one counts.
@@ -22,6 +23,7 @@ DESCRIPTIONS = (
     "class",
     "category_name",
     "rectanglelabels",
+    "prompt",
 )
 METADATA = ("desc", "text", "caption", "label")  # the same, in the metadata of ComfyUI's boxes
 
@@ -38,7 +40,7 @@ def draft_of(
     if isinstance(value, str):
         value = {"caption": value}
     entry = entry_of(value, number)
-    _refuse_two_boxes(entry, number)
+    refuse_contradictions(entry, number)
     _refuse_other_units(entry, number, frame)
     keys = next((kind for kind in kinds if kind.matches(entry)), None)
     if keys is None:
@@ -52,6 +54,8 @@ def draft_of(
         pixels=frame.pixels,
         strength=_strength(entry, number),
         hidden=_hidden(entry, number),
+        order=EDGES if keys is None else keys.order,
+        ignored=ignored_fields(entry),
     )
 
 
@@ -76,7 +80,9 @@ def _description(entry: dict, number: int) -> str:
 
 
 def _hidden(entry: dict, number: int) -> bool:
-    hidden = entry.get("hidden", False)
+    hidden = entry.get("hidden")
+    if hidden is None:
+        return False
     if not isinstance(hidden, bool):
         raise LayoutError(
             f"Box {number}: hidden must be true or false, without quotation marks, got {kind_of(hidden)}."
@@ -89,18 +95,10 @@ def _strength(entry: dict, number: int) -> float:
     strength = 1.0 if value is None else number_of(value, f"Box {number}: strength")
     if not MIN_STRENGTH <= strength <= MAX_STRENGTH:
         raise LayoutError(
-            f"Box {number}: strength is {strength:g}; expected {MIN_STRENGTH:g} to "
+            f"Box {number}: strength is {number_text(strength)}; expected {MIN_STRENGTH:g} to "
             f"{MAX_STRENGTH:g}, 1 is as trained."
         )
     return strength
-
-
-def _refuse_two_boxes(entry: dict, number: int) -> None:
-    """Raise LayoutError if an entry has its box twice: one of the two would be ignored."""
-    names = [name for name in BOX_NAMES if name in entry]
-    names += [name for name in SIDE_NAMES if name in entry][:1]
-    if len(names) > 1:
-        raise LayoutError(f"Box {number} has its box twice, under {' and '.join(names)}. Leave one of them.")
 
 
 def _refuse_unknown_keys(entry: dict, number: int) -> None:

@@ -5,15 +5,19 @@ All functions raise LayoutError that names the field, what was expected and what
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import reprlib
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from ..layout import MAX_INSTANCES, LayoutError
 
 MAX_TEXT = 10_000  # characters of a description
+CAPTIONS = ("caption", "prompt", "global_caption", "high_level_description")  # keys of the global caption
+SHOWN = 30  # characters of a value in an error message
 # White space of Python and of JavaScript, so that both languages strip the same.
 WHITE = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
@@ -38,10 +42,13 @@ def text_of(value: Any, name: str) -> str:
     return value.strip(WHITE)
 
 
-def caption_of(data: dict, key: str) -> str:
-    """The global caption under a key; "" if there is none."""
-    value = data.get(key)
-    return "" if value is None else text_of(value, key)
+def caption_of(data: dict) -> str:
+    """The global caption of a layout; "" if there is none. Raises LayoutError if there are two."""
+    texts = {key: text_of(data[key], key) for key in CAPTIONS if data.get(key) is not None}
+    found = {key: text for key, text in texts.items() if text}
+    if len(set(found.values())) > 1:
+        raise LayoutError(f"The layout has different captions under {' and '.join(found)}. Keep one of them.")
+    return next(iter(found.values()), "")
 
 
 def number_of(value: Any, name: str) -> float:
@@ -53,7 +60,7 @@ def number_of(value: Any, name: str) -> float:
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        raise LayoutError(f"{name} must be a finite number, got {value}.")
+        raise LayoutError(f"{name} must be a finite number, got {number_text(value)}.")
     return value
 
 
@@ -66,11 +73,11 @@ def _advice(value: Any) -> str:
     return f" Write it without the quotation marks{unit}."
 
 
-def four_numbers(value: Any, expected: str) -> Corners:
-    """A list of four finite numbers. expected: beginning of the error message."""
+def four_numbers(value: Any, name: str, order: tuple[str, str, str, str]) -> Corners:
+    """A list of four finite numbers. order: what each of them is."""
     if not isinstance(value, (list, tuple)) or len(value) != 4:
-        raise LayoutError(f"{expected}, got {kind_of(value)}.")
-    a, b, c, d = (number_of(part, expected) for part in value)
+        raise LayoutError(f"{name} must be [{', '.join(order)}], got {kind_of(value)}.")
+    a, b, c, d = (number_of(part, f"{name}: {key}") for key, part in zip(order, value, strict=True))
     return a, b, c, d
 
 
@@ -119,8 +126,9 @@ def description_of(entry: dict, keys: Iterable[str], number: int) -> str:
         value = entry.get(key)
         if isinstance(value, list) and len(value) <= 1:
             value = value[0] if value else None
-        if value is not None and value != "":
-            return text_of(value, f"Box {number}: {key}")
+        text = "" if value is None else text_of(value, f"Box {number}: {key}")
+        if text:
+            return text
     return ""
 
 
@@ -138,6 +146,53 @@ def kind_of(value: Any) -> str:
     }
     name = names.get(type(value), type(value).__name__)
     try:
-        return f"{name} ({reprlib.repr(value)})"
-    except Exception:  # a value from a link: integers with thousands of digits, objects that cannot be shown
+        return f"{name} ({shown(value)})"
+    except Exception:  # a value from a link: objects nested too deeply or that cannot be shown
         return f"{name} that cannot be shown"
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, cut to ``SHOWN`` characters. The editor shows the same."""
+    text = _json_start(value, SHOWN)
+    return f"{text[:SHOWN]}.." if len(text) > SHOWN else text
+
+
+def _json_start(value: Any, room: int) -> str:
+    """At least the first ``room`` characters of a value as JSON."""
+    if isinstance(value, str):
+        text = json.dumps(value[: max(room, 0) + 1], ensure_ascii=False)
+        return SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, (int, float)):
+        return number_text(value)
+    if not isinstance(value, (list, dict)):
+        return reprlib.repr(value)
+    text = "{" if isinstance(value, dict) else "["
+    for index, part in enumerate(value):
+        if len(text) > room:
+            return text
+        text += ", " if index else ""
+        if isinstance(value, dict):
+            text += f"{_json_start(part, room - len(text))}: "
+            part = value[part]
+        text += _json_start(part, room - len(text))
+    return text + ("}" if isinstance(value, dict) else "]")
+
+
+def number_text(value: float) -> str:
+    """A number with at most six significant digits, or an integer, as JavaScript writes it."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    if number.is_integer() and abs(number) < 1e15:
+        return str(int(number))
+    number = float(f"{number:.6g}")
+    if 1e-7 <= abs(number) < 1e21:
+        return f"{Decimal(repr(number)):f}".removesuffix(".0")
+    return re.sub("e([+-])0*", r"e\1", repr(number))

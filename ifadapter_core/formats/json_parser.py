@@ -79,6 +79,7 @@ class Parser:
         self.position = start
         self.repairs: set[str] = set()
         self.parts = 0
+        self.repeated: str | None = None  # the first key that an object has twice
         self.is_json = (
             False  # a quoted key, a key with its colon, or a text, list or object in a list was read
         )
@@ -106,6 +107,7 @@ class Parser:
     def _object(self, depth: int) -> dict[str, Any]:
         self.position += 1
         result: dict[str, Any] = {}
+        repeated = None
         while not self._closes("}"):
             is_quoted = self._peek() == '"'
             key = self._string() if self._peek() in QUOTES else self._bare_key()
@@ -115,8 +117,12 @@ class Parser:
                 raise Mismatch
             self.position += 1
             self.is_json = True
+            if repeated is None and key in result:
+                repeated = key
             result[key] = self._value(depth + 1)
             self._separator("}")
+        if self.repeated is None:
+            self.repeated = repeated
         return result
 
     def _list(self, depth: int) -> list[Any]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, NamedTuple
 
+from .fields import shown
 from .json_parser import (
     BLANKS,
     BREAKS,
@@ -41,17 +43,36 @@ CUT_OFF = "it is cut off: a bracket or a quotation mark is not closed"
 
 # Kinds of repair; REPAIRS has them in the order of the report.
 AROUND = "left out the text around the JSON"
+OTHERS = "left out other JSON values"
 REASONING = "left out the reasoning"
 IN_STRING = "took the JSON out of a string"
 LINES = "joined several objects to one list"
-REPAIRS = (AROUND, REASONING, IN_STRING, LINES, COMMENTS, COMMAS, QUOTATION, KEYS, LITERALS, BREAKS)
+REPEATED = "left out repetitions of the same JSON"
+REPAIRS = (
+    AROUND,
+    OTHERS,
+    REASONING,
+    IN_STRING,
+    LINES,
+    REPEATED,
+    COMMENTS,
+    COMMAS,
+    QUOTATION,
+    KEYS,
+    LITERALS,
+    BREAKS,
+)
 
 
 class JsonText(NamedTuple):
-    """A value, and the kinds of repair (of ``REPAIRS``) needed to read it: none for valid JSON."""
+    """A value, the kinds of repair (of ``REPAIRS``) needed to read it, and the text around it.
+
+    Valid JSON needs no repair and has nothing around it.
+    """
 
     value: Any
     repairs: tuple[str, ...] = ()
+    around: str = ""
 
 
 class _Candidate(NamedTuple):
@@ -61,27 +82,37 @@ class _Candidate(NamedTuple):
     start: int
     end: int
     repairs: frozenset[str]
+    is_fenced: bool
+    repeated: str | None  # a key that an object has twice
 
 
 def read_json_text(text: str) -> JsonText:
     """Read the one JSON value of a text, with repairs where needed.
 
-    Raises JsonTextError when the text holds none, several, or one that is cut off or nested deeper than
-    ``MAX_DEPTH``.
+    Raises JsonTextError when the text holds none, several, or one that is cut off, nested deeper than
+    ``MAX_DEPTH`` or has a key twice in one object.
     """
     if len(text) > MAX_CHARACTERS:
         raise JsonTextError(f"it has {len(text)} characters; at most {MAX_CHARACTERS} are read")
     repairs: set[str] = set()
+    around = ""
     for _ in range(MAX_STRING_LAYERS):
+        repeated: list[str] = []
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
+            value = json.loads(
+                text, parse_constant=_refuse_constant, object_pairs_hook=partial(_object, repeated)
+            )
         except (ValueError, RecursionError):
-            value, needed = _search(text)
+            value, needed, outside = _search(text)
             repairs |= needed
+            around += outside
+        else:
+            if repeated:
+                raise _repeated(repeated[0])
         if not isinstance(value, str):
             if _is_too_deep(value):
                 raise too_deep()
-            return JsonText(value, tuple(kind for kind in REPAIRS if kind in repairs))
+            return JsonText(value, tuple(kind for kind in REPAIRS if kind in repairs), around)
         repairs.add(IN_STRING)
         text = value
     raise JsonTextError("it is text inside a string inside a string; give the JSON itself")
@@ -92,29 +123,60 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _search(text: str) -> tuple[Any, set[str]]:
-    """The one value in a text that is not valid JSON as a whole, and its repairs."""
-    candidates, outside, skipped_reasoning = _scan(text)
+def _object(repeated: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs; adds the first key that occurs twice to ``repeated``."""
+    result: dict[str, Any] = {}
+    found = None
+    for key, value in pairs:
+        if found is None and key in result:
+            found = key
+        result[key] = value
+    if found is not None:
+        repeated.append(found)
+    return result
+
+
+def _repeated(key: str) -> JsonTextError:
+    return JsonTextError(f"an object has the key {shown(key)} twice; leave one of them")
+
+
+def _search(text: str) -> tuple[Any, set[str], str]:
+    """The one value in a text that is not valid JSON as a whole, its repairs, and the rest of the text."""
+    found, outside, skipped_reasoning = _scan(text)
     # Brackets in prose, such as [1], are no layout. A code fence marks the answer among several values.
-    containers = [one for one in candidates if _is_container(one.value)]
-    if not containers and (not candidates or any(bracket in outside for bracket in "{}[]")):
+    containers = [one for one in found if _is_container(one.value)]
+    if not containers and (not found or any(bracket in outside for bracket in "{}[]")):
         raise JsonTextError("it holds no JSON object or list")
-    candidates = containers or candidates
-    candidates = [one for one in candidates if _is_fenced(text, one)] or candidates
+    candidates = _answers(containers or found)
+    for one in candidates:
+        if one.repeated is not None:
+            raise _repeated(one.repeated)
     repairs = set(candidates[0].repairs)
+    starts = {one.start for one in candidates}
+    left_out = [one for one in found if one.start not in starts]
+    if any(_is_container(one.value) or not one.value for one in left_out):
+        repairs.add(OTHERS)
+    elif left_out:
+        repairs.add(AROUND)
     if skipped_reasoning:
         repairs.add(REASONING)
     if outside.strip(BLANKS):
         repairs.add(AROUND)
     value = candidates[0].value
-    all_objects = all(isinstance(one.value, dict) for one in candidates)
-    if len(candidates) > 1 and all_objects and not outside.strip(BLANKS + ","):
-        return [one.value for one in candidates], repairs.union(
-            *(one.repairs for one in candidates), {LINES}
-        ) - {AROUND}
     if len({json.dumps(one.value) for one in candidates}) == 1:  # a draft and the same answer again
-        return value, repairs
+        return value, repairs | ({REPEATED} if len(candidates) > 1 else set()), outside
+    if all(isinstance(one.value, dict) for one in candidates) and not outside.strip(BLANKS + ","):
+        needed = repairs.union(*(one.repairs for one in candidates), {LINES}) - {AROUND}
+        return [one.value for one in candidates], needed, outside
     raise JsonTextError(f"it holds {len(candidates)} different JSON values; leave only the layout")
+
+
+def _answers(candidates: list[_Candidate]) -> list[_Candidate]:
+    """Without the drafts before a code fence, which marks the answer. Values behind it may correct it."""
+    fenced = [one for one in candidates if one.is_fenced]
+    if not fenced:
+        return candidates
+    return [one for one in candidates if one.is_fenced or one.start > fenced[-1].start]
 
 
 def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
@@ -141,7 +203,11 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
                 if wasted > MAX_WASTED:
                     raise JsonTextError("it has too many brackets that begin no JSON value") from None
             else:
-                candidates.append(_Candidate(value, position, parser.position, frozenset(parser.repairs)))
+                repairs, is_fenced = frozenset(parser.repairs), _is_fenced(text, position, parser.position)
+                candidates.append(
+                    _Candidate(value, position, parser.position, repairs, is_fenced, parser.repeated)
+                )
+                outside.append("\n")
                 if len(candidates) > MAX_VALUES:
                     raise JsonTextError(f"it holds more than {MAX_VALUES} JSON values; leave only the layout")
                 position, opened = parser.position, 0
@@ -169,7 +235,7 @@ def _scan(text: str) -> tuple[list[_Candidate], str, bool]:
 def _place(text: str, position: int) -> str:
     """The line and column of a position, and what stands there, for an error message."""
     line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
-    return f"at line {line}, column {column}: {text[position : position + SHOWN]!r}"
+    return f"at line {line}, column {column}: {shown(text[position : position + SHOWN])}"
 
 
 def _is_container(value: Any) -> bool:
@@ -178,9 +244,8 @@ def _is_container(value: Any) -> bool:
     return bool(value) and all(isinstance(part, (dict, list, str)) for part in parts)
 
 
-def _is_fenced(text: str, candidate: _Candidate) -> bool:
-    """Whether a value is all there is in a code fence, apart from the language's name."""
-    before, after = candidate.start, candidate.end
+def _is_fenced(text: str, before: int, after: int) -> bool:
+    """Whether text[before:after] is all there is in a code fence, apart from the language's name."""
     while before and text[before - 1] in BLANKS:
         before -= 1
     while before and text[before - 1].isascii() and text[before - 1].isalnum():

@@ -39,7 +39,7 @@ def read(data: dict, frame: Frame) -> Reading:
     frame = frame.resized(data)
     entries = list_of(data["boxes"], "boxes")
     drafts = [draft_of(entry, number, frame, unit="fractions") for number, entry in enumerate(entries, 1)]
-    return caption_of(data, "caption"), drafts
+    return caption_of(data), drafts
 
 
 OWN = LayoutFormat(

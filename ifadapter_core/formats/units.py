@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..layout import Box, LayoutError
-from .fields import Corners
+from .box_keys import CENTRE, EDGES, SIDES
+from .fields import Corners, number_text
 
 UNITS = ("fractions", "pixels", "percent", "thousandths")
 ROUNDING = 1e-3  # boxes that exceed the canvas by up to this fraction are clipped (rounded input)
@@ -23,18 +24,22 @@ def canvas_of(width: float, height: float) -> Canvas:
     """A canvas of this size in pixels. Raises LayoutError below one pixel."""
     if min(width, height) < 1:
         raise LayoutError(
-            f"The canvas is {width:g} x {height:g} pixels; give a width and a height of at least 1."
+            f"The canvas is {number_text(width)} x {number_text(height)} pixels; give a width and a height "
+            "of at least 1."
         )
     return Canvas(width, height)
 
 
-def checked_box(number: int, corners: Corners, unit: str, pixels: Canvas, canvas: Canvas) -> Box:
+def checked_box(
+    number: int, corners: Corners, unit: str, pixels: Canvas, canvas: Canvas, order: str = EDGES
+) -> Box:
     """A box as fractions of the canvas.
 
     number: position of the box in the input, from 1.
     corners: x0, y0, x1, y1 in ``unit``.
     pixels: the picture that pixels refer to.
     canvas: of the layout.
+    order: what the numbers were before they were corners, see ``box_keys``.
 
     Raises LayoutError, with the units that would fit, if the numbers contradict the unit: the box is
     outside of the canvas, inverted, or has a side under one pixel.
@@ -43,14 +48,16 @@ def checked_box(number: int, corners: Corners, unit: str, pixels: Canvas, canvas
     if problem is None:
         return clipped(to_fractions(corners, unit, pixels))
     raise LayoutError(
-        f"Box {number} {problem}: {described(corners, unit, pixels)} {_advice(corners, unit, pixels, canvas)}"
+        f"Box {number} {problem}: {described(corners, unit, pixels)} "
+        f"{_advice(corners, unit, pixels, canvas, order)}"
     )
 
 
 def described(corners: Corners, unit: str, pixels: Canvas) -> str:
     """The numbers of a box and their unit, for an error message."""
-    size = f" of {pixels.width:g} x {pixels.height:g}" if unit == "pixels" else ""
-    edges = ", ".join(f"{edge:g}" for edge in corners)
+    width, height = map(number_text, pixels)
+    size = f" of {width} x {height}" if unit == "pixels" else ""
+    edges = ", ".join(map(number_text, corners))
     return f"its left, top, right and bottom edges are {edges}, read as {unit}{size}."
 
 
@@ -97,7 +104,7 @@ def size_problem(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas) ->
     return None
 
 
-def _advice(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas) -> str:
+def _advice(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas, order: str) -> str:
     """How to fix a box that does not fit its unit."""
     fitting = [
         other for other in UNITS if other != unit and problem_of(corners, other, pixels, canvas) is None
@@ -108,6 +115,20 @@ def _advice(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas) -> str:
             "layout, or choose it as the node's units."
         )
     x0, y0, x1, y1 = corners
-    if problem_of((x0, y0, x1 - x0, y1 - y0), unit, pixels, canvas) is None:
-        return "Two numbers seem to be the right and bottom edges, where width and height are expected."
+    read_as, seem = {
+        SIDES: (
+            (x0, y0, x1 - x0, y1 - y0),
+            "the right and bottom edges, where width and height are expected",
+        ),
+        EDGES: (
+            (x0, y0, x0 + x1, y0 + y1),
+            "width and height, where the right and bottom edges are expected",
+        ),
+        CENTRE: (
+            ((x0 + x1) / 2, (y0 + y1) / 2, (3 * x1 - x0) / 2, (3 * y1 - y0) / 2),
+            "the left top corner, where the centre is expected",
+        ),
+    }[order]
+    if problem_of(read_as, unit, pixels, canvas) is None:
+        return f"Two numbers seem to be {seem}."
     return "Move or resize the box, or set the canvas to the size that the numbers were made for."

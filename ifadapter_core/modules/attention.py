@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FusionOrder, LayerConfig
-from ..packing import Band, PackedInstances
+from ..packed import PackedInstances
 from .fusion import GatedSemanticFusion
-from .norm import HeadRMSNorm, rms_normalize
+from .kernels.choice import TRITON
+from .norm import HeadRMSNorm, normalize_heads
+from .plan import BandPlan, LayerPlan, LayerWeights, cast_weights, make_plan
 
 # Multi-head attention: q (R, S, C), k and v (R, T, C), number of heads -> (R, S, C).
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
@@ -22,17 +25,17 @@ Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """Attention to few keys, see ``Attend``. On a CPU faster than PyTorch's own.
 
-    With few keys the scores are small compared with q, and a CPU is fastest with a softmax along
-    columns.
+    With few keys the scores are small compared with q, and a CPU is fastest with contiguous heads and
+    a softmax along columns.
     """
-    width = q.shape[-1] // heads
-    q = q.unflatten(-1, (heads, width)).permute(0, 2, 3, 1)  # R, heads, width, S
-    k, v = (x.unflatten(-1, (heads, width)).transpose(1, 2) for x in (k / math.sqrt(width), v))
-    weights = (k @ q).softmax(dim=2).transpose(2, 3)  # R, heads, S, T
+    q, k, v = (
+        x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k / math.sqrt(k.shape[-1] / heads), v)
+    )
+    weights = (k @ q.contiguous().transpose(2, 3)).softmax(dim=2).transpose(2, 3)  # R, heads, S, T
     return (weights @ v).transpose(1, 2).flatten(2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeysValues:
     """Keys and values of N instances with M tokens each, in one layer.
 
@@ -62,7 +65,10 @@ class InstanceProjection(nn.Module):
 
 
 class InstanceCrossAttention(nn.Module):
-    """The layer's queries attend to the tokens of each instance in its box; fusion mixes the results."""
+    """The layer's queries attend to the tokens of each instance in its box; fusion mixes the results.
+
+    Sampling makes a plan once (``weights`` and ``plan.make_plan``) and calls ``add_semantic_map``.
+    """
 
     def __init__(
         self,
@@ -79,6 +85,10 @@ class InstanceCrossAttention(nn.Module):
         self.fusion = GatedSemanticFusion(config, slots, order, operations, device, dtype)
         self.alpha = nn.Parameter(torch.zeros((), device=device, dtype=dtype))
 
+    def weights(self, device: torch.device, dtype: torch.dtype) -> LayerWeights:
+        """The weights for queries of this dtype on this device. Needed once per run."""
+        return cast_weights(self.fusion, self.alpha, self.heads, device, dtype)
+
     def forward(
         self,
         q: Tensor,
@@ -87,29 +97,73 @@ class InstanceCrossAttention(nn.Module):
         attend: Attend = attend,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Add the semantic map to the result of the text cross attention, before its output projection.
+        """Plan and compute in one call; see ``add_semantic_map``.
 
-        q: (R, h*w, C) projected queries of the layer, not normalized.
-        instances: keys and values (N, M, C) from ``IFAdapter.keys_values``, with device and dtype
-            of q.
+        instances: keys and values (N, M, C) from ``IFAdapter.keys_values``.
         packed: the instances of each batch row.
-        attend: attention function.
-        out: (R, h*w, C) contiguous, in the dtype of q; added to in place. Default: zeros.
-
-        Returns out.
         """
-        if out is None:
-            out = q.new_zeros(q.shape)
-        if packed.bands:
-            # Normalize each covered cell's query once, however many instances cover it.
-            queries = q.flatten(0, 1).index_select(0, packed.covered)
-            queries = rms_normalize(queries.unflatten(-1, (self.heads, -1))).flatten(-2)
-            features = (self._features(queries, instances, band, attend) for band in packed.bands)
-            self.fusion(features, packed, self.alpha.to(q.device, torch.float32).tanh(), out)
+        plan = make_plan(self.weights(q.device, q.dtype), instances.k, instances.v, packed)
+        return add_semantic_map(q, plan, attend, out)
+
+
+def add_semantic_map(
+    q: Tensor, plan: LayerPlan, attend: Attend = attend, out: Tensor | None = None
+) -> Tensor:
+    """Add a layer's semantic map to the result of the text cross attention, before its output projection.
+
+    q: (R, h*w, C) projected queries of the layer, not normalized.
+    plan: the layer and its instances, for the device and dtype of q.
+    attend: attention function.
+    out: (R, h*w, C) contiguous, in the dtype of q; added to in place, on covered cells only.
+        Default: zeros.
+
+    Features exist on covered cells only. Elsewhere the release's dense computation has constant
+    results (zero features, an importance equal to the convolution's bias).
+
+    Returns out.
+    """
+    out = q.new_zeros(q.shape) if out is None else out
+    packed, weights = plan.packed, plan.weights
+    if not packed.bands or TRITON.add_semantic_map(q, plan, out):
         return out
 
-    def _features(self, queries: Tensor, instances: KeysValues, band: Band, attend: Attend) -> Tensor:
-        """Normalized queries of covered cells (U, C) -> features of a band (E, A, C), 0 on padding."""
-        q = queries.index_select(0, band.queries).unflatten(0, band.valid.shape)
-        features = attend(q, instances.k[band.sources], instances.v[band.sources], self.heads)
-        return features * band.valid[..., None].to(features) if band.padded else features
+    # Features of each instance on its cells, and their statistics. On a CPU, bands fit into the caches.
+    queries = q.flatten(0, 1)
+    if packed.in_chunks:
+        queries = normalize_heads(queries.index_select(0, packed.cells), weights.heads)
+    features, peaks, sums = [], [], []
+    for band, part in zip(packed.bands, plan.bands, strict=True):
+        x = queries.index_select(0, band.queries)
+        x = x if packed.in_chunks else normalize_heads(x, weights.heads)
+        x = attend(x.unflatten(0, band.is_cell.shape), part.k, part.v, weights.heads)  # E, A, C
+        gated = x * channel_attention(x, part, weights)
+        features.append(x.flatten(0, 1))
+        peaks.append(gated.amax(dim=2).flatten())
+        sums.append(torch.bmm(part.scores, gated.transpose(1, 2)).flatten())
+
+    # Importance of each instance on its cells: a linear layer, so the spatial attention scales its output.
+    statistics = torch.cat([*peaks, *sums, plan.zero])
+    grid = statistics.index_select(0, packed.grid).view(-1, 2, packed.height, packed.width)
+    spatial = F.conv2d(grid, weights.kernel, padding=weights.kernel.shape[-1] // 2).flatten()
+    spatial = spatial.index_select(0, packed.spatial).sigmoid().view_as(plan.logits)
+    scores = statistics.index_select(0, packed.scores).view_as(plan.logits)
+    logits = torch.addcmul(plan.logits, spatial, scores)
+
+    # Mix the instances of each cell.
+    shares = logits.softmax(dim=1).flatten().index_select(0, packed.weights) * plan.factors
+    shares = shares.to(out.dtype).split([len(band.entries) for band in packed.bands])
+    for band, x, share in zip(packed.bands, features, shares, strict=True):
+        mixed = F.embedding_bag(band.entries, x, band.offsets, mode="sum", per_sample_weights=share)
+        out.view(-1, out.shape[-1]).index_add_(0, band.cells, mixed)
+    return out
+
+
+def channel_attention(features: Tensor, band: BandPlan, weights: LayerWeights) -> Tensor:
+    """Features of a band (E, A, C) -> gates (E, 1, C) in 0..1.
+
+    Max and mean run over the whole grid, with zeros outside the instance.
+    """
+    peak = torch.maximum(features.amax(dim=1), band.peak_floor)
+    mean = torch.bmm(band.mean, features)[:, 0]
+    hidden = F.linear(torch.stack([peak, mean], dim=1), weights.squeeze, weights.squeeze_bias).relu()
+    return F.linear(hidden.flatten(1), weights.excite, weights.excite_bias).sigmoid()[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPSILON = 1e-6
@@ -10,9 +11,16 @@ EPSILON = 1e-6
 
 def rms_normalize(x: Tensor) -> Tensor:
     """x / rms(x) over the last axis. Computed in float32 or wider, returned in the dtype of x."""
+    if x.device.type != "cpu":
+        return F.rms_norm(x, x.shape[-1:], eps=EPSILON).to(x.dtype)  # one kernel on a GPU
     wide = torch.promote_types(x.dtype, torch.float32)
     mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide).square() / x.shape[-1]
     return (x * torch.rsqrt(mean_square + EPSILON)).to(x.dtype)
+
+
+def normalize_heads(x: Tensor, heads: int) -> Tensor:
+    """RMS norm of each head of x (..., C), without a weight."""
+    return rms_normalize(x.unflatten(-1, (heads, -1))).flatten(-2)
 
 
 class HeadRMSNorm(nn.Module):

@@ -17,7 +17,7 @@ from ..config import (
     check_size,
 )
 from .errors import raise_if_any
-from .tensors import NOT_PLAIN, is_weight, not_plain
+from .tensors import NOT_FLOATING, NOT_PLAIN, is_weight, not_floating, not_plain
 
 
 def derive_config(
@@ -52,14 +52,16 @@ def derive_config(
     raise_if_any({NOT_PLAIN: not_plain(given, map(name_in_file, anchors))})
     values = {name: given.get(name_in_file(name)) for name in anchors}
     shapes = {name: tuple(value.shape) for name, value in values.items() if is_weight(value)}
+    wrong_type = not_floating(given, map(name_in_file, anchors))
     unusable = [
         name_in_file(name)
         for name, axes in anchors.items()
-        if len(shapes.get(name, ())) != axes or 0 in shapes[name]
+        if (values[name] is None or name in shapes)
+        and (len(shapes.get(name, ())) != axes or 0 in shapes[name])
     ]
     if not processors:
         unusable.append(name_in_file("layers.0.*").replace("0", "<index>", 1))
-    raise_if_any({"missing or of the wrong shape": unusable})
+    raise_if_any({"missing or of the wrong shape": unusable, NOT_FLOATING: wrong_type})
     width, text_width = shapes["resampler.proj_in.weight"]
     (head_dim,) = shapes["resampler.layers.0.attention.q_norm.weight"]
     token_width = shapes["resampler.proj_out.weight"][0]

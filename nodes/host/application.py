@@ -14,12 +14,20 @@ from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.geometry import Geometry
-from ...ifadapter_core.modules.attention import Attend, InstanceCrossAttention, KeysValues, attend
-from ...ifadapter_core.packing import PackedInstances, pack_instances
+from ...ifadapter_core.modules.attention import (
+    Attend,
+    InstanceCrossAttention,
+    KeysValues,
+    add_semantic_map,
+    attend,
+)
+from ...ifadapter_core.modules.plan import LayerPlan, LayerWeights, make_plan
+from ...ifadapter_core.packed import PackedInstances
+from ...ifadapter_core.packing import pack_instances
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
-from .rows import TAG, Row, RowsError, Window, rows_of, tag_conditionings
-from .run import Run, UNetCall
+from .rows import TAG, RowsError, Window, tag_conditionings
+from .run import Placement, Plans, Run, UNetCall
 from .unet_layers import LayerId
 
 # Entry of this pack in transformer_options, and key of its wrappers and callbacks.
@@ -29,8 +37,7 @@ KEY = "ifadapter"
 class AppliedAdapter:
     """Keys, values, layers and settings of one applied adapter.
 
-    Constant between runs. During a run it caches the keys and values on the device of the queries and
-    the packed instances of each grid, and records the UNet calls.
+    Constant between runs. During a run it keeps the plan of each layer and records the UNet calls.
     """
 
     def __init__(
@@ -55,10 +62,10 @@ class AppliedAdapter:
         self._strength = strength
         self._keys_values = _project_tokens(ifadapter, semantic_maps)
         self.layers = _sampling_layers(ifadapter)
-        self._keys_values_on_device: dict[tuple[str, torch.device, torch.dtype], KeysValues] = {}
-        self._packed: dict[tuple[tuple[Row, ...], int, int, torch.device], PackedInstances] = {}
-        self._warned: set[Any] = set()
+        self._plans = Plans()
+        self._warned: set[str] = set()
         self._run: Run | None = None
+        self._bypassing_call: tuple[Tensor | None, UNetCall] | None = None
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> AppliedAdapter:
         # Hosts before 2026 deep-copy patches with every clone. The weights must not be copied.
@@ -120,7 +127,13 @@ class AppliedAdapter:
         return out
 
     def add_instances(
-        self, out: Tensor, shared: bool, processor: str, q: Tensor, extra_options: dict[str, Any]
+        self,
+        out: Tensor,
+        shared: bool,
+        processor: str,
+        q: Tensor,
+        extra_options: dict[str, Any],
+        call: UNetCall,
     ) -> Tensor:
         """Add the instance semantic map of one layer to its attention output.
 
@@ -128,12 +141,11 @@ class AppliedAdapter:
         modified in place.
         Returns out unchanged if the adapter is inactive or the rows cannot be identified.
         """
-        call = self.unet_call(extra_options)
         call.reached.add(processor)
         if not call.active:
             return out
         try:
-            rows = rows_of(call.tag, extra_options, q.shape[0], call.in_tagged_run)
+            rows = call.rows(extra_options, q.shape[0])
         except RowsError as error:
             self.warn_once(str(error))
             return out
@@ -146,23 +158,29 @@ class AppliedAdapter:
             )
             return out
         height, width = extra_options["activations_shape"][-2:]
-        packed = self._pack_rows(rows, height, width, q.device)
-        layer: InstanceCrossAttention = self.layers.model[processor]
-        keys_values = self._keys_values_for(processor, q)
+        plan = self._plans.plan(self, processor, Placement(rows, height, width, q.device), q.dtype)
         own = (out.clone() if shared else out).to(q.dtype).contiguous()
-        return layer(q, keys_values, packed, _instance_attention(q.device, extra_options), own)
+        return add_semantic_map(q, plan, _instance_attention(q.device, extra_options), own)
 
     def release_caches(self, _model: Any) -> None:
         """ON_CLEANUP callback: drop everything that was cached for a run."""
-        self._keys_values_on_device.clear()
-        self._packed.clear()
+        self._plans.release()
         self._warned.clear()
+        self._bypassing_call = None
 
-    def unet_call(self, extra_options: dict[str, Any]) -> UNetCall:
-        """The state of the current call. Calls that bypass the wrapper have no tags; that is said once."""
+    def unet_call(self, extra_options: dict[str, Any], processor: str) -> UNetCall:
+        """The state of the current call. Calls that bypass the wrapper have no tags; that is said once.
+
+        processor: the layer that asks. A call that bypasses the wrapper ends where a layer comes again.
+        """
         prepared = extra_options.get(KEY, {}).get(id(self))
         if prepared is not None:
             return prepared
+        sigma = extra_options.get("sigmas")
+        if self._bypassing_call is not None:
+            known_sigma, call = self._bypassing_call
+            if known_sigma is sigma and processor not in call.reached:
+                return call
         if self._run is None:
             self.warn_once(
                 "IFAdapter: this sampler does not mark the conditionings as ComfyUI's samplers do, so the "
@@ -175,8 +193,10 @@ class AppliedAdapter:
                 "of the conditionings, so none of them is taken for the positive prompt. Place IFAdapter "
                 "Apply after that node."
             )
-        active = self._is_active(extra_options.get("sigmas"), self._model_sampling)
-        return UNetCall(active, tag=None, in_tagged_run=self._run is not None)
+        active = self._is_active(sigma, self._model_sampling)
+        call = UNetCall(active, tag=None, in_tagged_run=self._run is not None)
+        self._bypassing_call = sigma, call
+        return call
 
     def _is_active(self, sigma: Tensor | None, model_sampling: Any) -> bool:
         """Whether the adapter acts at a noise level. Reads sigma only if the range is limited."""
@@ -189,45 +209,43 @@ class AppliedAdapter:
             <= model_sampling.percent_to_sigma(start)
         )
 
-    def _keys_values_for(self, processor: str, q: Tensor) -> KeysValues:
-        """The layer's keys and values on the device and in the dtype of the queries (cached)."""
-        key = (processor, q.device, q.dtype)
-        if key not in self._keys_values_on_device:
-            kept = self._keys_values[processor]
-            self._keys_values_on_device[key] = KeysValues(
-                kept.k.to(q.device, q.dtype), kept.v.to(q.device, q.dtype)
-            )
-        return self._keys_values_on_device[key]
+    def cast_weights(self, processor: str, device: torch.device, dtype: torch.dtype) -> LayerWeights:
+        """See ``run.Planner``."""
+        layer: InstanceCrossAttention = self.layers.model[processor]
+        return layer.weights(device, dtype)
 
-    def _pack_rows(
-        self, rows: tuple[Row, ...], height: int, width: int, device: torch.device
-    ) -> PackedInstances:
-        """The instances of all rows on a grid of height x width cells (cached)."""
-        key = (rows, height, width, device)
-        if key not in self._packed:
-            counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
-            geometries: list[Geometry] = []
-            strengths: list[list[float]] = []
-            sources: list[int] = []
-            for row in rows:
-                index = row.image % len(counts)
-                semantic_map = self._semantic_maps[index]
-                # Order of the keys and values: the positive tokens of all maps, then their null
-                # tokens.
-                first = sum(counts[:index]) + (0 if row.positive else sum(counts))
-                geometries.append(self._geometry(semantic_map, height, width, row.window))
-                strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
-                sources += range(first, first + counts[index])
-            self._packed[key] = pack_instances(geometries, strengths, device, sources)
-        return self._packed[key]
+    def make_plan(self, processor: str, weights: LayerWeights, packed: PackedInstances) -> LayerPlan:
+        """See ``run.Planner``."""
+        keys_values = self._keys_values[processor]
+        return make_plan(weights, keys_values.k, keys_values.v, packed)
+
+    def pack(self, placement: Placement) -> PackedInstances:
+        """The instances of all rows on the grid of a layer."""
+        counts = [len(semantic_map.tokens) for semantic_map in self._semantic_maps]
+        geometries: list[Geometry] = []
+        strengths: list[list[float]] = []
+        sources: list[int] = []
+        for row in placement.rows:
+            index = row.image % len(counts)
+            semantic_map = self._semantic_maps[index]
+            # Order of the keys and values: the positive tokens of all maps, then their null tokens.
+            first = sum(counts[:index]) + (0 if row.positive else sum(counts))
+            geometries.append(self._geometry(semantic_map, placement.height, placement.width, row.window))
+            strengths.append([self._strength * own for own in semantic_map.tokens.strengths])
+            sources += range(first, first + counts[index])
+        return pack_instances(geometries, strengths, placement.device, sources)
 
     def _geometry(
         self, semantic_map: SemanticMap, height: int, width: int, window: Window | None
     ) -> Geometry:
         part = None if window is None or window.is_whole else window.box
-        if part is None and (id(semantic_map), height, width) not in self._warned:
-            self._warned.add((id(semantic_map), height, width))
-            _warn_small_boxes(semantic_map.tokens.boxes, height, width)
+        small = _small_boxes(semantic_map.tokens.boxes, height, width) if part is None else []
+        if small:
+            self.warn_once(
+                f"IFAdapter: at this picture size the adapter works on {width} x {height} cells, and box "
+                f"{', '.join(map(str, small))} is smaller than one cell, so its position is rounded to "
+                "cells. Use a larger picture or larger boxes."
+            )
         return semantic_map.geometry(height, width, part)
 
     def warn_once(self, message: str) -> None:
@@ -276,16 +294,7 @@ def _sampling_layers(ifadapter: Any) -> Any:
     return patcher_for(layers.eval().requires_grad_(False))
 
 
-def _warn_small_boxes(boxes: Tensor, height: int, width: int) -> None:
-    """Warn about boxes (N, 4) that are smaller than one cell of the grid."""
+def _small_boxes(boxes: Tensor, height: int, width: int) -> list[int]:
+    """Numbers, from 1, of the boxes (N, 4) that are smaller than one cell of the grid."""
     sizes = (boxes[:, 2:] - boxes[:, :2]) * torch.tensor([width, height])
-    small = (sizes.amin(dim=1) < 1).nonzero()[:, 0] + 1
-    if len(small):
-        logging.warning(
-            "IFAdapter: at this picture size the adapter works on %d x %d cells, and box %s is "
-            "smaller than one cell, so its position is rounded to cells. Use a larger picture or "
-            "larger boxes.",
-            width,
-            height,
-            ", ".join(map(str, small.tolist())),
-        )
+    return ((sizes.amin(dim=1) < 1).nonzero()[:, 0] + 1).tolist()

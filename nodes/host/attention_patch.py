@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from .application import AppliedAdapter, host_attention
+from .run import UNetCall
 
 
 class InstanceAttentionPatch:
@@ -32,7 +33,8 @@ class InstanceAttentionPatch:
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """Attention output (rows, h*w, C) in the dtype of q. q (rows, h*w, C); k, v (rows, T, C)."""
-        base = self._patch_below(extra_options)
+        call = self.adapter.unet_call(extra_options, self._processor)
+        base = self._patch_below(call, extra_options)
         if base is None:
             k, v = self._text_of_rows(q, k, v)
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
@@ -40,9 +42,9 @@ class InstanceAttentionPatch:
             out = base(q, k, v, extra_options)
         # out may be aliased by the pack that made it; then it must not be modified in place.
         shared = base is not None or "optimized_attention_override" in extra_options
-        out = self.adapter.add_instances(out, shared, self._processor, q, extra_options)
+        out = self.adapter.add_instances(out, shared, self._processor, q, extra_options, call)
         for callback, options in self._added:
-            if _in_schedule(options, extra_options):
+            if _in_schedule(options, extra_options, call):
                 out = out + callback(out, q, k, v, extra_options, **options)
         return out.to(q.dtype)
 
@@ -79,13 +81,12 @@ class InstanceAttentionPatch:
         if hasattr(self.previous, "cleanup"):
             self.previous.cleanup()
 
-    def _patch_below(self, extra_options: dict[str, Any]) -> Any:
+    def _patch_below(self, call: UNetCall, extra_options: dict[str, Any]) -> Any:
         """The patch that the host would call without this one, or None."""
         if self.previous is not None:
             return self.previous
-        slots = self.adapter.unet_call(extra_options).slots
         # A node behind may have set or replaced the patch of the whole block.
-        return self._block_patch if slots is None else slots.get(extra_options["block"])
+        return self._block_patch if call.slots is None else call.slots.get(extra_options["block"])
 
     def _text_of_rows(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the rows of q, without rows that another pack appended to the text."""
@@ -120,8 +121,8 @@ def copy_attention_patches(_model: Any, clone: Any) -> None:
             slots[key] = patch.copy()
 
 
-def _in_schedule(options: dict[str, Any], extra_options: dict[str, Any]) -> bool:
+def _in_schedule(options: dict[str, Any], extra_options: dict[str, Any], call: UNetCall) -> bool:
     """Whether the noise level is between a callback's sigma_end and sigma_start."""
     if "sigmas" not in extra_options or not {"sigma_start", "sigma_end"} <= options.keys():
         return True
-    return options["sigma_end"] <= extra_options["sigmas"].max().item() <= options["sigma_start"]
+    return options["sigma_end"] <= call.sigma(extra_options) <= options["sigma_start"]

@@ -144,7 +144,15 @@ def rows_of(
             for positive, image, *window in tag.tolist()
         )
     own = extra_options.get("cond_or_uncond", [POSITIVE])
-    chunk_rows = extra_options["original_shape"][0] // len(extra_options.get("uuids", own))
+    call_rows, chunks_of_call = extra_options["original_shape"][0], len(extra_options.get("uuids", own))
+    if not 0 < chunks_of_call <= call_rows:
+        raise RowsError(
+            "IFAdapter cannot tell which rows are positive, so the adapter is left out: the call has "
+            f"{call_rows} rows for {chunks_of_call} conditionings, but each needs at least one. Another "
+            "node changed the rows or the conditionings of the call. Move that node elsewhere in the "
+            "workflow, or remove it."
+        )
+    chunk_rows = call_rows // chunks_of_call
     if tag is None and in_tagged_run:
         return tuple(Row(False, index_in_batch(row % chunk_rows)) for row in range(count))
 

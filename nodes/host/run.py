@@ -1,4 +1,4 @@
-"""One sampling run of an applied adapter: which of its layers the model called.
+"""One sampling run of an applied adapter: its UNet calls, and which of its layers the model called.
 
 Packs that cache outputs skip whole UNet calls by design. So the run is judged as a whole, when it ends.
 """
@@ -9,13 +9,19 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from threading import Lock
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from ...ifadapter_core.modules.plan import LayerPlan, LayerWeights
+from ...ifadapter_core.packed import PackedInstances
+from .rows import REGIONAL_PROMPT_KEYS, Row, rows_of
 from .unet_layers import LayerId
 
 Slots = Mapping[tuple, Any]  # location -> patch, the host's attn2 replacements
+MAX_PLACEMENTS = 64  # kept at a time; a run has one for each grid and each set of windows
 
 
 @dataclass
@@ -34,6 +40,81 @@ class UNetCall:
     slots: Slots | None = None
     in_tagged_run: bool = False
     reached: set[str] = field(default_factory=set)
+    _rows: dict[tuple, tuple[Row, ...]] = field(default_factory=dict)
+    _sigma: float | None = None
+
+    def rows(self, extra_options: dict[str, Any], count: int) -> tuple[Row, ...]:
+        """``rows_of``, once for all layers whose batch has the same rows."""
+        numbers = (extra_options.get(key, ()) for key in ("cond_or_uncond", *REGIONAL_PROMPT_KEYS))
+        key = (count, *map(tuple, numbers))
+        rows = self._rows.get(key)
+        if rows is None:
+            rows = self._rows[key] = rows_of(self.tag, extra_options, count, self.in_tagged_run)
+        return rows
+
+    def sigma(self, extra_options: dict[str, Any]) -> float:
+        """The highest noise level of the call. Reads it from the device once."""
+        if self._sigma is None:
+            self._sigma = extra_options["sigmas"].max().item()
+        return self._sigma
+
+
+class Placement(NamedTuple):
+    """Where instances are packed: the rows of a batch, on a grid of height x width cells of a device."""
+
+    rows: tuple[Row, ...]
+    height: int
+    width: int
+    device: torch.device
+
+
+class Planner(Protocol):
+    """Makes what ``Plans`` keeps. Each layer is named by its processor."""
+
+    def pack(self, placement: Placement) -> PackedInstances: ...
+
+    def cast_weights(self, processor: str, device: torch.device, dtype: torch.dtype) -> LayerWeights: ...
+
+    def make_plan(self, processor: str, weights: LayerWeights, packed: PackedInstances) -> LayerPlan: ...
+
+
+class Plans:
+    """The plans of all layers, each made once per run. A host may sample in threads.
+
+    No entry is looked up twice: ``release`` may come between. Two threads may make the same plan; then
+    both are right, and one is kept.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._weights: dict[tuple[str, torch.device, torch.dtype], LayerWeights] = {}
+        self._placed: dict[Placement, tuple[PackedInstances, dict[tuple[str, torch.dtype], LayerPlan]]] = {}
+
+    def plan(self, planner: Planner, processor: str, placement: Placement, dtype: torch.dtype) -> LayerPlan:
+        """The plan of a layer for queries of this dtype, made by the planner if it is not kept."""
+        placed = self._placed.get(placement)
+        if placed is None:
+            placed = self._keep(placement, (planner.pack(placement), {}))
+        packed, plans = placed
+        plan = plans.get((processor, dtype))
+        if plan is None:
+            key = (processor, placement.device, dtype)
+            weights = self._weights.get(key)
+            if weights is None:
+                weights = self._weights[key] = planner.cast_weights(*key)
+            plan = plans[processor, dtype] = planner.make_plan(processor, weights, packed)
+        return plan
+
+    def release(self) -> None:
+        """Forget everything. Threads that still compute keep what they hold."""
+        with self._lock:
+            self._weights, self._placed = {}, {}
+
+    def _keep(self, placement: Placement, made: tuple[PackedInstances, dict]) -> tuple[PackedInstances, dict]:
+        with self._lock:
+            while len(self._placed) >= MAX_PLACEMENTS:
+                del self._placed[next(iter(self._placed))]  # the oldest
+            return self._placed.setdefault(placement, made)
 
 
 class Run:

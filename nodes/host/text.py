@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import numbers
 from collections.abc import Iterator, Sequence
@@ -60,13 +61,15 @@ class _MemoisedForward:
         self._states: dict[int, Tensor] = {}
 
     def __call__(
-        self, x: Tensor, mask: Tensor | None = None, intermediate_output: int | None = None
+        self, x: Tensor, mask: Tensor | None = None, intermediate_output: Any = None, **rest: Any
     ) -> tuple[Tensor, Tensor | None]:
-        """Same contract as the host's encoder forward.
+        """Same contract as the host's encoder forward. Calls for anything else run plainly.
 
         x (N, T, C): token embeddings. intermediate_output: index of a layer.
         Returns the states of the last layer and of that layer, both (N, T, C).
         """
+        if rest or (intermediate_output is not None and intermediate_output not in self._layers):
+            return self._forward(x, mask=mask, intermediate_output=intermediate_output, **rest)
         if self._input is None or not torch.equal(x, self._input):
             self._input = x.clone()  # the layers modify x in place
             self._states = {}
@@ -86,9 +89,18 @@ class _MemoisedForward:
 def _memoised_encoders(clip: Any, depths: Sequence[int]) -> Iterator[None]:
     """Memoise the forward of the text encoders inside the ``with`` block, for these depths."""
     names = [f"clip_{name}" for name in ENCODERS if hasattr(clip.cond_stage_model, f"clip_{name}")]
+    found = {name: _layers_of(getattr(clip.cond_stage_model, name)) for name in names}
+    if unlike := [name for name, layers in found.items() if layers is None]:
+        logging.warning(
+            "IFAdapter: the text encoder %s is built differently than ComfyUI's, so it runs once for each of "
+            "the adapter's %d text depths, which takes longer. The result is the same.",
+            " and ".join(unlike),
+            len(depths),
+        )
     with ExitStack() as stack:
-        for name in names:
-            layers = getattr(clip.cond_stage_model, name).transformer.text_model.encoder
+        for name, layers in found.items():
+            if layers is None:
+                continue
             if len(layers.layers) < -min(depths):
                 raise ValueError(
                     f"This CLIP does not fit the adapter: the adapter reads layer {min(depths)} of the text "
@@ -103,6 +115,22 @@ def _memoised_encoders(clip: Any, depths: Sequence[int]) -> Iterator[None]:
                 stack.callback(attributes.pop, "forward")
             layers.forward = memoised
         yield
+
+
+def _layers_of(encoder: Any) -> Any | None:
+    """The module that runs the layers of one of ComfyUI's text encoders; None for other structures."""
+    module = encoder
+    for name in ("transformer", "text_model", "encoder"):
+        module = getattr(module, name, None)
+    if not isinstance(module, torch.nn.Module) or not isinstance(
+        getattr(module, "layers", None), torch.nn.ModuleList
+    ):
+        return None
+    try:
+        parameters = inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):
+        return None
+    return module if {"mask", "intermediate_output"} <= parameters.keys() else None
 
 
 def _first_chunks(clip: Any, local_descriptions: Sequence[str], config: IFAdapterConfig) -> dict[str, list]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from training.config import Config, LoopConfig, load_config
 from training.config_reader import read_config
+from training.value_checks import above, at_least, filled, fraction
 
 from ..sampler import World
 
@@ -23,18 +25,77 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
+class VAEConfig(StageConfig):
+    """The stage of the autoencoder.
+
+    encoded, worst: see ``Reconstruction``.
+    """
+
+    encoded: float = 1.0
+    worst: float = 0.0
+
+    def __post_init__(self) -> None:
+        above(self, 0, "encoded")
+        fraction(self, "encoded")
+        at_least(self, 0, "worst")
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The scenes to draw.
+
+    pictures: number of scenes.
+    pixels: the first scenes, whose pictures are kept for the autoencoder.
+    crowded: fraction of the scenes with heavy overlap.
+    crowding: ``World.crowding`` of these.
+    shared: ``World.shared`` of all scenes.
+    processes: that draw; 0 = draw in the training process.
+    """
+
+    pictures: int
+    pixels: int
+    crowded: float = 0.0
+    crowding: int = 4
+    shared: int = 0
+    processes: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "pictures", "pixels", "crowding")
+        at_least(self, 0, "shared", "processes")
+        fraction(self, "crowded")
+
+
+@dataclass(frozen=True)
 class ShapesConfig:
     """The drawn world and its base model.
 
     cached: number of distinct pictures that the UNet and the adapter train on; their latents stay
         in memory.
     unet: the UNet and its text encoder.
+    pool: the scenes of ``python -m training world``.
+    minutes: time limit of this command; 0 = none. The stages share the time that is left by their
+        own ``minutes``.
+    reserve: minutes of the limit for the export.
+    init: folder of models in the format of ``demo/``, from which the stages start; None = from
+        scratch.
+    export: folder to which that command writes the models.
+    stages: that it trains. The weights of the others come from ``init`` or an earlier run.
     """
 
     world: World
     cached: int
-    vae: StageConfig
+    vae: VAEConfig
     unet: StageConfig
+    pool: PoolConfig | None = None
+    minutes: float = 0.0
+    reserve: float = 0.2
+    init: str | None = None
+    export: str = "demo"
+    stages: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "minutes", "reserve")
+        filled(self, "stages")
 
 
 @dataclass(frozen=True, kw_only=True)

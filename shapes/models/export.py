@@ -6,8 +6,8 @@ import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from ifadapter_core.storage import load_weights, save_weights
@@ -17,6 +17,7 @@ from .stages import DemoRun
 
 MAX_BYTES = 16_000_000  # the weights are part of every clone
 PREFIX = "text_model."
+STAGES: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
 
 
 def export(run: DemoRun, folder: Path) -> int:
@@ -25,19 +26,37 @@ def export(run: DemoRun, folder: Path) -> int:
     Returns the size of all weights in bytes. Raises ValueError if a stage has not run or the files
     are too large.
     """
-    adapter = load_weights(run.folder / "adapter" / "weights" / "ifadapter.safetensors")
-    pipeline = run.pipeline().to(dtype=torch.float16)
-    for name in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        getattr(pipeline, name).save_pretrained(folder / name)
+    pipeline = run.pipeline()
+    for stage in STAGES:
+        export_stage(run, stage, folder)
     pipeline.save_config(folder)
-    _name_as_clip(folder / "text_encoder" / "model.safetensors")
-    halved = replace(adapter, tensors={name: tensor.half() for name, tensor in adapter.tensors.items()})
-    save_weights(halved, folder / "ifadapter.safetensors")
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     if size > MAX_BYTES:
         raise ValueError(f"The weights take {size} bytes; the maximum is {MAX_BYTES}.")
     return size
+
+
+def export_stage(run: DemoRun, stage: Literal["vae", "unet", "adapter"], folder: Path) -> None:
+    """Write the files of one stage. Raises ValueError if it has not run."""
+    if stage == "adapter":
+        adapter = load_weights(run.folder / "adapter" / "weights" / "ifadapter.safetensors")
+        halved = {name: tensor.half() for name, tensor in adapter.tensors.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(replace(adapter, tensors=halved), folder / "ifadapter.safetensors")
+    elif stage == "vae":
+        _write(folder / "vae", run.vae().half())
+    else:
+        _write(folder / "unet", run.unet().half())
+        _write(folder / "text_encoder", run.text_encoder().half())
+        _write(folder / "tokenizer", run.tokenizer)
+        _write(folder / "scheduler", run.scheduler())
+        _name_as_clip(folder / "text_encoder" / "model.safetensors")
+
+
+def _write(folder: Path, part: Any) -> None:
+    """Replace a folder by a part of the pipeline in diffusers' format."""
+    shutil.rmtree(folder, ignore_errors=True)
+    part.save_pretrained(folder)
 
 
 def _name_as_clip(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from types import TracebackType
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.utils.hooks import RemovableHandle
 
+CPU = torch.device("cpu")
 WAVES = 4  # cosines per axis; the shortest wavelength is half the picture
 
 
@@ -50,12 +52,13 @@ class PositionProbe(nn.Module):
         for layer, probe in zip(self._layers, self.probes, strict=True):
             query = self._queries.pop(layer)  # (B, side * side, C)
             side = math.isqrt(query.shape[1])
-            target = position_waves(side).to(query.device).expand(len(query), -1, -1)
+            target = position_waves(side, query.device).expand(len(query), -1, -1)
             errors.append(mse_loss(probe(query).float(), target))
         return torch.stack(errors).mean()
 
 
-def position_waves(side: int) -> Tensor:
+@lru_cache(maxsize=16)
+def position_waves(side: int, device: torch.device = CPU) -> Tensor:
     """Positions of the cells of a square grid, row by row: (side * side, 2 * WAVES).
 
     Cosines of 1 .. WAVES half waves over the picture, in x, then in y.
@@ -63,4 +66,5 @@ def position_waves(side: int) -> Tensor:
     centers = (torch.arange(side) + 0.5) / side
     cosines = torch.cos(math.pi * centers[:, None] * torch.arange(1, WAVES + 1))
     in_y = cosines[:, None].expand(side, side, WAVES)
-    return torch.cat([in_y.transpose(0, 1), in_y], dim=-1).reshape(side * side, 2 * WAVES)
+    waves = torch.cat([in_y.transpose(0, 1), in_y], dim=-1).reshape(side * side, 2 * WAVES)
+    return waves.to(device)

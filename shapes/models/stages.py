@@ -14,6 +14,7 @@ from ifadapter_core.layout import Layout
 from ifadapter_diffusers.base_model import BaseModel
 from training.adapter_stage import LayoutBatch
 
+from ..dataset import PictureBatches, Pictures
 from ..descriptions import placed_caption
 from ..sampler import HELD_OUT, TRAINING, World, sample_scene
 from .config import ShapesConfig
@@ -37,14 +38,24 @@ class DemoRun:
         """Trained on first use."""
         folder = self.folder / "tokenizer"
         if not (folder / "tokenizer_config.json").exists():
-            train_vocabulary(sentences(SENTENCES), folder)
+            train_vocabulary(sentences(range(SENTENCES)), folder)
         return CLIPTokenizer.from_pretrained(str(folder))
 
     def vae(self) -> AutoencoderKL:
         return AutoencoderKL.from_pretrained(self._weights("vae"))
 
+    def unet(self) -> UNet2DConditionModel:
+        return UNet2DConditionModel.from_pretrained(self._weights("unet"), subfolder="unet")
+
+    def text_encoder(self) -> CLIPTextModel:
+        return CLIPTextModel.from_pretrained(self._weights("unet"), subfolder="text_encoder")
+
+    def scheduler(self) -> DDPMScheduler:
+        return DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler")
+
     def vae_stage(self) -> VAEStage:
-        return VAEStage(self.config.world, self.config.vae.batch_size)
+        batches = PictureBatches(Pictures(self.config.world), self.config.vae.batch_size)
+        return VAEStage(self.config.world, batches, self.config.vae.encoded, self.config.vae.worst)
 
     def unet_stage(self) -> UNetStage:
         vae = self.vae() if (self.folder / "vae" / "weights").is_dir() else None
@@ -61,10 +72,10 @@ class DemoRun:
         """The finished base model. Raises ValueError if a stage has not run."""
         return StableDiffusionPipeline(
             vae=self.vae(),
-            text_encoder=CLIPTextModel.from_pretrained(self._weights("unet"), subfolder="text_encoder"),
+            text_encoder=self.text_encoder(),
             tokenizer=self.tokenizer,
-            unet=UNet2DConditionModel.from_pretrained(self._weights("unet"), subfolder="unet"),
-            scheduler=DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler"),
+            unet=self.unet(),
+            scheduler=self.scheduler(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
@@ -84,10 +95,10 @@ class DemoRun:
         return folder
 
 
-def sentences(count: int) -> Iterator[str]:
-    """Captions of scenes with all shapes, colours and patterns, two per scene."""
-    for index in TRAINING[:count]:
-        layout = sample_scene(World(), index).layout
+def sentences(numbers: range) -> Iterator[str]:
+    """Captions of training scenes with all shapes, colours and patterns, two per scene."""
+    for number in numbers:
+        layout = sample_scene(World(), TRAINING[number]).layout
         yield from (layout.prompt, placed_caption(layout))
 
 

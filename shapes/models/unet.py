@@ -125,24 +125,44 @@ class Denoising(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(self, batch: LatentBatch, generator: torch.Generator) -> Tensor:
+        return self.prediction_loss(*self.noisy_inputs(batch, generator))
+
+    def noisy_inputs(
+        self, batch: LatentBatch, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noisy latents, timesteps, target and token ids of the captions; see ``add_noise``."""
+        ids = self.caption_ids(batch, generator).to(self.unet.device)
+        latents = batch.latents.to(self.unet.device)
+        return *add_noise(self.scheduler, latents, generator, LOGIT_MEAN), ids
+
+    def prediction_loss(self, noisy: Tensor, timesteps: Tensor, target: Tensor, ids: Tensor) -> Tensor:
+        """The loss () of ``noisy_inputs``."""
+        with self.position_probe:
+            prediction = self.unet(noisy, timesteps, self.encode_text(ids)).sample.float()
+        return F.mse_loss(prediction, target) + PROBE_WEIGHT * self.position_probe.loss()
+
+    def caption_ids(self, batch: LatentBatch, generator: torch.Generator) -> Tensor:
+        """Token ids (B, 77) of captions of random kinds."""
         kinds = caption_kinds(len(batch.scenes), generator)
         texts = [caption_of(scene, kind) for scene, kind in zip(batch.scenes, kinds, strict=True)]
-        latents = batch.latents.to(self.unet.device)
-        noisy, timesteps, target = add_noise(self.scheduler, latents, generator, LOGIT_MEAN)
-        with self.position_probe:
-            prediction = self.unet(noisy, timesteps, self.text_states(texts)).sample.float()
-        return F.mse_loss(prediction, target) + PROBE_WEIGHT * self.position_probe.loss()
+        return token_ids(self.tokenizer, texts)
 
     def text_states(self, texts: Sequence[str]) -> Tensor:
         """Text states for cross attention: (len(texts), 77, WIDTH)."""
+        return self.encode_text(token_ids(self.tokenizer, texts).to(self.text_encoder.device))
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        """Token ids (B, 77) on the encoder's device -> text states (B, 77, WIDTH)."""
         use_eager_attention_on_cpu(self.text_encoder)
-        ids = token_ids(self.tokenizer, texts).to(self.text_encoder.device)
         return self.text_encoder(ids).last_hidden_state
 
 
 def caption_kinds(count: int, generator: torch.Generator) -> list[str]:
     """Random keys of CAPTION_PARTS with their probabilities."""
-    kinds, probabilities = list(CAPTION_PARTS), torch.tensor(list(CAPTION_PARTS.values()))
+    kinds, probabilities = (
+        list(CAPTION_PARTS),
+        torch.tensor(list(CAPTION_PARTS.values()), device=generator.device),
+    )
     numbers = torch.multinomial(probabilities, count, replacement=True, generator=generator)
     return [kinds[number] for number in numbers.tolist()]
 
@@ -166,11 +186,16 @@ class UNetStage:
     """
 
     def __init__(
-        self, world: World, tokenizer: CLIPTokenizer, batches: LatentBatches, vae: AutoencoderKL | None
+        self,
+        world: World,
+        tokenizer: CLIPTokenizer,
+        batches: Dataset[Any],
+        vae: AutoencoderKL | None,
+        objective: type[Denoising] = Denoising,
     ) -> None:
-        self.objective = Denoising(new_unet(), new_scheduler(), new_text_encoder(tokenizer), tokenizer)
+        self.objective = objective(new_unet(), new_scheduler(), new_text_encoder(tokenizer), tokenizer)
         self.vae = vae
-        self.batches: Dataset[Any] = batches
+        self.batches = batches
         self.held_out = [sample_scene(world, index) for index in HELD_OUT[:SHEET_PICTURES]]
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
@@ -189,7 +214,7 @@ class UNetStage:
     def _decoded(self, latents: Tensor) -> Tensor:
         if self.vae is None:
             return F.interpolate(latents / SCALE, scale_factor=CELL, mode="bicubic")
-        return decode(self.vae, latents)
+        return decode(self.vae, latents.to(self.vae.device))
 
     def save(self, folder: Path) -> None:
         self.objective.unet.save_pretrained(folder / "unet")

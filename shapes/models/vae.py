@@ -6,6 +6,7 @@ pixels a side. The base model then has little to learn, and the decoder restores
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from torch.utils.data import Dataset
 
 from ifadapter_diffusers.contact_sheet import grid, to_image
 
-from ..dataset import Batch, PictureBatches, Pictures
+from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
+from .graphed_loss import GraphedLoss
 
 LATENT_CHANNELS = 3
 CELL = 8  # pixels along each side of a latent cell
 SCALE = 2.0  # scaling factor: latents with a standard deviation of about one
 MAX_NOISE = 0.3  # standard deviation of the augmentation noise on scaled latents
 SHEET_PICTURES = 16
+PATCH = 4  # pixels along each side of a patch of ``worst_patch_error``
 
 
 def new_vae() -> AutoencoderKL:
@@ -51,20 +54,44 @@ def thumbnails(images: Tensor) -> Tensor:
 
 
 class Reconstruction(nn.Module):
-    """Loss: L1 + L2 of the reconstructed picture, and L2 of the latents against ``thumbnails``."""
+    """Loss: L1 + L2 of the reconstructed picture, and L2 of the latents against ``thumbnails``.
 
-    def __init__(self, vae: AutoencoderKL) -> None:
+    encoded: fraction of each batch that trains the encoder, which has little to learn. If it is
+        below 1, the decoder reads thumbnails in place of the encoder's latents.
+    worst: weight of the mean error of each picture's worst patch.
+    """
+
+    def __init__(self, vae: AutoencoderKL, encoded: float = 1.0, worst: float = 0.0) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae, self.encoded, self.worst = vae, encoded, worst
+
+        self._graphed_loss = GraphedLoss(self, self.picture_loss)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
-        latents = self.vae.encode(images).latent_dist.mode().float() * SCALE
+        shape = (len(images), LATENT_CHANNELS, images.shape[2] // CELL, images.shape[3] // CELL)
+        return self._graphed_loss(images, latent_noise(torch.Size(shape), generator).to(images))
+
+    def picture_loss(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in -1..1 and noise on their scaled latents -> loss ()."""
+        count = math.ceil(self.encoded * len(images))
+        exact = thumbnails(images)
+        encoded = self.vae.encode(images[:count]).latent_dist.mode().float() * SCALE
+        latents = encoded if count == len(images) else exact
         # The decoder trains on noisy latents, because those of the base model are never exact.
-        noisy = latents + latent_noise(latents.shape, generator).to(latents)
-        decoded = self.vae.decode(noisy / SCALE).sample.float()
-        picture_loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images)
-        return picture_loss + F.mse_loss(latents, thumbnails(images))
+        decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
+        loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + F.mse_loss(encoded, exact[:count])
+        return loss + self.worst * worst_patch_error(decoded, images) if self.worst else loss
+
+
+def worst_patch_error(decoded: Tensor, images: Tensor) -> Tensor:
+    """Mean over the pictures (B, 3, H, W) of the largest mean absolute error of a patch: ().
+
+    GroupNorm with one channel a group is tempted to put an outlier into a corner, by which it
+    controls its statistics (Karras et al. 2020, section 2). The mean error does not see it.
+    """
+    errors = F.avg_pool2d((decoded - images).abs().mean(dim=1, keepdim=True), PATCH)
+    return errors.amax(dim=(1, 2, 3)).mean()
 
 
 def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
@@ -73,19 +100,22 @@ def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
     Independent noise per cell plus a tint of the whole picture. Each picture has its own standard
     deviation, uniform in 0..MAX_NOISE.
     """
-    strength = MAX_NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator)
-    tint = torch.randn(*shape[:2], 1, 1, generator=generator)
-    return strength * (torch.randn(shape, generator=generator) + tint)
+    where = generator.device
+    strength = MAX_NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator, device=where)
+    tint = torch.randn(*shape[:2], 1, 1, generator=generator, device=where)
+    return strength * (torch.randn(shape, generator=generator, device=where) + tint)
 
 
 class VAEStage:
     """The training stage of the autoencoder: its loss, batches, sample sheet and weights."""
 
-    def __init__(self, world: World, batch_size: int) -> None:
+    def __init__(
+        self, world: World, batches: Dataset[Batch], encoded: float = 1.0, worst: float = 0.0
+    ) -> None:
         self.vae = new_vae()
-        self.objective = Reconstruction(self.vae)
+        self.objective = Reconstruction(self.vae, encoded, worst)
         self.held_out = Pictures(world, HELD_OUT)
-        self.batches: Dataset[Any] = PictureBatches(Pictures(world), batch_size)
+        self.batches: Dataset[Any] = batches
 
     def sheet(self, generator: torch.Generator) -> Image.Image:
         """Held-out pictures, eight to a row, with their reconstructions below."""

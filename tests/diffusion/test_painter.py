@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import tiny_models
 from ifadapter_core.layout import Box, Instance, Layout
-from ifadapter_diffusers.painter import METHODS, Painter
-from ifadapter_diffusers.sampling import Control
+from ifadapter_diffusers.painter import METHODS, NOISE_ROWS, Painter
+from ifadapter_diffusers.sampling import Control, batch_tokens, layout_tokens
 
 LAYOUT = tiny_models.layout(2)  # three instances
 
@@ -79,3 +80,36 @@ def test_only_the_given_layers_act(models: Path) -> None:
     assert (paint(models, layers=numbers[:1]) != full).any()
     with pytest.raises(ValueError, match=r"layers asked for are \[99\].*" + str(numbers[0])):
         Painter(models, layers=[99])
+
+
+@pytest.mark.slow
+def test_layouts_painted_together_get_the_noise_of_smaller_calls(models: Path) -> None:
+    painter = Painter(models, 3, 1, 2.0)
+    layouts = [LAYOUT] * (NOISE_ROWS + 2)
+    whole = painter.paint(METHODS["full"], layouts, first=5).astype(int)
+    parts = [
+        painter.paint(METHODS["full"], layouts[:NOISE_ROWS], first=5),
+        painter.paint(METHODS["full"], layouts[NOISE_ROWS:], first=5 + NOISE_ROWS),
+    ]
+    assert np.abs(whole - np.concatenate(parts)).max() <= 1
+    assert (whole[0] != whole[NOISE_ROWS]).any()
+
+
+def test_noise_of_another_shape_is_refused(models: Path) -> None:
+    painter = Painter(models, 3, 1, 2.0)
+    noise = painter.noise([LAYOUT])
+    with pytest.raises(ValueError, match=r"The noise is \(1, .*these layouts need \(2, "):
+        painter.paint_from(METHODS["full"], [LAYOUT] * 2, noise)
+
+
+def test_tokens_of_a_batch_are_those_of_each_layout(models: Path) -> None:
+    painter = Painter(models)
+    layouts = [tiny_models.layout(number, instances) for number, instances in enumerate((2, 0, 1, 3))]
+    batch = batch_tokens(painter.adapter, painter.base, layouts)
+    for tokens, layout in zip(batch, layouts, strict=True):
+        alone = layout_tokens(painter.adapter, painter.base, layout)
+        assert (len(tokens), tokens.strengths) == (len(layout.instances), alone.strengths)
+        for part in ("cond", "uncond", "boxes"):
+            assert torch.allclose(getattr(tokens, part), getattr(alone, part), atol=1e-5)
+    empty = batch_tokens(painter.adapter, painter.base, layouts[1:2])
+    assert [len(tokens) for tokens in empty] == [0]

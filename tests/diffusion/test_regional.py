@@ -6,11 +6,12 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 
+import tiny_models
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.regional import RegionalUNet, sample_regional
-from ifadapter_diffusers.sampling import sample_plain
+from ifadapter_diffusers.sampling import guidance_rows, sample_plain
 from tiny_models import sd
 
 
@@ -79,3 +80,22 @@ def test_cells_outside_boxes_attend_to_the_prompt(base: BaseModel) -> None:
     assert torch.allclose(right, prompt[:, 8:], atol=1e-5)
     assert torch.allclose(left, words[:, :8], atol=1e-5)
     assert not torch.allclose(prompt, words, atol=1e-3)
+
+
+def test_layouts_of_a_batch_do_not_depend_on_each_other(base: BaseModel) -> None:
+    layouts = [tiny_models.layout(number, instances) for number, instances in enumerate((2, 0, 3, 1))]
+    regional = RegionalUNet(base.unet)
+    latents, timesteps = torch.randn(len(layouts), 4, 16, 16), torch.tensor([500])
+
+    def predict(some: list[Layout], cond: torch.Tensor) -> torch.Tensor:
+        """Of the conditional rows."""
+        regional.set_layouts(base, some)
+        rows = torch.cat([torch.zeros_like(cond), cond])
+        conditioning = guidance_rows(base, some)
+        return regional(rows, timesteps.expand(len(rows)), conditioning)[len(some) :]
+
+    with torch.no_grad():
+        together = predict(layouts, latents)
+        for number, layout in enumerate(layouts):
+            alone = predict([layout], latents[number : number + 1])
+            assert torch.allclose(together[number : number + 1], alone, atol=1e-5)

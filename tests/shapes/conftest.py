@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from pathlib import Path
 
 from package_of_same_name import restore
 
+sys.path.append(str(Path(__file__).parent / "support"))
+
 restore("shapes")
-for folder in ("models", "recognition"):
+for folder in ("models", "recognition", "results"):
     importlib.import_module(f"shapes.{folder}")

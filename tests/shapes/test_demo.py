@@ -51,7 +51,8 @@ def test_a_custom_layout_gives_pictures_and_a_table(
     assert Image.open(output / "full_0.png").size == (128, 128)
     lines = [line for line in done.stdout.splitlines() if line]
     assert "success" in lines[0]
-    assert "pattern_colour" in lines[0]
+    assert "drawn well" in lines[0]
+    assert "pattern colour" in lines[0]
     assert [line.split("/")[1].split()[0] for line in lines[1:4]] == ["1"] * 3  # the cat is not judged
     assert "SDXL" in lines[-1]
     assert "workflows/place_things_with_boxes.json" in lines[-1]

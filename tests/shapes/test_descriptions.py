@@ -17,6 +17,7 @@ from shapes.descriptions import (
     local_description,
     placed_caption,
     read_description,
+    read_scene,
 )
 from shapes.sampler import World, sample_scene
 from shapes.scene import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, Attributes
@@ -170,3 +171,20 @@ def test_mirrored_boxes_have_mirrored_words() -> None:
     )
     assert left.replace("left", "right") == right
     assert "left" in left
+
+
+def test_the_scene_of_a_scenes_layout_is_the_scene() -> None:
+    scenes = [sample_scene(World(), index) for index in range(50)]
+    assert [read_scene(scene.layout) for scene in scenes] == scenes
+
+
+def test_a_scene_leaves_out_what_is_not_of_this_world() -> None:
+    layout = layout_of((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0))
+    known = Instance(Box(0.25, 0.25, 0.75, 0.75), "a red circle")
+    scene = read_scene(Layout(128, 128, (*layout.instances, known), "things"))
+    assert [(figure.attributes, figure.box_px) for figure in scene.figures] == [
+        (Attributes("circle", "red"), (32, 32, 96, 96))
+    ]
+    assert scene.background == next(iter(BACKGROUNDS))
+    with pytest.raises(ValueError, match="128 x 64; expected a square canvas"):
+        read_scene(Layout(128, 64, (), ""))

@@ -114,6 +114,19 @@ def test_figures_that_overlap_share_no_colour() -> None:
             assert not (overlap(a, b) and set(a.attributes.colours) & set(b.attributes.colours))
 
 
+def test_figures_that_overlap_little_may_share_colours() -> None:
+    scenes = [sample_scene(World(instances=(4, 6), crowding=4, shared=12), index) for index in range(40)]
+    sharing = 0
+    for scene in scenes:
+        for a, b in combinations(scene.figures, 2):
+            (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.box_px, b.box_px
+            depth = min(min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0))
+            if set(a.attributes.colours) & set(b.attributes.colours):
+                assert depth <= 12
+                sharing += depth > 0
+    assert sharing
+
+
 def test_a_smaller_world() -> None:
     world = World(
         size=64,

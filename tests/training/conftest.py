@@ -13,7 +13,7 @@ from package_of_same_name import restore
 if TYPE_CHECKING:
     from training.adapter_stage import AdapterStage
 
-sys.path.insert(0, str(Path(__file__).parent))  # launched, toy_runs
+sys.path.insert(0, str(Path(__file__).parent))  # launched, picture_files, toy_runs
 
 restore("training")
 

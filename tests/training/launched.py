@@ -18,7 +18,13 @@ from training.loop import train
 
 def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
     config = LoopConfig(
-        steps=3, learning_rate=1e-3, accumulation=accumulation, ema_decay=0.9, save_every=2, sample_every=1000
+        steps=3,
+        learning_rate=1e-3,
+        accumulation=accumulation,
+        ema_decay=0.9,
+        save_every=2,
+        sample_every=1000,
+        log_every=3,
     )
     training.adapter_stage.STEPS = 2
     stage = adapter_stage(tokenizer)

@@ -148,9 +148,12 @@ def test_two_processes_train_as_one_with_twice_the_accumulation(words: Path, tmp
     assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
     start = adapter_stage(words).adapter.state_dict()
     assert max(float((one[name] - start[name]).abs().max()) for name in one) > 1e-3
-    assert done.stdout.split() == ["save:0", "save:0", "sheet:0"]
-    assert done.stderr.count("| 0/3 ") == 1
-    assert (tmp_path / "one" / "losses.csv").read_bytes() == (tmp_path / "two" / "losses.csv").read_bytes()
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if ":" in line] == ["save:0", "save:0", "sheet:0"]
+    assert sum(line.startswith("two  step 3  loss ") for line in lines) == 1  # of one process only
+    losses = [(tmp_path / name / "losses.csv").read_text().split()[1].split(",") for name in ("one", "two")]
+    assert losses[0][0] == losses[1][0] == "3"
+    assert float(losses[0][1]) == pytest.approx(float(losses[1][1]), abs=1e-5)
     ranks = [
         sorted(path.name for path in (tmp_path / name / "state").glob("random_states_*"))
         for name in ("one", "two")

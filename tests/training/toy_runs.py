@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ class EventAt(Toy):
     def __init__(self, batch: int, event: Any) -> None:
         super().__init__()
         self.objective.register_forward_pre_hook(lambda _, given: event() if given[0][0] == batch else None)
+
+
+def request_stop() -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 def crash() -> None:

@@ -8,6 +8,7 @@ import * as geometry from '../../web/layout_geometry.js'
 import * as histories from '../../web/layout_history.js'
 import * as hits from '../../web/layout_hits.js'
 import * as model from '../../web/layout_model.js'
+import * as snapping from '../../web/layout_snapping.js'
 import { CANVAS, MINIMUM, forMany, frame, inside, layout, near, same } from './random_layouts.js'
 
 // Frames
@@ -95,9 +96,9 @@ test('snapping to the grid puts the moving edges on it, and is idempotent', () =
   forMany((next) => {
     const start = frame(next)
     for (const handle of ['move', ...geometry.HANDLES]) {
-      const once = geometry.snappedToGrid(start, handle, step, MINIMUM)
+      const once = snapping.snappedToGrid(start, handle, step, MINIMUM)
       assert.ok(inside(once), handle)
-      assert.ok(same(geometry.snappedToGrid(once, handle, step, MINIMUM), once), handle)
+      assert.ok(same(snapping.snappedToGrid(once, handle, step, MINIMUM), once), handle)
       if (handle === 'e' && once.w > MINIMUM.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
       if (handle === 'n' && once.h > MINIMUM.h + 1e-9) assert.ok(onGrid(once.y, step.y))
     }
@@ -108,12 +109,12 @@ test('a frame snaps to near edges and centres of others, and reports the lines',
   const other = { x: 0.5, y: 0.1, w: 0.2, h: 0.2 }
   const reach = { x: 0.01, y: 0.01 }
   const moving = { x: 0.295, y: 0.6, w: 0.2, h: 0.13 }
-  const { frame: moved, guides } = geometry.aligned(moving, 'move', [other], reach, MINIMUM)
+  const { frame: moved, guides } = snapping.aligned(moving, 'move', [other], reach, MINIMUM)
   assert.ok(near(moved.x + moved.w, 0.5) && near(moved.y, moving.y))
   assert.deepEqual(guides, [{ axis: 'x', at: 0.5 }])
-  const resized = geometry.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
+  const resized = snapping.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
   assert.ok(near(resized.frame.x, 0.1) && near(resized.frame.w, 0.4))
-  const far = geometry.aligned(
+  const far = snapping.aligned(
     { x: 0.33, y: 0.61, w: 0.1, h: 0.1 },
     'move',
     [other],
@@ -124,7 +125,7 @@ test('a frame snaps to near edges and centres of others, and reports the lines',
 })
 
 test('a frame snaps to the centre of the canvas', () => {
-  const { frame: moved } = geometry.aligned(
+  const { frame: moved } = snapping.aligned(
     { x: 0.395, y: 0.1, w: 0.2, h: 0.13 },
     'move',
     [],

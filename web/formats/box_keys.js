@@ -11,39 +11,45 @@ import { LayoutError, cornersOf, fourNumbers, isObject, numberOf } from './field
 /** @typedef {import('./fields.js').Corners} Corners */
 
 /**
- * How one kind of tool writes a box. example: for error messages. unit: default unit.
+ * How one kind of tool writes a box. example: for error messages. unit: default unit. order: what the numbers
+ * are, SIDES, CENTRE or else EDGES.
  * @typedef {{
  *   example: string,
  *   matches: (entry: Record<string, any>) => boolean,
  *   corners: (entry: Record<string, any>, number: number) => Corners,
  *   unit: string,
+ *   order?: string,
  * }} BoxKeys
  */
 
 const ELEMENT_TYPES = ['obj', 'text']
 export const BOX_NAMES = ['bbox', 'bbox_2d', 'box_2d', 'box'] // keys that hold a whole box
 export const SIDE_NAMES = ['x', 'y', 'w', 'h', 'width', 'height']
+// What the numbers of a box are, for advice on numbers that do not fit.
+export const SIDES = 'left, top, width, height'
+export const EDGES = 'left, top, right, bottom'
+export const CENTRE = 'centre, width, height'
 
-/** @param {unknown} values @param {string} expected */
-export function xyxy(values, expected) {
-  return fourNumbers(values, `${expected} must be [x0, y0, x1, y1]`)
+/** @param {unknown} values @param {string} name */
+export function xyxy(values, name) {
+  return fourNumbers(values, name, ['x0', 'y0', 'x1', 'y1'])
 }
 
-/** @param {unknown} values @param {string} expected @returns {Corners} */
-export function xywh(values, expected) {
-  const [x, y, w, h] = fourNumbers(values, `${expected} must be [x, y, width, height]`)
+/** @param {unknown} values @param {string} name @returns {Corners} */
+export function xywh(values, name) {
+  const [x, y, w, h] = fourNumbers(values, name, ['x', 'y', 'width', 'height'])
   return [x, y, x + w, y + h]
 }
 
-/** @param {unknown} values @param {string} expected @returns {Corners} */
-function yxyx(values, expected) {
-  const [y0, x0, y1, x1] = fourNumbers(values, `${expected} must be [ymin, xmin, ymax, xmax]`)
+/** @param {unknown} values @param {string} name @returns {Corners} */
+function yxyx(values, name) {
+  const [y0, x0, y1, x1] = fourNumbers(values, name, ['ymin', 'xmin', 'ymax', 'xmax'])
   return [x0, y0, x1, y1]
 }
 
 /**
  * @param {string} key
- * @param {(values: unknown, expected: string) => Corners} order
+ * @param {(values: unknown, name: string) => Corners} order
  * @returns {BoxKeys['corners']}
  */
 function listUnder(key, order) {
@@ -65,6 +71,7 @@ function sides(...keys) {
 }
 
 const longSides = sides('x', 'y', 'width', 'height')
+const shortSides = sides('x', 'y', 'w', 'h')
 
 /** @type {BoxKeys['corners']} */
 function unrotatedSides(entry, number) {
@@ -73,29 +80,31 @@ function unrotatedSides(entry, number) {
 }
 
 /** @param {number} number */
-function rotated(number) {
+export function rotated(number) {
   return new LayoutError(
     `Box ${number} is rotated, which a layout cannot hold. Give the upright box around it.`
   )
 }
 
 /**
- * Left, top, width and height. Beside "class", Roboflow writes centres under the same keys.
+ * Left, top, width and height. Beside "class", Roboflow and YOLO write centres under the same keys.
  * @type {BoxKeys['corners']}
  */
 function cornerSides(entry, number) {
-  if ('class' in entry) {
+  if ('class' in entry && !('caption' in entry)) {
     throw new LayoutError(
-      `Box ${number}: "x" and "y" beside "class" may be the centre (Roboflow) or the left top corner. For ` +
-        'centres give {"predictions": [..]}; for corners rename "class" to "label".'
+      `Box ${number}: "x" and "y" beside "class" may be the centre (Roboflow, YOLO) or the left top corner. ` +
+        'For centres give {"predictions": [..]}, for fractions with "units": "fractions"; for corners rename ' +
+        '"class" to "label".'
     )
   }
-  return longSides(entry, number)
+  return isShort(entry) ? shortSides(entry, number) : longSides(entry, number)
 }
 
 /** @type {BoxKeys['corners']} */
 function centre(entry, number) {
-  const [x, y, width, height] = ['x', 'y', 'width', 'height'].map((key) =>
+  const keys = ['x', 'y', 'w' in entry ? 'w' : 'width', 'h' in entry ? 'h' : 'height']
+  const [x, y, width, height] = keys.map((key) =>
     numberOf(entry[key], `Box ${number}: ${key}`)
   )
   return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
@@ -119,15 +128,17 @@ function hasBoxWith(key) {
 const SHORT = {
   example: '{"x", "y", "w", "h"}: fractions',
   matches: isShort,
-  corners: sides('x', 'y', 'w', 'h'),
-  unit: 'fractions'
+  corners: cornerSides,
+  unit: 'fractions',
+  order: SIDES
 }
 /** @type {BoxKeys} */
 export const LONG = {
   example: '{"x", "y", "width", "height"}: pixels',
   matches: (entry) => SIDE_NAMES.some((key) => key in entry),
   corners: cornerSides,
-  unit: 'pixels'
+  unit: 'pixels',
+  order: SIDES
 }
 /** @type {BoxKeys} */
 export const ELEMENT = {
@@ -141,14 +152,24 @@ export const XYWH_BBOX = {
   example: '{"bbox": [x, y, width, height]}: pixels',
   matches: (entry) => 'bbox' in entry,
   corners: listUnder('bbox', xywh),
-  unit: 'pixels'
+  unit: 'pixels',
+  order: SIDES
+}
+/** @type {BoxKeys} */
+export const RELEASE_BOX = {
+  example: '{"box": [x, y, width, height]}: pixels',
+  matches: () => true,
+  corners: listUnder('box', xywh),
+  unit: 'pixels',
+  order: SIDES
 }
 /** @type {BoxKeys} */
 export const CENTRED = {
   example: '{"x", "y", "width", "height"}: centre, pixels',
   matches: (entry) => 'x' in entry,
   corners: centre,
-  unit: 'pixels'
+  unit: 'pixels',
+  order: CENTRE
 }
 /** Boxes that any list may hold; the first match counts. @type {BoxKeys[]} */
 export const BOX_KEYS = [
@@ -156,7 +177,8 @@ export const BOX_KEYS = [
     example: '{"x", "y", "width", "height", "rectanglelabels"}: percent',
     matches: (entry) => 'rectanglelabels' in entry,
     corners: unrotatedSides,
-    unit: 'percent'
+    unit: 'percent',
+    order: SIDES
   },
   {
     example: '{"bbox_2d": [x0, y0, x1, y1]}: thousandths',

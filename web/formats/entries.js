@@ -1,8 +1,9 @@
 // @ts-check
 /** One entry of a list of boxes -> a draft. `ifadapter_core/formats/entries.py` is the Python twin. */
 
-import { BOX_KEYS, BOX_NAMES, LONG, SIDE_NAMES } from './box_keys.js'
-import { LayoutError, descriptionOf, entryOf, isObject, kindOf, numberOf } from './fields.js'
+import { BOX_KEYS, BOX_NAMES, EDGES, LONG, SIDE_NAMES } from './box_keys.js'
+import { LayoutError, descriptionOf, entryOf, isObject, kindOf, numberOf, numberText } from './fields.js'
+import { refuseContradictions } from './ignored.js'
 import { statedUnits } from './units.js'
 
 /** @typedef {import('./box_keys.js').BoxKeys} BoxKeys */
@@ -17,10 +18,10 @@ import { statedUnits } from './units.js'
 
 /**
  * An instance as read, not checked yet. number: position in the input, from 1. corners: in `unit`; null if
- * the input has only a description.
+ * the input has only a description. order: what the numbers of the box were, see box_keys.js.
  * @typedef {{
  *   number: number, corners: Corners | null, description: string, unit: string, pixels: Canvas,
- *   strength: number, hidden: boolean, entry: Record<string, any>,
+ *   strength: number, hidden: boolean, order: string, entry: Record<string, any>,
  * }} Draft
  */
 
@@ -36,7 +37,8 @@ const DESCRIPTIONS = [
   'name',
   'class',
   'category_name',
-  'rectanglelabels'
+  'rectanglelabels',
+  'prompt'
 ]
 const METADATA = ['desc', 'text', 'caption', 'label'] // the same, in the metadata of ComfyUI's boxes
 /** Keys of a box that are read; it is stored as x, y, w, h and caption. */
@@ -64,7 +66,7 @@ export const READ_KEYS = [
  */
 export function draftOf(value, number, frame, kinds = BOX_KEYS, unit = null) {
   const entry = entryOf(typeof value === 'string' ? { caption: value } : value, number)
-  refuseTwoBoxes(entry, number)
+  refuseContradictions(entry, number)
   refuseOtherUnits(entry, number, frame)
   const keys = kinds.find((kind) => kind.matches(entry)) ?? null
   if (keys === null) refuseUnknownKeys(entry, number)
@@ -77,6 +79,7 @@ export function draftOf(value, number, frame, kinds = BOX_KEYS, unit = null) {
     pixels: frame.pixels,
     strength: strengthOf(entry, number),
     hidden: hiddenOf(entry, number),
+    order: keys?.order ?? EDGES,
     entry
   }
 }
@@ -115,7 +118,7 @@ function descriptionIn(entry, number) {
  * @param {number} number
  */
 function hiddenOf(entry, number) {
-  const hidden = 'hidden' in entry ? entry.hidden : false
+  const hidden = entry.hidden ?? false
   if (typeof hidden !== 'boolean') {
     throw new LayoutError(
       `Box ${number}: hidden must be true or false, without quotation marks, got ${kindOf(hidden)}.`
@@ -132,23 +135,11 @@ function strengthOf(entry, number) {
   const strength = entry.strength ?? 1
   if (!(numberOf(strength, `Box ${number}: strength`) >= MIN_STRENGTH && strength <= MAX_STRENGTH)) {
     throw new LayoutError(
-      `Box ${number}: strength is ${strength}; expected ${MIN_STRENGTH} to ${MAX_STRENGTH}, 1 is as trained.`
+      `Box ${number}: strength is ${numberText(strength)}; expected ${MIN_STRENGTH} to ${MAX_STRENGTH}, 1 is ` +
+        'as trained.'
     )
   }
   return strength
-}
-
-/**
- * Throws LayoutError if an entry has its box twice: one of the two would be ignored.
- * @param {Record<string, any>} entry
- * @param {number} number
- */
-function refuseTwoBoxes(entry, number) {
-  const names = BOX_NAMES.filter((name) => name in entry)
-  names.push(...SIDE_NAMES.filter((name) => name in entry).slice(0, 1))
-  if (names.length > 1) {
-    throw new LayoutError(`Box ${number} has its box twice, under ${names.join(' and ')}. Leave one of them.`)
-  }
 }
 
 /**

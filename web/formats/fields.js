@@ -9,6 +9,8 @@ export const MAX_TEXT = 10_000 // characters of a description
 const SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 const MORE_WHITE = '\u001c\u001d\u001e\u001f\u0085' // white space of Python that JavaScript does not strip
 const NUMBER_AS_TEXT = /^\s*[+-]?[0-9.]+\s*(%?)\s*$/
+/** Keys of the global caption. */
+export const CAPTIONS = ['caption', 'prompt', 'global_caption', 'high_level_description']
 const SHOWN = 30 // characters of a value in an error message
 
 /** Left, top, right and bottom edge. @typedef {[number, number, number, number]} Corners */
@@ -45,9 +47,9 @@ export function textOf(value, name) {
   }
   const broken = value.search(SURROGATE)
   if (broken >= 0) {
+    const position = Array.from(value.slice(0, broken)).length + 1
     throw new LayoutError(
-      `${name} holds half of a character (a lone surrogate, position ${broken + 1}). Write that character ` +
-        'again.'
+      `${name} holds half of a character (a lone surrogate, position ${position}). Write that character again.`
     )
   }
   return stripped(value)
@@ -70,12 +72,18 @@ function isWhite(character) {
 }
 
 /**
- * The global caption under a key; "" if there is none.
+ * The global caption of a layout; "" if there is none. Throws LayoutError if there are two.
  * @param {Record<string, any>} data
- * @param {string} key
  */
-export function captionOf(data, key) {
-  return data[key] === null || data[key] === undefined ? '' : textOf(data[key], key)
+export function captionOf(data) {
+  const found = CAPTIONS.filter((key) => data[key] !== null && data[key] !== undefined)
+    .map((key) => [key, textOf(data[key], key)])
+    .filter(([, text]) => text)
+  if (new Set(found.map(([, text]) => text)).size > 1) {
+    const keys = found.map(([key]) => key).join(' and ')
+    throw new LayoutError(`The layout has different captions under ${keys}. Keep one of them.`)
+  }
+  return found.length ? found[0][1] : ''
 }
 
 /**
@@ -87,7 +95,9 @@ export function numberOf(value, name) {
   if (typeof value !== 'number') {
     throw new LayoutError(`${name} must be a number, got ${kindOf(value)}.${adviceOn(value)}`)
   }
-  if (!Number.isFinite(value)) throw new LayoutError(`${name} must be a finite number, got ${value}.`)
+  if (!Number.isFinite(value)) {
+    throw new LayoutError(`${name} must be a finite number, got ${numberText(value)}.`)
+  }
   return value
 }
 
@@ -103,14 +113,17 @@ function adviceOn(value) {
 }
 
 /**
- * A list of four finite numbers. expected: beginning of the error message.
+ * A list of four finite numbers. order: what each of them is.
  * @param {unknown} value
- * @param {string} expected
+ * @param {string} name
+ * @param {string[]} order
  * @returns {Corners}
  */
-export function fourNumbers(value, expected) {
-  if (!Array.isArray(value) || value.length !== 4) throw new LayoutError(`${expected}, got ${kindOf(value)}.`)
-  const [a, b, c, d] = value.map((part) => numberOf(part, expected))
+export function fourNumbers(value, name, order) {
+  if (!Array.isArray(value) || value.length !== 4) {
+    throw new LayoutError(`${name} must be [${order.join(', ')}], got ${kindOf(value)}.`)
+  }
+  const [a, b, c, d] = value.map((part, index) => numberOf(part, `${name}: ${order[index]}`))
   return [a, b, c, d]
 }
 
@@ -177,7 +190,8 @@ export function descriptionOf(entry, keys, number) {
   for (const key of keys) {
     let value = entry[key]
     if (Array.isArray(value) && value.length <= 1) value = value[0]
-    if (value !== null && value !== undefined && value !== '') return textOf(value, `Box ${number}: ${key}`)
+    const text = value === null || value === undefined ? '' : textOf(value, `Box ${number}: ${key}`)
+    if (text) return text
   }
   return ''
 }
@@ -193,6 +207,48 @@ export function kindOf(value) {
     : ({ object: 'an object', string: 'text', boolean: 'true/false', number: 'a number' }[
         /** @type {'object' | 'string' | 'boolean' | 'number'} */ (typeof value)
       ] ?? typeof value)
-  const shown = JSON.stringify(value) ?? String(value)
-  return `${name} (${shown.length > SHOWN ? `${shown.slice(0, SHOWN)}..` : shown})`
+  return `${name} (${shown(value)})`
+}
+
+/**
+ * A value as JSON, cut to SHOWN characters. Python shows the same.
+ * @param {unknown} value
+ */
+export function shown(value) {
+  const characters = Array.from(jsonStart(value, 2 * SHOWN)) // a character may have two units
+  return characters.length > SHOWN ? `${characters.slice(0, SHOWN).join('')}..` : characters.join('')
+}
+
+/**
+ * At least the first `room` UTF-16 units of a value as JSON.
+ * @param {unknown} value
+ * @param {number} room
+ * @returns {string}
+ */
+function jsonStart(value, room) {
+  if (typeof value === 'string') {
+    return JSON.stringify(value.slice(0, Math.max(room, 0) + 1))
+  }
+  if (typeof value === 'number') return numberText(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  const isList = Array.isArray(value)
+  let text = isList ? '[' : '{'
+  let index = 0
+  for (const [key, part] of Object.entries(value)) {
+    const length = text.length
+    if (length > room) return text
+    if (index++) text += ', '
+    if (!isList) text += `${jsonStart(key, room - length)}: `
+    text += jsonStart(part, room - length)
+  }
+  return text + (isList ? ']' : '}')
+}
+
+/**
+ * A number with at most six significant digits, or an integer.
+ * @param {number} value
+ */
+export function numberText(value) {
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value)
+  return String(Number(value.toPrecision(6)))
 }

@@ -104,6 +104,8 @@ export class Parser {
     /** @type {Set<string>} */
     this.repairs = new Set()
     this.parts = 0
+    /** @type {string | null} */
+    this.repeated = null // the first key that an object has twice
     this.isJson = false // a quoted key, a key with its colon, or a text, list or object in a list was read
   }
 
@@ -129,6 +131,7 @@ export class Parser {
   object(depth) {
     this.position++
     const result = {}
+    let repeated = null
     while (!this.closes('}')) {
       const isQuoted = this.peek() === '"'
       const key = this.peek() in QUOTES ? this.string() : this.bareKey()
@@ -137,6 +140,7 @@ export class Parser {
       if (this.peek() !== ':') throw new Mismatch()
       this.position++
       this.isJson = true
+      if (Object.hasOwn(result, key)) repeated ??= key
       // Not an assignment: "__proto__" is a key like any other.
       Object.defineProperty(result, key, {
         value: this.value(depth + 1),
@@ -146,6 +150,7 @@ export class Parser {
       })
       this.separator('}')
     }
+    this.repeated ??= repeated
     return result
   }
 
@@ -220,7 +225,7 @@ export class Parser {
   escape() {
     this.position++
     const character = this.peek()
-    this.position++
+    this.position += (this.text.codePointAt(this.position) ?? 0) > 0xffff ? 2 : 1
     if (!(character in CODES)) {
       if (!'"\'\\/'.includes(character) && !ESCAPES.has(character)) throw new Mismatch()
       return ESCAPES.get(character) ?? character

@@ -8,6 +8,7 @@
  * Python twin; both read every text alike.
  */
 
+import { shown } from './fields.js'
 import {
   BLANKS,
   BREAKS,
@@ -38,14 +39,18 @@ const REASONING_END_ANYWHERE = /<\/(?:think|thinking|thought|reasoning)>/gi
 
 /** Kinds of repair, in the order of the report. */
 const AROUND = 'left out the text around the JSON'
+const OTHERS = 'left out other JSON values'
 const REASONING = 'left out the reasoning'
 const IN_STRING = 'took the JSON out of a string'
 const LINES = 'joined several objects to one list'
+const REPEATED = 'left out repetitions of the same JSON'
 export const REPAIRS = [
   AROUND,
+  OTHERS,
   REASONING,
   IN_STRING,
   LINES,
+  REPEATED,
   COMMENTS,
   COMMAS,
   QUOTATION,
@@ -55,30 +60,34 @@ export const REPAIRS = [
 ]
 
 /**
- * A JSON value at text.slice(start, end).
- * @typedef {{value: any, start: number, end: number, repairs: Set<string>}} Candidate
+ * A JSON value at text.slice(start, end). repeated: a key that an object has twice.
+ * @typedef {{
+ *   value: any, start: number, end: number, repairs: Set<string>, isFenced: boolean, repeated: string | null,
+ * }} Candidate
  */
 
 /**
  * Read the one JSON value of a text, with repairs where needed. `repairs`: the kinds needed (of `REPAIRS`),
- * none for valid JSON. Throws JsonTextError when the text holds no value, several, or one that is cut off
- * or nested too deeply.
+ * none for valid JSON. `around`: the text around the JSON. Throws JsonTextError when the text holds no value,
+ * several, or one that is cut off, nested too deeply or has a key twice in one object.
  *
  * @param {string} text
- * @returns {{value: any, repairs: string[]}}
+ * @returns {{value: any, repairs: string[], around: string}}
  */
 export function readJsonText(text) {
   if (text.length > MAX_CHARACTERS) {
     throw new JsonTextError(`it has ${text.length} characters; at most ${MAX_CHARACTERS} are read`)
   }
   const repairs = new Set()
+  let around = ''
   for (let layer = 0; layer < MAX_STRING_LAYERS; layer++) {
     const strict = parseStrictly(text)
-    const { value, needed } = strict ?? search(text)
+    const { value, needed, outside } = strict ?? search(text)
     for (const kind of needed) repairs.add(kind)
+    around += outside
     if (typeof value !== 'string') {
       if (isTooDeep(value)) throw tooDeep()
-      return { value, repairs: REPAIRS.filter((kind) => repairs.has(kind)) }
+      return { value, repairs: REPAIRS.filter((kind) => repairs.has(kind)), around }
     }
     repairs.add(IN_STRING)
     text = value
@@ -88,45 +97,87 @@ export function readJsonText(text) {
 
 /**
  * @param {string} text
- * @returns {{value: any, needed: Set<string>} | null} null when the text is not valid JSON
+ * @returns {{value: any, needed: Set<string>, outside: string} | null} null when the text is not valid JSON
  */
 function parseStrictly(text) {
+  let value
   try {
-    return { value: JSON.parse(text), needed: new Set() }
+    value = JSON.parse(text)
   } catch {
     return null // not JSON as a whole: searched next
   }
+  const key = repeatedKey(text)
+  if (key !== null) throw repeated(key)
+  return { value, needed: new Set(), outside: '' }
 }
 
 /**
- * The one value in a text that is not valid JSON as a whole, and its repairs.
+ * The first key that an object has twice, by the ends of the objects; null if there is none.
+ * @param {string} text valid JSON
+ */
+function repeatedKey(text) {
+  /** @type {{keys: Set<string>, twice: string | null}[]} */
+  const open = []
+  for (const [token, colon] of text.matchAll(/"(?:[^"\\]+|\\.)*"(\s*:)?|[{}[\]]/g)) {
+    if (token === '{' || token === '[') open.push({ keys: new Set(), twice: null })
+    else if (token === '}' || token === ']') {
+      const twice = open.pop()?.twice ?? null
+      if (twice !== null) return twice
+    } else if (colon !== undefined) {
+      const key = JSON.parse(token.slice(0, -colon.length))
+      const object = open[open.length - 1]
+      if (object.keys.has(key)) object.twice ??= key
+      object.keys.add(key)
+    }
+  }
+  return null
+}
+
+/** @param {string} key */
+function repeated(key) {
+  return new JsonTextError(`an object has the key ${shown(key)} twice; leave one of them`)
+}
+
+/**
+ * The one value in a text that is not valid JSON as a whole, its repairs, and the rest of the text.
  * @param {string} text
- * @returns {{value: any, needed: Set<string>}}
+ * @returns {{value: any, needed: Set<string>, outside: string}}
  */
 function search(text) {
-  const { candidates: all, outside, reasoning } = scan(text)
+  const { candidates: found, outside, reasoning } = scan(text)
   // Brackets in prose, such as [1], are no layout. A code fence marks the answer among several values.
-  const containers = all.filter((one) => isContainer(one.value))
-  if (!containers.length && (!all.length || /[{}[\]]/.test(outside))) {
+  const containers = found.filter((one) => isContainer(one.value))
+  if (!containers.length && (!found.length || /[{}[\]]/.test(outside))) {
     throw new JsonTextError('it holds no JSON object or list')
   }
-  const likely = containers.length ? containers : all
-  const fenced = likely.filter((one) => isFenced(text, one))
-  const candidates = fenced.length ? fenced : likely
+  const candidates = answers(containers.length ? containers : found)
+  for (const one of candidates) if (one.repeated !== null) throw repeated(one.repeated)
   const needed = new Set(candidates[0].repairs)
+  const leftOut = found.filter((one) => !candidates.includes(one))
+  if (leftOut.some(({ value }) => isContainer(value) || isEmpty(value))) needed.add(OTHERS)
+  else if (leftOut.length) needed.add(AROUND)
   if (reasoning) needed.add(REASONING)
   if (!consistsOf(outside, BLANKS)) needed.add(AROUND)
-  const allObjects = candidates.every(({ value }) => isObject(value))
-  if (candidates.length > 1 && allObjects && consistsOf(outside, `${BLANKS},`)) {
+  if (new Set(candidates.map(({ value }) => JSON.stringify(value))).size === 1) {
+    if (candidates.length > 1) needed.add(REPEATED) // a draft and the same answer again
+    return { value: candidates[0].value, needed, outside }
+  }
+  if (candidates.every(({ value }) => isObject(value)) && consistsOf(outside, `${BLANKS},`)) {
     for (const one of candidates) for (const kind of one.repairs) needed.add(kind)
     needed.add(LINES)
     needed.delete(AROUND)
-    return { value: candidates.map((one) => one.value), needed }
-  }
-  if (new Set(candidates.map(({ value }) => JSON.stringify(value))).size === 1) {
-    return { value: candidates[0].value, needed } // a draft and the same answer again
+    return { value: candidates.map((one) => one.value), needed, outside }
   }
   throw new JsonTextError(`it holds ${candidates.length} different JSON values; leave only the layout`)
+}
+
+/**
+ * Without the drafts before a code fence, which marks the answer. Values behind it may correct it.
+ * @param {Candidate[]} candidates
+ */
+function answers(candidates) {
+  const last = candidates.filter((one) => one.isFenced).at(-1)
+  return last ? candidates.filter((one) => one.isFenced || one.start > last.start) : candidates
 }
 
 /**
@@ -149,6 +200,7 @@ function scan(text) {
       const candidate = candidateOf(parser)
       if (candidate) {
         candidates.push(candidate)
+        outside += '\n'
         if (candidates.length > MAX_VALUES) {
           throw new JsonTextError(`it holds more than ${MAX_VALUES} JSON values; leave only the layout`)
         }
@@ -197,7 +249,8 @@ function candidateOf(parser) {
   const { text, position: start } = parser
   try {
     const value = parser.value(0)
-    return { value, start, end: parser.position, repairs: parser.repairs }
+    const { position: end, repairs, repeated } = parser
+    return { value, start, end, repairs, repeated, isFenced: isFenced(text, start, end) }
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error
     if (error.atEnd) throw new JsonTextError(CUT_OFF)
@@ -217,8 +270,9 @@ function candidateOf(parser) {
 function place(text, position) {
   const before = text.slice(0, position)
   const line = before.split('\n').length
-  const column = position - before.lastIndexOf('\n')
-  return `at line ${line}, column ${column}: ${JSON.stringify(text.slice(position, position + SHOWN))}`
+  const column = Array.from(before.slice(before.lastIndexOf('\n') + 1)).length + 1
+  const there = Array.from(text.slice(position, position + 2 * SHOWN)).slice(0, SHOWN)
+  return `at line ${line}, column ${column}: ${shown(there.join(''))}`
 }
 
 /** @param {unknown} value */
@@ -231,21 +285,25 @@ function isObject(value) {
  * @param {any} value
  */
 function isContainer(value) {
-  if (!Array.isArray(value)) return Object.keys(value).length > 0
+  if (!Array.isArray(value)) return !isEmpty(value)
   return (
-    value.length > 0 &&
+    !isEmpty(value) &&
     value.every((part) => typeof part === 'string' || (typeof part === 'object' && part !== null))
   )
 }
 
+/** @param {any} value an object or a list */
+function isEmpty(value) {
+  return Object.keys(value).length === 0
+}
+
 /**
- * Whether a value is all there is in a code fence, apart from the language's name.
+ * Whether text.slice(before, after) is all there is in a code fence, apart from the language's name.
  * @param {string} text
- * @param {Candidate} candidate
+ * @param {number} before
+ * @param {number} after
  */
-function isFenced(text, candidate) {
-  let before = candidate.start
-  let after = candidate.end
+function isFenced(text, before, after) {
   while (before && BLANKS.includes(text[before - 1])) before--
   while (before && /[A-Za-z0-9]/.test(text[before - 1])) before--
   while (after < text.length && BLANKS.includes(text[after])) after++

@@ -4,7 +4,7 @@
  * `ifadapter_core/formats/{own,comfyui,annotations}.py` are the Python twins.
  */
 
-import { BOX_KEYS, CENTRED, ELEMENT, XYWH_BBOX, xywh, xyxy } from './box_keys.js'
+import { BOX_KEYS, CENTRED, EDGES, ELEMENT, RELEASE_BOX, XYWH_BBOX, xyxy } from './box_keys.js'
 import { draftOf } from './entries.js'
 import {
   LayoutError,
@@ -16,6 +16,7 @@ import {
   kindOf,
   listOf,
   numberOf,
+  numberText,
   objectOf
 } from './fields.js'
 
@@ -44,7 +45,7 @@ export const WHOLE = [
   {
     example: '{"prompt", "phrases": [..], "boxes": [[x0, y0, x1, y1]]}: fractions (GLIGEN)',
     matches: (data) => hasKeys(data, 'phrases', 'boxes'),
-    read: parallelLists('boxes', 'phrases', 'prompt', 'fractions')
+    read: parallelLists('boxes', 'phrases', 'fractions')
   },
   OWN,
   {
@@ -58,7 +59,7 @@ export const WHOLE = [
     example: '{"annos": [{"bbox": [x, y, w, h], "caption"}]}: pixels (InstanceDiffusion)',
     matches: (data) => hasKeys(data, 'annos'),
     read: (data, frame) => ({
-      caption: captionOf(data, 'caption'),
+      caption: captionOf(data),
       drafts: listOf(data.annos, 'annos').map((entry, index) =>
         draftOf(entry, index + 1, resized(frame, data), [XYWH_BBOX])
       )
@@ -67,23 +68,25 @@ export const WHOLE = [
   {
     example: '{"bboxes": [[x0, y0, x1, y1]], "labels": [..]}: pixels (Florence-2)',
     matches: (data) => hasKeys(data, 'bboxes', 'labels'),
-    read: parallelLists('bboxes', 'labels', 'caption', 'pixels')
+    read: parallelLists('bboxes', 'labels', 'pixels')
   },
   {
     example:
       '{"region_bboxes_list": [[x0, y0, x1, y1]], "detail_region_caption_list": [..]}: fractions ' +
       '(CreatiLayout)',
     matches: (data) => hasKeys(data, 'region_bboxes_list', 'detail_region_caption_list'),
-    read: parallelLists('region_bboxes_list', 'detail_region_caption_list', 'global_caption', 'fractions')
+    read: parallelLists('region_bboxes_list', 'detail_region_caption_list', 'fractions')
   },
   {
     example: '{"predictions": [{"x", "y", "width", "height", "class"}]}: centres, pixels (Roboflow)',
     matches: (data) => hasKeys(data, 'predictions'),
     read: (data, frame) => {
-      const sized = resized(frame, objectOf(data.image ?? {}, 'image'))
+      const image = objectOf(data.image ?? {}, 'image')
+      refuseTwoSizes(data, image)
+      const sized = resized(frame, image, resized(frame, data).pixels)
       const entries = listOf(data.predictions, 'predictions')
       return {
-        caption: '',
+        caption: captionOf(data),
         drafts: entries.map((entry, index) => draftOf(entry, index + 1, sized, [CENTRED]))
       }
     }
@@ -95,17 +98,22 @@ export const WHOLE = [
   }
 ]
 
+/** @type {LayoutFormat} */
+export const BOX_LIST = {
+  example: `a list of boxes, each one of ${BOX_KEYS.map(({ example }) => example).join('; ')}`,
+  matches: (data) => Array.isArray(data) || isBox(data),
+  read: readList
+}
 /** @type {LayoutFormat[]} */
-export const FORMATS = [
-  ...WHOLE,
-  {
-    example: `a list of boxes, each one of ${BOX_KEYS.map(({ example }) => example).join('; ')}`,
-    matches: (data) =>
-      Array.isArray(data) ||
-      (isObject(data) && ('bbox' in data || BOX_KEYS.some((kind) => kind.matches(data)))),
-    read: readList
-  }
-]
+export const FORMATS = [...WHOLE, BOX_LIST]
+
+/**
+ * Whether a value is an object with a box, perhaps one that does not say its order.
+ * @param {unknown} data
+ */
+export function isBox(data) {
+  return isObject(data) && ('bbox' in data || BOX_KEYS.some((kind) => kind.matches(data)))
+}
 
 /**
  * A frame with the width and height that the layout gives, else a default.
@@ -119,10 +127,28 @@ function resized(frame, data, standard = frame.pixels) {
   const height = numberOf(data.height ?? standard.height, 'height')
   if (Math.min(width, height) < 1) {
     throw new LayoutError(
-      `The canvas is ${width} x ${height} pixels; give a width and a height of at least 1.`
+      `The canvas is ${numberText(width)} x ${numberText(height)} pixels; give a width and a height of at ` +
+        'least 1.'
     )
   }
   return { ...frame, pixels: { width, height } }
+}
+
+/**
+ * Throws LayoutError if a layout and its image state different sizes.
+ * @param {Record<string, any>} data
+ * @param {Record<string, any>} image
+ */
+function refuseTwoSizes(data, image) {
+  for (const key of ['width', 'height']) {
+    const sizes = [data[key], image[key]].filter((size) => size !== null && size !== undefined)
+    const given = sizes.map(kindOf)
+    if (new Set(given).size > 1) {
+      throw new LayoutError(
+        `The layout and its image have different values of ${key}: ${given.join(' and ')}. Keep one.`
+      )
+    }
+  }
 }
 
 /**
@@ -140,28 +166,18 @@ function readOwn(data, frame) {
   const drafts = listOf(data.boxes, 'boxes').map((entry, index) =>
     draftOf(entry, index + 1, sized, BOX_KEYS, 'fractions')
   )
-  return { caption: captionOf(data, 'caption'), drafts }
+  return { caption: captionOf(data), drafts }
 }
 
 /** @type {LayoutFormat['read']} */
 function readRelease(data, frame) {
   const sized = resized(frame, data, { width: RELEASE_CANVAS_PX, height: RELEASE_CANVAS_PX })
   const drafts = listOf(data.annotations, 'annotations').map((value, index) => {
-    const number = index + 1
-    const entry = entryOf(value, number)
-    const caption = Array.isArray(entry.caption) ? entry.caption[0] : entry.caption // alternatives: the first
-    return {
-      number,
-      corners: xywh(entry.box, `Box ${number}: 'box'`),
-      description: descriptionOf({ caption }, ['caption'], number),
-      unit: sized.units ?? 'pixels',
-      pixels: sized.pixels,
-      strength: 1,
-      hidden: false,
-      entry
-    }
+    const entry = entryOf(value, index + 1)
+    const alternatives = Array.isArray(entry.caption) ? entry.caption : [entry.caption] // the first is read
+    return draftOf({ ...entry, caption: alternatives[0] }, index + 1, sized, [RELEASE_BOX])
   })
-  return { caption: captionOf(data, 'caption'), drafts }
+  return { caption: captionOf(data), drafts }
 }
 
 /**
@@ -192,22 +208,23 @@ function readList(data, frame) {
  * @type {LayoutFormat['read']}
  */
 function readElementPrompt(data, frame) {
+  const sized = resized(frame, data)
   const part = objectOf(data.compositional_deconstruction, 'compositional_deconstruction')
   const elements = listOf(part.elements, 'elements')
-  const drafts = elements.map((entry, index) => draftOf(entry, index + 1, frame, [ELEMENT]))
-  return { caption: captionOf(data, 'high_level_description'), drafts }
+  const drafts = elements.map((entry, index) => draftOf(entry, index + 1, sized, [ELEMENT]))
+  return { caption: captionOf(data), drafts }
 }
 
 /**
  * A reader of boxes [x0, y0, x1, y1] and descriptions in two lists of the same length, under these keys.
  * @param {string} boxes
  * @param {string} descriptions
- * @param {string} caption
  * @param {string} unit
  * @returns {LayoutFormat['read']}
  */
-function parallelLists(boxes, descriptions, caption, unit) {
+function parallelLists(boxes, descriptions, unit) {
   return (data, frame) => {
+    const { units, pixels } = resized(frame, data)
     const [rows, texts] = [listOf(data[boxes], boxes), listOf(data[descriptions], descriptions)]
     if (rows.length !== texts.length) {
       throw new LayoutError(
@@ -219,12 +236,13 @@ function parallelLists(boxes, descriptions, caption, unit) {
       number: index + 1,
       corners: xyxy(row, `Box ${index + 1} in '${boxes}'`),
       description: descriptionOf({ [descriptions]: texts[index] }, [descriptions], index + 1),
-      unit: frame.units ?? unit,
-      pixels: frame.pixels,
+      unit: units ?? unit,
+      pixels,
       strength: 1,
       hidden: false,
+      order: EDGES,
       entry: {}
     }))
-    return { caption: captionOf(data, caption), drafts }
+    return { caption: captionOf(data), drafts }
   }
 }

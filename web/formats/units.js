@@ -1,7 +1,8 @@
 // @ts-check
 /** Units of boxes, and the check that the numbers of a box fit its unit. */
 
-import { LayoutError, isObject, kindOf } from './fields.js'
+import { CENTRE, EDGES, SIDES } from './box_keys.js'
+import { LayoutError, isObject, kindOf, numberText } from './fields.js'
 
 /** @typedef {import('./fields.js').Corners} Corners */
 /** Size of a picture in pixels. @typedef {{width: number, height: number}} Canvas */
@@ -12,28 +13,29 @@ const WHOLE_PIXEL = 1 - 1e-6 // shortest side of a box in pixels, with room for 
 
 /**
  * A box as fractions of the canvas, { x, y, w, h }. number: position of the box in the input, from 1.
- * corners: in `unit`. pixels: the picture that pixels refer to. canvas: of the layout. Throws LayoutError,
- * with the units that would fit, if the numbers contradict the unit: the box is outside of the canvas,
- * inverted, or has a side under one pixel.
+ * corners: in `unit`. pixels: the picture that pixels refer to. canvas: of the layout. order: what the numbers
+ * were before they were corners, see box_keys.js. Throws LayoutError, with the units that would fit, if the
+ * numbers contradict the unit: the box is outside of the canvas, inverted, or has a side under one pixel.
  *
  * @param {number} number
  * @param {Corners} corners
  * @param {string} unit
  * @param {Canvas} pixels
  * @param {Canvas} canvas
+ * @param {string} [order]
  */
-export function checkedBox(number, corners, unit, pixels, canvas) {
+export function checkedBox(number, corners, unit, pixels, canvas, order = EDGES) {
   const problem = problemOf(corners, unit, pixels, canvas)
   if (problem === null) {
     const [x0, y0, x1, y1] = toFractions(corners, unit, pixels)
     const [x, y] = [Math.max(x0, 0), Math.max(y0, 0)]
     return { x, y, w: Math.min(x1, 1) - x, h: Math.min(y1, 1) - y }
   }
-  const size = unit === 'pixels' ? ` of ${pixels.width} x ${pixels.height}` : ''
-  const edges = corners.map((edge) => Number(edge.toPrecision(6))).join(', ')
+  const size = unit === 'pixels' ? ` of ${numberText(pixels.width)} x ${numberText(pixels.height)}` : ''
+  const edges = corners.map(numberText).join(', ')
   throw new LayoutError(
     `Box ${number} ${problem}: its left, top, right and bottom edges are ${edges}, read as ${unit}${size}. ` +
-      adviceOn(corners, unit, pixels, canvas)
+      adviceOn(corners, unit, pixels, canvas, order)
   )
 }
 
@@ -75,8 +77,9 @@ function problemOf(corners, unit, pixels, canvas) {
  * @param {string} unit
  * @param {Canvas} pixels
  * @param {Canvas} canvas
+ * @param {string} order
  */
-function adviceOn(corners, unit, pixels, canvas) {
+function adviceOn(corners, unit, pixels, canvas, order) {
   const fitting = UNITS.filter(
     (other) => other !== unit && problemOf(corners, other, pixels, canvas) === null
   )
@@ -87,9 +90,17 @@ function adviceOn(corners, unit, pixels, canvas) {
     )
   }
   const [x0, y0, x1, y1] = corners
-  if (problemOf([x0, y0, x1 - x0, y1 - y0], unit, pixels, canvas) === null) {
-    return 'Two numbers seem to be the right and bottom edges, where width and height are expected.'
+  /** @type {Record<string, [Corners, string]>} */
+  const others = {
+    [SIDES]: [[x0, y0, x1 - x0, y1 - y0], 'the right and bottom edges, where width and height are expected'],
+    [EDGES]: [[x0, y0, x0 + x1, y0 + y1], 'width and height, where the right and bottom edges are expected'],
+    [CENTRE]: [
+      [(x0 + x1) / 2, (y0 + y1) / 2, (3 * x1 - x0) / 2, (3 * y1 - y0) / 2],
+      'the left top corner, where the centre is expected'
+    ]
   }
+  const [readAs, seem] = others[order]
+  if (problemOf(readAs, unit, pixels, canvas) === null) return `Two numbers seem to be ${seem}.`
   return 'Move or resize the box, or set the canvas to the size that the numbers were made for.'
 }
 

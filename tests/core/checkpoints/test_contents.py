@@ -187,7 +187,8 @@ GOOD_SETTINGS = {
 BAD_SETTINGS = {
     "empty": ("", "settings cannot be read"),
     "not JSON": ("{", "settings cannot be read"),
-    "a list": ("[]", "settings cannot be read"),
+    "a list": ("[]", "expected an object with text_depths, got '[]'"),
+    "an empty object": ("{}", "expected an object with text_depths, got '{}'"),
     "a number": ("5", "settings cannot be read"),
     "null": ("null", "settings cannot be read"),
     "nested too deeply": ("[" * 100000, "settings cannot be read"),

@@ -256,3 +256,37 @@ def test_incomplete_release_checkpoint_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "cut.bin"
     torch.save(data, path)
     assert "1 missing: adapter_modules.49.alpha" in refusal_of(path)
+
+
+def test_a_name_that_is_too_long_is_an_error(
+    release_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source, target in (
+        (release_file, tmp_path / f"{'a' * 300}.safetensors"),
+        (tmp_path / ("a" * 300), tmp_path / "out.safetensors"),
+    ):
+        assert convert.main([str(source), str(target)]) == 1
+        assert "too long" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+def test_a_terminated_command_leaves_no_part_behind(release_file: Path, tmp_path: Path) -> None:
+    """The command is told to end while it writes: the writer stops in the middle."""
+    code = f"""
+import os, runpy, signal, sys
+from pathlib import Path
+import ifadapter_core.storage as storage
+
+def stopped(_tensors, path, _metadata):
+    Path(path).write_bytes(b"half a file")
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+storage.save_file = stopped
+sys.argv = ["convert", {str(release_file)!r}, {str(tmp_path / "out.safetensors")!r}]
+runpy.run_module("ifadapter_core.convert", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert ended.returncode == 143
+    assert list(tmp_path.iterdir()) == []

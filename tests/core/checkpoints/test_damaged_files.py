@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,21 +50,27 @@ def test_truncated_safetensors_is_rejected(kept: float, tmp_path: Path, converte
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "message"),
     [
-        b"<!DOCTYPE html><html><body>Sign in to continue</body></html>",
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2083456789\n",
-        b"Entry not found",
-        b"\0" * 4096,
-        bytes(range(256)) * 8,
+        (b"<!DOCTYPE html><html><body>Sign in to continue</body></html>", ": It is a web page"),
+        (b"\xef\xbb\xbf\n<html>", ": It is a web page"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2083456789\n",
+            "pointer of Git LFS",
+        ),
+        (b"Entry not found", " is damaged or incomplete"),
+        (b"\0" * 4096, " is damaged or incomplete"),
+        (bytes(range(256)) * 8, " is damaged or incomplete"),
     ],
-    ids=["a web page", "a git-lfs pointer", "a line of text", "zeros", "all bytes"],
+    ids=["a web page", "a marked web page", "a git-lfs pointer", "a line of text", "zeros", "all bytes"],
 )
 @pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
-def test_remains_of_a_failed_download_are_rejected(content: bytes, suffix: str, tmp_path: Path) -> None:
+def test_remains_of_a_failed_download_are_rejected(
+    content: bytes, message: str, suffix: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"page{suffix}"
     path.write_bytes(content)
-    assert f"page{suffix} is damaged or incomplete" in refusal_of(path)
+    assert re.search(f"page{suffix}.*{message}", refusal_of(path))
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.sft", "a.bin", "a.pt", "a.SAFETENSORS", "a.txt", "a"])
@@ -123,6 +130,21 @@ def test_pickle_with_code_is_rejected_and_not_run(
     assert not marker.exists()
     pickle.loads(pickle.dumps(malicious))  # proves that the pickle is malicious
     assert marker.exists()
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_pickle_of_a_later_protocol_is_refused_by_its_name(form: str, protocol: int, tmp_path: Path) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "hostile.bin"
+    malicious = MaliciousPickle(marker)
+    if form == "bare pickle":
+        path.write_bytes(pickle.dumps(malicious, protocol=protocol))
+    else:
+        torch.save(malicious, path, pickle_protocol=protocol, _use_new_zipfile_serialization=form == "zip")
+    message = refusal_of(path)
+    assert f"hostile.bin: It is refused: it is a pickle of protocol {protocol}" in message
+    assert "Nothing in it was run" in message
+    assert not marker.exists()
 
 
 def test_convert_command_rejects_a_pickle_with_code(

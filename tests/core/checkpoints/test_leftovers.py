@@ -171,3 +171,35 @@ def test_weights_that_are_not_finite_are_never_written(value: float, tmp_path: P
         storage.save_weights(AdapterWeights(weights.config, tensors), path)
     assert path.read_bytes() == b"the file before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("large", [1e300, -1e39])
+def test_weights_that_are_infinite_in_float32_are_refused(large: float) -> None:
+    data = release()
+    data["adapter_modules"]["49.alpha"] = torch.tensor(large, dtype=torch.float64)
+    message = message_of(data)
+    assert "NaN or infinite" in message
+    assert "adapter_modules.49.alpha" in message
+
+
+def test_weights_beyond_float16_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = release()
+    data["adapter_modules"]["49.alpha"] = torch.tensor(1e38)
+    data["adapter_modules"]["121.alpha"] = torch.tensor(65504.0)
+    torch.save(data, tmp_path / "large.bin")
+    assert storage.load_weights(tmp_path / "large.bin").beyond_float16 == ("layers.49.alpha",)
+    (warning,) = warnings_of(caplog)
+    for part in ("large.bin", "float16 (65504): layers.49.alpha.", "bfloat16 or float32"):
+        assert part in warning
+
+
+@pytest.mark.parametrize("index", ["x", "-1", "49x", "1234567890", "4_9", ""])
+@pytest.mark.parametrize(
+    ("part", "prefix", "key"),
+    [("adapter_modules", "", "to_k_ap.weight"), ("text_proj_model", "layers.", "0.to_q.weight")],
+)
+def test_a_layer_with_a_bad_index_is_no_leftover(part: str, prefix: str, key: str, index: str) -> None:
+    data = release()
+    data[part][f"{prefix}{index}.{key}"] = torch.zeros(2, 2)
+    bad = f"{part}.{prefix}{index}.{key}"
+    assert f"1 with a bad index of a layer: {bad}" in message_of(data)

@@ -38,7 +38,7 @@ def test_one_error_lists_missing_unexpected_and_misshapen_keys() -> None:
         assert key in message
     assert re.search(r"2 unexpected: [^;]*adapter_modules\.121\.gamma", message)
     assert re.search(r"2 unexpected: [^;]*pos_net\.linears_position\.6\.weight", message)
-    assert re.search(r"1 not a tensor of numbers: adapter_modules\.49\.conv\.bias", message)
+    assert re.search(r"1 not a floating-point tensor: adapter_modules\.49\.conv\.bias \(int64\)", message)
     assert "2 of the wrong shape" in message
     assert "pos_net.linears_position.4.bias (5,), expected (24,)" in message
     assert "adapter_modules.49.conv.weight (1, 32), expected (1, 32, 1, 1)" in message
@@ -260,3 +260,21 @@ def test_tensors_of_another_adapter_raise() -> None:
     weights, other = read_checkpoint(release()), read_checkpoint(release(queries=5))
     with pytest.raises(RuntimeError):
         build_adapter(AdapterWeights(weights.config, other.tensors))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+@pytest.mark.parametrize("name", ["proj_in.weight", "proj_in.bias"])
+def test_weights_of_another_type_are_named_with_it(dtype: torch.dtype, name: str) -> None:
+    data = release()
+    data["text_proj_model"][name] = data["text_proj_model"][name].to(dtype)
+    kind = str(dtype).removeprefix("torch.")
+    assert f"1 not a floating-point tensor: text_proj_model.{name} ({kind})" in message_of(data)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensors_are_refused() -> None:
+    data = release()
+    rows = [torch.zeros(2, 24), torch.zeros(3, 24)]
+    for name in ("proj_in.weight", "proj_in.bias"):
+        data["text_proj_model"][name] = torch.nested.nested_tensor(rows)
+    assert "text_proj_model.proj_in.weight" in message_of(data)

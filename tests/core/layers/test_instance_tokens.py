@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 import reference
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
+from ifadapter_core.semantic_map import SemanticMap
+from ifadapter_core.tokens import InstanceTokens
 from layer_scenes import TOLERANCE, adapter, difference, exact_checkpoint, make_phrases
 
 
@@ -133,3 +136,31 @@ def test_select_keeps_slices() -> None:
     assert ablated.strengths == tokens.strengths
     with pytest.raises(ValueError, match="switched off"):
         tokens.select(appearance=False, eot=False)
+
+
+COND = torch.zeros(2, 13, 4)
+PARTS: dict[str, Any] = {"cond": COND, "uncond": COND, "boxes": torch.zeros(2, 4), "strengths": (1.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"uncond": torch.zeros(2, 12, 4)}, r"cond has shape \(2, 13, 4\) and uncond \(2, 12, 4\)"),
+        ({"uncond": torch.zeros(1, 13, 4)}, r"uncond \(1, 13, 4\)"),
+        ({"cond": COND[0], "uncond": COND[0]}, r"cond has shape \(13, 4\)"),
+        ({"boxes": torch.zeros(3, 4)}, r"boxes has shape \(3, 4\).* of 2 instances; expected \(2, 4\)"),
+        ({"boxes": torch.zeros(2)}, r"boxes has shape \(2,\)"),
+        ({"strengths": (1.0,)}, r"strengths 1 factors for the tokens of 2 instances"),
+    ],
+)
+def test_inconsistent_parts_are_refused(part: dict[str, Any], message: str) -> None:
+    InstanceTokens(**PARTS)
+    with pytest.raises(ValueError, match=message):
+        InstanceTokens(**{**PARTS, **part})
+
+
+def test_values_of_tensors_compare_by_identity() -> None:
+    tokens, other = InstanceTokens(**PARTS), InstanceTokens(**PARTS)
+    assert tokens == tokens != other
+    assert SemanticMap(tokens) != SemanticMap(tokens)
+    assert len({tokens, other, tokens}) == 2

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import reference
+from ifadapter_core.bands import CHUNK_CELLS, MAX_AREA_RATIO
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import CHUNK_CELLS, MAX_AREA_RATIO, PackedInstances, pack_instances
+from ifadapter_core.packed import PackedInstances
+from ifadapter_core.packing import pack_instances
 
 HEIGHT, WIDTH = 5, 7
 BOXES = [
@@ -38,11 +40,12 @@ def coverage_counts(packed: PackedInstances) -> Tensor:
     """Number of entries per instance and cell: (instances, cells)."""
     counts = torch.zeros(len(packed.row), HEIGHT * WIDTH, dtype=torch.long)
     for band in packed.bands:
-        owners = band.sources[:, None].expand_as(band.valid).flatten()
-        entries, batch_cells = (torch.cat(part) for part in zip(*band.scatter, strict=True))
-        assert batch_cells.equal(packed.covered[band.queries[entries]])
-        assert (batch_cells // (HEIGHT * WIDTH)).equal(packed.row[owners[entries]])
-        counts.index_put_((owners[entries], batch_cells % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
+        owners = band.sources[:, None].expand_as(band.is_cell).flatten()[band.entries]
+        ends = torch.cat([band.offsets[1:], torch.tensor([len(band.entries)])])
+        batch_cells = band.cells.repeat_interleave(ends - band.offsets)
+        assert batch_cells.equal(packed.cells[band.queries[band.entries]])
+        assert (batch_cells // (HEIGHT * WIDTH)).equal(packed.row[owners])
+        counts.index_put_((owners, batch_cells % (HEIGHT * WIDTH)), torch.tensor(1), accumulate=True)
     return counts
 
 
@@ -50,7 +53,7 @@ def test_bands_on_a_cpu_are_limited_to_chunks() -> None:
     """Small bands fit into the caches. An instance is never split."""
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], *([[0.0, 0.0, 0.5, 0.5]] * 5)])
     packed = pack_instances([build_geometry(boxes, 32, 32)], [[1.0] * 6])
-    assert sorted(tuple(band.valid.shape) for band in packed.bands) == [
+    assert sorted(tuple(band.is_cell.shape) for band in packed.bands) == [
         (1, 256),
         (1, 1024),
         (2, 256),
@@ -79,17 +82,15 @@ def test_every_covered_cell_is_packed_once(rows: list[list[int]], hides: bool) -
 
 
 @given(rows=rows_of_instances)
-def test_padding_is_bounded_and_scatter_parts_have_no_duplicates(rows: list[list[int]]) -> None:
+def test_padding_is_bounded_and_repeats_a_cell(rows: list[list[int]]) -> None:
     packed = pack(rows)
     for band in packed.bands:
-        assert band.valid.numel() <= MAX_AREA_RATIO * int(band.valid.sum())
-        assert (
-            torch.cat([numbers for numbers, _ in band.scatter])
-            .sort()
-            .values.equal(band.valid.flatten().nonzero()[:, 0])
+        assert band.is_cell.numel() <= MAX_AREA_RATIO * int(band.is_cell.sum())
+        assert band.entries.sort().values.equal(band.is_cell.flatten().nonzero()[:, 0])
+        batch_cells = packed.cells[band.queries].view_as(band.is_cell)
+        assert torch.where(band.is_cell, batch_cells[:, :1], batch_cells).equal(
+            batch_cells[:, :1].expand_as(batch_cells)
         )
-        for _, batch_cells in band.scatter:
-            assert len(batch_cells.unique()) == len(batch_cells)
 
 
 def residual(rows: Sequence[Sequence[int]], slots: int, q: Tensor, tokens: Sequence[Tensor]) -> Tensor:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import reference
+from ifadapter_core.bands import MAX_AREA_RATIO
 from ifadapter_core.checkpoint import build_adapter, read_checkpoint
 from ifadapter_core.geometry import build_geometry
-from ifadapter_core.packing import MAX_AREA_RATIO, pack_instances
+from ifadapter_core.packing import pack_instances
 from layer_scenes import (
     ORDERS,
     OTHER_PROCESSOR,
@@ -44,6 +45,16 @@ from layer_scenes import (
 @example(scene=Scene(torch.tensor([[0.9, 0.9, 0.90001, 0.90001]]), 11, 6))
 def test_residual_matches_the_reference(scene: Scene) -> None:
     assert difference(run(adapter(), scene), run_reference(scene)) < TOLERANCE
+
+
+@settings(max_examples=50)
+@given(scene=scenes(), slots=st.sampled_from([1, 3, 10, 17]), order=st.sampled_from(sorted(ORDERS)))
+@example(scene=OVERLAPPING, slots=10, order="gate_before_softmax")
+@example(scene=OVERLAPPING, slots=5, order="gate_after_softmax")
+@example(scene=WHOLE_CANVAS, slots=1, order="gate_before_softmax")
+def test_residual_packed_as_on_a_gpu(scene: Scene, slots: int, order: str) -> None:
+    got = run(adapter(order=order, slots=slots), scene, in_chunks=False)
+    assert difference(got, run_reference(scene, slots=slots, order=ORDERS[order])) < TOLERANCE
 
 
 @settings(max_examples=50)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import shutil
 import subprocess
 from collections import Counter
@@ -207,8 +206,8 @@ def test_a_changed_text_is_read_as_before_or_refused_or_its_repair_is_said() -> 
         before = read_layout(text, *CANVAS).layout
         change = (reworded, damaged)[number % 2]
         changed = change(rng, text)
-        if change is damaged and json_of(changed) is not None:
-            continue  # several changes made another valid text
+        if change is damaged and (json_of(changed) is not None or not changed.strip(WHITE)):
+            continue  # several changes made another valid text, or left nothing
         try:
             layout, notices = read_layout(changed, *CANVAS)
         except LayoutError:
@@ -254,21 +253,12 @@ def read_here(text: str) -> dict[str, Any]:
 
 
 def are_alike(here: dict[str, Any], there: dict[str, Any]) -> bool:
-    """Whether both readers read the same, or refuse for the same reason."""
+    """Whether both readers read the same, or refuse in the same words."""
     if "no local description" in here.get(
         "error", ""
     ):  # the editor keeps boxes that are still to be described
         return "error" in there or "" in there["descriptions"]
-    if "error" in here and "error" in there:
-        return reason(here["error"]) == reason(there["error"])
     return here == there
-
-
-def reason(message: str) -> str:
-    """A message without the values that it shows."""
-    return re.sub(
-        r"got .*|\(.*|'.*|\".*|\d+(\.\d+)?(e[+-]?\d+)?|(?<=: )(inf|-inf|nan|-?Infinity|NaN).*", "", message
-    )[:60]
 
 
 @pytest.mark.parametrize("count", [101, 10_000])

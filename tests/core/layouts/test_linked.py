@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,7 @@ import torch
 
 from ifadapter_core.layout import LayoutError
 from ifadapter_core.layout_formats import from_json, read_layout, read_linked, shown_boxes
-from layout_json import HEIGHT, WIDTH, check_box, host_box, own, own_box, read
-
-Seg = namedtuple("Seg", "cropped_image cropped_mask confidence crop_region bbox label control_net_wrapper")
-
-
-def seg(*bbox: Any, label: Any = "cat") -> Seg:
-    return Seg(None, None, 0.9, (0, 0, 9, 9), bbox, label, None)
-
-
-def notices_of(boxes: Any, text: str = "", bbox_format: str = "xywh") -> str:
-    linked = read_linked(boxes, WIDTH, HEIGHT, bbox_format)
-    return " ".join(read_layout(text, WIDTH, HEIGHT, linked).notices)
-
+from layout_json import HEIGHT, WIDTH, check_box, host_box, notices_of, own, own_box, read, seg
 
 WITH_DESC = host_box(metadata={"type": "obj", "text": "", "desc": "a green sofa", "palette": []})
 HOST_FORMS = {
@@ -161,7 +148,9 @@ def test_boxes_outside_are_left_out_with_one_notice() -> None:
     }
 
 
-@pytest.mark.parametrize("boxes", [[], [[]], (), torch.zeros(0, 4), ((500, 1000), [])])
+@pytest.mark.parametrize(
+    "boxes", [[], [[]], [[[]]], (), [[250, 500], []], torch.zeros(0, 4), ((500, 1000), [])]
+)
 @pytest.mark.parametrize("text", ["", '["a"]', own(own_box())])
 def test_an_empty_detection_is_an_empty_layout_with_a_notice(boxes: Any, text: str) -> None:
     assert read(text, boxes).instances == ()
@@ -174,6 +163,7 @@ def test_segs_are_in_pixels_of_their_own_picture() -> None:
     assert layout.local_descriptions == ["cat", "a dog"]
     check_box(layout.boxes[0], 0.1, 0.1, 0.4, 0.5)
     check_box(layout.boxes[1], 0.5, 0.1, 0.8, 0.5)
+    check_box(read("", [[250, 500], [seg(50, 25, 200, 125)]]).boxes[0], 0.1, 0.1, 0.4, 0.5)
     unnamed = ((250, 500), [seg(50, 25, 200, 125, label="A")])  # as MASK to SEGS gives
     assert read('["a sofa"]', unnamed).local_descriptions == ["a sofa"]
 
@@ -183,7 +173,7 @@ def test_segs_are_in_pixels_of_their_own_picture() -> None:
     [
         (((0, 500), [seg(1, 2, 30, 40)]), "canvas is 500 x 0"),
         ((("a", 500), [seg(1, 2, 30, 40)]), "size of the linked SEGS must be a number"),
-        (((250, 500), [seg(1, 2, 30)]), "bbox of a linked SEG must be x0, y0, x1, y1"),
+        (((250, 500), [seg(1, 2, 30)]), r"bbox of a linked SEG must be \[x0, y0, x1, y1\]"),
         (((250, 500), [seg(30, 2, 1, 40)]), "Linked box 1 is inverted"),
         (((250, 500), [seg(1, 2, 30, 40)] * 1001), "1001 boxes are linked"),
     ],
@@ -202,7 +192,7 @@ def test_a_million_boxes_are_counted_and_not_read() -> None:
             raise AssertionError("read")
 
     many = Unreadable([None] * 1_000_000)
-    for boxes in (many, torch.zeros(1_000_000, 4)):
+    for boxes in (many, torch.zeros(1_000_000, 4), np.zeros((1, 1_000_000, 4)), [torch.zeros(1_000_000, 4)]):
         with pytest.raises(LayoutError, match="1000000 boxes are linked; at most 1000"):
             read("", boxes)
 

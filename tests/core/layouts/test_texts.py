@@ -28,8 +28,13 @@ def test_text_is_read(case: dict[str, Any]) -> None:
     assert layout.caption == expected["caption"]
     assert layout.local_descriptions == expected["descriptions"]
     assert [list(box) for box in layout.boxes] == [pytest.approx(box, abs=1e-9) for box in expected["boxes"]]
-    assert len(notices) == bool(case["repairs"])
-    assert all(word in notices[0] for word in case["repairs"])
+    assert [instance.strength for instance in layout.instances] == case.get(
+        "strengths", [1] * len(layout.boxes)
+    )
+    said = ([case["repairs"]] if case["repairs"] else []) + case.get("notices", [])
+    assert len(notices) == len(said), notices
+    for notice, words in zip(notices, said, strict=True):
+        assert not [word for word in words if word not in notice], notice
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=name_of)

@@ -180,12 +180,15 @@ def run(
     processor: int = PROCESSOR,
     q: Tensor | None = None,
     tokens: Tensor | None = None,
+    in_chunks: bool = True,
 ) -> Tensor:
-    """Residual of one layer, computed by the core."""
+    """Residual of one layer, computed by the core. in_chunks: as on a CPU; False: as on a GPU."""
     q = scene.queries() if q is None else q
     keys_values = net.keys_values(str(processor), scene.tokens() if tokens is None else tokens)
     geometry = build_geometry(scene.boxes, scene.height, scene.width, masks, front_hides_back)
-    packed = pack_instances([geometry] * len(q), [strengths or [1.0] * scene.count] * len(q))
+    packed = pack_instances(
+        [geometry] * len(q), [strengths or [1.0] * scene.count] * len(q), in_chunks=in_chunks
+    )
     return net.layers[str(processor)](q, flatten_rows(keys_values), packed)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from typing import Any
 
 import pytest
 
 from ifadapter_core.layout import Box, Layout
-from ifadapter_core.layout_formats import from_json
+from ifadapter_core.layout_formats import from_json, read_layout, read_linked
 
 WIDTH, HEIGHT = 1000, 500
+Seg = namedtuple("Seg", "cropped_image cropped_mask confidence crop_region bbox label control_net_wrapper")
 
 
 def own(*boxes: Any, **rest: Any) -> str:
@@ -34,3 +36,12 @@ def read(text: str, boxes: Any = None) -> Layout:
 
 def check_box(got: Box, *want: float) -> None:
     assert tuple(got) == pytest.approx(want, abs=1e-12)
+
+
+def seg(*bbox: Any, label: Any = "cat") -> Seg:
+    return Seg(None, None, 0.9, (0, 0, 9, 9), bbox, label, None)
+
+
+def notices_of(boxes: Any, text: str = "", bbox_format: str = "xywh") -> str:
+    linked = read_linked(boxes, WIDTH, HEIGHT, bbox_format)
+    return " ".join(read_layout(text, WIDTH, HEIGHT, linked).notices)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from evaluation.benchmark import read_benchmark
 from evaluation.files import digest_of
 from evaluation.judge import fid
 from evaluation.judge.clip_score import ClipScore
+from evaluation.judge.settings import ScoreSettings, VerifierSettings
 from evaluation.report import score_folder
 
 
@@ -124,7 +126,7 @@ def test_the_fid_compares_with_the_real_pictures(
 ) -> None:
     asked = []
 
-    def distance(generated: list[Path], real: list[Path], device: str) -> float:
+    def distance(generated: list[Path], real: list[Path], cache: Path, device: str) -> float:
         asked.append((generated, real))
         return 12.34
 
@@ -193,3 +195,19 @@ def test_the_clip_score_uses_the_captions(shapes: Path, tmp_path: Path) -> None:
     assert numbers["value"] == pytest.approx(np.mean([ClipScore(clip).score(*pair) for pair in pairs]))
     assert numbers["model"] == clip
     assert numbers["interval"][0] <= numbers["value"] <= numbers["interval"][1]
+
+
+def test_the_keys_of_the_scores_are_known_before_there_are_pictures(shapes: Path, tmp_path: Path) -> None:
+    words = [*command(shapes, tmp_path / "out"), "--clip", str(save_clip(tmp_path / "clip"))]
+    assert main(words) == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    shapes_only = VerifierSettings("shapes")
+    settings = ScoreSettings("shapes", None, (shapes_only,), scores["clip"]["model"])
+    assert _keys(score_folder.sample_scores(settings, read_benchmark(shapes))) == _keys(scores)
+    with_fid = score_folder.sample_scores(replace(settings, real=shapes), read_benchmark(shapes))
+    assert _keys(with_fid["fid"]) == {"value": float, "real_pictures": int}
+
+
+def _keys(value: Any) -> Any:
+    """The structure of JSON: its keys, and the types of numbers."""
+    return {key: _keys(each) for key, each in value.items()} if isinstance(value, dict) else type(value)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from red_green_scorer import RedGreen
+from red_green_scorer import CountingRedGreen, RedGreen
+from torch import nn
 
 from evaluation.judge.fid import check_real_pictures, frechet_inception_distance, real_pictures
 
@@ -22,12 +23,18 @@ def write(folder: Path, mean: tuple[int, int], spread: tuple[int, int]) -> list[
     return real_pictures(folder)
 
 
+def distance(
+    generated: list[Path], real: list[Path], folder: Path, extractor: nn.Module | None = None
+) -> float:
+    return frechet_inception_distance(generated, real, folder / "cache", extractor or RedGreen())
+
+
 def test_closed_form_without_covariance(tmp_path: Path) -> None:
     """|m - m'|^2 + (s_1 - s_1')^2 + (s_2 - s_2')^2."""
     real = write(tmp_path / "real", (100, 100), (30, 60))
     made = write(tmp_path / "made", (110, 90), (60, 15))
     expected = 10**2 + 10**2 + 2 / 3 * ((60 - 30) ** 2 + (60 - 15) ** 2)
-    assert frechet_inception_distance(made, real, RedGreen()) == pytest.approx(expected, rel=1e-5)
+    assert distance(made, real, tmp_path) == pytest.approx(expected, rel=1e-5)
 
 
 def test_closed_form_with_covariance(tmp_path: Path) -> None:
@@ -41,14 +48,36 @@ def test_closed_form_with_covariance(tmp_path: Path) -> None:
             )
         sets.append(real_pictures(tmp_path / name))
     variances = np.trace(np.cov(np.array([(1, 1), (-1, -1), (1, 0), (-1, 0)]).T))
-    assert frechet_inception_distance(sets[1], sets[0], RedGreen()) == pytest.approx(
-        (50 - 20) ** 2 * variances, rel=1e-5
-    )
+    assert distance(sets[1], sets[0], tmp_path) == pytest.approx((50 - 20) ** 2 * variances, rel=1e-5)
 
 
 def test_equal_pictures_have_distance_zero(tmp_path: Path) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
-    assert frechet_inception_distance(real, real, RedGreen()) == pytest.approx(0, abs=1e-3)
+    assert distance(real, real, tmp_path) == pytest.approx(0, abs=1e-3)
+
+
+def test_features_are_computed_once_for_each_content(tmp_path: Path) -> None:
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    made = write(tmp_path / "made", (110, 90), (60, 15))
+    first = CountingRedGreen()
+    whole = distance(made, real, tmp_path, first)
+    assert first.pictures == len(made) + len(real)
+    again = CountingRedGreen()
+    assert distance(made, real, tmp_path, again) == whole
+    distance(made[:2], real, tmp_path, again)  # a part
+    assert again.pictures == 0
+    Image.new("RGB", (5, 4), (1, 2, 3)).save(made[0])
+    assert distance(made, real, tmp_path, again) != whole
+    assert again.pictures == 1
+
+
+def test_damaged_features_are_named(tmp_path: Path) -> None:
+    real = write(tmp_path / "real", (100, 100), (30, 60))
+    distance(real, real, tmp_path)
+    file = next((tmp_path / "cache").iterdir())
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"{file.name} cannot be read"):
+        distance(real, real, tmp_path)
 
 
 def test_few_pictures_give_a_warning(
@@ -56,18 +85,18 @@ def test_few_pictures_give_a_warning(
 ) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
     with caplog.at_level(logging.WARNING):
-        frechet_inception_distance(real[:3], real, RedGreen())
+        distance(real[:3], real, tmp_path)
     assert "FID of 3 pictures to 4 real ones is not reliable; use at least 1000" in caplog.text
     caplog.clear()
     monkeypatch.setattr("evaluation.judge.fid.RELIABLE_COUNT", 3)
-    frechet_inception_distance(real[:3], real, RedGreen())
+    distance(real[:3], real, tmp_path)
     assert not caplog.text
 
 
 def test_two_pictures_of_each_set_are_required(tmp_path: Path) -> None:
     real = write(tmp_path / "real", (100, 100), (30, 60))
     with pytest.raises(ValueError, match="of 1 pictures to 4 real ones is not defined"):
-        frechet_inception_distance(real[:1], real, RedGreen())
+        distance(real[:1], real, tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["none", "."])
@@ -82,7 +111,7 @@ def test_pictures_are_read_as_they_are_shown(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     for number in range(len(real)):
         Image.new("RGBA", (5, 4), (9, 9, 9, 0)).save(tmp_path / "made" / f"{number}.png")
-    white = frechet_inception_distance(real_pictures(tmp_path / "made"), real, RedGreen())
+    white = distance(real_pictures(tmp_path / "made"), real, tmp_path)
     assert white == pytest.approx(2 * 155**2 + 2 / 3 * (30**2 + 60**2), rel=1e-5)
 
 

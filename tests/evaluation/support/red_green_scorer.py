@@ -21,6 +21,18 @@ class RedGreen(nn.Module):
         return pictures[:, :2].double().mean((2, 3))
 
 
+class CountingRedGreen(RedGreen):
+    """Counts the pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures = 0
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        self.pictures += len(pictures)
+        return super().forward(pictures)
+
+
 if __name__ == "__main__":
     score_folder.PACKAGES["fid"] = ["torchmetrics"]
     score_folder.frechet_inception_distance = partial(frechet_inception_distance, extractor=RedGreen())

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from red_green_scorer import CountingRedGreen
 from scenes import WORLD
+from tiny_clip import save_clip
 
 from evaluation.__main__ import main
 from evaluation.build.builder import build_drawn
 from evaluation.commands.sweep_file import read_sweep
+from evaluation.judge.clip_score import ClipScore
 from evaluation.judge.drawn_world import ShapesDetector
+from evaluation.judge.fid import frechet_inception_distance
+from evaluation.report import score_folder
 from evaluation.sweep.run import run_sweep
 
 
@@ -107,10 +113,30 @@ def test_wrong_options_are_refused_before_anything_is_generated(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_column_is_named(config: Path, tmp_path: Path) -> None:
-    config.write_text(config.read_text().replace("row.mean", "row.median"))
-    with pytest.raises(ValueError, match=r"The scores have no row\.median: row has mean, count, interval"):
+@pytest.mark.parametrize(
+    ("find", "put", "message"),
+    [
+        ("row.mean", "row.median", r"The scores have no row\.median: row has mean, count, interval"),
+        (
+            "row.mean",
+            "row.interval",
+            r"column brightness is \[0\.0, 0\.0\] in .*; expected a number",
+        ),
+        ("interval: row.interval", "interval: row.range", r"The scores have no row\.range: row has"),
+        (
+            "interval: row.interval",
+            "interval: row.mean",
+            r"row\.mean is 0\.0 in .*; expected \[low, high\]",
+        ),
+    ],
+)
+def test_a_wrong_column_is_named_before_anything_is_generated(
+    config: Path, tmp_path: Path, find: str, put: str, message: str
+) -> None:
+    config.write_text(config.read_text().replace(find, put))
+    with pytest.raises(ValueError, match=message):
         run_sweep(read_sweep(config), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_sweep_in_the_drawn_world(
@@ -147,3 +173,34 @@ def test_a_sweep_in_the_drawn_world(
     assert capsys.readouterr().out == (tmp_path / "out" / "sweep.md").read_text()
     assert (tmp_path / "out" / "variants.png").exists()
     assert (tmp_path / "out" / "scores" / "ifadapter" / "instances.csv").exists()
+
+
+def test_clip_and_fid_features_are_computed_once_for_each_picture(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for the parts of the benchmark, and for a value of an axis that is the default."""
+    scored: list[object] = []
+    extractor = CountingRedGreen()
+    score = ClipScore.score
+    monkeypatch.setattr(ClipScore, "score", lambda self, *given: scored.append(given) or score(self, *given))
+    monkeypatch.setattr(
+        "evaluation.report.score_folder.frechet_inception_distance",
+        partial(frechet_inception_distance, extractor=extractor),
+    )
+    monkeypatch.setitem(score_folder.PACKAGES, "fid", [])  # Inception's weights are not used
+    build_drawn(tmp_path / "shapes", WORLD, 3)
+    config = tmp_path / "sweep.yaml"
+    config.write_text(
+        f"benchmark: {tmp_path / 'shapes'}\ngenerate: --models {models} --steps 1\n"
+        f"score: --detector shapes --verifier shapes --clip {save_clip(tmp_path / 'clip')} "
+        f"--real {tmp_path / 'shapes' / 'real'}\n"
+        "columns: {success: success, CLIP: clip.value, FID: fid.value}\n"
+        "variants:\n  IFAdapter:\n  EoT token only: --method eot\n"
+        'axes:\n  strength: {options: "--strength {value}", values: [1]}\n'
+        "  overlap: {select: overlap, values: [0], variants: [IFAdapter, EoT token only]}\n"
+    )
+    variant, _, same, part, _ = run_sweep(read_sweep(config), tmp_path / "out")
+    assert variant.scores == same.scores == part.scores
+    assert variant.scores["FID"] > 0
+    assert len(scored) == 2 * 3
+    assert extractor.pictures == 2 * 3 + 3  # the real ones too

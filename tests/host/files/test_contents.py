@@ -120,7 +120,8 @@ DAMAGED = {
 def test_failed_download(write, name):
     """An empty file, an error page, or a Git LFS pointer instead of the file."""
     write(name, DAMAGED[name])
-    with pytest.raises(ValueError, match=rf"{name} is damaged or incomplete.*[Dd]ownload"):
+    kind = {"empty": "is damaged or incomplete", "page": "a web page", "pointer": "a pointer of Git LFS"}
+    with pytest.raises(ValueError, match=rf"{name}:? .*{kind[name.split('.')[0]]}.*[Dd]ownload"):
         loader().execute(name)
 
 

@@ -188,3 +188,34 @@ def test_depth_beyond_the_layers_of_an_encoder(node, clip, with_depths, encode, 
         assert "forward" not in vars(getattr(clip.cond_stage_model, name).transformer.text_model.encoder)
     assert torch.equal(encode(["a red cat"]).cond, before)
     node("IFAdapterEncode", ifadapter=with_depths(-2, -12), clip=clip, layout=layout)
+
+
+class _Renamed(torch.nn.Module):
+    """ComfyUI's layers of a text encoder in a module of another structure."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.blocks = inner
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.blocks(*args, **kwargs)
+
+
+@pytest.mark.parametrize("names", [("clip_l",), ("clip_g",), ("clip_l", "clip_g")])
+def test_encoder_of_another_structure_runs_plainly_with_one_warning(encode, clip, monkeypatch, caplog, names):
+    texts = ["a red cat", "a (blue:1.2) dog"]
+    expected = encode(texts)
+    assert not caplog.records
+    calls: list[int] = []
+    for name in names:
+        text_model = getattr(clip.cond_stage_model, name).transformer.text_model
+        layers = text_model.encoder
+        hook = layers.register_forward_hook(lambda *_: calls.append(1))
+        monkeypatch.setattr(text_model, "encoder", _Renamed(layers))
+        got = encode(texts)
+        hook.remove()
+    assert torch.equal(got.cond, expected.cond)
+    assert calls
+    last = [record.getMessage() for record in caplog.records][-1]
+    assert f"the text encoder {' and '.join(sorted(names, reverse=True))} is built differently" in last
+    assert len(caplog.records) == len(names)

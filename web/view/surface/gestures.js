@@ -5,11 +5,12 @@
 import * as geometry from '../../layout_geometry.js'
 import { boxBelow, boxesAt, boxesIn } from '../../layout_hits.js'
 import * as model from '../../layout_model.js'
+import { aligned, snappedToGrid } from '../../layout_snapping.js'
 import { toggled } from '../../layout_state.js'
 
 /** @typedef {import('../editor.js').LayoutEditor} LayoutEditor */
 /** @typedef {import('../../layout_geometry.js').Frame} Frame */
-/** @typedef {import('../../layout_geometry.js').Guide} Guide */
+/** @typedef {import('../../layout_snapping.js').Guide} Guide */
 /** @typedef {import('../../layout_geometry.js').Handle} Handle */
 /** @typedef {import('../../layout_geometry.js').Point} Point */
 /** @typedef {import('../../layout_geometry.js').Size} Size */
@@ -223,9 +224,9 @@ export class Gestures {
    */
   snapped(frame, handle, others, minimum = this.editor.minimum) {
     const { host, gridStep, surface } = this.editor
-    if (host.preference('snap')) return geometry.snappedToGrid(frame, handle, gridStep, minimum)
+    if (host.preference('snap')) return snappedToGrid(frame, handle, gridStep, minimum)
     if (!host.preference('guides')) return frame
-    const result = geometry.aligned(frame, handle, others, surface.fractions(SNAP_PX), minimum)
+    const result = aligned(frame, handle, others, surface.fractions(SNAP_PX), minimum)
     this.guides = result.guides
     return result.frame
   }

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.picture_folder import PictureFolder, read_layout
+from training.pictures.folder import PictureFolder
+from training.pictures.layout import read_layout
 
 COLOURS = [(230, 20, 20), (20, 200, 40), (30, 40, 220), (240, 230, 40)]
 
@@ -177,7 +178,7 @@ def test_boxes_of_the_release_are_in_pixels_of_the_picture(tmp_path: Path) -> No
 
 
 def test_the_readmes_example_is_a_layout(tmp_path: Path) -> None:
-    text = (Path(__file__).resolve().parents[2] / "training" / "README.md").read_text()
+    text = (Path(__file__).resolve().parents[3] / "training" / "README.md").read_text()
     layout = layout_of(tmp_path, text.split("```json")[1].split("```")[0], 960, 720)
     assert layout.caption == "a dog on a sofa"
     assert len(layout.instances) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,23 +26,6 @@ CYRILLIC, ARABIC, FRENCH = (
 CAT, FAMILY = "\U0001f408", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 WHITE = (255, 255, 255)
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """install(*paths): the fonts of this computer are these."""
-
-    def run(*paths: Path) -> None:
-        monkeypatch.setattr(fonts, "FONT_FILES", tuple(map(str, paths)))
-        clear()
-
-    def clear() -> None:
-        fonts.font_of.cache_clear()
-        text.length.cache_clear()
-
-    run()
-    yield run
-    clear()
 
 
 def picture_of(description: str, side: int = 1024, box: Box = WHOLE) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.picture_folder import crop
+from training.pictures.crop import crop
 
 boxes = st.tuples(*[st.floats(0, 0.95), st.floats(0, 0.95), st.floats(0.02, 1), st.floats(0.02, 1)]).map(
     lambda edges: Box(edges[0], edges[1], min(edges[0] + edges[2], 1.0), min(edges[1] + edges[3], 1.0))

@@ -1,0 +1,1 @@
+"""The parts of `make gpu`, see ../gpu.py."""

@@ -1,0 +1,119 @@
+"""Fields that would be ignored: those that contradict the box are refused, others are named in a notice.
+
+``web/formats/ignored.js`` is the twin. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..layout import LayoutError
+from .box_keys import BOX_NAMES, SIDE_NAMES, rotated
+from .fields import kind_of, shown
+
+# Edges and centres that are read only inside of "box", or not at all.
+EDGE_NAMES = (
+    *("x0", "y0", "x1", "y1", "x2", "y2", "xmin", "ymin", "xmax", "ymax", "left", "top", "right", "bottom"),
+    *("cx", "cy", "xc", "yc", "x_center", "y_center", "center_x", "center_y", "center", "centre"),
+)
+INNER_NAMES = ("xmin", "x1", "x", "left", "cx")  # one of each way to write an object under "box"
+DOUBLES = (("w", "width"), ("h", "height"))
+ROTATIONS = ("rotation", "angle")
+ANCHORS = ("anchor", "origin")
+LEFT_TOP = ("topleft", "lefttop", "upperleft", "tl", "lt")
+# Fields with a meaning that a layout cannot hold, or calls otherwise -> the value that changes nothing.
+IGNORED: dict[str, Any] = {
+    "weight": 1,
+    "visible": True,
+    "enabled": True,
+    "z": "",
+    "z_index": "",
+    "zIndex": "",
+    "negative_prompt": "",
+    "rotation": 0,
+    "angle": 0,
+}
+IGNORED_OF_LAYOUT = ("strength", "weight", "negative_prompt")
+HOW_TO_SAY = (
+    'The factor on the effect of a box is its "strength", "hidden": true leaves a box out, and later boxes '
+    "are nearer."
+)
+MAX_NAMED = 10  # numbers of boxes in a notice
+
+
+def refuse_contradictions(entry: dict, number: int) -> None:
+    """Raise LayoutError if a field says something else about the box than those that are read."""
+    _refuse_two_boxes(entry, number)
+    for short, long in DOUBLES:
+        given = [kind_of(entry[key]) for key in (short, long) if key in entry]
+        if len(set(given)) > 1:
+            raise LayoutError(
+                f"Box {number} has {short} and {long}, which differ: {' and '.join(given)}. Leave one."
+            )
+    for key in ROTATIONS:
+        value = entry.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value != 0:
+            raise rotated(number)
+    refuse_anchor(entry, f"Box {number}")
+
+
+def refuse_anchor(data: dict, name: str) -> None:
+    """Raise LayoutError if x and y are stated to be another point than the left top corner."""
+    for key in ANCHORS:
+        value = data.get(key)
+        if value is None or value == "" or shown(value) == "[0, 0]":
+            continue
+        if not isinstance(value, str) or re.sub("[^a-z]", "", value.lower()) not in LEFT_TOP:
+            raise LayoutError(
+                f"{name}: {key} is {kind_of(value)}, but x and y are read as the left top corner. Give that "
+                f'corner, or centres under "predictions", and leave out {key}.'
+            )
+
+
+def _refuse_two_boxes(entry: dict, number: int) -> None:
+    """Raise LayoutError if an entry has its box twice, or edges that are not read."""
+    names = [name for name in BOX_NAMES if name in entry]
+    edges = [name for name in EDGE_NAMES if name in entry]
+    sides = [name for name in SIDE_NAMES if name in entry]
+    if edges and not names and (not {"x", "y"} & set(sides) or set(sides) <= {"x", "y"}):
+        raise LayoutError(
+            f"Box {number} has {', '.join(sides + edges)}, which are not read together. For edges write "
+            '"box": {"xmin", "ymin", "xmax", "ymax"} (pixels) or "bbox_2d": [x0, y0, x1, y1]; for centres '
+            'give {"predictions": [{"x", "y", "width", "height"}]}.'
+        )
+    names += sides[:1] + edges[:1]
+    box = entry.get("box")
+    inner = [name for name in INNER_NAMES if isinstance(box, dict) and name in box]
+    if len(names) > 1 or len(inner) > 1:
+        both = " and ".join(names if len(names) > 1 else (f"box: {name}" for name in inner))
+        raise LayoutError(f"Box {number} has its box twice, under {both}. Leave one of them.")
+
+
+def ignored_fields(entry: dict) -> tuple[str, ...]:
+    """Fields of a box that are not read although they have a meaning."""
+    return tuple(key for key, same in IGNORED.items() if key in entry and not _is_same(entry[key], same))
+
+
+def _is_same(value: Any, same: Any) -> bool:
+    """Whether the value of a field changes nothing. True is not 1, as in JavaScript."""
+    return (
+        value is None or value == "" or (isinstance(value, bool) is isinstance(same, bool) and value == same)
+    )
+
+
+def ignored_notice(layout: Any, boxes: Iterable[tuple[int, tuple[str, ...]]]) -> list[str]:
+    """A notice that names the fields that are not read, if there are any.
+
+    layout: parsed JSON. boxes: number and ``ignored_fields`` of each box.
+    """
+    numbers: dict[str, list[str]] = {}
+    for number, keys in boxes:
+        for key in keys:
+            numbers.setdefault(key, []).append(str(number))
+    found = [key for key in IGNORED_OF_LAYOUT if isinstance(layout, dict) and layout.get(key) is not None]
+    for key, named in numbers.items():
+        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+        found.append(f"{key} (box {', '.join(named[:MAX_NAMED])}{more})")
+    return [f"Not read: {', '.join(found)}. {HOW_TO_SAY}"] if found else []

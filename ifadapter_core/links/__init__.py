@@ -1,0 +1,1 @@
+"""Boxes that come from a link instead of a text."""

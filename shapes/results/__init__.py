@@ -1,0 +1,1 @@
+"""The results page: pictures of held-out layouts, their scores, tables and sheets."""

@@ -1,0 +1,20 @@
+"""Small pictures with layouts, as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+BOX = {"box": [4, 4, 20, 20], "caption": "a thing"}
+
+
+def write(folder: Path, name: str, boxes: int = 1) -> Path:
+    """A picture of noise, so that its file is long enough to be cut, and its layout."""
+    pixels = torch.randint(256, (40, 48, 3), generator=torch.Generator().manual_seed(len(name)))
+    Image.frombytes("RGB", (48, 40), bytes(pixels.flatten().tolist())).save(folder / name)
+    layout = {"caption": name, "annotations": [BOX] * boxes}
+    (folder / name).with_suffix(".json").write_text(json.dumps(layout))
+    return folder / name

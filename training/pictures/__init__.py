@@ -1,0 +1,1 @@
+"""Pictures with layouts, from a folder: reading, checking, cropping."""

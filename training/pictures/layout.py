@@ -1,0 +1,57 @@
+"""The layout of a picture, from the JSON file beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ifadapter_core.layout import Layout
+from ifadapter_core.layout_formats import from_json
+
+ROUNDED_PX = 2  # sides of a scaled picture are whole pixels, which changes its shape by this much at most
+MAX_SIDE_PX = 1e9  # of a size that a layout may give
+
+
+def read_layout(picture: Path, width: int, height: int) -> Layout:
+    """The layout of a picture of width x height pixels.
+
+    Raises ValueError naming the file, also if the layout is of a picture of another shape.
+    """
+    path = picture.with_suffix(".json")
+    if not path.is_file():
+        raise ValueError(f"{picture} has no layout: there is no {path.name} beside it.")
+    try:
+        text = path.read_text("utf-8-sig")
+        data = json.loads(text)
+        if isinstance(data, dict):
+            given = {key: data[key] for key in ("width", "height") if data.get(key) is not None}
+            size = {"width": width, "height": height, **given}
+            _check_shape(picture, width, height, size["width"], size["height"])
+            if "annotations" in data:
+                # The release's format without a canvas size: boxes default to pixels of this picture.
+                text = json.dumps({**data, **size})
+        layout = from_json(text, width, height)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not layout.instances:
+        raise ValueError(f"{path} has no boxes. Describe at least one instance, or remove the picture.")
+    return layout
+
+
+def _check_shape(picture: Path, width: int, height: int, own_width: Any, own_height: Any) -> None:
+    """Raises ValueError if the size that a layout gives contradicts the picture's shape.
+
+    width, height: of the picture, in pixels.
+    """
+    sides = (own_width, own_height)
+    if not all(isinstance(side, (int, float)) and 1 <= side <= MAX_SIDE_PX for side in sides):
+        return  # the reader of the format says what is wrong
+    difference = math.log(width / height) - math.log(own_width / own_height)
+    if abs(difference) > ROUNDED_PX / min(width, height, *sides):
+        raise ValueError(
+            f"Its width and height are {own_width:g} x {own_height:g}, but {picture.name} has "
+            f"{width} x {height} pixels, which is another shape. Give the boxes in pixels of the picture "
+            "after its EXIF orientation, with that width and height."
+        )

@@ -1,0 +1,158 @@
+"""The settings of a run: kept in its folder, compared when it resumes, and written into its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .config import Config
+from .run_state import saved_states
+
+FILE = "settings.json"
+GONE = "not set"
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
+
+# Settings that may change when a run resumes: they do not decide what a step does, or they are meant to
+# be changed, as the number of steps of a finished run.
+FREE = frozenset(
+    (
+        *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
+        *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
+        *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
+        *("loop.log_every", "loop.keep_states", "loop.max_skipped"),
+    )
+)
+# Sections of other stages, by stage.
+FOREIGN = {
+    "adapter": ("shapes.vae", "shapes.unet"),
+    "vae": ("adapter", "shapes.unet", "base", "folder"),
+    "unet": ("adapter", "shapes.vae", "base", "folder"),
+}
+
+
+def describe(config: Config, pictures: Sequence[Path] = ()) -> dict[str, Any]:
+    """Everything that decides a run, as JSON: config, pictures, processes, versions, state of the code."""
+    return {
+        "config": json.loads(json.dumps(asdict(config))),  # lists for tuples, as they are read back
+        "pictures": fingerprint(pictures, Path(config.folder.path)) if config.folder else None,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
+        "git": git_state(Path(__file__).parent),
+    }
+
+
+def compare(folder: Path, settings: dict[str, Any], stage: str, override: bool = False) -> None:
+    """Compare the settings of a stage with those of the run that it resumes, if there is one.
+
+    override: resume with other settings.
+
+    Raises ValueError with the list of differences.
+    """
+    entries = _entries(folder)
+    if not entries:
+        if saved_states(folder):
+            logging.warning("%s has no %s, so its settings are not compared.", folder, FILE)
+        return
+    found = differences(entries[-1], settings, stage)
+    if found and not override:
+        raise ValueError(
+            f"The run in {folder} has other settings: {'; '.join(found)}. "
+            "Use its settings, choose another output, or add --override to resume with the new ones."
+        )
+    if found:
+        logging.warning("%s resumes with other settings: %s.", folder, "; ".join(found))
+    for name, kind in (("versions", "versions"), ("git", "code")):
+        if entries[-1].get(name) != settings[name]:
+            logging.warning("%s resumes with other %s than before: %s.", folder, kind, settings[name])
+
+
+def write(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the settings into the folder of a run.
+
+    The file is a list: each start with other settings than the one before adds an entry. No-op except
+    in the first of several processes.
+    """
+    entries = _entries(folder)
+    if os.environ.get("RANK", "0") != "0" or (entries and entries[-1] == settings):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{FILE}.part"
+    part.write_text(json.dumps([*entries, settings], indent=1) + "\n", "utf-8")
+    part.replace(folder / FILE)
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    """The settings of a run that resumes; empty for a run that has saved nothing yet."""
+    path = folder / FILE
+    return json.loads(path.read_text("utf-8")) if saved_states(folder) and path.exists() else []
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> list[str]:
+    """The settings of a stage that differ and may not, each as "key old, now new"."""
+    before, now = (
+        {**flatten(entry["config"]), "processes": entry["processes"], "pictures": _pictures(entry)}
+        for entry in (old, new)
+    )
+    # A key that the older entry lacks is of a newer version of the trainer, which keeps what was done.
+    keys = [key for key in before if _decides(key, stage) and before[key] != now.get(key, GONE)]
+    return [f"{key} {before[key]}, now {now.get(key, GONE)}" for key in keys]
+
+
+def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections -> values by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _decides(key: str, stage: str) -> bool:
+    """Whether a setting decides what the steps of a stage do."""
+    if any(key == section or key.startswith(f"{section}.") for section in FOREIGN[stage]):
+        return False
+    return key not in FREE and ".".join(key.split(".")[-2:]) not in FREE
+
+
+def fingerprint(pictures: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """Number of the pictures, and a hash of the names and sizes of their files and layouts."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        for path in (picture, picture.with_suffix(".json")):
+            size = path.stat().st_size if path.exists() else None
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\n".encode())
+    return {"count": len(pictures), "sha256": digest.hexdigest()}
+
+
+def _pictures(entry: Mapping[str, Any]) -> str | None:
+    pictures = entry["pictures"]
+    return f"{pictures['count']} with the hash {pictures['sha256'][:12]}" if pictures else None
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit, and whether files differ from it; None without git or outside a repository."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,128 @@
+// @ts-check
+/**
+ * Fields that would be ignored: those that contradict the box are refused, others are named in a notice.
+ * `ifadapter_core/formats/ignored.py` is the Python twin.
+ */
+
+import { BOX_NAMES, SIDE_NAMES, rotated } from './box_keys.js'
+import { LayoutError, isObject, kindOf, shown } from './fields.js'
+
+/** @typedef {import('./entries.js').Draft} Draft */
+
+// Edges and centres that are read only inside of "box", or not at all.
+const EDGE_NAMES = [
+  ...['x0', 'y0', 'x1', 'y1', 'x2', 'y2', 'xmin', 'ymin', 'xmax', 'ymax', 'left', 'top', 'right', 'bottom'],
+  ...['cx', 'cy', 'xc', 'yc', 'x_center', 'y_center', 'center_x', 'center_y', 'center', 'centre']
+]
+const INNER_NAMES = ['xmin', 'x1', 'x', 'left', 'cx'] // one of each way to write an object under "box"
+const DOUBLES = [
+  ['w', 'width'],
+  ['h', 'height']
+]
+const ROTATIONS = ['rotation', 'angle']
+const ANCHORS = ['anchor', 'origin']
+const LEFT_TOP = ['topleft', 'lefttop', 'upperleft', 'tl', 'lt']
+// Fields with a meaning that a layout cannot hold, or calls otherwise, with the value that changes nothing.
+/** @type {[string, unknown][]} */
+const IGNORED = [
+  ['weight', 1],
+  ['visible', true],
+  ['enabled', true],
+  ['z', ''],
+  ['z_index', ''],
+  ['zIndex', ''],
+  ['negative_prompt', ''],
+  ['rotation', 0],
+  ['angle', 0]
+]
+export const IGNORED_KEYS = IGNORED.map(([key]) => key)
+export const IGNORED_OF_LAYOUT = ['strength', 'weight', 'negative_prompt']
+const HOW_TO_SAY =
+  'The factor on the effect of a box is its "strength", "hidden": true leaves a box out, and later boxes are ' +
+  'nearer.'
+const MAX_NAMED = 10 // numbers of boxes in a notice
+
+/**
+ * Throws LayoutError if a field says something else about the box than those that are read.
+ * @param {Record<string, any>} entry
+ * @param {number} number
+ */
+export function refuseContradictions(entry, number) {
+  refuseTwoBoxes(entry, number)
+  for (const [short, long] of DOUBLES) {
+    const given = [short, long].filter((key) => key in entry).map((key) => kindOf(entry[key]))
+    if (new Set(given).size > 1) {
+      throw new LayoutError(
+        `Box ${number} has ${short} and ${long}, which differ: ${given.join(' and ')}. Leave one.`
+      )
+    }
+  }
+  if (ROTATIONS.some((key) => typeof entry[key] === 'number' && entry[key] !== 0)) throw rotated(number)
+  refuseAnchor(entry, `Box ${number}`)
+}
+
+/**
+ * Throws LayoutError if x and y are stated to be another point than the left top corner.
+ * @param {Record<string, any>} data
+ * @param {string} name
+ */
+export function refuseAnchor(data, name) {
+  for (const key of ANCHORS) {
+    const value = data[key] ?? ''
+    if (value === '' || shown(value) === '[0, 0]') continue
+    if (typeof value !== 'string' || !LEFT_TOP.includes(value.toLowerCase().replace(/[^a-z]/g, ''))) {
+      throw new LayoutError(
+        `${name}: ${key} is ${kindOf(value)}, but x and y are read as the left top corner. Give that corner, ` +
+          `or centres under "predictions", and leave out ${key}.`
+      )
+    }
+  }
+}
+
+/**
+ * Throws LayoutError if an entry has its box twice, or edges that are not read.
+ * @param {Record<string, any>} entry
+ * @param {number} number
+ */
+function refuseTwoBoxes(entry, number) {
+  const [names, edges, sides] = [BOX_NAMES, EDGE_NAMES, SIDE_NAMES].map((keys) =>
+    keys.filter((key) => key in entry)
+  )
+  const isCorner = sides.includes('x') || sides.includes('y')
+  if (edges.length && !names.length && (!isCorner || sides.every((key) => key === 'x' || key === 'y'))) {
+    throw new LayoutError(
+      `Box ${number} has ${[...sides, ...edges].join(', ')}, which are not read together. For edges write ` +
+        '"box": {"xmin", "ymin", "xmax", "ymax"} (pixels) or "bbox_2d": [x0, y0, x1, y1]; for centres give ' +
+        '{"predictions": [{"x", "y", "width", "height"}]}.'
+    )
+  }
+  names.push(...sides.slice(0, 1), ...edges.slice(0, 1))
+  const inner = INNER_NAMES.filter((name) => isObject(entry.box) && name in entry.box)
+  if (names.length > 1 || inner.length > 1) {
+    const both = names.length > 1 ? names : inner.map((name) => `box: ${name}`)
+    throw new LayoutError(`Box ${number} has its box twice, under ${both.join(' and ')}. Leave one of them.`)
+  }
+}
+
+/**
+ * A notice that names the fields that are not read although they have a meaning, if there are any.
+ * @param {Record<string, any>} layout the keys of the whole layout
+ * @param {Draft[]} drafts
+ * @returns {string[]}
+ */
+export function ignoredNotice(layout, drafts) {
+  const found = IGNORED_OF_LAYOUT.filter((key) => layout[key] !== null && layout[key] !== undefined)
+  /** @type {Map<string, number[]>} */
+  const numbers = new Map()
+  for (const { number, entry } of drafts) {
+    for (const [key, same] of IGNORED) {
+      const value = entry[key] ?? ''
+      if (value !== '' && value !== same) numbers.set(key, [...(numbers.get(key) ?? []), number])
+    }
+  }
+  for (const [key, boxes] of numbers) {
+    const more = boxes.length > MAX_NAMED ? ` and ${boxes.length - MAX_NAMED} more` : ''
+    found.push(`${key} (box ${boxes.slice(0, MAX_NAMED).join(', ')}${more})`)
+  }
+  return found.length ? [`Not read: ${found.join(', ')}. ${HOW_TO_SAY}`] : []
+}

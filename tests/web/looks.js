@@ -77,6 +77,8 @@ export function looks(inEditor) {
         selected: true
       })
       await first.waitFor({ state: 'attached' })
+      const active = await editor.page.getByTestId('ifa-keys').first().getAttribute('aria-activedescendant')
+      assert.equal(await first.getAttribute('id'), active)
       await editor.press('Tab')
       await editor.root
         .getByRole('option', { name: /^Box 2: a green teapot/, selected: true })

@@ -155,7 +155,10 @@ export function room(inEditor) {
     await bar.getByRole('button', { name: '1344 x 768' }).waitFor()
     const sides = await editor.page.evaluate(() =>
       ['width', 'height'].map(
-        (name) => window.app.graph._nodes[0].widgets.find((widget) => widget.name === name).value
+        (name) =>
+          window.app.graph._nodes
+            .find((node) => node.type === 'IFAdapterLayout')
+            .widgets.find((widget) => widget.name === name).value
       )
     )
     assert.deepEqual(sides, [1344, 768])

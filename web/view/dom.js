@@ -47,6 +47,14 @@ export function svgElement(name, attributes, ...children) {
   return made
 }
 
+let made = 0 // ids
+
+/** A new id for an element of the page. */
+export function newElementId() {
+  made += 1
+  return `ifa-${made}`
+}
+
 /**
  * Removes the elements of boxes that no longer exist.
  * @param {Map<string, { root: HTMLElement }>} parts by id

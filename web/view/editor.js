@@ -40,6 +40,8 @@ export class LayoutEditor {
     this.backgroundUrl = null
     /** @type {Layout | undefined} */
     this.sent = undefined // the layout that the last run got
+    /** @type {{ key: string, boxes: model.Box[] | null }} */
+    this.linked = { key: '', boxes: null } // memoised, see linkedBoxes()
     this.actions = new Actions(this)
     this.keys = new Keys(this)
     this.clipboard = new Clipboard(this)
@@ -213,11 +215,10 @@ export class LayoutEditor {
   linkedBoxes() {
     const text = this.host.linked()?.boxes
     if (!text) return null
-    try {
-      return layoutFormats.parse(text, this.host.canvas()).boxes
-    } catch {
-      return null
-    }
+    const { width, height } = this.host.canvas()
+    const key = `${width} ${height} ${text}`
+    if (this.linked.key !== key) this.linked = { key, boxes: boxesOf(text, { width, height }) }
+    return this.linked.boxes
   }
 
   /** @returns {number} grid size in pixels of the picture */
@@ -281,5 +282,18 @@ export class LayoutEditor {
     const note = element('div', { class: 'ifa-flash' }, text)
     this.root.append(note)
     setTimeout(() => note.remove(), FLASH_MS)
+  }
+}
+
+/**
+ * The boxes of a layout as JSON, or null if it is invalid.
+ * @param {string} text
+ * @param {geometry.Canvas} canvas
+ */
+function boxesOf(text, canvas) {
+  try {
+    return layoutFormats.parse(text, canvas).boxes
+  } catch {
+    return null
   }
 }

@@ -2,7 +2,7 @@
 // The global caption, and the exact numbers of the active box.
 
 import * as geometry from '../layout_geometry.js'
-import { element, setText } from './dom.js'
+import { element, newElementId, setText } from './dom.js'
 import { icon } from './icons.js'
 import { t } from './strings.js'
 
@@ -25,7 +25,9 @@ export class Fields {
       oninput: () => editor.record({ ...editor.state.layout, caption: this.global.value }, 'global caption'),
       onblur: () => editor.closeStep()
     })
-    this.caption = [element('span', { class: 'ifa-label' }, t('Global caption')), this.global]
+    this.global.id = newElementId()
+    const label = element('label', { class: 'ifa-label', for: this.global.id }, t('Global caption'))
+    this.caption = [label, this.global]
     this.numbers = {
       x: this.pixelField(t('left')),
       y: this.pixelField(t('top')),

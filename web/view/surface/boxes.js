@@ -4,7 +4,7 @@
 import { HANDLES, intersection } from '../../layout_geometry.js'
 import { overlappingPairs } from '../../layout_hits.js'
 import * as model from '../../layout_model.js'
-import { dropGone, element, isShown, place } from '../dom.js'
+import { dropGone, element, isShown, newElementId, place } from '../dom.js'
 import { showMark } from '../results.js'
 import { t } from '../strings.js'
 
@@ -63,6 +63,11 @@ export class Boxes {
       number.textContent = String(index + 1)
       words.textContent = box.caption.trim() || t('no caption')
     })
+    const active = this.parts.get(selection.at(-1) ?? '')?.root.id ?? ''
+    for (const part of [this.root, this.editor.focus.sink]) {
+      if (active) part.setAttribute('aria-activedescendant', active)
+      else part.removeAttribute('aria-activedescendant')
+    }
     this.renderOverlaps(layout)
   }
 
@@ -74,7 +79,8 @@ export class Boxes {
       element('span', { class: `ifa-handle ifa-${handle}`, 'data-handle': handle, 'aria-hidden': 'true' })
     )
     const mark = element('span')
-    const root = element('div', { role: 'option', 'data-box': id }, number, mark, words, ...handles)
+    const attributes = { id: newElementId(), role: 'option', 'data-box': id }
+    const root = element('div', attributes, number, mark, words, ...handles)
     this.root.append(root)
     /** @type {BoxParts} */
     const parts = { root, number, words, mark }

@@ -52,7 +52,10 @@ function add(node, widget, hostOf) {
   addEditor(editor, inner)
   editor.value = widget.value
   widget.hidden = true // drawn by `own` in its place
-  widget.options = { ...widget.options, canvasOnly: true, hidden: true }
+  const property = Object.getOwnPropertyDescriptor(widget, 'options')
+  if (property?.writable || property?.set)
+    // older frontends share the options with the widget inside
+    widget.options = { ...widget.options, canvasOnly: true, hidden: true }
   const own = node.addDOMWidget(FACE, FACE, editor.root, {
     getValue: () => '',
     setValue: () => {},

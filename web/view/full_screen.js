@@ -6,14 +6,31 @@ import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
 
+// Of the pointer, which would act on the node around the editor.
+const KEPT_EVENTS = [
+  'pointerdown',
+  'pointermove',
+  'pointerup',
+  'mousedown',
+  'mouseup',
+  'click',
+  'dblclick',
+  'contextmenu'
+]
+
 export class FullScreen {
   /** @param {LayoutEditor} editor */
   constructor(editor) {
     this.editor = editor
     /** @type {HTMLElement | null} */
     this.overlay = null
-    /** @type {HTMLElement | null} */
-    this.home = null // placeholder of the editor during full screen
+    /** Keeps the wheel from the graph, which takes it before any element. @param {WheelEvent} event */
+    this.keepWheel = (event) => {
+      const target = /** @type {Node} */ (event.target)
+      if (!this.overlay?.contains(target)) return
+      if (editor.surface.stage.contains(target)) editor.zoom.onWheel(event)
+      else event.stopImmediatePropagation()
+    }
     this.run = textButton(t('Run'), () => editor.host.run.start())
     this.run.classList.add('ifa-primary')
     this.cancel = textButton(t('Cancel'), () => editor.host.run.cancel())
@@ -40,16 +57,19 @@ export class FullScreen {
 
   enter() {
     const { root, toolbar, focus } = this.editor
-    this.home = element('div', { class: 'ifa-home' })
-    root.replaceWith(this.home)
-    // A popover is above everything of the page, whatever the z-index of its menus and messages.
-    this.overlay = element(
-      'div',
-      { class: 'ifa-overlay', role: 'dialog', 'aria-label': t('Layout editor'), popover: 'manual' },
-      root
-    )
-    document.body.append(this.overlay)
-    this.overlay.showPopover?.()
+    // A popover is above everything of the page, whatever the z-index of its menus and messages, and the
+    // editor stays where it is in the document.
+    this.overlay = element('div', {
+      class: 'ifa-overlay',
+      role: 'dialog',
+      'aria-label': t('Layout editor'),
+      popover: 'manual'
+    })
+    for (const name of KEPT_EVENTS) this.overlay.addEventListener(name, (event) => event.stopPropagation())
+    root.replaceWith(this.overlay)
+    this.overlay.append(root)
+    this.overlay.showPopover()
+    window.addEventListener('wheel', this.keepWheel, { capture: true, passive: false })
     toolbar.expand.setAttribute('aria-pressed', 'true')
     this.bar.hidden = false
     this.editor.render()
@@ -59,9 +79,9 @@ export class FullScreen {
   leave() {
     if (!this.overlay) return
     this.editor.panel.close()
-    this.home?.replaceWith(this.editor.root)
-    this.overlay.remove()
-    this.overlay = this.home = null
+    window.removeEventListener('wheel', this.keepWheel, { capture: true })
+    this.overlay.replaceWith(this.editor.root)
+    this.overlay = null
     this.bar.hidden = true
     this.editor.toolbar.expand.setAttribute('aria-pressed', 'false')
     this.editor.zoom.to(1)

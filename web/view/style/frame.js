@@ -11,11 +11,12 @@ export const FRAME_STYLE = `
   font: 12px/1.35 system-ui, sans-serif; position: relative; container: ifa / inline-size;
 }
 /* In a node, the toolbar uses the empty rows below the inputs, left of the names of the outputs. */
-.dom-widget > .ifa-in-node, .lg-node .ifa-in-node {
+.dom-widget > .ifa-in-node, .lg-node :not(.ifa-overlay) > .ifa-in-node {
   margin-top: -60px; height: calc(100% + 60px); pointer-events: none;
 }
-.dom-widget > .ifa-in-node > *, .lg-node .ifa-in-node > * { pointer-events: auto; }
-.dom-widget > .ifa-in-node > .ifa-toolbar, .lg-node .ifa-in-node > .ifa-toolbar {
+.dom-widget > .ifa-in-node > *, .lg-node :not(.ifa-overlay) > .ifa-in-node > * { pointer-events: auto; }
+.dom-widget > .ifa-in-node > .ifa-toolbar,
+.lg-node :not(.ifa-overlay) > .ifa-in-node > .ifa-toolbar {
   max-width: calc(100% - 76px); min-height: 56px; align-content: flex-end;
 }
 .ifa-editor *, .ifa-overlay * { box-sizing: border-box; }
@@ -104,7 +105,7 @@ export const FRAME_STYLE = `
 .ifa-overlay {
   position: fixed; inset: 0; z-index: 10000; width: 100vw; height: 100dvh; max-width: none;
   max-height: none; margin: 0; border: 0; padding: 8px; background: var(--comfy-menu-bg, #222);
-  overflow: hidden;
+  overflow: hidden; pointer-events: auto;
 }
 @container ifa (min-width: 620px) {
   .ifa-overlay .ifa-main:not(.ifa-column) > .ifa-side { flex-basis: 340px; }

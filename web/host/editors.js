@@ -1,17 +1,33 @@
 // @ts-check
-// The editors of the page, by their root element.
+// The editors of the page and their nodes. An editor may be out of sight, as in a closed subgraph.
 
 /** @typedef {import('../view/editor.js').LayoutEditor} LayoutEditor */
 
-/** @type {WeakMap<HTMLElement, { editor: LayoutEditor, node: ComfyNode }>} */
-const editors = new WeakMap()
+/** @type {WeakMap<HTMLElement, LayoutEditor>} */
+const byRoot = new WeakMap()
+/** @type {Set<WeakRef<LayoutEditor>>} */
+const references = new Set() // weak: the host makes nodes that it never adds to a graph
+/** @type {WeakMap<LayoutEditor, ComfyNode>} */
+const nodes = new WeakMap()
 
 /**
  * @param {LayoutEditor} editor
- * @param {ComfyNode} node
+ * @param {ComfyNode} node whose layout it edits
  */
 export function addEditor(editor, node) {
-  editors.set(editor.root, { editor, node })
+  byRoot.set(editor.root, editor)
+  references.add(new WeakRef(editor))
+  nodes.set(editor, node)
+}
+
+/**
+ * Ends an editor: its node, or the face that it was on, is gone.
+ * @param {LayoutEditor} editor
+ */
+export function endEditor(editor) {
+  editor.destroy()
+  byRoot.delete(editor.root)
+  nodes.delete(editor)
 }
 
 /**
@@ -19,18 +35,23 @@ export function addEditor(editor, node) {
  * @param {ComfyNode | null} node
  */
 export function editorOf(node) {
-  const element = node?.widgets?.find((widget) => widget.element && editors.has(widget.element))?.element
-  return element ? (editors.get(element)?.editor ?? null) : null
+  for (const widget of node?.widgets ?? []) {
+    const editor = widget.element && byRoot.get(widget.element)
+    if (editor) return editor
+  }
+  return null
 }
 
 /**
- * Calls a function with every editor in the page and its node.
+ * Calls a function with every editor whose node is in a graph, and with the node.
  * @param {(editor: LayoutEditor, node: ComfyNode) => void} act
  */
 export function forAll(act) {
-  for (const root of document.querySelectorAll('.ifa-editor')) {
-    const found = editors.get(/** @type {HTMLElement} */ (root))
-    if (found) act(found.editor, found.node)
+  for (const reference of [...references]) {
+    const editor = reference.deref()
+    const node = editor && nodes.get(editor)
+    if (!node) references.delete(reference)
+    else if (node.graph) act(editor, node)
   }
 }
 

@@ -3,7 +3,7 @@
 // draws none that has an element: this module adds an editor that works on that value.
 
 import { LayoutEditor } from '../view/editor.js'
-import { addEditor } from './editors.js'
+import { addEditor, endEditor } from './editors.js'
 import { chained } from './graph.js'
 
 /**
@@ -65,7 +65,7 @@ function add(node, widget, hostOf) {
   })
   own.serialize = false
   faces.set(node, { widget, editor, own })
-  node.onRemoved = chained(node.onRemoved, () => editor.destroy())
+  node.onRemoved = chained(node.onRemoved, () => endEditor(editor))
   node.setDirtyCanvas?.(true, true)
 }
 
@@ -75,7 +75,7 @@ function add(node, widget, hostOf) {
  */
 function remove(node, { editor, own }) {
   faces.delete(node)
-  editor.destroy()
+  endEditor(editor)
   editor.root.remove()
   if (node.widgets?.includes(own)) {
     own.onRemove?.()

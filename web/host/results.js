@@ -3,7 +3,7 @@
 
 import { api } from '../../../scripts/api.js'
 import { descendantsOf } from './descendants.js'
-import { editorOf, forAll } from './editors.js'
+import { forAll } from './editors.js'
 import { linkedNode, nodeOf, widgetOf } from './graph.js'
 
 /** @typedef {import('../view/results.js').Mark} Mark */
@@ -100,9 +100,11 @@ function sentBy(node) {
   /** @type {import('../layout_model.js').Layout | undefined} */
   let layout
   forAll((editor, each) => {
-    if (each === node) layout = editor.sent ?? editor.state.history.present
+    // On the face of a subgraph, an editor is not asked for its value.
+    if (each === node && (editor.root.isConnected || !layout))
+      layout = editor.sent ?? editor.state.history.present
   })
-  return layout ?? editorOf(node)?.sent
+  return layout
 }
 
 /** @param {string} url */

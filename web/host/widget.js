@@ -3,7 +3,7 @@
 
 import { app } from '../../../scripts/app.js'
 import { LayoutEditor } from '../view/editor.js'
-import { addEditor, editorOf } from './editors.js'
+import { addEditor, editorOf, endEditor } from './editors.js'
 import { showFaces } from './faces.js'
 import {
   SUBGRAPH_INPUT,
@@ -58,7 +58,7 @@ function makeWidget(node, name, [, options] = []) {
   })
   widget.serializeValue = () => editor.runValue
   editor.value = options?.default ?? ''
-  node.onRemoved = chained(node.onRemoved, () => editor.destroy())
+  node.onRemoved = chained(node.onRemoved, () => endEditor(editor))
   return { widget, minWidth: NEW_NODE.width, minHeight: NEW_NODE.height }
 }
 

@@ -1,9 +1,11 @@
 """Nodes for the editor's tests."""
 
 import json
+import time
 from typing import Any
 
 import torch
+from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy.utils import ProgressBar
 from comfy_api.latest import ComfyExtension, io
 from PIL import Image
@@ -85,9 +87,30 @@ class Marks(io.ComfyNode):
         return io.NodeOutput(ui={"ifadapter_marks": json.loads(marks)})
 
 
+class Slow(io.ComfyNode):
+    """Runs until it is interrupted, for half a minute at most, and reports its progress."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            "IFAdapterTestSlow",
+            inputs=[io.Custom("IFADAPTER_LAYOUT").Input("layout")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, layout: Any) -> io.NodeOutput:
+        bar = ProgressBar(300)
+        for step in range(300):
+            throw_exception_if_processing_interrupted()
+            bar.update_absolute(150 + step // 2, 300)
+            time.sleep(0.1)
+        return io.NodeOutput()
+
+
 class PreviewExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [SendPreview, LinkedBoxes, Picture, Marks]
+        return [SendPreview, LinkedBoxes, Picture, Marks, Slow]
 
 
 async def comfy_entrypoint() -> PreviewExtension:

@@ -165,6 +165,54 @@ export function room(inEditor) {
     assertAt((await editor.boxes())[0], [0.1, 0.3, 0.4, 0.5])
   })
 
+  inEditor('full screen shows the progress of a run, and cancels it', TWO, async (editor) => {
+    await editor.create('IFAdapterTestSlow', { links: { layout: [await editor.id(), 'layout'] } })
+    await editor.tool('expand').click()
+    const cancel = editor.root.getByRole('button', { name: 'Cancel', exact: true })
+    assert.ok(await cancel.isDisabled())
+    await editor.root.getByRole('button', { name: 'Run', exact: true }).click()
+    const progress = editor.root.getByRole('progressbar', { name: 'Progress of the run' })
+    await poll(
+      async () => (await progress.isVisible()) && (await progress.evaluate((bar) => bar.value)) >= 0.5
+    )
+    await cancel.click()
+    await progress.waitFor({ state: 'hidden' })
+    await poll(() => cancel.isDisabled())
+  })
+
+  inEditor(
+    'two fingers zoom the picture, and change no box',
+    TWO,
+    async (editor) => {
+      const before = await editor.surface.boundingBox()
+      const session = await editor.page.context().newCDPSession(editor.page)
+      const middle = await editor.at([0.4, 0.5])
+      for (const [type, apart] of [
+        ['touchStart', 30],
+        ['touchMove', 50],
+        ['touchMove', 90]
+      ]) {
+        const touchPoints = [-apart, apart].map((x, id) => ({ x: middle[0] + x, y: middle[1], id }))
+        await session.send('Input.dispatchTouchEvent', { type, touchPoints })
+      }
+      await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
+      await poll(async () => (await editor.surface.boundingBox()).width > 2 * before.width)
+      assert.deepEqual(
+        (await editor.boxes()).map(({ x }) => x),
+        [0.1, 0.55]
+      )
+      assert.equal((await editor.boxes()).length, 2)
+    },
+    { hasTouch: true }
+  )
+
+  inEditor('no tooltip for those who write JSON floats over the editor', TWO, async (editor) => {
+    const options = await editor.page.evaluate(
+      () => window.LiteGraph.registered_node_types.IFAdapterLayout.nodeData.input.required.layout[1]
+    )
+    assert.equal(options.tooltip, undefined)
+  })
+
   inEditor('fields grow with their words, and boxes can be seen untinted', TWO, async (editor) => {
     const field = editor.root.getByRole('textbox', { name: 'Description of box 1' })
     const before = await field.boundingBox()

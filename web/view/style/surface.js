@@ -22,7 +22,7 @@ export const SURFACE_STYLE = `
 .ifa-unseen > .ifa-boxes, .ifa-unseen > .ifa-lines { visibility: hidden; }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
 .ifa-background { object-fit: contain; pointer-events: none; }
-.ifa-ownership { object-fit: fill; }
+.ifa-ownership { object-fit: fill; z-index: 400; opacity: .7; }
 .ifa-lines { pointer-events: none; }
 .ifa-lines * { vector-effect: non-scaling-stroke; }
 .ifa-grid-line { stroke: var(--ifa-soft); stroke-opacity: .25; }

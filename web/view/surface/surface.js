@@ -51,11 +51,11 @@ export class Surface {
         ondrop: (event) => editor.clipboard.onDrop(event)
       },
       this.image,
-      this.ownership,
       this.lines.root,
       this.ghosts,
       this.boxes.root,
       this.boxes.overlaps,
+      this.ownership,
       this.marquee,
       this.hint
     )

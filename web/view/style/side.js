@@ -12,6 +12,13 @@ export const SIDE_STYLE = `
   .ifa-side > .ifa-label { display: none; }
 }
 @container ifa (max-width: 420px) { .ifa-side { flex-basis: 148px; } }
+/* In a short node, the numbers fold away: the picture has their place. */
+.ifa-short .ifa-column > .ifa-side { flex-basis: 84px; }
+.ifa-short .ifa-column .ifa-exact { display: none; }
+@container ifa (max-width: 619px) {
+  .ifa-short .ifa-side { flex-basis: 84px; }
+  .ifa-short .ifa-exact { display: none; }
+}
 .ifa-label { color: var(--ifa-soft); }
 .ifa-text {
   width: 100%; color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line);

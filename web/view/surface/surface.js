@@ -12,6 +12,7 @@ import { Lines } from './lines.js'
 /** @typedef {import('../../layout_model.js').Layout} Layout */
 
 const LIST_PX = 240 // height of the list and the fields in App mode
+const SHORT_PX = 500 // height of an editor without the exact numbers, where they would be below the picture
 const WIDE = 1.8 // width by height of a picture above its list, whatever the width of the editor
 
 export class Surface {
@@ -108,6 +109,8 @@ export class Surface {
     const { width, height } = this.editor.host.canvas()
     this.stage.style.setProperty('--ifa-aspect', String(width / height))
     this.claimHeight(width / height)
+    const { root } = this.editor
+    root.classList.toggle('ifa-short', root.clientHeight < SHORT_PX)
     this.stage.parentElement?.classList.toggle('ifa-column', width / height >= WIDE)
     this.editor.zoom.apply()
     this.editor.toolbar.renderZoom()

@@ -35,6 +35,7 @@ class Band:
     cells: (U,) sorted batch cells that the band covers.
     offsets: (U,) first index of each of these cells in ``entries``.
     entries: (V,) entries of the band without padding, numbered within it, sorted by batch cell.
+    depth: at most so many of them share a cell.
     """
 
     sources: Tensor
@@ -45,6 +46,7 @@ class Band:
     cells: Tensor
     offsets: Tensor
     entries: Tensor
+    depth: int
 
 
 @dataclass(frozen=True, eq=False)

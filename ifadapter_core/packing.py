@@ -235,6 +235,7 @@ def _bands(
     in_band = torch.bincount(band, minlength=len(sizes))
     offsets = starts(run_lengths) - starts(in_band)[runs // len(position)]
     runs_in_band = torch.bincount(runs // len(position), minlength=len(sizes)).tolist()
+    depths = torch.zeros_like(sizes).scatter_reduce(0, runs // len(position), run_lengths, "amax")
 
     entry_counts = (sizes * lengths).tolist()
     queries = position[entries.batch_cell] if in_chunks else entries.batch_cell
@@ -247,9 +248,10 @@ def _bands(
         (runs % len(position)).split(runs_in_band),
         offsets.split(runs_in_band),
         (entries.valid[order] - starts(sizes * lengths)[band]).split(in_band.tolist()),
+        depths.tolist(),
         strict=True,
     )
     return tuple(
-        Band(sources, gates, mask.unflatten(0, (len(sources), -1)), floor, queries, cells, offsets, of_cells)
-        for sources, gates, mask, floor, queries, cells, offsets, of_cells in parts
+        Band(sources, gates, mask.unflatten(0, (len(sources), -1)), *rest)
+        for sources, gates, mask, *rest in parts
     )

@@ -132,8 +132,9 @@ class BatchInstances:
         """The instances on a grid, memoized."""
         key = (grid, rows, device)
         if key not in self._packed:
+            # On a CUDA device it is packed there, so that no tensor of the result is uploaded.
             self._packed[key] = pack_boxes(
-                self.boxes,
+                self.boxes.to(device) if device.type == "cuda" else self.boxes,
                 self.row,
                 rows,
                 *grid,

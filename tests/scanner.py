@@ -33,6 +33,7 @@ ALLOWED_MODULES = {"importlib.util"}  # find_spec, to detect the host
 HOST_MODULES = {
     *("comfy", "comfy_api", "folder_paths", "nodes", "server"),
     *("torch", "numpy", "PIL", "safetensors", "transformers"),
+    "triton",  # with torch on Linux; optional
 }
 FORBIDDEN_FUNCTIONS = {"eval", "exec", "compile", "__import__", "print"}
 FORBIDDEN_ATTRIBUTES = {

@@ -100,11 +100,13 @@ def adapted(model: Any, ifadapter: Any, sizes: Sizes, count: int) -> Any:
     return pack("nodes.host.patcher").apply_adapter(model, ifadapter, (semantic_map,), 1.0, 0.0, 1.0)
 
 
-def prompts(sizes: Sizes) -> tuple[list[Any], list[Any]]:
-    """A positive and a negative CONDITIONING with random text."""
+def prompts(sizes: Sizes, device: torch.device) -> tuple[list[Any], list[Any]]:
+    """A positive and a negative CONDITIONING with random text on the device: a CUDA graph copies none."""
 
     def conditioning() -> list[Any]:
-        text, pooled = torch.randn(1, 77, sizes.text_width), torch.randn(1, sizes.pooled_width)
+        text, pooled = (
+            torch.randn(shape).to(device) for shape in ((1, 77, sizes.text_width), (1, sizes.pooled_width))
+        )
         extras = {"pooled_output": pooled, "width": sizes.picture_px, "height": sizes.picture_px}
         return [[text, extras]]
 

@@ -52,7 +52,7 @@ def _in_comfyui(sizes: Sizes, options: Options) -> dict[str, Variant]:
     # float32, as the release's file
     weights = random_adapter(sizes, options.device, torch.float32, operations, core.IFAdapter)
     ifadapter = comfyui.pack("nodes.host.files").patcher_for(weights)
-    positive, negative = comfyui.prompts(sizes)
+    positive, negative = comfyui.prompts(sizes, options.device)
 
     def variant(used: Any, prompt: Any) -> Variant:
         return partial(comfyui.inside_sampler, used, prompt, negative, sizes)

@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FusionOrder, LayerConfig
-from ..packed import PackedInstances
+from ..packed import Band, PackedInstances
 from .fusion import GatedSemanticFusion
 from .kernels.choice import TRITON
 from .norm import HeadRMSNorm, normalize_heads
 from .plan import BandPlan, LayerPlan, LayerWeights, cast_weights, make_plan
+
+# Devices with mixed dtypes in one operator and with embedding bags.
+MIXED_DEVICES = ("cpu", "cuda", "meta")
 
 # Multi-head attention: q (R, S, C), k and v (R, T, C), number of heads -> (R, S, C).
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
@@ -147,15 +150,38 @@ def add_semantic_map(
     spatial = F.conv2d(grid, weights.kernel, padding=weights.kernel.shape[-1] // 2).flatten()
     spatial = spatial.index_select(0, packed.spatial).sigmoid().view_as(plan.logits)
     scores = statistics.index_select(0, packed.scores).view_as(plan.logits)
+    if out.device.type not in MIXED_DEVICES:
+        spatial, scores = spatial.to(plan.logits.dtype), scores.to(plan.logits.dtype)
     logits = torch.addcmul(plan.logits, spatial, scores)
 
     # Mix the instances of each cell.
     shares = logits.softmax(dim=1).flatten().index_select(0, packed.weights) * plan.factors
     shares = shares.to(out.dtype).split([len(band.entries) for band in packed.bands])
     for band, x, share in zip(packed.bands, features, shares, strict=True):
-        mixed = F.embedding_bag(band.entries, x, band.offsets, mode="sum", per_sample_weights=share)
-        out.view(-1, out.shape[-1]).index_add_(0, band.cells, mixed)
+        add = sum_by_cell if out.device.type in MIXED_DEVICES else sum_by_cell_without_bags
+        out.view(-1, out.shape[-1]).index_add_(0, band.cells, add(x, band, share))
     return out
+
+
+def sum_by_cell(features: Tensor, band: Band, shares: Tensor) -> Tensor:
+    """Features of a band (E * A, C) times the shares (V,), summed over the instances of each cell: (U, C)."""
+    dtype = features.dtype
+    if shares.requires_grad and dtype == torch.bfloat16:  # CUDA has no gradient of such weights
+        features, shares = features.float(), shares.float()
+    total = F.embedding_bag(band.entries, features, band.offsets, mode="sum", per_sample_weights=shares)
+    return total.to(dtype)
+
+
+def sum_by_cell_without_bags(features: Tensor, band: Band, shares: Tensor) -> Tensor:
+    """``sum_by_cell`` by common operators. PyTorch before 2.10 has no embedding bag for Apple's GPUs."""
+    total = shares.new_zeros(len(band.offsets), features.shape[1])
+    last = len(band.entries) - 1
+    ends = torch.cat([band.offsets[1:], band.offsets.new_full((1,), last + 1)])
+    for level in range(band.depth):
+        entry = band.offsets + level
+        share = torch.where(entry < ends, shares[entry.clamp(max=last)], 0)
+        total = total + share[:, None] * features[band.entries[entry.clamp(max=last)]]
+    return total
 
 
 def channel_attention(features: Tensor, band: BandPlan, weights: LayerWeights) -> Tensor:

@@ -80,6 +80,7 @@ class ShapesConfig:
         scratch.
     export: folder to which that command writes the models.
     stages: that it trains. The weights of the others come from ``init`` or an earlier run.
+    graphs: replay each training step from CUDA graphs, see ``GraphedLoss``.
     """
 
     world: World
@@ -92,6 +93,7 @@ class ShapesConfig:
     init: str | None = None
     export: str = "demo"
     stages: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
+    graphs: bool = True
 
     def __post_init__(self) -> None:
         at_least(self, 0, "minutes", "reserve")

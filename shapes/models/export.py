@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,11 @@ def _write(folder: Path, part: Any) -> None:
     """Replace a folder by a part of the pipeline in diffusers' format."""
     shutil.rmtree(folder, ignore_errors=True)
     part.save_pretrained(folder)
+    config = folder / "config.json"
+    if config.exists():  # diffusers names the folder from which the weights came
+        values = json.loads(config.read_text())
+        values.pop("_name_or_path", None)
+        config.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def _name_as_clip(path: Path) -> None:

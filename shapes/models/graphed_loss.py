@@ -21,15 +21,16 @@ class GraphedLoss:
 
     weights: the module whose parameters get gradients.
     loss: tensors, without gradients -> loss ().
+    enabled: False calls the loss as it is.
     """
 
-    def __init__(self, weights: nn.Module, loss: Callable[..., Tensor]) -> None:
+    def __init__(self, weights: nn.Module, loss: Callable[..., Tensor], enabled: bool = True) -> None:
+        self.enabled = enabled
         self._call = _Call(weights, loss)
-        self._tried = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        if inputs[0].is_cuda and torch.is_grad_enabled() and not self._tried:
-            self._tried = True
+        if self.enabled and inputs[0].is_cuda and torch.is_grad_enabled():
+            self.enabled = False  # captures once
             self._capture(inputs)
         return self._call(*inputs)
 

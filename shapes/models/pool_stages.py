@@ -47,6 +47,10 @@ class PoolDenoising(Denoising):
         # Tensors made in a step would be copied to the GPU, which waits for all work before.
         chances = torch.tensor([CAPTION_PARTS[kind] for kind in ("none", *CAPTIONS)])
         self.register_buffer("chances", chances, persistent=False)
+        self.graphed_loss = GraphedLoss(self, self.prediction_loss)
+
+    def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
+        return self.graphed_loss(*self.noisy_inputs(batch, generator))
 
     def caption_ids(self, batch: Any, generator: torch.Generator) -> Tensor:
         kinds = torch.multinomial(self.chances, len(batch.latents), replacement=True, generator=generator)
@@ -90,7 +94,7 @@ class SlotDenoising(nn.Module):
         self.register_buffer("attention_mask", phrases.attention_mask, persistent=False)
         self.register_buffer("eot_embeds", phrases.eot_embeds, persistent=False)
         self.register_buffer("empty", token_ids(base.tokenizers[0], [""]), persistent=False)
-        self._graphed_loss = GraphedLoss(self, self.prediction_loss)
+        self.graphed_loss = GraphedLoss(self, self.prediction_loss)
 
     def forward(self, batch: PoolBatch, generator: torch.Generator) -> Tensor:
         """B pictures -> loss (). Each has ``loss.noises`` adjacent rows with different noise."""
@@ -103,7 +107,7 @@ class SlotDenoising(nn.Module):
 
         latents = _copies(batch.latents, self.loss.noises)
         noise = add_noise(self.base.scheduler, latents, generator, self.loss.middle)
-        return self._graphed_loss(*noise, ids, batch.boxes, batch.present, batch.descriptions, described)
+        return self.graphed_loss(*noise, ids, batch.boxes, batch.present, batch.descriptions, described)
 
     def prediction_loss(
         self,

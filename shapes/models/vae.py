@@ -65,12 +65,12 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.vae, self.encoded, self.worst = vae, encoded, worst
 
-        self._graphed_loss = GraphedLoss(self, self.picture_loss)
+        self.graphed_loss = GraphedLoss(self, self.picture_loss)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
         shape = (len(images), LATENT_CHANNELS, images.shape[2] // CELL, images.shape[3] // CELL)
-        return self._graphed_loss(images, latent_noise(torch.Size(shape), generator).to(images))
+        return self.graphed_loss(images, latent_noise(torch.Size(shape), generator).to(images))
 
     def picture_loss(self, images: Tensor, noise: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 and noise on their scaled latents -> loss ()."""

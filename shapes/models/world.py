@@ -127,7 +127,9 @@ class _Stages:
     def make(self, name: str) -> Any:
         """A stage with new weights."""
         set_seed(self.loops[name].seed)
-        return {"vae": self._vae, "unet": self._unet, "adapter": self._adapter}[name]()
+        stage = {"vae": self._vae, "unet": self._unet, "adapter": self._adapter}[name]()
+        stage.objective.graphed_loss.enabled = self.config.shapes.graphs
+        return stage
 
     def _vae(self) -> VAEStage:
         settings = self.config.shapes.vae

@@ -15,6 +15,7 @@ MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in (ROOT / "ifadapter_core").rglob("*.py")
     if path.stem != "__init__"
+    and not (path.parent.name == "kernels" and path.stem != "choice")  # need Triton
 )
 STANDARD_LIBRARY_ONLY = ("layout", "layout_formats", "config")
 FOREIGN = (

@@ -20,7 +20,7 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINNED = dict(
-    line.split("==")
+    line.partition(";")[0].split("==")
     for line in (ROOT / "tests" / "requirements.txt").read_text().splitlines()
     if "==" in line and not line.startswith("#")
 )

@@ -36,7 +36,9 @@ class TritonKernels:
         if torch.compiler.is_compiling() or q.device.type != DEVICE_TYPE or torch.is_grad_enabled():
             return False
         switch = os.environ.get(SWITCH, "")
-        if switch == "0" or (self._failed and switch != "1") or q.dtype not in DTYPES or not fits(plan):
+        if switch == "0" or (self._failed and switch != "1"):
+            return False
+        if q.dtype not in DTYPES or not fits(plan) or not is_current(q.device):
             return False
         try:
             launch(q, plan, out)
@@ -56,8 +58,12 @@ def launch(q: Tensor, plan: LayerPlan, out: Tensor) -> None:
     """Compute with the kernels. Raises ModuleNotFoundError without Triton, which is optional."""
     from .forward import add_semantic_map
 
-    with torch.cuda.device_of(q):  # Triton launches on the current device
-        add_semantic_map(q, plan, out)
+    add_semantic_map(q, plan, out)
+
+
+def is_current(device: torch.device) -> bool:
+    """Whether torch's current device is this one: Triton launches there. A host with several GPUs sets it."""
+    return device.index is None or device.index == torch.accelerator.current_device_index()
 
 
 def fits(plan: LayerPlan) -> bool:

@@ -15,6 +15,8 @@ from .fusion import mix_kernel, statistics_kernel
 
 STEP = 128  # channels at a time
 SHORT_STEP = 32  # the same where each has many weights
+LONG_STEP = 256  # the same where a program waits for each step
+DEPTHS = (1, 4, 16, 64)  # padded numbers of instances on a cell: few, since each is compiled
 ROWS = 16  # hidden channels, or entries in the statistics, at a time
 TILES = 16  # tiles at a time in the sums over tiles
 CELLS = 16  # covered cells times instances at a time in the mixture
@@ -32,7 +34,7 @@ def add_semantic_map(q: Tensor, plan: LayerPlan, out: Tensor) -> Tensor:
     head_dim, size = channels // weights.heads, weights.kernel.shape[-1]
     entries, instances, (cells, depth) = len(tiles.cells), len(flat.k), tiles.places.shape
     count = len(tiles.owner)
-    padded_depth = _padded(depth)
+    padded_depth = next(padded for padded in DEPTHS if padded >= depth)
     at_once = max(CELLS // padded_depth, 1)
 
     features = q.new_empty(entries, channels)
@@ -69,8 +71,9 @@ def add_semantic_map(q: Tensor, plan: LayerPlan, out: Tensor) -> Tensor:
         CHANNELS=channels,
         HIDDEN=hidden,
         ROWS=ROWS,
-        STEP=STEP,
+        STEP=LONG_STEP,
         TILES=TILES,
+        num_warps=8,
     )
     excite_kernel[(instances, -(-channels // SHORT_STEP))](
         activations,

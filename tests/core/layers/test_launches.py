@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from ifadapter_core.bands import BAND_CELLS
 from ifadapter_core.geometry import build_geometry
+from ifadapter_core.modules import attention
 from ifadapter_core.modules.attention import add_semantic_map
 from plan_cases import (
     DTYPES,
@@ -139,3 +140,19 @@ def test_result_is_added_to_the_given_tensor() -> None:
     untouched = alone.abs().amax(dim=-1) == 0
     assert 0 < untouched.sum() < untouched.numel()
     assert given[untouched].equal(base[untouched])
+
+
+@pytest.mark.parametrize("name", ["10 overlapping, 2 rows", "a layout for each image", "1 small, 2 rows"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_devices_without_mixed_dtypes_or_bags_give_the_same(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack(CASES[name], in_chunks=False)
+    _, plan, q, _ = make_layer(packed, dtype)
+    with torch.no_grad():
+        want = add_semantic_map(q, plan)
+        monkeypatch.setattr(attention, "MIXED_DEVICES", ())
+        monkeypatch.delattr(torch.nn.functional, "embedding_bag")
+        got = add_semantic_map(q, plan)
+    assert torch.allclose(got, want, atol=4 * torch.finfo(dtype).eps)
+    assert want.abs().max() > 0.1

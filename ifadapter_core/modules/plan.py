@@ -111,6 +111,11 @@ class LayerPlan:
     normalize_first: bool
 
     @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What GPU kernels keep for this plan between its calls."""
+        return {}
+
+    @cached_property
     def flat(self) -> FlatPlan:
         """The same for GPU kernels."""
         bands = self.packed.bands

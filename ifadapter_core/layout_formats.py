@@ -18,7 +18,7 @@ from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT, is_box
 from .formats.draft import Draft, Frame, Reading, checked_units, stated_units
 from .formats.exports import refuse_exports, refuse_xml
 from .formats.fields import WHITE, check_count, kind_of, shown
-from .formats.ignored import ignored_notice, refuse_anchor
+from .formats.ignored import ignored_notice, refuse_anchor, refuse_other_sizes
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
 from .formats.own import OWN, to_json
@@ -148,6 +148,8 @@ def _read(data: Any, canvas: Canvas, units: str | None, around: str, notices: li
     if is_whole:
         refuse_anchor(data, "The layout")
     caption, drafts = layout_format.read(data, Frame(canvas, units))
+    if is_whole:
+        refuse_other_sizes(data, [draft.unit for draft in drafts])
     notices += ignored_notice(data if is_whole else None, ((draft.number, draft.ignored) for draft in drafts))
     return caption, drafts
 

@@ -6,7 +6,7 @@ import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout
 import { READ_KEYS } from './formats/entries.js'
 import { refuseExports, refuseXml } from './formats/exports.js'
 import { CAPTIONS, isObject, kindOf, shown, stripped } from './formats/fields.js'
-import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor } from './formats/ignored.js'
+import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor, refuseOtherSizes } from './formats/ignored.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
 import { noticesAbout } from './formats/prose.js'
@@ -89,6 +89,12 @@ export function readLayout(value, canvas, units = null) {
   const isWhole = isObject(data) && format !== BOX_LIST
   if (isWhole) refuseAnchor(data, 'The layout')
   const { caption, drafts } = format.read(data, frame)
+  if (isWhole) {
+    refuseOtherSizes(
+      data,
+      drafts.map(({ unit }) => unit)
+    )
+  }
   notices.push(...ignoredNotice(isWhole ? data : {}, drafts))
   const isOwn = isObject(data) && 'boxes' in data
   const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}

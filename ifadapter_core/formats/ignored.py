@@ -20,7 +20,7 @@ EDGE_NAMES = (
 )
 INNER_NAMES = ("xmin", "x1", "x", "left", "cx")  # one of each way to write an object under "box"
 DOUBLES = (("w", "width"), ("h", "height"))
-ROTATIONS = ("rotation", "angle")
+ROTATIONS = ("rotation", "angle", "rotate", "theta")
 ANCHORS = ("anchor", "origin")
 LEFT_TOP = ("topleft", "lefttop", "upperleft", "tl", "lt")
 # Fields with a meaning that a layout cannot hold, or calls otherwise -> the value that changes nothing.
@@ -31,14 +31,28 @@ IGNORED: dict[str, Any] = {
     "z": "",
     "z_index": "",
     "zIndex": "",
+    "opacity": 1,
+    "negative": "",
     "negative_prompt": "",
     "rotation": 0,
     "angle": 0,
+    "rotate": 0,
+    "theta": 0,
 }
-IGNORED_OF_LAYOUT = ("strength", "weight", "negative_prompt")
+IGNORED_OF_LAYOUT = (
+    *("strength", "weight", "negative", "negative_prompt", "global_prompt", "positive_prompt", "description"),
+    *("scene", "background", "style", "style_description"),
+)
+ELEMENT_PROMPT = "compositional_deconstruction"  # key of an inner object of Ideogram's prompt
+# Names that other tools give to the size of their picture, beside "image": {"width", "height"}.
+SIZES = (
+    *("image_width", "image_height", "img_width", "img_height", "imageWidth", "imageHeight"),
+    *("canvas_width", "canvas_height", "canvas", "image_size", "imageSize", "size", "resolution"),
+)
+SIZE_AS_TEXT = re.compile("[0-9]{2,5} ?[xX*,\u00d7] ?[0-9]{2,5}")
 HOW_TO_SAY = (
-    'The factor on the effect of a box is its "strength", "hidden": true leaves a box out, and later boxes '
-    "are nearer."
+    'The global prompt is the "caption", the factor on the effect of a box is its "strength", "hidden": true '
+    "leaves a box out, and later boxes are nearer."
 )
 MAX_NAMED = 10  # numbers of boxes in a notice
 
@@ -70,6 +84,31 @@ def refuse_anchor(data: dict, name: str) -> None:
                 f"{name}: {key} is {kind_of(value)}, but x and y are read as the left top corner. Give that "
                 f'corner, or centres under "predictions", and leave out {key}.'
             )
+
+
+def refuse_other_sizes(layout: dict, units: Iterable[str]) -> None:
+    """Raise LayoutError if pixels may be those of a picture whose size stands under an unknown key.
+
+    layout: parsed JSON. units: of its boxes.
+    """
+    if "pixels" not in units or (layout.get("width") is not None and layout.get("height") is not None):
+        return
+    found = [key for key in SIZES if _is_size(layout.get(key))]
+    image = layout.get("image")  # read beside Roboflow's "predictions"
+    if "predictions" not in layout and isinstance(image, dict) and _is_size(image.get("width")):
+        found.append("image")
+    if found:
+        raise LayoutError(
+            f"The layout seems to state the size of its picture under {' and '.join(found)}, which is not "
+            'read, and has boxes in pixels. Write the size as "width" and "height" of the layout.'
+        )
+
+
+def _is_size(value: Any) -> bool:
+    """Whether a value may be a width, a height or both."""
+    if isinstance(value, str):
+        return SIZE_AS_TEXT.fullmatch(value) is not None
+    return isinstance(value, (int, float, list, dict)) and not isinstance(value, bool)
 
 
 def _refuse_two_boxes(entry: dict, number: int) -> None:
@@ -112,7 +151,9 @@ def ignored_notice(layout: Any, boxes: Iterable[tuple[int, tuple[str, ...]]]) ->
     for number, keys in boxes:
         for key in keys:
             numbers.setdefault(key, []).append(str(number))
-    found = [key for key in IGNORED_OF_LAYOUT if isinstance(layout, dict) and layout.get(key) is not None]
+    inner = layout.get(ELEMENT_PROMPT) if isinstance(layout, dict) else None
+    parts = [part for part in (layout, inner) if isinstance(part, dict)]
+    found = [key for key in IGNORED_OF_LAYOUT if any(part.get(key) not in (None, "") for part in parts)]
     for key, named in numbers.items():
         more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
         found.append(f"{key} (box {', '.join(named[:MAX_NAMED])}{more})")

@@ -10,6 +10,7 @@ from .fields import Corners, number_text
 
 UNITS = ("fractions", "pixels", "percent", "thousandths")
 ROUNDING = 1e-3  # boxes that exceed the canvas by up to this fraction are clipped (rounded input)
+MAX_FRACTION = 2  # edges above are no fractions, not even those of a box that exceeds the canvas
 WHOLE_PIXEL = 1 - 1e-6  # shortest side of a box in pixels, with room for rounding
 
 
@@ -106,8 +107,9 @@ def size_problem(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas) ->
 
 def _advice(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas, order: str) -> str:
     """How to fix a box that does not fit its unit."""
+    others = [] if unit == "fractions" and max(corners) <= MAX_FRACTION else UNITS
     fitting = [
-        other for other in UNITS if other != unit and problem_of(corners, other, pixels, canvas) is None
+        other for other in others if other != unit and problem_of(corners, other, pixels, canvas) is None
     ]
     if fitting:
         return (

@@ -13,6 +13,7 @@ from ..formats.entries import draft_of
 from ..formats.fields import Corners, kind_of, number_text
 from ..formats.ignored import ignored_notice
 from ..formats.units import (
+    MAX_FRACTION,
     WHOLE_PIXEL,
     Canvas,
     canvas_of,
@@ -37,7 +38,6 @@ from .values import (
 
 MAX_NAMED = 10  # numbers of boxes in a notice
 ORDERS = {"xywh": xywh, "xyxy": xyxy}
-MAX_FRACTION = 2  # sum of a left edge and a width in fractions
 TOLERANCE = 0.05  # by which detections may exceed the canvas, as a fraction of it
 
 

@@ -19,7 +19,7 @@ const DOUBLES = [
   ['w', 'width'],
   ['h', 'height']
 ]
-const ROTATIONS = ['rotation', 'angle']
+const ROTATIONS = ['rotation', 'angle', 'rotate', 'theta']
 const ANCHORS = ['anchor', 'origin']
 const LEFT_TOP = ['topleft', 'lefttop', 'upperleft', 'tl', 'lt']
 // Fields with a meaning that a layout cannot hold, or calls otherwise, with the value that changes nothing.
@@ -31,15 +31,29 @@ const IGNORED = [
   ['z', ''],
   ['z_index', ''],
   ['zIndex', ''],
+  ['opacity', 1],
+  ['negative', ''],
   ['negative_prompt', ''],
   ['rotation', 0],
-  ['angle', 0]
+  ['angle', 0],
+  ['rotate', 0],
+  ['theta', 0]
 ]
 export const IGNORED_KEYS = IGNORED.map(([key]) => key)
-export const IGNORED_OF_LAYOUT = ['strength', 'weight', 'negative_prompt']
+export const IGNORED_OF_LAYOUT = [
+  ...['strength', 'weight', 'negative', 'negative_prompt', 'global_prompt', 'positive_prompt', 'description'],
+  ...['scene', 'background', 'style', 'style_description']
+]
+const ELEMENT_PROMPT = 'compositional_deconstruction' // key of an inner object of Ideogram's prompt
+// Names that other tools give to the size of their picture, beside "image": {"width", "height"}.
+const SIZES = [
+  ...['image_width', 'image_height', 'img_width', 'img_height', 'imageWidth', 'imageHeight'],
+  ...['canvas_width', 'canvas_height', 'canvas', 'image_size', 'imageSize', 'size', 'resolution']
+]
+const SIZE_AS_TEXT = /^[0-9]{2,5} ?[xX*,\u00d7] ?[0-9]{2,5}$/
 const HOW_TO_SAY =
-  'The factor on the effect of a box is its "strength", "hidden": true leaves a box out, and later boxes are ' +
-  'nearer.'
+  'The global prompt is the "caption", the factor on the effect of a box is its "strength", "hidden": true ' +
+  'leaves a box out, and later boxes are nearer.'
 const MAX_NAMED = 10 // numbers of boxes in a notice
 
 /**
@@ -80,6 +94,34 @@ export function refuseAnchor(data, name) {
 }
 
 /**
+ * Throws LayoutError if pixels may be those of a picture whose size stands under an unknown key.
+ * @param {Record<string, any>} layout
+ * @param {string[]} units of its boxes
+ */
+export function refuseOtherSizes(layout, units) {
+  const hasSize = (layout.width ?? null) !== null && (layout.height ?? null) !== null
+  if (!units.includes('pixels') || hasSize) return
+  const found = SIZES.filter((key) => isSize(layout[key]))
+  const { image } = layout // read beside Roboflow's "predictions"
+  if (!('predictions' in layout) && isObject(image) && isSize(image.width)) found.push('image')
+  if (found.length) {
+    throw new LayoutError(
+      `The layout seems to state the size of its picture under ${found.join(' and ')}, which is not read, ` +
+        'and has boxes in pixels. Write the size as "width" and "height" of the layout.'
+    )
+  }
+}
+
+/**
+ * Whether a value may be a width, a height or both.
+ * @param {unknown} value
+ */
+function isSize(value) {
+  if (typeof value === 'string') return SIZE_AS_TEXT.test(value)
+  return typeof value === 'number' || (typeof value === 'object' && value !== null)
+}
+
+/**
  * Throws LayoutError if an entry has its box twice, or edges that are not read.
  * @param {Record<string, any>} entry
  * @param {number} number
@@ -111,7 +153,9 @@ function refuseTwoBoxes(entry, number) {
  * @returns {string[]}
  */
 export function ignoredNotice(layout, drafts) {
-  const found = IGNORED_OF_LAYOUT.filter((key) => layout[key] !== null && layout[key] !== undefined)
+  const inner = layout[ELEMENT_PROMPT]
+  const parts = isObject(inner) ? [layout, inner] : [layout]
+  const found = IGNORED_OF_LAYOUT.filter((key) => parts.some((part) => (part[key] ?? '') !== ''))
   /** @type {Map<string, number[]>} */
   const numbers = new Map()
   for (const { number, entry } of drafts) {

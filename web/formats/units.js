@@ -9,6 +9,7 @@ import { LayoutError, isObject, kindOf, numberText } from './fields.js'
 
 export const UNITS = ['fractions', 'pixels', 'percent', 'thousandths']
 const ROUNDING = 1e-3 // boxes that exceed the canvas by up to this fraction are clipped (rounded input)
+const MAX_FRACTION = 2 // edges above are no fractions, not even those of a box that exceeds the canvas
 const WHOLE_PIXEL = 1 - 1e-6 // shortest side of a box in pixels, with room for rounding
 
 /**
@@ -80,7 +81,8 @@ function problemOf(corners, unit, pixels, canvas) {
  * @param {string} order
  */
 function adviceOn(corners, unit, pixels, canvas, order) {
-  const fitting = UNITS.filter(
+  const possible = unit === 'fractions' && Math.max(...corners) <= MAX_FRACTION ? [] : UNITS
+  const fitting = possible.filter(
     (other) => other !== unit && problemOf(corners, other, pixels, canvas) === null
   )
   if (fitting.length) {

@@ -1,8 +1,9 @@
 """Checked conversion between state dicts and adapters. Opens no files (see ``storage``).
 
 Two formats are read. The release's ``spd_adapter.bin`` is a dict of three dicts:
-``text_proj_model``, ``adapter_modules`` and ``pos_net``. Our ``.safetensors`` is a flat dict with
-the names of ``IFAdapter.state_dict()``, and the settings as JSON in the metadata.
+``text_proj_model``, ``adapter_modules`` and ``pos_net``; flat keys "part.key" are read as well.
+Our ``.safetensors`` is a flat dict with the names of ``IFAdapter.state_dict()``, and the settings as
+JSON in the metadata.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ FORMAT = "ifadapter"
 FORMAT_VERSION = "1"
 
 RELEASE_PARTS = ("text_proj_model", "adapter_modules", "pos_net")
+FLAT_RELEASE = "adapter_modules."  # keys of the release, when a converter joined them to flat names
 # Our names -> the release's.
 RELEASE_NAMES = (
     (r"resampler\.appearance_queries", "text_proj_model.latents"),
@@ -85,7 +87,10 @@ def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None 
     """
     if not isinstance(data, Mapping):
         raise CheckpointError(f"This is not an IFAdapter: the file holds a {type(data).__name__}. {EXPECTED}")
-    if any(part in data for part in RELEASE_PARTS):
+    if (metadata or {}).get("format") == FORMAT:
+        return _check(data, _stored_settings(metadata or {}), str, extra_keys=False)
+    data = _unwrapped(data)
+    if any(part in data for part in RELEASE_PARTS) or any(key.startswith(FLAT_RELEASE) for key in data):
         flat = _flatten(data)
         if is_occlurank(flat):
             raise CheckpointError(
@@ -93,8 +98,11 @@ def read_checkpoint(data: Mapping[str, Any], metadata: Mapping[str, str] | None 
                 f"of the gate's conv.*, which this pack cannot run. {EXPECTED}"
             )
         return _check(flat, RELEASE_SETTINGS, release_name, extra_keys=True)
-    if (metadata or {}).get("format") == FORMAT:
-        return _check(data, _stored_settings(metadata or {}), str, extra_keys=False)
+    for key, value in data.items():
+        if isinstance(value, Mapping) and any(part in value for part in RELEASE_PARTS):
+            raise CheckpointError(
+                f"This file has an IFAdapter inside of {unquoted(key)}. Save that part alone. {EXPECTED}"
+            )
     raise CheckpointError(f"This is not an IFAdapter: it seems to be {guess_kind(data)}. {EXPECTED}")
 
 
@@ -119,19 +127,19 @@ def release_name(name: str) -> str:
 
 
 def _flatten(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten the release's parts to one dict with keys "part.key"."""
+    """The release's parts as one dict with keys "part.key", as some converters write them already."""
     flat: dict[str, Any] = {}
     for part, content in data.items():
         if part in RELEASE_PARTS and isinstance(content, Mapping):
             flat.update({f"{part}.{key}": value for key, value in _unwrapped(content).items()})
         else:
-            flat[str(part)] = content
+            flat[part] = content
     return flat
 
 
 def _unwrapped(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """The state dict without the prefixes that DistributedDataParallel adds to its keys."""
-    names = {key: re.sub(r"^(module\.)+", "", str(key)) for key in content}
+    """The state dict without the prefixes of DistributedDataParallel and torch.compile."""
+    names = {key: re.sub(r"^((module|_orig_mod)\.)+", "", str(key)) for key in content}
     return {str(key) if names[key] in content else names[key]: value for key, value in content.items()}
 
 

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .drawing.text import LINE_HEIGHT, draw_line, fitted, length, readable
+from .drawing.text import LINE_HEIGHT, MAX_CHARACTERS, draw_line, fitted, length, readable
 from .layout import Layout
 from .semantic_map import SemanticMap, cell_owners
 
 LONG_EDGE_PX = 1024  # upper bound of a preview's longer side
 LAYOUT_EDGE_PX = 512  # lower bound for layouts: room for the descriptions
 SMALLEST_TEXT_PX = 12
+MAX_DRAWN = 30_000  # characters of all descriptions in a picture
 MARGIN_PX = 6  # between the edges of a box and its description
+TAG_GAP_PX = 3  # between a number and the description below it
 BACKGROUND = (24, 26, 30)
 TINT = 70  # opacity of the colour that fills a box, 0..255
 COLOURS = (  # after Okabe and Ito (2008), distinct for colour-blind readers; used in cycles
@@ -43,8 +45,9 @@ def layout_picture(layout: Layout, size: tuple[int, int] | None = None) -> Image
     for index, box in enumerate(corners):
         _draw_box(picture, box, COLOURS[index % len(COLOURS)])
     # Text last, so that no box hides it.
+    most = min(MAX_CHARACTERS, MAX_DRAWN // max(1, len(corners)))
     for index, (box, text) in enumerate(zip(corners, layout.local_descriptions, strict=True)):
-        _draw_description(picture, box, index, text)
+        _draw_description(picture, box, index, readable(text, most))
     return picture
 
 
@@ -79,24 +82,33 @@ def _draw_box(picture: Image.Image, corners: Corners, colour: tuple[int, int, in
 
 
 def _draw_description(picture: Image.Image, corners: Corners, index: int, text: str) -> None:
-    """Draw the number and the description into the box, as large as it fits."""
+    """Draw the number and the readable description into the box, as large as it fits.
+
+    The description stands below the number, or beside it in a box that is too low for that.
+    """
     largest = _text_px(picture)
-    top = _draw_number(picture, corners, index)
+    tag_right, top = _draw_number(picture, corners, index)
     most = max(1, picture.width - 2 * MARGIN_PX)
     width = min(
         max(corners[2] - corners[0] - 2 * MARGIN_PX, 4 * largest), most
     )  # readable in a narrow box, too
     left = min(corners[0] + MARGIN_PX, picture.width - MARGIN_PX - width)
-    size, lines = fitted(readable(text), width, corners[3] - top, largest, SMALLEST_TEXT_PX)
+    size, lines = fitted(text, width, corners[3] - top, largest, SMALLEST_TEXT_PX)
+    if not lines:
+        left, bottom = tag_right + MARGIN_PX, top - TAG_GAP_PX
+        width = min(max(corners[2] - left, 4 * largest), picture.width - left) - MARGIN_PX
+        top = bottom - round(largest * LINE_HEIGHT)
+        if width >= largest:
+            size, lines = fitted(text, width, bottom - top, largest, SMALLEST_TEXT_PX)
     for number, line in enumerate(lines):
         line_top = top + number * round(size * LINE_HEIGHT)
         draw_line(picture, left, line_top, line, size, (255, 255, 255))
 
 
-def _draw_number(picture: Image.Image, corners: Corners, index: int) -> int:
-    """Draw the instance's number on a dark tag in the top left corner. Returns the y below it.
+def _draw_number(picture: Image.Image, corners: Corners, index: int) -> tuple[int, int]:
+    """Draw the instance's number on a dark tag in the top left corner.
 
-    The tag of a box at the edge of the picture moves inside.
+    The tag of a box at the edge of the picture moves inside. Returns its right edge and the y below it.
     """
     number, size = str(index + 1), _text_px(picture)
     width, height = round(length(number, size)) + 10, round(size * 1.3)
@@ -105,7 +117,7 @@ def _draw_number(picture: Image.Image, corners: Corners, index: int) -> int:
     bottom = top + height
     ImageDraw.Draw(picture).rectangle((left, top, left + width, bottom), fill=BACKGROUND)
     draw_line(picture, left + 5, top + 1, number, size, COLOURS[index % len(COLOURS)])
-    return bottom + 3
+    return left + width, bottom + TAG_GAP_PX
 
 
 def _text_px(picture: Image.Image) -> int:

@@ -22,6 +22,7 @@ from .weights.errors import CheckpointError, listed
 from .weights.tensors import extremes_of, non_finite
 
 MAX_HEADER = 100_000_000  # bytes, as in safetensors
+CHUNK = 1 << 20  # bytes read at a time
 ZIP_START = b"PK\3\4"
 PICKLE_START = b"\x80"  # of torch.save before version 1.6
 TORCH_PROTOCOL = b"\x03"  # the highest protocol of a pickle that torch.load reads
@@ -132,10 +133,15 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise CheckpointError for a zip archive that fills the memory when it is read."""
+    """Raise CheckpointError for a zip archive that fills the memory when it is read, or is damaged."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+        if not any(entry.filename.endswith(".pkl") for entry in entries):
+            raise CheckpointError(
+                f"It is a zip archive with {listed([entry.filename for entry in entries])}, not the weights "
+                "themselves. Unpack it."
+            )
         unpacked = sum(entry.file_size for entry in entries)
         if unpacked > size:
             raise CheckpointError(
@@ -143,8 +149,32 @@ def _check_archive(path: Path) -> None:
                 "nothing. Get the file from a source that you trust."
             )
         for entry in entries:
+            if entry.CRC == 0:
+                del entry.CRC  # torch.save was told to leave out the checksums
+        _check_sums(archive)
+        for entry in entries:
             if entry.filename.endswith(".pkl"):
                 _check_pickle(archive.read(entry))
+
+
+def _check_sums(archive: zipfile.ZipFile) -> None:
+    """Raise CheckpointError if an entry does not fit its checksum, which torch.load does not look at."""
+    damaged = [entry.filename for entry in archive.infolist() if not _fits_sum(archive, entry)]
+    if damaged:
+        raise CheckpointError(
+            f"It is damaged: the checksums of {listed(damaged)} do not fit their content. Nothing in it was "
+            "run. Download it again."
+        )
+
+
+def _fits_sum(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    try:
+        with archive.open(entry) as opened:
+            while opened.read(CHUNK):
+                pass
+    except zipfile.BadZipFile:
+        return False
+    return True
 
 
 def _check_pickle(content: bytes | mmap) -> None:

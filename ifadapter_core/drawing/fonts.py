@@ -183,7 +183,13 @@ def _has(name: str, character: str) -> bool:
     found = face(name, CHECKED_PX)
     if found is None or unicodedata.category(character) == "Cs":  # Pillow cannot draw a lone surrogate
         return False
-    return _picture(found.font, character) != _picture(found.font, NO_CHARACTER)
+    return _picture(found.font, character) != _missing(name)
+
+
+@cache
+def _missing(name: str) -> bytes:
+    """What an installed font draws for characters that it lacks."""
+    return _picture(cast(Face, face(name, CHECKED_PX)).font, NO_CHARACTER)
 
 
 def _picture(font: ImageFont.FreeTypeFont, character: str) -> bytes:

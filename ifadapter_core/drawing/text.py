@@ -24,13 +24,13 @@ PLAIN = str.maketrans(
 )
 
 
-def readable(text: str) -> str:
-    """The part of a text that can be drawn here, at most MAX_CHARACTERS long. White space becomes spaces.
+def readable(text: str, most: int = MAX_CHARACTERS) -> str:
+    """The part of a text that can be drawn here, at most ``most`` characters long.
 
-    Characters without a font are counted: "[cannot draw 4 characters]".
+    White space becomes spaces. Characters without a font are counted: "[cannot draw 4 characters]".
     """
-    end = min(len(text), MAX_CHARACTERS)
-    while end < min(len(text), MAX_CHARACTERS + MAX_CLUSTER) and joins(text[end - 1], text[end]):
+    end = min(len(text), most)
+    while end < min(len(text), most + MAX_CLUSTER) and joins(text[end - 1], text[end]):
         end += 1
     is_cut = end < len(text)
     plain = unicodedata.normalize("NFC", re.sub(r"\s", " ", text[:end].translate(PLAIN)))

@@ -72,7 +72,7 @@ def read_linked(value: Any, width: int, height: int, bbox_format: str = "xywh") 
         pixels = size_of_segs(value[0])
         value = [box_of_segment(segment) for segment in counted(value[1])]
     entries = [checked_entry(entry, number) for number, entry in enumerate(entries_of(value), 1)]
-    notices = []
+    notices = _check_proportions(pixels, canvas)
     if not entries:
         notices.append("The linked boxes are empty: nothing was detected, so the layout has no instances.")
     rows = [entry for entry in entries if is_row(entry)]
@@ -139,6 +139,18 @@ def _has_area(corners: Corners, canvas: Canvas) -> bool:
     """Whether both sides have at least one pixel. corners: in fractions."""
     x0, y0, x1, y1 = corners
     return min((x1 - x0) * canvas.width, (y1 - y0) * canvas.height) >= WHOLE_PIXEL
+
+
+def _check_proportions(picture: Canvas, canvas: Canvas) -> list[str]:
+    """A notice if the picture that boxes were detected in has other proportions than the canvas."""
+    ratio = picture.width * canvas.height / (picture.height * canvas.width)
+    if 1 - TOLERANCE <= ratio <= 1 + TOLERANCE:
+        return []
+    sizes = [f"{number_text(size.width)} x {number_text(size.height)}" for size in (picture, canvas)]
+    return [
+        f"The linked SEGS belong to a picture of {sizes[0]} pixels, whose proportions are not those of the "
+        f"layout ({sizes[1]}): their boxes were stretched."
+    ]
 
 
 def _check_order(rows: list, bbox_format: str, canvas: Canvas) -> list[str]:

@@ -120,6 +120,7 @@ export function setText(field, text) {
  * @param {string} text
  */
 export function label(button, text) {
+  if (button.title === text) return
   button.setAttribute('aria-label', text)
   button.title = text
 }

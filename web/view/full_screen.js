@@ -73,6 +73,7 @@ export class FullScreen {
     toolbar.expand.setAttribute('aria-pressed', 'true')
     this.bar.hidden = false
     this.editor.render()
+    this.editor.surface.fit()
     focus.toPicture()
   }
 

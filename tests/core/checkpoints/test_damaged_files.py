@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,37 @@ def test_truncated_bin_is_rejected(kept: float, tmp_path: Path) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     assert "cut.bin is damaged or incomplete" in refusal_of(path)
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 400, b"<html>" * 60, b"\x41"])
+def test_damaged_numbers_are_rejected(damage: bytes, tmp_path: Path) -> None:
+    """A download with a hole has the right length and all its keys."""
+    content = release_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entry = max(archive.infolist(), key=lambda entry: entry.file_size)
+        numbers = archive.read(entry)
+    start = content.index(numbers) + 2000
+    path = tmp_path / "holes.bin"
+    path.write_bytes(content[:start] + damage + content[start + len(damage) :])
+    assert f"holes.bin: It is damaged: the checksums of {entry.filename} do not fit" in refusal_of(path)
+
+
+def test_file_without_checksums_loads(tmp_path: Path, release_file: Path) -> None:
+    content = bytearray(release_file.read_bytes())
+    for signature, offset in ((b"PK\1\2", 16), (b"PK\3\4", 14), (b"PK\7\x08", 4)):  # of the zip format
+        for match in re.finditer(re.escape(signature), bytes(content)):
+            content[match.start() + offset : match.start() + offset + 4] = bytes(4)
+    path = tmp_path / "plain.bin"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert not any(entry.CRC for entry in archive.infolist())
+    assert tokens_of(path).equal(tokens_of(release_file))
+
+
+def test_archive_around_the_file_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "packed.bin", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("spd_adapter.bin", release_bytes())
+    assert "packed.bin: It is a zip archive with spd_adapter.bin" in refusal_of(tmp_path / "packed.bin")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 10, 30, 100, 500, 2000, 0.25, 0.5, 0.99, -1])

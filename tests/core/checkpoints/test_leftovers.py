@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from adapter_files import refusal_of
-from checkpoint_data import message_of, release
+from checkpoint_data import flatten, message_of, release
 from ifadapter_core import storage
 from ifadapter_core.checkpoint import AdapterWeights, metadata_for, read_checkpoint
 
@@ -98,7 +98,7 @@ def test_missing_keys_are_an_error_that_lists_the_unexpected_ones() -> None:
 
 
 @pytest.mark.parametrize("parts", [("text_proj_model", "adapter_modules", "pos_net"), ("adapter_modules",)])
-@pytest.mark.parametrize("prefix", ["module.", "module.module."])
+@pytest.mark.parametrize("prefix", ["module.", "module.module.", "_orig_mod.", "module._orig_mod."])
 def test_ddp_prefixes_are_seen_through(parts: tuple[str, ...], prefix: str) -> None:
     data = release()
     for part in parts:
@@ -115,6 +115,21 @@ def test_ddp_prefix_does_not_replace_a_key_of_the_same_name() -> None:
     weights = read_checkpoint(data)
     assert weights.tensors["position_net.mlp.4.bias"].equal(data["pos_net"]["linears_position.4.bias"])
     assert weights.ignored == ("pos_net.module.linears_position.4.bias",)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_flat_names_of_a_converter_and_prefixes_of_whole_parts(prefix: str, is_flat: bool) -> None:
+    clean = read_checkpoint(release())
+    data: dict[str, Any] = flatten(release()) if is_flat else dict(release())
+    weights = read_checkpoint({f"{prefix}{key}": value for key, value in data.items()}, {"format": "pt"})
+    assert weights.config == clean.config
+    assert all(weights.tensors[name].equal(tensor) for name, tensor in clean.tensors.items())
+    assert weights.ignored == ()
+
+
+def test_a_checkpoint_around_the_adapter_is_named() -> None:
+    assert "has an IFAdapter inside of state_dict. Save that part" in message_of({"state_dict": release()})
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -81,3 +81,10 @@ def test_errors_of_other_values_say_what_to_link(kind: str) -> None:
     value, message = UNFIT[kind]
     with pytest.raises(LayoutError, match=message):
         read('["a"]', value)
+
+
+@pytest.mark.parametrize(("size", "is_said"), [((250, 500), False), ((520, 1000), False), ((500, 500), True)])
+def test_segs_of_other_proportions_are_named(size: tuple[int, int], is_said: bool) -> None:
+    segs = (size, [seg(50, 25, 200, 125)])
+    said = f"a picture of {size[1]} x {size[0]} pixels, whose proportions are not those of the layout"
+    assert (said in str(notices_of(segs))) is is_said

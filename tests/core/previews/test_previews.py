@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from font_files import DEJAVU, bitmap_font, block_font
+from ifadapter_core import previews
 from ifadapter_core.drawing import fonts, text
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.previews import BACKGROUND, COLOURS, layout_picture, ownership_picture
@@ -59,7 +60,10 @@ def test_layout_picture_has_room_for_text(canvas: tuple[int, int], size: tuple[i
 @pytest.mark.parametrize("side", [128, 512, 1024])
 @pytest.mark.parametrize(
     ("box", "words"),
-    [(Box(0.5, 0.5, 1.0, 1.0), 12), (Box(0.1, 0.1, 0.9, 0.9), 40), (Box(0.0, 0.0, 1.0, 0.15), 15)],
+    [
+        *((Box(0.5, 0.5, 1.0, 1.0), 12), (Box(0.1, 0.1, 0.9, 0.9), 40), (Box(0.0, 0.0, 1.0, 0.15), 15)),
+        *((Box(0.0, 0.4, 1.0, 0.42), 4), (Box(0.1, 0.98, 1.0, 1.0), 3)),  # beside the number
+    ],
 )
 def test_each_word_of_a_description_is_drawn(side: int, box: Box, words: int) -> None:
     description = ["striped"] * words
@@ -77,6 +81,15 @@ def test_description_without_room_ends_with_dots(install: Callable[..., None]) -
     assert lines[-1].endswith("...")
     assert all(text.length(line, size) <= 200 for line in lines)
     assert text.fitted(description, 200, 11, largest=23, smallest=12) == (12, [])
+
+
+def test_many_long_descriptions_share_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(previews, "readable", lambda text, most: given.append(most) or "")
+    box = Box(0.0, 0.0, 1.0, 1.0)
+    for count in (1, 10, 100):
+        layout_picture(Layout(64, 64, (Instance(box, "a cat"),) * count))
+    assert given == [1000] * 11 + [300] * 100
 
 
 def test_short_descriptions_have_the_largest_size() -> None:

@@ -14,12 +14,14 @@ export const FRAME_STYLE = `
 .dom-widget > .ifa-in-node, .lg-node :not(.ifa-overlay) > .ifa-in-node {
   margin-top: -60px; height: calc(100% + 60px); pointer-events: none;
 }
-.dom-widget > .ifa-in-node > *, .lg-node :not(.ifa-overlay) > .ifa-in-node > * { pointer-events: auto; }
+.ifa-toolbar, .ifa-main, .ifa-notice, .ifa-remark, .ifa-link, .ifa-size, .ifa-panel, .ifa-menu, .ifa-flash {
+  pointer-events: auto;
+}
 .dom-widget > .ifa-in-node > .ifa-toolbar,
 .lg-node :not(.ifa-overlay) > .ifa-in-node > .ifa-toolbar {
   max-width: calc(100% - 76px); min-height: 56px; align-content: flex-end;
 }
-.ifa-editor *, .ifa-overlay * { box-sizing: border-box; }
+.ifa-editor * { box-sizing: border-box; }
 .ifa-editor [hidden] { display: none !important; }
 .ifa-toolbar { display: flex; flex-wrap: wrap; gap: 3px; align-items: center; }
 .ifa-gap { width: 2px; }

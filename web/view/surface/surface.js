@@ -31,6 +31,8 @@ export class Surface {
     this.ghosts = element('div', { class: 'ifa-boxes ifa-ghosts', 'aria-hidden': 'true' })
     /** @type {import('../dom.js').Shown} */
     this.shownGhosts = {}
+    /** @type {import('../dom.js').Shown} */
+    this.shownSize = {} // of the picture
     this.marquee = element('div', { class: 'ifa-marquee', hidden: true })
     this.hint = element('div', { class: 'ifa-hint' }, t('Drag to draw a box, or press + Add'))
     this.unseen = false // the boxes are hidden from the eyes, and stay in the run
@@ -81,7 +83,8 @@ export class Surface {
     if (ownership && this.ownership.getAttribute('src') !== ownership) this.ownership.src = ownership
     this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
     this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)
-    this.fit()
+    const { width, height } = editor.host.canvas()
+    if (!isShown(this.shownSize, width, height)) this.fit()
   }
 
   /** Hides the boxes from the eyes, or shows them. A hidden box cannot be changed by a key or the pointer. */
@@ -104,14 +107,17 @@ export class Surface {
     this.ghosts.replaceChildren(...ghosts)
   }
 
-  /** Fits the surface into the stage, with the aspect ratio of the picture. */
+  /**
+   * Fits the surface into the stage, with the aspect ratio of the picture. It reads the layout of the page:
+   * called when sizes change, not in every frame.
+   */
   fit() {
     const { width, height } = this.editor.host.canvas()
-    this.stage.style.setProperty('--ifa-aspect', String(width / height))
-    this.claimHeight(width / height)
     const { root } = this.editor
-    root.classList.toggle('ifa-short', root.clientHeight < SHORT_PX)
+    this.stage.style.setProperty('--ifa-aspect', String(width / height))
     this.stage.parentElement?.classList.toggle('ifa-column', width / height >= WIDE)
+    this.claimHeight(width / height)
+    root.classList.toggle('ifa-short', root.clientHeight < SHORT_PX)
     this.editor.zoom.apply()
     this.editor.toolbar.renderZoom()
   }
@@ -124,8 +130,9 @@ export class Surface {
   claimHeight(aspect) {
     const { root, toolbar } = this.editor
     const isFree = root.isConnected && !root.closest('.lg-node, .dom-widget, .ifa-overlay')
-    const needed = root.clientWidth / aspect + toolbar.root.offsetHeight + LIST_PX
-    root.style.minHeight = isFree ? `${Math.round(needed)}px` : ''
+    if (!isFree && !root.style.minHeight) return
+    const needed = () => root.clientWidth / aspect + toolbar.root.offsetHeight + LIST_PX
+    root.style.minHeight = isFree ? `${Math.round(needed())}px` : ''
   }
 
   /**

@@ -13,6 +13,7 @@ export class Zoom {
   constructor(editor) {
     this.editor = editor
     this.factor = 1 // of the fitted size
+    this.fitted = 0 // CSS pixels for one pixel of the picture, when the whole picture is shown
     this.x = 0 // of the surface's centre, from the stage's, in px
     this.y = 0
     this.spaceHeld = false
@@ -45,14 +46,6 @@ export class Zoom {
     window.removeEventListener('wheel', this.takeWheel, { capture: true })
   }
 
-  /** CSS pixels of the stage for one pixel of the picture, when the whole picture is shown. */
-  get fitted() {
-    const { width, height } = this.editor.host.canvas()
-    const { clientWidth, clientHeight } = this.editor.surface.stage
-    const edge = 2 * (matchMedia('(pointer: coarse)').matches ? COARSE_EDGE_PX : EDGE_PX)
-    return Math.max(Math.min((clientWidth - edge) / width, (clientHeight - edge) / height), 0)
-  }
-
   /** CSS pixels for one pixel of the picture. */
   get scale() {
     return this.fitted * this.factor
@@ -64,6 +57,8 @@ export class Zoom {
     const { width, height } = host.canvas()
     const { clientWidth, clientHeight } = surface.stage
     if (!clientWidth || !clientHeight) return
+    const edge = 2 * (matchMedia('(pointer: coarse)').matches ? COARSE_EDGE_PX : EDGE_PX)
+    this.fitted = Math.max(Math.min((clientWidth - edge) / width, (clientHeight - edge) / height), 0)
     const [w, h] = [width * this.scale, height * this.scale]
     const reach = { x: Math.max(w - clientWidth, 0) / 2, y: Math.max(h - clientHeight, 0) / 2 }
     this.x = Math.min(Math.max(this.x, -reach.x), reach.x)
@@ -92,7 +87,7 @@ export class Zoom {
 
   /** Shows the whole picture, or its pixels one to one if it is shown whole. */
   toggle() {
-    this.to(this.factor === 1 ? 1 / this.fitted : 1)
+    this.to(this.factor === 1 && this.fitted ? 1 / this.fitted : 1)
   }
 
   /**

@@ -95,7 +95,8 @@ export const FRAME_STYLE = `
 .ifa-starters { display: grid; grid-template-columns: repeat(auto-fill, minmax(110px, 1fr)); gap: 4px; }
 .ifa-starter {
   color: inherit; background: var(--ifa-bg); border: 1px solid var(--ifa-line); border-radius: 4px;
-  font: inherit; cursor: pointer; padding: 4px; display: flex; flex-direction: column; gap: 3px; align-items: center;
+  font: inherit; cursor: pointer; padding: 4px; display: flex; flex-direction: column; gap: 3px;
+  align-items: center;
 }
 .ifa-starter:hover { border-color: var(--ifa-accent); }
 .ifa-starter svg { width: 64px; height: 64px; background: var(--ifa-menu); border-radius: 2px; }

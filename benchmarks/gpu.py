@@ -1,7 +1,7 @@
 """`make gpu`: correctness, speed and memory on a GPU, into build/gpu/report.json and report.md.
 
     python benchmarks/gpu.py [--parts exactness,unet,layers] [--out FOLDER]
-    python benchmarks/gpu.py --write-docs build/gpu/report.json
+    python benchmarks/gpu.py --write-docs build/gpu/report.json [MORE.json]
 
 Needs CUDA, torch, numpy, safetensors and einops. With COMFYUI_PATH the UNet call and the text
 encoding run in that ComfyUI; of it comfy/, folder_paths.py and the packages that they import are enough.
@@ -47,7 +47,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="time limit of each part")
     parser.add_argument("--total", type=float, default=150.0, help="time limit of the whole command")
     parser.add_argument("--kernels", default="torch", help="implementations of a layer to compare")
-    parser.add_argument("--write-docs", type=Path, metavar="JSON", help="only write docs/performance.md")
+    parser.add_argument(
+        "--write-docs",
+        type=Path,
+        nargs="+",
+        metavar="JSON",
+        help="only write docs/performance.md; parts of a later report replace those of an earlier one",
+    )
     parser.add_argument("--inside", nargs=2, metavar=("SECONDS", "PARTS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.parts.split(",")) - PARTS.keys()
@@ -98,7 +104,8 @@ def main() -> int:
     if options.write_docs:
         from gpu_parts.tables import write_docs
 
-        write_docs(json.loads(options.write_docs.read_text()), ROOT / "docs" / "performance.md")
+        reports = [json.loads(path.read_text()) for path in options.write_docs]
+        write_docs(reports, ROOT / "docs" / "performance.md")
         return 0
     path, parts = options.out / "report.json", options.parts.split(",")
     if options.inside:

@@ -71,6 +71,16 @@ def operator_names(call: Callable[[], Any]) -> list[str]:
     return recorded.names
 
 
+def _has_kernel(func: Any, args: Any) -> bool:
+    """Whether an operator that others can make has its own kernel on the device, as RMS norm on CUDA."""
+    keys = {
+        torch._C._dispatch_key_for_device(leaf.device.type)
+        for leaf in tree_leaves(args)
+        if isinstance(leaf, Tensor)
+    }
+    return any(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in keys)
+
+
 class _Operators(TorchDispatchMode):
     """Records every operator that is not made of others."""
 
@@ -81,10 +91,11 @@ class _Operators(TorchDispatchMode):
         self.names: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        with self:  # inference mode hands over operators such as Tensor.to, which may copy or not
-            parts = func.decompose(*args, **(kwargs or {}))
-        if parts is not NotImplemented:
-            return parts
+        if not _has_kernel(func, args):
+            with self:  # inference mode hands over operators such as Tensor.to, which may copy or not
+                parts = func.decompose(*args, **(kwargs or {}))
+            if parts is not NotImplemented:
+                return parts
         name = func.overloadpacket.__name__
         if not (func.is_view or name.startswith(self.WITHOUT_LAUNCH)):
             self.names.append(name)

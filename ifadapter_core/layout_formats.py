@@ -97,8 +97,9 @@ def read_layout(
     notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
     caption, drafts = _read(data, canvas, units, around, notices)
     if linked is not None:
-        drafts, changes = inside(_described(linked, drafts), canvas)
-        notices += [*linked.notices, *changes]
+        drafts, choice = _described(linked, drafts)
+        drafts, changes = inside(drafts, canvas)
+        notices += [*linked.notices, *choice, *changes]
     check_count(len(drafts))
     instances = [draft.instance(canvas) for draft in drafts]
     shown = tuple(instance for instance in instances if instance is not None)
@@ -194,13 +195,22 @@ def _holds_boxes(value: Any) -> bool:
     return isinstance(value, dict) and any(isinstance(value.get(key), list) for key in BOX_LISTS)
 
 
-def _described(linked: Linked, written: Sequence[Draft]) -> list[Draft]:
-    """Linked boxes, with missing descriptions taken from the written layout."""
+def _described(linked: Linked, written: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
+    """Linked boxes with their local descriptions, and a notice if there was a choice.
+
+    Where as many are written as boxes are linked, the written ones win over the labels of the boxes.
+    """
     boxes = linked.drafts
     written = [draft for draft in written if not draft.hidden]
-    if not written or all(box.description for box in boxes):
-        return boxes
+    if not written:
+        return boxes, []
+    labels = ", ".join(box.description for box in boxes if box.description)
     if len(written) != len(boxes):
+        if all(box.description for box in boxes):
+            return boxes, [
+                f"The labels of the {len(boxes)} linked {linked.kind} are their local descriptions "
+                f"({labels}), since the layout text describes {len(written)}."
+            ]
         as_list = (
             " Masks that come as a list, one for each run of this node, are joined to a batch by Convert "
             "Mask to Image, Rebatch Images and Convert Image to Mask."
@@ -211,11 +221,16 @@ def _described(linked: Linked, written: Sequence[Draft]) -> list[Draft]:
             f"{len(boxes)} {linked.kind} are linked but the layout text describes {len(written)} instances. "
             f"Write one local description for each of the linked {linked.kind}, in the same order.{as_list}"
         )
-    return [
+    described = [
         replace(
             box,
-            description=box.description or text.description,
+            description=text.description or box.description,
             strength=text.strength if box.strength == 1.0 else box.strength,
         )
         for box, text in zip(boxes, written, strict=True)
     ]
+    if not any(
+        box.description not in ("", text.description) for box, text in zip(boxes, written, strict=True)
+    ):
+        return described, []
+    return described, [f"The layout's own local descriptions are used in place of the labels ({labels})."]

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ifadapter_core.geometry import mask_boxes
+from ..ifadapter_core.layout import LayoutError
 from ..ifadapter_core.layout_formats import (
     UNITS,
     Linked,
@@ -19,7 +20,6 @@ from .host.editor import results_for_editor, show_linked_boxes
 from .inputs import to_image
 from .types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
 
-EDITOR = "IFADAPTER_EDITOR"  # widget type of the editor in web/; without it the layout is a text field
 AS_WRITTEN = "as written"
 EXAMPLE = """{
   "caption": "a cat and a teapot on a wooden table",
@@ -61,7 +61,6 @@ class IFAdapterLayout(io.ComfyNode):
                     multiline=True,
                     default=EXAMPLE,
                     socketless=True,
-                    extra_dict={"widgetType": EDITOR},
                     tooltip="The layout as JSON: this pack's format (x, y, w, h as fractions of the "
                     "picture), the IFAdapter release's, or what ComfyUI's box nodes, detectors and "
                     "language models write. Text around the JSON is left out. The node's help page "
@@ -88,9 +87,9 @@ class IFAdapterLayout(io.ComfyNode):
                     [BoxesType, ElementsType, NumbersType, SegsType],
                     optional=True,
                     tooltip="Boxes from a detector or another box editor. They replace the boxes "
-                    "of the layout and are cut at the edges of the picture. Boxes without text take "
-                    "the layout's local descriptions in order, one per box; a detector's label "
-                    "counts as text.",
+                    "of the layout and are cut at the edges of the picture. They take the layout's local "
+                    "descriptions in order where there is one per box, else their own text, such as a "
+                    "detector's labels.",
                 ),
                 io.Mask.Input(
                     "masks",
@@ -168,6 +167,8 @@ class IFAdapterLayout(io.ComfyNode):
         if linked is not None:
             node_id = cls.hidden.unique_id if cls.hidden else None
             show_linked_boxes(node_id, shown_boxes(linked, width, height))
+            if is_example(layout, width, height):
+                layout = ""  # nobody wrote it
         parsed, notices = read_layout(layout, width, height, linked, None if units == AS_WRITTEN else units)
         for notice in notices:
             logging.warning("IFAdapter Layout: %s", notice)
@@ -181,6 +182,14 @@ class IFAdapterLayout(io.ComfyNode):
             parsed.caption,
             ui=results_for_editor(parsed, background, notices),
         )
+
+
+def is_example(layout: str, width: int, height: int) -> bool:
+    """Whether a layout text is still the example of a new node, as text or as the editor writes it."""
+    try:
+        return read_layout(layout, width, height).layout == read_layout(EXAMPLE, width, height).layout
+    except LayoutError:
+        return False
 
 
 def _linked(

@@ -2,6 +2,11 @@
 
 interface ComfyWidget {
   name: string
+  type?: string
+  hidden?: boolean
+  options?: Record<string, unknown>
+  serialize?: boolean
+  onRemove?(): void
   value: unknown
   element?: HTMLElement
   callback?: (...values: any[]) => unknown
@@ -10,8 +15,13 @@ interface ComfyWidget {
 }
 
 interface ComfyNode {
+  id?: number | string
+  type?: string
+  title?: string
+  graph?: ComfyGraph | null
+  outputs?: { name: string; links?: number[] | null }[]
   widgets?: ComfyWidget[]
-  inputs?: { name: string; link?: number | null }[]
+  inputs?: { name: string; link?: number | null; widget?: { name: string } }[]
   properties?: Record<string, unknown>
   /** Pictures that the node shows. */
   imgs?: HTMLImageElement[]
@@ -20,6 +30,8 @@ interface ComfyNode {
   addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget
   disconnectInput(slot: number): void
   getInputNode?(slot: number): ComfyNode | null
+  computeSize?(...values: any[]): number[]
+  onResize?(...values: any[]): unknown
   setDirtyCanvas?(foreground: boolean, background: boolean): void
   setProperty?(name: string, value: unknown): void
   onConnectionsChange?(...values: any[]): unknown
@@ -28,8 +40,37 @@ interface ComfyNode {
   onRemoved?(...values: any[]): unknown
 }
 
+/** A node's schema: [type, options] by name of the input. */
+interface ComfyDefinition {
+  name: string
+  input?: { required?: Record<string, [string, Record<string, unknown>?]> }
+}
+
+interface ComfyLink {
+  origin_id: string | number
+  origin_slot: number
+  target_id: string | number
+}
+
 interface ComfyGraph {
-  getNodeById?(id: string): ComfyNode | null
+  _nodes?: ComfyNode[]
+  /** Inputs of a subgraph, with the links inside it. */
+  inputs?: { name: string; linkIds?: number[] }[]
+  getLink?(id: number): ComfyLink | undefined
+  links?: Record<number, ComfyLink>
+  rootGraph?: ComfyGraph
+  /** The definitions of all subgraphs, of a root graph. */
+  subgraphs?: Map<string, ComfyGraph>
+  getNodeById?(id: string | number): ComfyNode | null
+}
+
+/** The nodes of a run by id. */
+type ComfyPrompt = Record<string, { class_type: string; inputs: Record<string, unknown> }>
+
+/** What a node shows, as it arrives in the browser. */
+interface ComfyOutput {
+  images?: ComfyFile[]
+  ifadapter_marks?: import('../web/view/results.js').Mark[]
 }
 
 /** A file of the server's input, output or temp folder. */
@@ -48,7 +89,13 @@ declare module '*/scripts/app.js' {
     /** The open graph; `rootGraph` in newer frontends, where `graph` may be a subgraph. */
     graph?: ComfyGraph
     rootGraph?: ComfyGraph
+    /** The graph as the server takes it, and as it is saved. */
+    graphToPrompt(): Promise<{ output: ComfyPrompt; workflow: object }>
+    /** Why the server refused the last prompt, by node id. */
+    lastNodeErrors?: Record<string, { errors?: { message: string; details?: string }[] }> | null
     extensionManager?: {
+      setting?: { get?(id: string): unknown }
+      command?: { execute(id: string): Promise<unknown> }
       workflow?: {
         activeWorkflow?: {
           /** captureCanvasState in newer frontends, checkState in older ones. */
@@ -58,6 +105,9 @@ declare module '*/scripts/app.js' {
     }
     registerExtension(extension: {
       name: string
+      setup?(): void
+      beforeRegisterNodeDef?(nodeType: unknown, definition: ComfyDefinition): void
+      afterConfigureGraph?(): void
       getCustomWidgets?(): Record<string, (node: ComfyNode, name: string, input?: any) => object>
       nodeCreated?(node: ComfyNode): void
     }): void
@@ -68,6 +118,7 @@ declare module '*/scripts/api.js' {
   export const api: {
     apiURL(path: string): string
     fetchApi(path: string, options?: RequestInit): Promise<Response>
+    queuePrompt(position: number, prompt: { output: ComfyPrompt; workflow: object }): Promise<unknown>
     addEventListener(name: string, listener: (event: CustomEvent<any>) => void): void
   }
 }

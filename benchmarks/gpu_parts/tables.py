@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from timing import Timing, markdown
+from timing import markdown
 
-from .bars import DTYPES, bars, worst_error
+from .bars import DTYPES, bars, ratio_of, worst_error
 
 START, END = "<!-- gpu report: start -->", "<!-- gpu report: end -->"
 
@@ -19,13 +19,38 @@ def markdown_report(report: Mapping[str, Any]) -> str:
     return "\n\n".join(_sections(report)) + "\n"
 
 
-def write_docs(report: Mapping[str, Any], page: Path) -> None:
-    """Replace the text between the markers in the page. Raises ValueError if it has no markers."""
+def write_docs(reports: Sequence[Mapping[str, Any]], page: Path) -> None:
+    """Replace the text between the markers in the page.
+
+    reports: of one machine; a part of a later one takes the place of the same part of an earlier one.
+    Raises ValueError if the page has no markers, or for reports of different machines.
+    """
     text = page.read_text()
     if START not in text or END not in text:
         raise ValueError(f"{page.name} has no section for the GPU: add the lines {START} and {END}.")
+    settings = [report["setting"] for report in reports]
+    if any(setting != settings[0] for setting in settings):
+        raise ValueError(f"The reports have different settings: {settings}. Give reports of one machine.")
+    parts = {name: part for report in reports for name, part in report["parts"].items()}
+    content = markdown_report({"setting": settings[0], "parts": {**parts, **_short(parts)}})
     before, _, rest = text.partition(START)
-    page.write_text(f"{before}{START}\n\n{markdown_report(report)}\n{END}{rest.partition(END)[2]}")
+    page.write_text(f"{before}{START}\n\n{content}\n{END}{rest.partition(END)[2]}")
+
+
+def _short(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts with fewer rows in their tables, without single kernels; the bars are those of all rows."""
+    return {
+        name: {
+            **parts[name],
+            "shown": [{**row, "kernels": []} for row in parts[name]["rows"] if _is_shown(row)],
+        }
+        for name in ("layers", "launches", "memory")
+        if name in parts
+    }
+
+
+def _is_shown(row: Mapping[str, Any]) -> bool:
+    return row["kind"] in ("medium", "overlapping") and row["count"] in (4, 10, 32)
 
 
 def _sections(report: Mapping[str, Any]) -> Iterator[str]:
@@ -54,15 +79,27 @@ def _sections(report: Mapping[str, Any]) -> Iterator[str]:
     }
     for name, write in writers.items():
         if name in parts:
-            yield from write(parts[name]["rows"], parts[name].get("through", ""))
-            if parts[name]["errors"]:
-                yield _list(f"Errors of part {name}:", parts[name]["errors"])
+            part = parts[name]
+            yield from write(part.get("shown", part["rows"]), part.get("through", ""))
+            if "shown" in part:
+                yield f"{len(part['shown'])} of {len(part['rows'])} cases; the bars are those of all."
+            if part["errors"]:
+                yield _list(f"Errors of part {name}:", _joined(part["errors"]))
             if parts[name]["left_out"]:
                 yield _list(f"Left out of part {name}:", parts[name]["left_out"])
 
 
 def _list(title: str, lines: list[str]) -> str:
     return "\n".join([title, "", *(f"- {line}" for line in lines)])
+
+
+def _joined(errors: Iterable[str]) -> list[str]:
+    """Errors of the same words in one line, after the rows that had them."""
+    rows: dict[str, list[str]] = {}
+    for error in errors:
+        row, _, message = error.partition(": ")
+        rows.setdefault(message, []).append(row)
+    return [f"{'; '.join(names)}: {message}" for message, names in rows.items()]
 
 
 def _exactness(rows: list[Any], _through: str) -> Iterator[str]:
@@ -141,19 +178,22 @@ def _compiled(rows: list[Any], _through: str) -> Iterator[str]:
 def _unet(rows: list[Any], through: str) -> Iterator[str]:
     yield (
         "### A UNet call\n\nSDXL's architecture with random weights, two rows, through "
-        f"{through or 'nothing'}."
+        f"{through or 'nothing'}. *Ratio*: to the call without the adapter."
     )
     lines = []
-    first: dict[tuple[str, bool], float] = {}  # by kernel, and whether in a CUDA graph
     for row in rows:
         if "ms" not in row:
             continue
         graph = "in a CUDA graph" in row
-        timing = Timing(**row["ms"])
-        base = first.setdefault((row["kernel"], graph), timing.median)
-        name = row["variant"] + ", in a CUDA graph" * graph
+        own = [other for other in rows if "ms" in other and ("in a CUDA graph" in other) == graph]
+        ratio, note = ratio_of(own, row["variant"], row["kernel"])
+        words = note.partition(":")[0] if ratio is None else f"{ratio:.3f}"
+        if "ratio" in row:
+            words = f"{words} ({row['ratio']['low']:.3f} .. {row['ratio']['high']:.3f})"
+        is_base = row["variant"].startswith("without")
         host = f"{row['host_ms']:.1f}" if "host_ms" in row else ""
-        lines.append([name, row["kernel"], _ms(row["ms"]), f"{timing.median / base:.4f}", host])
+        name = row["variant"] + ", in a CUDA graph" * graph
+        lines.append([name, row["kernel"], _ms(row["ms"]), "" if is_base else words, host])
         if not row.get("finite", True):
             lines[-1][0] += " (its output is not finite)"
     yield markdown(["", "kernel", "ms", "ratio", "host issues it in, ms"], lines)
@@ -182,7 +222,7 @@ def _memory(rows: list[Any], _through: str) -> Iterator[str]:
                 f"{row['grid'][0]} x {row['grid'][1]}",
                 row["kind"],
                 str(row["count"]),
-                row["kernel"],
+                row.get("kernel", "torch"),
                 str(row.get("ours_mib", "")),
                 str(row.get("dense_mib", "")),
             ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import statistics
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache, partial
@@ -19,9 +20,10 @@ from .models import RELEASE, SMALL, Sizes, random_adapter
 from .options import KERNELS, Options
 from .report import Part, Row
 
+WITHOUT = "without"
 COUNTS = (4, 10)
 REGIONS = 4
-ROUNDS, WARMUPS, CALLS = 6, 2, 6  # of every variant: rounds, and calls of a round
+ROUNDS, WARMUPS, CALLS = 8, 2, 4  # of every variant: rounds, and calls of a round
 REGIONAL_ROUNDS = 2
 SECONDS_KEPT = 10.0  # of the part, for memory and graphs
 
@@ -33,11 +35,11 @@ def run(part: Part, options: Options) -> None:
     sizes = SMALL if options.small else RELEASE
     with torch.inference_mode():
         if comfyui.is_there():
-            variants = _in_comfyui(sizes, options)
             part.content["through"] = "ComfyUI"
+            variants = _in_comfyui(sizes, options)
         elif importlib.util.find_spec("diffusers"):
-            variants = _in_diffusers(sizes, options)
             part.content["through"] = "diffusers"
+            variants = _in_diffusers(sizes, options)
         else:
             part.leave_out("The UNet call: neither COMFYUI_PATH nor diffusers is there")
             return
@@ -61,9 +63,8 @@ def _in_comfyui(sizes: Sizes, options: Options) -> dict[str, Variant]:
         applied = cache(lambda: comfyui.adapted(model, ifadapter, sizes, count))  # its errors are the row's
         return lambda probe: variant(applied(), positive)(probe)
 
-    variants = {"without": variant(model, positive)}
+    variants = {WITHOUT: variant(model, positive)}
     variants |= {f"{count} instances": with_instances(count) for count in COUNTS}
-    variants["without, again"] = variants["without"]
     for name, by_mask in (("ConditioningSetAreaPercentage", False), ("ConditioningSetMask", True)):
         prompt = comfyui.regional(positive, sizes, REGIONS, by_mask)
         variants[f"{name}, {REGIONS} regions"] = variant(model, prompt)
@@ -72,70 +73,91 @@ def _in_comfyui(sizes: Sizes, options: Options) -> dict[str, Variant]:
 
 def _in_diffusers(sizes: Sizes, options: Options) -> dict[str, Variant]:
     unet = diffusers_unet.AdaptedUNet(sizes, options.device, options.dtype)
-    variants = {"without": partial(unet.call, None)}
-    variants |= {f"{count} instances": partial(unet.call, unet.instances(count)) for count in COUNTS}
-    return {**variants, "without, again": variants["without"]}
+    variants = {WITHOUT: partial(unet.call, None)}
+    return variants | {f"{count} instances": partial(unet.call, unet.instances(count)) for count in COUNTS}
 
 
 def _measure(part: Part, variants: dict[str, Variant], options: Options) -> None:
     """Time all variants in turns, then memory, then the same in a CUDA graph.
 
-    The host's regional prompts only once: they use no kernel.
+    A variant without the adapter runs once: it uses no kernel of it.
     """
-    for number, kernel in enumerate(options.kernels):
-        if number:
-            variants = {name: variant for name, variant in variants.items() if "regions" not in name}
+    first = options.kernels[0]
+    uses = [(name, kernel) for kernel in options.kernels for name in variants if "instances" in name]
+    _time_in_turns(
+        part, variants, [*uses, *((name, first) for name in variants if "regions" in name)], options
+    )
+    uses = [(WITHOUT, first), *uses]
+    for name, kernel in uses:
         with KERNELS[kernel]():
-            _time_in_turns(part, variants, kernel, options)
-            for name in variants:
-                if not _is_extra(name):
-                    part.row({"memory of": name, "kernel": kernel}, partial(_peak, variants[name], options))
-            for name in variants:
-                what = {"variant": name, "kernel": kernel, "in a CUDA graph": True}
-                if options.on_gpu and not _is_extra(name):
-                    part.row(what, partial(_in_graph, variants[name], options))
+            part.row({"memory of": name, "kernel": kernel}, partial(_peak, variants[name], options))
+    if not options.on_gpu:
+        return
+    if part.content["through"] == "ComfyUI":
+        part.leave_out("UNet calls in a CUDA graph: ComfyUI copies tensors from the CPU within a call")
+        return
+    for name, kernel in uses:
+        with KERNELS[kernel]():
+            what = {"variant": name, "kernel": kernel, "in a CUDA graph": True}
+            part.row(what, partial(_in_graph, variants[name], options))
 
 
-def _time_in_turns(part: Part, variants: dict[str, Variant], kernel: str, options: Options) -> None:
-    """Rounds over all variants. A variant that fails is left out of the rounds that follow."""
-    durations: dict[str, list[float]] = {name: [] for name in variants}
-    rows: dict[str, Row] = {}
-    failed: set[str] = set()
+def _time_in_turns(
+    part: Part, variants: dict[str, Variant], uses: list[tuple[str, str]], options: Options
+) -> None:
+    """Rounds over all uses (variant, kernel), each next to calls without the adapter.
+
+    The ratio of a use is that to the calls just before it, so that a machine that becomes slower does
+    not change it. A use that fails is left out of the rounds that follow.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    ms: dict[tuple[str, str], list[float]] = {use: [] for use in uses}
+    ratios: dict[tuple[str, str], list[float]] = {use: [] for use in uses}
+    without: Row = {"variant": WITHOUT, "kernel": options.kernels[0]}
+    without_ms: list[float] = []
+    failed: set[tuple[str, str]] = set()
 
     def probe(call: Callable[[], Tensor]) -> tuple[Successive, bool]:
         outputs = [call() for _ in range(WARMUPS)]
         finite = all(bool(output.isfinite().all()) for output in outputs)
         return successive_times(call, options.device, 2 if options.small else CALLS), finite
 
+    def update(row: Row, measured: Successive, durations: list[float], finite: bool) -> None:
+        durations += measured.ms
+        row |= {
+            "ms": asdict(summarize(durations)),
+            "calls": len(durations),
+            "host_ms": measured.host_ms,
+            "finite": finite and row.get("finite", True),
+        }
+
     for number in range(1 if options.small else ROUNDS):
-        for name, variant in variants.items():
+        for use in uses:
+            name, kernel = use
             is_slow = "regions" in name and number >= REGIONAL_ROUNDS
-            if name in failed or is_slow or part.seconds_left < SECONDS_KEPT:
+            if use in failed or is_slow or part.seconds_left < SECONDS_KEPT:
                 continue
             try:
-                measured, finite = variant(probe)
+                base, base_finite = variants[WITHOUT](probe)
+                with KERNELS[kernel]():
+                    measured, finite = variants[name](probe)
             except Exception as error:
-                failed.add(name)
-                part.fail(name, error)
+                failed.add(use)
+                part.fail(f"{name}, {kernel}", error)
                 continue
-            durations[name] += measured.ms
-            if name not in rows:
-                rows[name] = {"variant": name, "kernel": kernel}
-                part.add(rows[name])
-            rows[name] |= {
-                "ms": asdict(summarize(durations[name])),
-                "calls": len(durations[name]),
-                "host_ms": measured.host_ms,
-                "finite": finite,
-            }
+            if not without_ms:
+                part.add(without)
+            if use not in rows:
+                rows[use] = {"variant": name, "kernel": kernel}
+                part.add(rows[use])
+            update(without, base, without_ms, base_finite)
+            update(rows[use], measured, ms[use], finite)
+            ratios[use].append(statistics.median(measured.ms) / statistics.median(base.ms))
+            rows[use]["ratio"] = asdict(summarize(ratios[use]))
             part.flush()
-    for name in variants.keys() - rows.keys() - failed:
-        part.leave_out(f"{name}: no time was left")
-
-
-def _is_extra(name: str) -> bool:
-    """Whether a variant is only timed: the repetition and the host's regional prompts."""
-    return "again" in name or "regions" in name
+    for name, kernel in uses:
+        if (name, kernel) not in rows and (name, kernel) not in failed:
+            part.leave_out(f"{name}, {kernel}: no time was left")
 
 
 def _peak(variant: Variant, options: Options, row: Row) -> None:

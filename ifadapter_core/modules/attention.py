@@ -133,11 +133,13 @@ def add_semantic_map(
     # Features of each instance on its cells, and their statistics. On a CPU, bands fit into the caches.
     queries = q.flatten(0, 1)
     if packed.in_chunks:
-        queries = normalize_heads(queries.index_select(0, packed.cells), weights.heads)
+        queries = queries.index_select(0, packed.cells)
+    if plan.normalize_first:
+        queries = normalize_heads(queries, weights.heads)
     features, peaks, sums = [], [], []
     for band, part in zip(packed.bands, plan.bands, strict=True):
         x = queries.index_select(0, band.queries)
-        x = x if packed.in_chunks else normalize_heads(x, weights.heads)
+        x = x if plan.normalize_first else normalize_heads(x, weights.heads)
         x = attend(x.unflatten(0, band.is_cell.shape), part.k, part.v, weights.heads)  # E, A, C
         gated = x * channel_attention(x, part, weights)
         features.append(x.flatten(0, 1))

@@ -98,6 +98,8 @@ class LayerPlan:
     factors: (V,) float32 or wider factor on the softmax weight of each entry, ordered as
         ``PackedInstances.weights``.
     zero: (1,) in the dtype of the queries.
+    normalize_first: whether the queries are normalized before they are gathered for the instances: always
+        in chunks, else where there are more entries than cells.
     """
 
     packed: PackedInstances
@@ -106,6 +108,12 @@ class LayerPlan:
     logits: Tensor
     factors: Tensor
     zero: Tensor
+    normalize_first: bool
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What GPU kernels keep for this plan between its calls."""
+        return {}
 
     @cached_property
     def flat(self) -> FlatPlan:
@@ -152,6 +160,7 @@ def make_plan(weights: LayerWeights, k: Tensor, v: Tensor, packed: PackedInstanc
     target = weights.squeeze
     k, v = k.to(target), v.to(target)
     gates = packed.weight_gates
+    entries = sum(len(band.queries) for band in packed.bands)
     return LayerPlan(
         packed=packed,
         weights=weights,
@@ -159,6 +168,7 @@ def make_plan(weights: LayerWeights, k: Tensor, v: Tensor, packed: PackedInstanc
         logits=_constant_logits(weights, packed),
         factors=packed.strengths * weights.scale * (1.0 if weights.gate_first else gates),
         zero=target.new_zeros(1),
+        normalize_first=packed.in_chunks or entries > packed.rows * packed.height * packed.width,
     )
 
 

@@ -9,25 +9,18 @@ from typing import Any
 import comfy.model_management
 import comfy.ops
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ...ifadapter_core.adapter import IFAdapter, InstanceLayers
 from ...ifadapter_core.geometry import Geometry
-from ...ifadapter_core.modules.attention import (
-    Attend,
-    InstanceCrossAttention,
-    KeysValues,
-    add_semantic_map,
-    attend,
-)
+from ...ifadapter_core.modules.attention import InstanceCrossAttention, KeysValues
 from ...ifadapter_core.modules.plan import LayerPlan, LayerWeights, make_plan
 from ...ifadapter_core.packed import PackedInstances
 from ...ifadapter_core.packing import pack_instances
 from ...ifadapter_core.semantic_map import SemanticMap
 from .files import patcher_for
-from .rows import TAG, RowsError, Window, tag_conditionings
-from .run import Placement, Plans, Run, UNetCall
+from .rows import TAG, RowsError, Window, rows_of, tag_conditionings
+from .run import Placed, Placement, Plans, Run, UNetCall
 from .unet_layers import LayerId
 
 # Entry of this pack in transformer_options, and key of its wrappers and callbacks.
@@ -126,29 +119,33 @@ class AppliedAdapter:
             self._run.record(call)
         return out
 
-    def add_instances(
-        self,
-        out: Tensor,
-        shared: bool,
-        processor: str,
-        q: Tensor,
-        extra_options: dict[str, Any],
-        call: UNetCall,
-    ) -> Tensor:
-        """Add the instance semantic map of one layer to its attention output.
+    def plan(
+        self, processor: str, q: Tensor, extra_options: dict[str, Any], call: UNetCall
+    ) -> LayerPlan | None:
+        """The plan of one layer for the rows of q (rows, h*w, C).
 
-        out, q: (rows, h*w, C). shared: another pack may hold a reference to out, so it is not
-        modified in place.
-        Returns out unchanged if the adapter is inactive or the rows cannot be identified.
+        None if the adapter is inactive or the rows cannot be identified.
         """
         call.reached.add(processor)
         if not call.active:
-            return out
+            return None
+        key = call.batch_key(extra_options, q)
+        if key in call.placed:
+            placed = call.placed[key]
+        else:
+            placed = call.placed[key] = self._place(q, extra_options, call)
+        if placed is None:
+            return None
+        plan = placed.plans.get((processor, q.dtype))
+        return plan or self._plans.plan(self, processor, placed, q.dtype)
+
+    def _place(self, q: Tensor, extra_options: dict[str, Any], call: UNetCall) -> Placed | None:
+        """The instances in the rows of q, or None with a warning if the rows cannot be identified."""
         try:
-            rows = call.rows(extra_options, q.shape[0])
+            rows = rows_of(call.tag, extra_options, q.shape[0], call.in_tagged_run)
         except RowsError as error:
             self.warn_once(str(error))
-            return out
+            return None
         latent_size = tuple(extra_options["original_shape"][-2:])
         if any(row.window and (row.window.height, row.window.width) != latent_size for row in rows):
             self.warn_once(
@@ -156,11 +153,9 @@ class AppliedAdapter:
                 "positions, so the adapter is left out. Sample the whole picture with the adapter "
                 "first, then refine it in tiles with the model from before IFAdapter Apply."
             )
-            return out
+            return None
         height, width = extra_options["activations_shape"][-2:]
-        plan = self._plans.plan(self, processor, Placement(rows, height, width, q.device), q.dtype)
-        own = (out.clone() if shared else out).to(q.dtype).contiguous()
-        return add_semantic_map(q, plan, _instance_attention(q.device, extra_options), own)
+        return self._plans.place(self, Placement(rows, height, width, q.device))
 
     def release_caches(self, _model: Any) -> None:
         """ON_CLEANUP callback: drop everything that was cached for a run."""
@@ -253,19 +248,6 @@ class AppliedAdapter:
         if message not in self._warned:
             self._warned.add(message)
             logging.warning(message)
-
-
-def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:
-    """Multi-head attention by the function that the user chose in the host."""
-    precision = extra_options.get("attn_precision")
-    return optimized_attention(q, k, v, heads, attn_precision=precision, transformer_options=extra_options)
-
-
-def _instance_attention(device: torch.device, extra_options: dict[str, Any]) -> Attend:
-    """The host's attention, or the core's on a CPU: faster for the few keys of an instance."""
-    if device.type == "cpu":
-        return attend
-    return lambda q, k, v, heads: host_attention(q, k, v, heads, extra_options)
 
 
 def _project_tokens(ifadapter: Any, semantic_maps: Sequence[SemanticMap]) -> dict[str, KeysValues]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
+import torch.nn.functional as F
+from comfy.ldm.modules.attention import attention_pytorch, optimized_attention
 from torch import Tensor
 
-from .application import AppliedAdapter, host_attention
+from ...ifadapter_core.modules.attention import Attend, add_semantic_map, attend
+from .application import AppliedAdapter
 from .run import UNetCall
+
+OVERRIDE = "optimized_attention_override"  # the key by which other packs replace the host's attention
 
 
 class InstanceAttentionPatch:
@@ -36,13 +43,17 @@ class InstanceAttentionPatch:
         call = self.adapter.unet_call(extra_options, self._processor)
         base = self._patch_below(call, extra_options)
         if base is None:
-            k, v = self._text_of_rows(q, k, v)
+            if k.shape[0] != q.shape[0]:
+                k, v = self._text_of_rows(q, k, v)
             out = host_attention(q, k, v, extra_options["n_heads"], extra_options)
         else:
             out = base(q, k, v, extra_options)
-        # out may be aliased by the pack that made it; then it must not be modified in place.
-        shared = base is not None or "optimized_attention_override" in extra_options
-        out = self.adapter.add_instances(out, shared, self._processor, q, extra_options, call)
+        plan = self.adapter.plan(self._processor, q, extra_options, call)
+        if plan is not None:
+            # out may be aliased by the pack that made it; then it must not be modified in place.
+            shared = base is not None or OVERRIDE in extra_options
+            out = (out.clone() if shared else out).to(q.dtype).contiguous()
+            out = add_semantic_map(q, plan, _instance_attention(q.device, extra_options), out)
         for callback, options in self._added:
             if _in_schedule(options, extra_options, call):
                 out = out + callback(out, q, k, v, extra_options, **options)
@@ -89,10 +100,8 @@ class InstanceAttentionPatch:
         return self._block_patch if call.slots is None else call.slots.get(extra_options["block"])
 
     def _text_of_rows(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the rows of q, without rows that another pack appended to the text."""
+        """Keys and values of the rows of q alone, where another pack appended rows to the text."""
         rows, given = q.shape[0], k.shape[0]
-        if given == rows:
-            return k, v
         if given < rows:
             raise ValueError(
                 f"IFAdapter: another node changed the rows of the text: the picture has {rows}, the text "
@@ -126,3 +135,29 @@ def _in_schedule(options: dict[str, Any], extra_options: dict[str, Any], call: U
     if "sigmas" not in extra_options or not {"sigma_start", "sigma_end"} <= options.keys():
         return True
     return options["sigma_end"] <= call.sigma(extra_options) <= options["sigma_start"]
+
+
+def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, extra_options: dict[str, Any]) -> Tensor:
+    """Multi-head attention by the function that the user chose in the host."""
+    precision = extra_options.get("attn_precision")
+    return optimized_attention(q, k, v, heads, attn_precision=precision, transformer_options=extra_options)
+
+
+def _instance_attention(device: torch.device, extra_options: dict[str, Any]) -> Attend:
+    """The host's attention, or the core's on a CPU: faster for the few keys of an instance.
+
+    The host's default is PyTorch's fused attention, which is called without the host's work around it.
+    """
+    if device.type == "cpu":
+        return attend
+    if optimized_attention is attention_pytorch and OVERRIDE not in extra_options:
+        return _fused_attention
+    return partial(host_attention, extra_options=extra_options)
+
+
+def _fused_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """See ``Attend``."""
+    rows, cells, channels = q.shape
+    shape = (rows, -1, heads, channels // heads)
+    q, k, v = q.view(shape).transpose(1, 2), k.view(shape).transpose(1, 2), v.view(shape).transpose(1, 2)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(rows, cells, channels)

@@ -34,11 +34,16 @@ def results_for_editor(
     """The ``ui`` result of the layout node. Values are lists, which the host joins over all runs.
 
     ifadapter_notices: what was repaired, cut or left out while reading the layout.
+    ifadapter_canvas: size of the picture in pixels, {"width": .., "height": ..}.
     ifadapter_tokens: exact token counts, {"text": local description, "tokens": count}.
     ifadapter_background: first picture of ``background`` (N, H, W, 3), saved as a preview file.
     Each key is absent if there are no notices, no tokenizer or no background.
     """
-    results: dict[str, list[Any]] = {"ifadapter_notices": list(notices)} if notices else {}
+    results: dict[str, list[Any]] = {
+        "ifadapter_canvas": [{"width": layout.width, "height": layout.height}],
+    }
+    if notices:
+        results["ifadapter_notices"] = list(notices)
     texts = [instance.local_description for instance in layout.instances]
     counts = count_tokens(texts)
     if counts is not None:

@@ -17,46 +17,12 @@ from torch import Tensor
 
 from ...ifadapter_core.modules.plan import LayerPlan, LayerWeights
 from ...ifadapter_core.packed import PackedInstances
-from .rows import REGIONAL_PROMPT_KEYS, Row, rows_of
+from .rows import REGIONAL_PROMPT_KEYS, Row
 from .unet_layers import LayerId
 
 Slots = Mapping[tuple, Any]  # location -> patch, the host's attn2 replacements
+ROW_NUMBER_KEYS = ("cond_or_uncond", *REGIONAL_PROMPT_KEYS)
 MAX_PLACEMENTS = 64  # kept at a time; a run has one for each grid and each set of windows
-
-
-@dataclass
-class UNetCall:
-    """State of one UNet call, shared by all patches of one applied adapter.
-
-    active: whether the adapter acts at the noise level of this call.
-    tag: one tag per row, int32 (rows, 8), see rows.py; None if the call has no tags.
-    slots: the patches of this call; None if unknown.
-    in_tagged_run: whether the conditionings of the run have tags.
-    reached: processors of the adapter's layers that the model has called.
-    """
-
-    active: bool
-    tag: Tensor | None
-    slots: Slots | None = None
-    in_tagged_run: bool = False
-    reached: set[str] = field(default_factory=set)
-    _rows: dict[tuple, tuple[Row, ...]] = field(default_factory=dict)
-    _sigma: float | None = None
-
-    def rows(self, extra_options: dict[str, Any], count: int) -> tuple[Row, ...]:
-        """``rows_of``, once for all layers whose batch has the same rows."""
-        numbers = (extra_options.get(key, ()) for key in ("cond_or_uncond", *REGIONAL_PROMPT_KEYS))
-        key = (count, *map(tuple, numbers))
-        rows = self._rows.get(key)
-        if rows is None:
-            rows = self._rows[key] = rows_of(self.tag, extra_options, count, self.in_tagged_run)
-        return rows
-
-    def sigma(self, extra_options: dict[str, Any]) -> float:
-        """The highest noise level of the call. Reads it from the device once."""
-        if self._sigma is None:
-            self._sigma = extra_options["sigmas"].max().item()
-        return self._sigma
 
 
 class Placement(NamedTuple):
@@ -78,6 +44,14 @@ class Planner(Protocol):
     def make_plan(self, processor: str, weights: LayerWeights, packed: PackedInstances) -> LayerPlan: ...
 
 
+class Placed(NamedTuple):
+    """Packed instances, and the plans of the layers that use them, by processor and dtype of the queries."""
+
+    packed: PackedInstances
+    device: torch.device
+    plans: dict[tuple[str, torch.dtype], LayerPlan]
+
+
 class Plans:
     """The plans of all layers, each made once per run. A host may sample in threads.
 
@@ -88,21 +62,24 @@ class Plans:
     def __init__(self) -> None:
         self._lock = Lock()
         self._weights: dict[tuple[str, torch.device, torch.dtype], LayerWeights] = {}
-        self._placed: dict[Placement, tuple[PackedInstances, dict[tuple[str, torch.dtype], LayerPlan]]] = {}
+        self._placed: dict[Placement, Placed] = {}
 
-    def plan(self, planner: Planner, processor: str, placement: Placement, dtype: torch.dtype) -> LayerPlan:
-        """The plan of a layer for queries of this dtype, made by the planner if it is not kept."""
+    def place(self, planner: Planner, placement: Placement) -> Placed:
+        """The instances on a placement, packed by the planner if they are not kept."""
         placed = self._placed.get(placement)
         if placed is None:
-            placed = self._keep(placement, (planner.pack(placement), {}))
-        packed, plans = placed
-        plan = plans.get((processor, dtype))
+            placed = self._keep(placement, Placed(planner.pack(placement), placement.device, {}))
+        return placed
+
+    def plan(self, planner: Planner, processor: str, placed: Placed, dtype: torch.dtype) -> LayerPlan:
+        """The plan of a layer for queries of this dtype, made by the planner if it is not kept."""
+        plan = placed.plans.get((processor, dtype))
         if plan is None:
-            key = (processor, placement.device, dtype)
+            key = (processor, placed.device, dtype)
             weights = self._weights.get(key)
             if weights is None:
                 weights = self._weights[key] = planner.cast_weights(*key)
-            plan = plans[processor, dtype] = planner.make_plan(processor, weights, packed)
+            plan = placed.plans[processor, dtype] = planner.make_plan(processor, weights, placed.packed)
         return plan
 
     def release(self) -> None:
@@ -110,11 +87,49 @@ class Plans:
         with self._lock:
             self._weights, self._placed = {}, {}
 
-    def _keep(self, placement: Placement, made: tuple[PackedInstances, dict]) -> tuple[PackedInstances, dict]:
+    def _keep(self, placement: Placement, made: Placed) -> Placed:
         with self._lock:
             while len(self._placed) >= MAX_PLACEMENTS:
                 del self._placed[next(iter(self._placed))]  # the oldest
             return self._placed.setdefault(placement, made)
+
+
+@dataclass
+class UNetCall:
+    """State of one UNet call, shared by all patches of one applied adapter.
+
+    active: whether the adapter acts at the noise level of this call.
+    tag: one tag per row, int32 (rows, 8), see rows.py; None if the call has no tags.
+    slots: the patches of this call; None if unknown.
+    in_tagged_run: whether the conditionings of the run have tags.
+    reached: processors of the adapter's layers that the model has called.
+    placed: ``batch_key`` -> the instances in such a batch, or None where the adapter is left out.
+    """
+
+    active: bool
+    tag: Tensor | None
+    slots: Slots | None = None
+    in_tagged_run: bool = False
+    reached: set[str] = field(default_factory=set)
+    placed: dict[tuple, Placed | None] = field(default_factory=dict)
+    _sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        self._tagged_rows = None if self.tag is None else len(self.tag)
+
+    def batch_key(self, extra_options: dict[str, Any], q: Tensor) -> tuple:
+        """All that the instances of a batch depend on, within this call. q: (rows, h*w, C)."""
+        count = q.shape[0]
+        numbers: tuple = ()  # not used where each row has a tag
+        if count != self._tagged_rows:
+            numbers = tuple(tuple(extra_options.get(key, ())) for key in ROW_NUMBER_KEYS)
+        return count, *extra_options["activations_shape"][-2:], q.device, numbers
+
+    def sigma(self, extra_options: dict[str, Any]) -> float:
+        """The highest noise level of the call. Reads it from the device once."""
+        if self._sigma is None:
+            self._sigma = extra_options["sigmas"].max().item()
+        return self._sigma
 
 
 class Run:

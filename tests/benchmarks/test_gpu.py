@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from typing import Any
 import gpu
 import pytest
 import torch
-from gpu_parts.bars import bars
+from gpu_parts import unet_calls
+from gpu_parts.bars import bars, ratio_of
+from gpu_parts.measure import Successive
 from gpu_parts.models import RELEASE
+from gpu_parts.options import Options
 from gpu_parts.report import Report
 from gpu_parts.tables import END, START, write_docs
 from release_size import release_shapes
@@ -28,6 +32,7 @@ PROCESS = """
 import os, sys, time
 sys.path.insert(0, {benchmarks!r})
 from pathlib import Path
+from gpu_parts.options import Options
 from gpu_parts.report import Report
 
 report = Report(Path({path!r}))
@@ -136,7 +141,7 @@ def test_bars_compare_with_the_limit_and_say_what_is_not_measured() -> None:
 def test_the_docs_are_replaced_between_their_markers_only(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{START}\nold\n{END}\nafter\n")
-    write_docs({"setting": {}, "parts": {}}, page)
+    write_docs([{"setting": {}, "parts": {}}], page)
     text = page.read_text()
 
     assert text.startswith(f"before\n{START}\n")
@@ -145,7 +150,67 @@ def test_the_docs_are_replaced_between_their_markers_only(tmp_path: Path) -> Non
     assert "| bar |" in text
     page.write_text("no section")
     with pytest.raises(ValueError, match="no section"):
-        write_docs({"setting": {}, "parts": {}}, page)
+        write_docs([{"setting": {}, "parts": {}}], page)
+
+
+def test_the_docs_join_the_parts_of_several_reports_of_one_machine(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{START}\n{END}\n")
+    setting = {
+        "device": "Card",
+        "torch": "2",
+        "cuda": "12",
+        "python": "3",
+        "dtype": "float16",
+        "small": False,
+    }
+
+    def report(**parts: str) -> dict[str, Any]:
+        made = {
+            name: {"rows": [], "errors": [f"a: {error}"], "left_out": []} for name, error in parts.items()
+        }
+        return {"setting": setting, "parts": made}
+
+    write_docs([report(unet="old", encoding="kept"), report(unet="new")], page)
+    assert "a: new" in page.read_text()
+    assert "a: kept" in page.read_text()
+    assert "old" not in page.read_text()
+    with pytest.raises(ValueError, match="different settings"):
+        write_docs([report(), {"setting": {**setting, "device": "Other"}, "parts": {}}], page)
+
+
+def test_a_ratio_of_unsteady_times_is_unknown() -> None:
+    def row(variant: str, ms: float, **ratio: float) -> dict[str, Any]:
+        made: dict[str, Any] = {"variant": variant, "kernel": "torch", "ms": {"median": ms}}
+        return made | ({"ratio": ratio} if ratio else {})
+
+    calls = [row("without", 99.0), row("4 instances", 100.0)]
+    assert ratio_of(calls, "4 instances", "torch")[0] == pytest.approx(100 / 99)
+    value, note = ratio_of([*calls, row("without, again", 68.0)], "4 instances", "torch")
+    assert (value, note.partition(":")[0]) == (None, "unknown")
+    steady = row("4 instances", 100.0, median=1.02, low=1.01, high=1.03)
+    assert ratio_of([row("without", 68.0), steady], "4 instances", "torch") == (1.02, "")
+
+
+def test_a_ratio_does_not_follow_a_machine_that_becomes_slower(report: Report) -> None:
+    """Each use is compared with the calls just before it."""
+    speed = iter(itertools.count(100))
+    options = Options(torch.device("cpu"), small=False)
+
+    def variant(factor: float) -> Any:
+        def run(probe: Any) -> Any:
+            _, finite = probe(lambda: torch.zeros(1))
+            now = next(speed) // 2
+            return Successive([now * factor], now), finite
+
+        return run
+
+    part = report.part("unet", 60)
+    variants = {"without": variant(1.0), "4 instances": variant(1.5)}
+    unet_calls._time_in_turns(part, variants, [("4 instances", "torch")], options)
+    rows = {row["variant"]: row for row in part.content["rows"]}
+    assert rows["4 instances"]["ratio"] == {"median": 1.5, "low": 1.5, "high": 1.5}
+    assert len(rows) == 2
 
 
 def test_the_page_has_the_section() -> None:

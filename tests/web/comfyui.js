@@ -90,7 +90,7 @@ export async function openEditor(
   browser,
   server,
   renderer,
-  { layout = '', palette = 'dark', ...context } = {}
+  { layout = '', palette = 'dark', language = 'en', ...context } = {}
 ) {
   const settings = {
     'Comfy.VueNodes.Enabled': renderer === 'Nodes 2.0',
@@ -98,7 +98,8 @@ export async function openEditor(
     'Comfy.Workflow.Persist': false,
     'Comfy.Graph.CanvasInfo': false,
     'Comfy.RightSidePanel.IsOpen': false,
-    'Comfy.ColorPalette': palette
+    'Comfy.ColorPalette': palette,
+    'Comfy.Locale': language
   }
   const page = await (await browser.newContext({ viewport: PIXELS, ...context })).newPage()
   page.setDefaultTimeout(WAIT_MS)
@@ -117,7 +118,7 @@ export async function openEditor(
 }
 
 /** Waits until ComfyUI has started in the page, sets window.app, and opens an empty workflow. */
-async function openEmptyWorkflow(page) {
+export async function openEmptyWorkflow(page) {
   await page.waitForFunction(
     () => window.LiteGraph?.registered_node_types?.IFAdapterLayout && window.comfyAPI?.app?.app?.graph
   )

@@ -6,10 +6,15 @@ import { after, before, describe, test } from 'node:test'
 import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './comfyui.js'
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
+import { hands } from './hands.js'
 import { looks } from './looks.js'
+import { places } from './places.js'
+import { results } from './results.js'
+import { room } from './room.js'
 import { runs } from './runs.js'
 import { search } from './search.js'
 import { texts } from './texts.js'
+import { values } from './values.js'
 
 const TEST_MS = 90_000
 const LEGS_AT_ONCE = 2 // each has a browser and a server, which mostly wait for each other
@@ -52,6 +57,11 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       looks(inEditor)
       search(inEditor)
       texts(inEditor)
+      hands(inEditor)
+      values(inEditor)
+      room(inEditor)
+      results(inEditor)
+      places(inEditor)
     })
   }
 })

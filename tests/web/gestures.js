@@ -71,13 +71,9 @@ export function gestures(inEditor) {
       (await editor.boxes()).map((box) => box.caption),
       ['a ginger cat', 'a green teapot', 'a ginger cat']
     )
-    await editor.press('h')
-    assert.ok((await editor.boxes()).every((box) => box.hidden))
-    await editor.press('h', 'l')
-    assert.deepEqual(
-      (await editor.boxes()).map((box) => box.locked),
-      [false, false, true]
-    )
+    await editor.press('h', 'l', 'n')
+    assert.ok((await editor.boxes()).every((box) => !box.hidden && !box.locked))
+    assert.equal((await editor.boxes()).length, 3)
     await editor.press('Delete', 'Control+a', 'Control+c', 'Control+v', 'Backspace')
     assert.deepEqual(
       (await editor.boxes()).map((box) => box.caption),
@@ -107,6 +103,7 @@ export function gestures(inEditor) {
     async (editor) => {
       await editor.drag([0.15, 0.4], [0.4, 0.6], ['Control'])
       assert.equal((await editor.boxes()).length, 3)
+      await editor.press('Escape')
       await editor.root.getByText('overlaps 3').waitFor()
       await editor.page.keyboard.down('Alt')
       await editor.click([0.3, 0.5])
@@ -131,6 +128,7 @@ export function gestures(inEditor) {
     await editor.drag([0.55, 0.05], [0.9, 0.25])
     assert.equal((await editor.boxes()).length, 3)
     await editor.press('Escape')
+    assert.equal(await editor.page.locator('.ifa-overlay').count(), 1, 'the first Escape ends the typing')
     await editor.press('Escape')
     await poll(async () => (await editor.page.locator('.ifa-overlay').count()) === 0)
     assert.equal(await editor.page.locator('.ifa-editor').count(), 1)

@@ -4,15 +4,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import * as formats from '../../web/layout_formats.js'
+import * as geometry from '../../web/layout_geometry.js'
+import * as histories from '../../web/layout_history.js'
+import * as hits from '../../web/layout_hits.js'
 import * as model from '../../web/layout_model.js'
+import * as snapping from '../../web/layout_snapping.js'
 import { CANVAS, MINIMUM, forMany, frame, inside, layout, near, same } from './random_layouts.js'
 
 // Frames
 
 test('converting to pixels and back is lossless', () => {
   forMany((next) => {
-    const pixels = model.toPixels(frame(next), CANVAS)
-    assert.deepEqual(model.toPixels(model.fromPixels(pixels, CANVAS), CANVAS), pixels)
+    const pixels = geometry.toPixels(frame(next), CANVAS)
+    assert.deepEqual(geometry.toPixels(geometry.fromPixels(pixels, CANVAS), CANVAS), pixels)
   })
 })
 
@@ -20,26 +24,26 @@ test('a move keeps the size, stays inside, and is reversible if not clamped', ()
   forMany((next) => {
     const start = frame(next)
     const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
-    const there = model.moved(start, dx, dy)
+    const there = geometry.moved(start, dx, dy)
     assert.ok(inside(there) && near(there.w, start.w) && near(there.h, start.h))
     if (near(there.x, start.x + dx) && near(there.y, start.y + dy))
-      assert.ok(same(model.moved(there, -dx, -dy), start))
+      assert.ok(same(geometry.moved(there, -dx, -dy), start))
   })
 })
 
 test('a handle moves only its own sides, respects the minimum size, and is reversible', () => {
   forMany((next) => {
     const start = frame(next)
-    for (const handle of model.HANDLES) {
+    for (const handle of geometry.HANDLES) {
       const [dx, dy] = [next() * 2 - 1, next() * 2 - 1]
-      const there = model.resized(start, handle, dx, dy, MINIMUM)
+      const there = geometry.resized(start, handle, dx, dy, MINIMUM)
       assert.ok(inside(there), handle)
       assert.ok(there.w >= MINIMUM.w - 1e-9 && there.h >= MINIMUM.h - 1e-9, handle)
       if (!handle.includes('w')) assert.ok(near(there.x, start.x), handle)
       if (!handle.includes('e')) assert.ok(near(there.x + there.w, start.x + start.w), handle)
       if (!handle.includes('n')) assert.ok(near(there.y, start.y), handle)
       if (!handle.includes('s')) assert.ok(near(there.y + there.h, start.y + start.h), handle)
-      const back = model.resized(
+      const back = geometry.resized(
         there,
         handle,
         start.x + start.w - there.x - there.w || start.x - there.x,
@@ -57,28 +61,30 @@ test('a drawn frame does not depend on its start corner', () => {
       { x: next() * 1.4 - 0.2, y: next() * 1.4 - 0.2 },
       { x: next() * 1.4 - 0.2, y: next() * 1.4 - 0.2 }
     ]
-    const drawn = model.spanned(a, b)
-    assert.deepEqual(drawn, model.spanned({ x: b.x, y: a.y }, { x: a.x, y: b.y }))
+    const drawn = geometry.spanned(a, b)
+    assert.deepEqual(drawn, geometry.spanned({ x: b.x, y: a.y }, { x: a.x, y: b.y }))
     assert.ok(inside(drawn) && drawn.w >= 0 && drawn.h >= 0)
   })
 })
 
 test('clamping moves before it shrinks, and is idempotent', () => {
-  assert.ok(same(model.clamp({ x: 0.9, y: -0.5, w: 0.5, h: 2 }), { x: 0.5, y: 0, w: 0.5, h: 1 }))
+  assert.ok(same(geometry.clamp({ x: 0.9, y: -0.5, w: 0.5, h: 2 }), { x: 0.5, y: 0, w: 0.5, h: 1 }))
   forMany((next) => {
-    const once = model.clamp({ x: next() * 4 - 2, y: next() * 4 - 2, w: next() * 2, h: next() * 2 })
+    const once = geometry.clamp({ x: next() * 4 - 2, y: next() * 4 - 2, w: next() * 2, h: next() * 2 })
     assert.ok(inside(once))
-    assert.ok(same(model.clamp(once), once))
+    assert.ok(same(geometry.clamp(once), once))
   })
 })
 
 test('resizing a group scales its members', () => {
   forMany((next) => {
     const members = [frame(next), frame(next), frame(next)]
-    const [from, to] = [model.bounds(members), frame(next)]
-    const there = members.map((member) => model.movedWithGroup(member, from, to))
-    assert.ok(same(model.bounds(there), to))
-    there.forEach((member, index) => assert.ok(same(model.movedWithGroup(member, to, from), members[index])))
+    const [from, to] = [geometry.bounds(members), frame(next)]
+    const there = members.map((member) => geometry.movedWithGroup(member, from, to))
+    assert.ok(same(geometry.bounds(there), to))
+    there.forEach((member, index) =>
+      assert.ok(same(geometry.movedWithGroup(member, to, from), members[index]))
+    )
   })
 })
 
@@ -89,10 +95,10 @@ test('snapping to the grid puts the moving edges on it, and is idempotent', () =
   const onGrid = (value, size) => near(value / size, Math.round(value / size))
   forMany((next) => {
     const start = frame(next)
-    for (const handle of ['move', ...model.HANDLES]) {
-      const once = model.snappedToGrid(start, handle, step, MINIMUM)
+    for (const handle of ['move', ...geometry.HANDLES]) {
+      const once = snapping.snappedToGrid(start, handle, step, MINIMUM)
       assert.ok(inside(once), handle)
-      assert.ok(same(model.snappedToGrid(once, handle, step, MINIMUM), once), handle)
+      assert.ok(same(snapping.snappedToGrid(once, handle, step, MINIMUM), once), handle)
       if (handle === 'e' && once.w > MINIMUM.w + 1e-9) assert.ok(onGrid(once.x + once.w, step.x))
       if (handle === 'n' && once.h > MINIMUM.h + 1e-9) assert.ok(onGrid(once.y, step.y))
     }
@@ -103,12 +109,12 @@ test('a frame snaps to near edges and centres of others, and reports the lines',
   const other = { x: 0.5, y: 0.1, w: 0.2, h: 0.2 }
   const reach = { x: 0.01, y: 0.01 }
   const moving = { x: 0.295, y: 0.6, w: 0.2, h: 0.13 }
-  const { frame: moved, guides } = model.aligned(moving, 'move', [other], reach, MINIMUM)
+  const { frame: moved, guides } = snapping.aligned(moving, 'move', [other], reach, MINIMUM)
   assert.ok(near(moved.x + moved.w, 0.5) && near(moved.y, moving.y))
   assert.deepEqual(guides, [{ axis: 'x', at: 0.5 }])
-  const resized = model.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
+  const resized = snapping.aligned({ x: 0.1, y: 0.4, w: 0.396, h: 0.1 }, 'e', [other], reach, MINIMUM)
   assert.ok(near(resized.frame.x, 0.1) && near(resized.frame.w, 0.4))
-  const far = model.aligned(
+  const far = snapping.aligned(
     { x: 0.33, y: 0.61, w: 0.1, h: 0.1 },
     'move',
     [other],
@@ -119,7 +125,7 @@ test('a frame snaps to near edges and centres of others, and reports the lines',
 })
 
 test('a frame snaps to the centre of the canvas', () => {
-  const { frame: moved } = model.aligned(
+  const { frame: moved } = snapping.aligned(
     { x: 0.395, y: 0.1, w: 0.2, h: 0.13 },
     'move',
     [],
@@ -143,36 +149,36 @@ function stack() {
 
 test('the front box is hit first, and further picks cycle through the boxes below', () => {
   const { layout: given, ids } = stack()
-  assert.deepEqual(model.boxesAt(given, 0.35, 0.35), [ids[2], ids[1], ids[0]])
-  assert.equal(model.boxBelow(given, 0.35, 0.35, null), ids[2])
-  assert.equal(model.boxBelow(given, 0.35, 0.35, ids[2]), ids[1])
-  assert.equal(model.boxBelow(given, 0.35, 0.35, ids[0]), ids[2])
-  assert.equal(model.boxBelow(given, 0.99, 0.01, ids[0]), null)
+  assert.deepEqual(hits.boxesAt(given, 0.35, 0.35), [ids[2], ids[1], ids[0]])
+  assert.equal(hits.boxBelow(given, 0.35, 0.35, null), ids[2])
+  assert.equal(hits.boxBelow(given, 0.35, 0.35, ids[2]), ids[1])
+  assert.equal(hits.boxBelow(given, 0.35, 0.35, ids[0]), ids[2])
+  assert.equal(hits.boxBelow(given, 0.99, 0.01, ids[0]), null)
 })
 
 test('hidden boxes are neither hit nor counted as overlaps', () => {
   const { layout: given, ids } = stack()
   const hidden = model.change(given, [ids[2]], () => ({ hidden: true }))
-  assert.deepEqual(model.boxesAt(hidden, 0.35, 0.35), [ids[1], ids[0]])
-  assert.deepEqual(model.overlaps(hidden).get(ids[0]), [2])
-  assert.deepEqual(model.overlaps(hidden).get(ids[2]), [])
+  assert.deepEqual(hits.boxesAt(hidden, 0.35, 0.35), [ids[1], ids[0]])
+  assert.deepEqual(hits.overlaps(hidden).get(ids[0]), [2])
+  assert.deepEqual(hits.overlaps(hidden).get(ids[2]), [])
 })
 
 test('overlap is symmetric and requires a common area', () => {
   forMany((next) => {
     const given = model.change(layout(next), [], (box) => box)
-    const numbers = model.overlaps(given)
+    const numbers = hits.overlaps(given)
     given.boxes.forEach((box, index) => {
       for (const number of numbers.get(box.id))
         assert.ok(numbers.get(given.boxes[number - 1].id).includes(index + 1))
     })
   })
-  assert.equal(model.overlap({ x: 0, y: 0, w: 0.5, h: 1 }, { x: 0.5, y: 0, w: 0.5, h: 1 }), false)
+  assert.equal(geometry.overlap({ x: 0, y: 0, w: 0.5, h: 1 }, { x: 0.5, y: 0, w: 0.5, h: 1 }), false)
 })
 
 test('a marquee selects the boxes that it overlaps', () => {
   const { layout: given, ids } = stack()
-  assert.deepEqual(model.boxesIn(given, { x: 0.7, y: 0.7, w: 0.3, h: 0.3 }), [ids[1], ids[3]])
+  assert.deepEqual(hits.boxesIn(given, { x: 0.7, y: 0.7, w: 0.3, h: 0.3 }), [ids[1], ids[3]])
 })
 
 // Changes
@@ -263,7 +269,7 @@ test('new boxes get the least used colour and a free place', () => {
   for (const color of model.COLORS) {
     const place = model.freePlace(given)
     const shrunk = { x: place.x + 1e-9, y: place.y + 1e-9, w: place.w - 2e-9, h: place.h - 2e-9 }
-    assert.deepEqual(model.boxesIn(given, shrunk), [])
+    assert.deepEqual(hits.boxesIn(given, shrunk), [])
     given = model.add(given, [place]).layout
     assert.equal(given.boxes.at(-1).color, color)
   }
@@ -275,7 +281,7 @@ test('new boxes get the least used colour and a free place', () => {
 test('undoing and redoing everything restores the layout', () => {
   forMany((next) => {
     const first = layout(next)
-    const history = new model.History(first)
+    const history = new histories.History(first)
     const states = [first]
     for (let step = 0; step < 20; step += 1) {
       const id = history.present.boxes[0]?.id
@@ -296,7 +302,7 @@ test('undoing and redoing everything restores the layout', () => {
 
 test('typing is one undo step until it is interrupted', () => {
   const { layout: given, ids } = stack()
-  const history = new model.History(given)
+  const history = new histories.History(given)
   const typed = (id, caption) => model.change(history.present, [id], () => ({ caption }))
   for (const text of ['a', 'a c', 'a cat']) history.record(typed(ids[0], text), `caption ${ids[0]}`)
   history.close()
@@ -308,7 +314,7 @@ test('typing is one undo step until it is interrupted', () => {
 
 test('an equal layout is no undo step, and a new change clears the redo steps', () => {
   const { layout: given, ids } = stack()
-  const history = new model.History(given)
+  const history = new histories.History(given)
   history.record({ ...given })
   assert.equal(history.canUndo, false)
   history.record(model.remove(given, [ids[0]]))
@@ -318,8 +324,8 @@ test('an equal layout is no undo step, and a new change clears the redo steps', 
 })
 
 test('the oldest undo steps are dropped first', () => {
-  const history = new model.History({ caption: '0', boxes: [] })
-  for (let step = 1; step <= model.HISTORY_STEPS + 50; step += 1)
+  const history = new histories.History({ caption: '0', boxes: [] })
+  for (let step = 1; step <= histories.HISTORY_STEPS + 50; step += 1)
     history.record({ caption: `${step}`, boxes: [] })
   while (history.canUndo) history.undo()
   assert.equal(history.present.caption, '50')

@@ -25,12 +25,44 @@ export function looks(inEditor) {
         }
         await check()
         await editor.click([0.3, 0.5])
-        for (const panel of ['picture', 'star', 'exchange']) {
+        for (const panel of ['picture', 'size', 'star', 'exchange']) {
           await editor.tool(panel).click()
           await check()
         }
       },
       { palette }
+    )
+  }
+
+  for (const language of ['zh', 'ja']) {
+    inEditor(
+      `all words of the editor are in ${language}`,
+      TWO,
+      async (editor) => {
+        await editor.tool('expand').click()
+        await editor.page.keyboard.press('Control+a')
+        const english = async () =>
+          editor.root.evaluate((root) => {
+            const texts = [...root.querySelectorAll('[aria-label], [title], [placeholder]')].flatMap((part) =>
+              ['aria-label', 'title', 'placeholder'].map((name) => part.getAttribute(name) ?? '')
+            )
+            const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT)
+            while (walker.nextNode()) {
+              if (!walker.currentNode.parentElement.closest('style')) texts.push(walker.currentNode.data)
+            }
+            // The user's words, an example of them, and names.
+            const known =
+              /a (cat and a teapot|ginger cat|green teapot)( on a wooden table)?|ComfyUI|IFAdapter|JSON|SDXL|Space|Ctrl|Shift|Enter|Delete|background|token|Alt|Tab|Esc|Del/g
+            return texts.filter((text) => /[a-z]{3}/i.test(text.replaceAll(known, '')))
+          })
+        assert.deepEqual(await english(), [])
+        for (const panel of ['picture', 'size', 'star', 'exchange']) {
+          await editor.tool(panel).click()
+          assert.deepEqual(await english(), [], panel)
+          await editor.press('Escape')
+        }
+      },
+      { language }
     )
   }
 
@@ -45,6 +77,8 @@ export function looks(inEditor) {
         selected: true
       })
       await first.waitFor({ state: 'attached' })
+      const active = await editor.page.getByTestId('ifa-keys').first().getAttribute('aria-activedescendant')
+      assert.equal(await first.getAttribute('id'), active)
       await editor.press('Tab')
       await editor.root
         .getByRole('option', { name: /^Box 2: a green teapot/, selected: true })

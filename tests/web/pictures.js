@@ -61,7 +61,7 @@ async function photograph(editor, path) {
   const area = await editor.root.boundingBox()
   const [left, top, right, bottom] = [
     area.x - 40,
-    area.y - 195,
+    area.y - 120,
     area.x + area.width + 40,
     area.y + area.height + 130
   ]

@@ -1,9 +1,10 @@
 // Random layouts from fixed seeds, for property tests.
 
+import * as geometry from '../../web/layout_geometry.js'
 import * as model from '../../web/layout_model.js'
 
 export const CANVAS = { width: 1000, height: 500 }
-export const MINIMUM = model.minSides(CANVAS)
+export const MINIMUM = geometry.minSides(CANVAS)
 const RUNS = 300
 
 /** A generator of numbers in 0..1, deterministic by seed. */

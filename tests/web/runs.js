@@ -93,8 +93,11 @@ export function runs(inEditor) {
   inEditor('the background shows a linked picture or the last result', TWO, async (editor) => {
     const picture = await editor.create('EmptyImage', { widgets: { width: 64, height: 64, color: 0xff8800 } })
     await editor.link(picture, 'IMAGE', 'background')
-    await editor.create('PreviewImage', { links: { images: [await editor.id(), 'picture'] } })
-    const image = editor.root.locator('.ifa-background')
+    const id = await editor.id()
+    const result = await editor.create('IFAdapterTestPicture', { links: { layout: [id, 'layout'] } })
+    await editor.create('PreviewImage', { links: { images: [result, 'image'] } })
+    await editor.create('PreviewImage', { links: { images: [id, 'picture'] } })
+    const image = editor.root.locator('.ifa-background').first()
     assert.ok(await image.isHidden())
     await editor.run()
     await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 64))
@@ -105,13 +108,13 @@ export function runs(inEditor) {
     await image.waitFor({ state: 'hidden' })
     await editor.tool('picture').click()
     await editor.root.getByRole('button', { name: 'Use the last result' }).click()
-    await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 1024))
+    await poll(() => image.evaluate((element) => element.complete && element.naturalWidth === 256))
     await editor.root.getByRole('button', { name: 'Remove' }).click()
     await image.waitFor({ state: 'hidden' })
   })
 
   inEditor('the background can follow a run: previews, then the result', TWO, async (editor) => {
-    const image = editor.root.locator('.ifa-background')
+    const image = editor.root.locator('.ifa-background').first()
     const shows = (width) =>
       poll(() =>
         image.evaluate(
@@ -119,15 +122,21 @@ export function runs(inEditor) {
           width
         )
       )
-    await editor.create('IFAdapterTestPreview', { widgets: { side: 96 } })
+    const id = await editor.id()
+    const result = await editor.create('IFAdapterTestPicture', { links: { layout: [id, 'layout'] } })
+    const output = await editor.create('IFAdapterTestMarks', { links: { image: [result, 'image'] } })
     await editor.run()
     assert.ok(await image.isHidden())
     await editor.tool('picture').click()
     await editor.root.getByLabel('Follow the run').check()
-    await shows(96)
-    await editor.create('PreviewImage', { links: { images: [await editor.id(), 'picture'] } })
+    await shows(64)
+    await editor.page.evaluate((each) => window.app.graph.remove(window.app.graph.getNodeById(each)), output)
+    await editor.create('PreviewImage', { links: { images: [result, 'image'] } })
+    // Neither another branch of the graph nor the drawing of the layout is a result.
+    await editor.create('IFAdapterTestPreview', { widgets: { side: 96 } })
+    await editor.create('PreviewImage', { links: { images: [id, 'picture'] } })
     await editor.run()
-    await shows(1024)
+    await shows(256)
     await editor.root.getByLabel('Follow the run').uncheck()
     await image.waitFor({ state: 'hidden' })
   })

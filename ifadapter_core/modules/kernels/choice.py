@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -33,12 +35,15 @@ class TritonKernels:
         Arguments: see ``attention.add_semantic_map``.
         Raises the error of kernels that cannot be used, if the user asks for it.
         """
-        if torch.compiler.is_compiling() or q.device.type != DEVICE_TYPE or torch.is_grad_enabled():
+        if q.device.type != DEVICE_TYPE or torch.compiler.is_compiling() or torch.is_grad_enabled():
             return False
         switch = os.environ.get(SWITCH, "")
         if switch == "0" or (self._failed and switch != "1"):
             return False
-        if q.dtype not in DTYPES or not fits(plan) or not is_current(q.device):
+        kept = plan.kept
+        if "fits" not in kept:
+            kept["fits"] = fits(plan)
+        if q.dtype not in DTYPES or not kept["fits"] or not is_current(q.device):
             return False
         try:
             launch(q, plan, out)
@@ -56,9 +61,14 @@ class TritonKernels:
 
 def launch(q: Tensor, plan: LayerPlan, out: Tensor) -> None:
     """Compute with the kernels. Raises ModuleNotFoundError without Triton, which is optional."""
+    _forward()(q, plan, out)
+
+
+@cache
+def _forward() -> Callable[[Tensor, LayerPlan, Tensor], Tensor]:
     from .forward import add_semantic_map
 
-    add_semantic_map(q, plan, out)
+    return add_semantic_map
 
 
 def is_current(device: torch.device) -> bool:

@@ -28,99 +28,95 @@ def add_semantic_map(q: Tensor, plan: LayerPlan, out: Tensor) -> Tensor:
 
     q: (R, h*w, C) float16, bfloat16 or float32. out: as q, contiguous.
     """
-    tiles, flat, weights, packed = plan.packed.tiles, plan.flat, plan.weights, plan.packed
-    q = q.contiguous()
-    channels, hidden, tokens = q.shape[-1], weights.squeeze.shape[0], flat.k.shape[1]
-    head_dim, size = channels // weights.heads, weights.kernel.shape[-1]
-    entries, instances, (cells, depth) = len(tiles.cells), len(flat.k), tiles.places.shape
-    count = len(tiles.owner)
-    padded_depth = next(padded for padded in DEPTHS if padded >= depth)
-    at_once = max(CELLS // padded_depth, 1)
-
-    features = q.new_empty(entries, channels)
-    lengths = (2 * count * channels, instances * channels, instances * hidden, 3 * entries)
-    scratch = torch.empty(sum(lengths), dtype=torch.float32, device=q.device)
-    partials, gates, activations, statistics = scratch.split(lengths)
-    features_kernel[(count, weights.heads)](
-        q,
-        flat.k,
-        flat.v,
-        tiles.cells,
-        tiles.first,
-        tiles.first_tile,
-        tiles.owner,
-        features,
-        partials,
-        TOKENS=tokens,
-        PADDED_TOKENS=_padded(tokens, SMALLEST),
-        CHANNELS=channels,
-        HEAD_DIM=head_dim,
-        PADDED_HEAD_DIM=_padded(head_dim, SMALLEST),
-        SCALE=1 / math.sqrt(head_dim),
-        EPSILON=EPSILON,
-        TILE=TILE,
-    )
-    squeeze_kernel[(instances, -(-hidden // ROWS))](
-        partials,
-        tiles.first,
-        tiles.first_tile,
-        weights.squeeze,
-        weights.squeeze_bias,
-        activations,
-        packed.height * packed.width,
-        CHANNELS=channels,
-        HIDDEN=hidden,
-        ROWS=ROWS,
-        STEP=LONG_STEP,
-        TILES=TILES,
-        num_warps=8,
-    )
-    excite_kernel[(instances, -(-channels // SHORT_STEP))](
-        activations,
-        weights.excite,
-        weights.excite_bias,
-        gates,
-        CHANNELS=channels,
-        HIDDEN=hidden,
-        PADDED_HIDDEN=_padded(hidden),
-        STEP=SHORT_STEP,
-    )
-    statistics_kernel[(count, TILE // ROWS)](
-        features,
-        gates,
-        weights.score,
-        flat.score_gates,
-        tiles.first,
-        tiles.first_tile,
-        tiles.owner,
-        statistics,
-        CHANNELS=channels,
-        STEP=STEP,
-        TILE=TILE,
-        ROWS=ROWS,
-    )
-    mix_kernel[(-(-cells // at_once),)](
-        features,
-        statistics,
-        tiles.entries,
-        tiles.places,
-        tiles.covered,
-        plan.logits,
-        flat.factors,
-        weights.kernel,
-        out,
-        cells,
-        depth,
-        packed.height,
-        packed.width,
-        CHANNELS=channels,
-        STEP=STEP,
-        KERNEL=size,
-        PADDED_TAPS=_padded(size * size),
-        PADDED_DEPTH=padded_depth,
-        CELLS=at_once,
-    )
+    launches = plan.kept.get("launches")
+    if launches is None:
+        launches = plan.kept["launches"] = Launches(plan)
+    launches(q.contiguous(), out)
     return out
+
+
+class Launches:
+    """The five launches of one plan, with all that does not change between its calls.
+
+    The CPU issues them while the GPU waits, so a call only allocates and launches.
+    """
+
+    def __init__(self, plan: LayerPlan) -> None:
+        tiles, flat, weights, packed = plan.packed.tiles, plan.flat, plan.weights, plan.packed
+        (hidden, channels), tokens = weights.squeeze.shape, flat.k.shape[1]
+        head_dim, size = channels // weights.heads, weights.kernel.shape[-1]
+        entries, instances, (cells, depth) = len(tiles.cells), len(flat.k), tiles.places.shape
+        count = len(tiles.owner)
+        padded_depth = next(padded for padded in DEPTHS if padded >= depth)
+        at_once = max(CELLS // padded_depth, 1)
+
+        self._features_shape = (entries, channels)
+        self._lengths = (2 * count * channels, instances * channels, instances * hidden, 3 * entries)
+        self._scratch = sum(self._lengths)
+        places = (tiles.first, tiles.first_tile, tiles.owner)
+        self._features = features_kernel[(count, weights.heads)]
+        self._features_inputs = (flat.k, flat.v, tiles.cells, *places)
+        self._features_constants = {
+            "TOKENS": tokens,
+            "PADDED_TOKENS": _padded(tokens, SMALLEST),
+            "CHANNELS": channels,
+            "HEAD_DIM": head_dim,
+            "PADDED_HEAD_DIM": _padded(head_dim, SMALLEST),
+            "SCALE": 1 / math.sqrt(head_dim),
+            "EPSILON": EPSILON,
+            "TILE": TILE,
+        }
+        self._squeeze = squeeze_kernel[(instances, -(-hidden // ROWS))]
+        self._squeeze_inputs = (tiles.first, tiles.first_tile, weights.squeeze, weights.squeeze_bias)
+        self._grid_cells = packed.height * packed.width
+        self._squeeze_constants = {
+            "CHANNELS": channels,
+            "HIDDEN": hidden,
+            "ROWS": ROWS,
+            "STEP": LONG_STEP,
+            "TILES": TILES,
+            "num_warps": 8,
+        }
+        self._excite = excite_kernel[(instances, -(-channels // SHORT_STEP))]
+        self._excite_inputs = (weights.excite, weights.excite_bias)
+        self._excite_constants = {
+            "CHANNELS": channels,
+            "HIDDEN": hidden,
+            "PADDED_HIDDEN": _padded(hidden),
+            "STEP": SHORT_STEP,
+        }
+        self._statistics = statistics_kernel[(count, TILE // ROWS)]
+        self._statistics_inputs = (weights.score, flat.score_gates, *places)
+        self._statistics_constants = {"CHANNELS": channels, "STEP": STEP, "TILE": TILE, "ROWS": ROWS}
+        self._mix = mix_kernel[(-(-cells // at_once),)]
+        self._mix_inputs = (
+            tiles.entries,
+            tiles.places,
+            tiles.covered,
+            plan.logits,
+            flat.factors,
+            weights.kernel,
+        )
+        self._mix_sizes = (cells, depth, packed.height, packed.width)
+        self._mix_constants = {
+            "CHANNELS": channels,
+            "STEP": STEP,
+            "KERNEL": size,
+            "PADDED_TAPS": _padded(size * size),
+            "PADDED_DEPTH": padded_depth,
+            "CELLS": at_once,
+        }
+
+    def __call__(self, q: Tensor, out: Tensor) -> None:
+        """See ``add_semantic_map``. q: contiguous."""
+        features = q.new_empty(self._features_shape)
+        scratch = torch.empty(self._scratch, dtype=torch.float32, device=q.device)
+        partials, gates, hidden, statistics = scratch.split(self._lengths)
+        self._features(q, *self._features_inputs, features, partials, **self._features_constants)
+        self._squeeze(partials, *self._squeeze_inputs, hidden, self._grid_cells, **self._squeeze_constants)
+        self._excite(hidden, *self._excite_inputs, gates, **self._excite_constants)
+        self._statistics(features, gates, *self._statistics_inputs, statistics, **self._statistics_constants)
+        self._mix(features, statistics, *self._mix_inputs, out, *self._mix_sizes, **self._mix_constants)
 
 
 def _padded(size: int, smallest: int = 1) -> int:

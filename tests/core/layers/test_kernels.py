@@ -98,6 +98,29 @@ def test_kernels_equal_the_plain_forward(name: str) -> None:
     assert difference(got, want) < TOLERANCES[case.dtype] * want.abs().max().item()
 
 
+def test_a_plan_prepares_its_launches_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU issues the launches while the GPU waits: a call only allocates and launches."""
+    pytest.importorskip("triton", reason="Triton is not installed")
+    from ifadapter_core.modules.kernels import forward
+
+    case = Case(OVERLAPPING)
+    with torch.no_grad():
+        q, plan = queries_of(case), plan_of(case)
+        first = forward.add_semantic_map(q, plan, torch.zeros_like(q))
+        monkeypatch.setattr(forward, "Launches", None)
+        again = forward.add_semantic_map(q, plan, torch.zeros_like(q))
+    assert torch.equal(again, first)
+    assert first.any()
+
+
+def test_elsewhere_the_choice_is_one_look_at_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs next to nothing where the kernels do not apply."""
+    monkeypatch.setattr(choice, "os", None)
+    monkeypatch.setattr(choice, "torch", None)
+    q = torch.zeros(1, 1, 1)
+    assert not choice.TritonKernels().add_semantic_map(q, None, q)
+
+
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> choice.TritonKernels:
     """Kernels that have not failed yet, for tensors on the CPU."""

@@ -69,6 +69,33 @@ def check_counts(x: Tensor) -> None:
     assert operator_names(lambda: torch.empty(3).fill_(1)) == ["fill_"]
 
 
+def test_operators_with_a_kernel_of_their_own_are_not_taken_apart() -> None:
+    library = torch.library.Library("ifadapter_counted", "FRAGMENT")
+    for name in ("made", "own"):
+        library.define(f"{name}(Tensor x) -> Tensor")
+        library.impl(name, lambda x: x + x, "CompositeImplicitAutograd")
+    library.impl("own", lambda x: x + x, "CPU")
+    x = torch.ones(2)
+    with torch.inference_mode():
+        assert operator_names(lambda: torch.ops.ifadapter_counted.made(x)) == ["add"]
+        assert operator_names(lambda: torch.ops.ifadapter_counted.own(x)) == ["own"]
+
+
+@pytest.mark.parametrize(("kind", "count", "shape"), [("medium", 1, None), ("overlapping", 10, (2 * 1024,))])
+def test_shared_queries_are_normalized_once(
+    kind: str, count: int, shape: tuple[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before they are gathered where that is less: where instances have more cells than the grid."""
+    packed = pack([build_geometry(boxes_of(kind, count), *GRID)] * 2, in_chunks=False)
+    _, plan, q, out = make_layer(packed, torch.float32)
+    normalize, shapes = attention.normalize_heads, []
+    monkeypatch.setattr(
+        attention, "normalize_heads", lambda x, heads: shapes.append(x.shape[:-1]) or normalize(x, heads)
+    )
+    add_semantic_map(q, plan, out=out)
+    assert shapes == [shape or packed.bands[0].queries.shape]
+
+
 class _DeviceGuard(TorchDispatchMode):
     """Raises where an operator waits for the device or copies from another one."""
 

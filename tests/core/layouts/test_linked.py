@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ifadapter_core.layout import LayoutError
-from ifadapter_core.layout_formats import from_json, read_linked, shown_boxes
+from ifadapter_core.layout_formats import from_json, read_layout, read_linked, shown_boxes
 from layout_json import HEIGHT, WIDTH, check_box, host_box, notices_of, own, own_box, read, seg
 
 WITH_DESC = host_box(metadata={"type": "obj", "text": "", "desc": "a green sofa", "palette": []})
@@ -38,13 +38,24 @@ def test_linked_boxes_with_a_list_of_descriptions() -> None:
 def test_linked_boxes_replace_written_boxes() -> None:
     written = own(own_box(caption="a sofa", strength=0.5), own_box(caption="a lamp"), caption="a room")
     layout = read(written, [host_box(), host_box(x=500, metadata={"desc": "a cup"})])
-    assert layout.local_descriptions == ["a sofa", "a cup"]
+    assert layout.local_descriptions == ["a sofa", "a lamp"]
     assert [instance.strength for instance in layout.instances] == [0.5, 1.0]
     assert layout.caption == "a room"
     check_box(layout.boxes[0], 0.1, 0.1, 0.4, 0.5)
 
 
-@pytest.mark.parametrize("written", ["[]", '["a", "b", "c"]', own(own_box(strength=0.5), own_box())])
+def test_written_descriptions_win_over_as_many_labels_and_it_is_said() -> None:
+    written = own(own_box(caption="a ginger cat with white paws"), own_box(caption="a lamp"))
+    linked = read_linked([host_box(label="cat"), host_box(x=500, label="lamp")], WIDTH, HEIGHT, "xywh")
+    layout, notices = read_layout(written, WIDTH, HEIGHT, linked)
+    assert layout.local_descriptions == ["a ginger cat with white paws", "a lamp"]
+    assert "in place of the labels (cat, lamp)" in " ".join(notices)
+    layout, notices = read_layout(own(own_box(caption="a room")), WIDTH, HEIGHT, linked)
+    assert layout.local_descriptions == ["cat", "lamp"]
+    assert "labels of the 2 linked boxes are their local descriptions (cat, lamp)" in " ".join(notices)
+
+
+@pytest.mark.parametrize("written", ["[]", '["a", "b", "c"]', own(own_box(), own_box(), own_box())])
 def test_linked_boxes_with_descriptions_ignore_written_boxes(written: str) -> None:
     linked = [host_box(metadata={"desc": "a cup"}), host_box(x=0, label="a wall")]
     layout = read(written, linked)

@@ -44,7 +44,7 @@ def test_layout_formats(node, data):
         (WORDS, [bounding_boxes(described=False)]),
         ("", bounding_boxes()),
         ("", elements()),
-        (["other", "words"], elements()),
+        (["other", "words", "of three"], elements()),
     ],
     ids=[
         "over other boxes",
@@ -58,6 +58,22 @@ def test_layout_formats(node, data):
 def test_linked_boxes(node, text, boxes):
     text = json.dumps(text) if text else ""
     assert_is_the_layout(node("IFAdapterLayout", layout=text, boxes=boxes, **CANVAS)[0])
+
+
+def test_words_win_over_as_many_labels(node):
+    layout = node("IFAdapterLayout", layout='["other", "words"]', boxes=elements(), **CANVAS)[0]
+    assert layout.local_descriptions == ["other", "words"]
+
+
+@pytest.mark.parametrize("change", [{}, {"version": 1, "units": "fractions"}])
+def test_the_example_of_a_new_node_describes_no_linked_box(node, change):
+    example = json.loads(nodes.NODE_CLASS_MAPPINGS["IFAdapterLayout"].define_schema().inputs[0].default)
+    text = json.dumps(example | change)
+    assert node("IFAdapterLayout", layout=text, **CANVAS)[0].local_descriptions
+    with pytest.raises(ValueError, match="Box 1 has no local description"):
+        node("IFAdapterLayout", layout=text, boxes=bounding_boxes(described=False)[:1], **CANVAS)
+    layout = node("IFAdapterLayout", layout=text, boxes=elements(), **CANVAS)[0]
+    assert layout.local_descriptions == WORDS
 
 
 def test_single_linked_box(node):

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import comfy.samplers
 import pytest
 import torch
 
 import oracle
 from loaded_pack import pack_module
-from sampling import observed, sample
+from sampling import SIZE, cfg_guider, observed, sample
 
 
 @pytest.fixture
 def run_module():
     return pack_module("nodes.host.run")
+
+
+def python_calls(model: Any) -> Counter[str]:
+    """Python functions called in one UNet call of the host in the midst of a run, by file and name."""
+    calls: Counter[str] = Counter()
+
+    def count(frame: Any, event: str, _argument: Any) -> None:
+        if event == "call":
+            calls[f"{Path(frame.f_code.co_filename).as_posix()}:{frame.f_code.co_name}"] += 1
+
+    def probing_sampler(denoise: Any, noise: Any, sigmas: Any, extra_args: dict, **_: Any) -> Any:
+        level = sigmas[:1].expand(len(noise))
+        denoise(noise, level, **extra_args)  # plans are made
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            denoise(noise, level, **extra_args)
+        finally:
+            sys.setprofile(before)
+        return noise
+
+    noise = torch.zeros(1, 4, *SIZE)
+    sampler = comfy.samplers.KSAMPLER(probing_sampler)
+    cfg_guider(model).sample(noise, noise, sampler, torch.tensor([5.0, 0.0]), disable_pbar=True, seed=7)
+    return calls
 
 
 @pytest.fixture
@@ -37,8 +66,8 @@ def counted(monkeypatch: Any, owner: Any, name: str) -> list[tuple]:
     return calls
 
 
-def test_rows_are_identified_once_per_unet_call(apply, tokens, monkeypatch, run_module):
-    identified = counted(monkeypatch, run_module, "rows_of")
+def test_rows_are_identified_once_per_unet_call(apply, tokens, monkeypatch, application):
+    identified = counted(monkeypatch, application, "rows_of")
     unet_calls: list[dict] = []
     sample(observed(apply(tokens), unet_calls.append), steps=3)
     assert len(identified) == len(unet_calls) == 3
@@ -53,6 +82,18 @@ def test_every_layer_is_planned_once_per_run(apply, tokens, checkpoint, monkeypa
         sample(patched, steps=3)
         assert len(planned) == runs * len(layers)
         assert len(packed) == runs  # the adapted layers of the small model share a grid
+
+
+def test_host_code_of_a_layer_is_a_few_python_calls(apply, tokens):
+    """On a GPU, the device waits for the host, which issues the operators of each layer."""
+    calls = python_calls(apply(tokens))
+    own = Counter(
+        {name: number for name, number in calls.items() if "/nodes/host/" in name.replace("\\", "/")}
+    )
+    layers = len(oracle.LAYERS)
+    of_each_layer = [name for name, number in own.items() if number >= layers]
+    assert sum(own[name] for name in of_each_layer) <= 8 * layers, own
+    assert own.total() <= 8 * layers + 30, own
 
 
 def test_noise_level_is_read_once_per_call_that_bypasses_the_wrapper(apply, tokens, monkeypatch, application):
@@ -107,7 +148,7 @@ def test_threads_may_sample_while_another_releases(run_module):
                     return
                 rows, layer = (number % 100,), str(number % 7)
                 placement = run_module.Placement(rows, 4, 4, torch.device("cpu"))
-                plan = plans.plan(planner, layer, placement, torch.float32)
+                plan = plans.plan(planner, layer, plans.place(planner, placement), torch.float32)
                 if plan != (layer, (layer, torch.float32), rows):
                     wrong.append(plan)
         except Exception as error:
@@ -130,7 +171,7 @@ def test_number_of_kept_placements_is_bounded(run_module, monkeypatch):
     packed = counted(monkeypatch, planner, "pack")
     for number in (0, 1, 2, 1, 2, 3, 1, 0):
         placement = run_module.Placement((number,), 4, 4, torch.device("cpu"))
-        assert plans.plan(planner, "5", placement, torch.float32)[2] == (number,)
+        assert plans.place(planner, placement).packed == (number,)
     assert [placement.rows[0] for (placement,) in packed] == [0, 1, 2, 3, 0]
 
 

@@ -46,18 +46,23 @@ def test_sampling_matches_the_oracle(apply, tokens, term, model, cfg, batch):
     assert_alike(run(apply(tokens)), run(oracle.patch(model, term)), run(model))
 
 
-def test_sampling_with_host_attention_for_instances(apply, tokens, term, model, monkeypatch):
-    """On other devices than a CPU, the instances use the host's attention."""
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_sampling_with_host_attention_for_instances(apply, tokens, term, model, monkeypatch, is_fused):
+    """On other devices than a CPU, the instances use the host's attention, or torch's where that is its."""
     patched = apply(tokens)
-    application = pack_module("nodes.host.application")
-    chosen, choose = [], application._instance_attention
-    monkeypatch.setattr(
-        application,
-        "_instance_attention",
-        lambda device, options: chosen.append(device) or choose(torch.device("cuda"), options),
-    )
+    patch = pack_module("nodes.host.attention_patch")
+    chosen, choose = [], patch._instance_attention
+    if is_fused:
+        monkeypatch.setattr(patch, "attention_pytorch", patch.optimized_attention)
+
+    def choose_as_on_a_gpu(_device: Any, options: dict) -> Any:
+        chosen.append(choose(torch.device("cuda"), options))
+        return chosen[-1]
+
+    monkeypatch.setattr(patch, "_instance_attention", choose_as_on_a_gpu)
     assert_alike(ksampler(patched), ksampler(oracle.patch(model, term)), ksampler(model))
-    assert {device.type for device in chosen} == {"cpu"}
+    assert {attention is patch._fused_attention for attention in chosen} == {is_fused}
+    assert choose(torch.device("cuda"), {"optimized_attention_override": None}) is not patch._fused_attention
 
 
 def test_separate_calls_equal_a_joint_call(apply, tokens, model, monkeypatch):

@@ -1,0 +1,140 @@
+// The picture answers: crops of the result, verdicts about instances, and a preview of the layout alone.
+
+import assert from 'node:assert/strict'
+
+import { poll } from './comfyui.js'
+import { TWO } from './gestures.js'
+
+/** Adds a node that makes pictures of the layout, and one that shows them. */
+async function sampled(editor, widgets = {}) {
+  const id = await editor.id()
+  const picture = await editor.create('IFAdapterTestPicture', { widgets, links: { layout: [id, 'layout'] } })
+  await editor.create('PreviewImage', { at: [900, 400], links: { images: [picture, 'image'] } })
+  await editor.create('PreviewImage', { at: [1200, 400], links: { images: [id, 'picture'] } })
+  return picture
+}
+
+/** The colour in the middle of what an element shows as its background. */
+function shownColour(locator) {
+  return locator.evaluate(async (part) => {
+    const style = getComputedStyle(part)
+    const image = new Image()
+    image.src = style.backgroundImage.slice(5, -2)
+    await image.decode()
+    const [x, y] = style.backgroundPosition.split(' ').map((value) => parseFloat(value) / 100)
+    const [w, h] = style.backgroundSize.split(' ').map((value) => 100 / parseFloat(value))
+    const canvas = document.createElement('canvas')
+    canvas.width = canvas.height = 1
+    const context = canvas.getContext('2d')
+    const [left, top] = [x * (1 - w) * image.naturalWidth, y * (1 - h) * image.naturalHeight]
+    context.drawImage(image, left, top, w * image.naturalWidth, h * image.naturalHeight, 0, 0, 1, 1)
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3)
+  })
+}
+
+/** Whether two colours are equal but for the scaling of the picture. */
+function isNear(a, b) {
+  return a.every((value, index) => Math.abs(value - b[index]) < 8)
+}
+
+/** Sets a widget of a node as a user does. */
+function set(editor, id, name, value) {
+  return editor.page.evaluate(
+    ([node, key, given]) => {
+      const widget = window.app.graph.getNodeById(node).widgets.find((each) => each.name === key)
+      widget.value = given
+      widget.callback?.(given)
+    },
+    [id, name, value]
+  )
+}
+
+/** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
+export function results(inEditor) {
+  inEditor('each row shows its crop of the result, large and against the run before', TWO, async (editor) => {
+    const crop = editor.root.locator('[data-row="cat"] .ifa-crop')
+    assert.ok(await crop.isHidden())
+    const picture = await sampled(editor, { count: 2, seed: 0 })
+    await editor.run()
+    await crop.waitFor()
+    // The test's pictures are inverted in the boxes: 0, 0, 0.5 becomes 1, 1, 0.5.
+    assert.ok(isNear(await shownColour(crop), [255, 255, 128]))
+    const { width, height } = await crop.boundingBox()
+    assert.ok(Math.abs(width / height - 0.8) < 0.05)
+    await editor.root.getByText('image 1 of 2').waitFor()
+    await editor.root.getByRole('button', { name: 'Next image' }).click()
+    await editor.root.getByText('image 2 of 2').waitFor()
+    assert.ok(isNear(await shownColour(crop), [128, 255, 128]))
+    await editor.root.getByRole('button', { name: 'Next image' }).click()
+    await set(editor, picture, 'seed', 4)
+    await editor.run()
+    await poll(async () => isNear(await shownColour(crop), [255, 128, 128]))
+    await crop.click()
+    const large = editor.root.getByRole('img', { name: 'Box 1 in the result' })
+    assert.ok((await large.boundingBox()).height > 200)
+    assert.ok(isNear(await shownColour(large), [255, 128, 128]))
+    await editor.root.getByRole('button', { name: 'Before', exact: true }).click()
+    assert.ok(isNear(await shownColour(large), [255, 255, 128]))
+    await editor.root.getByRole('button', { name: 'After', exact: true }).click()
+    assert.ok(isNear(await shownColour(large), [255, 128, 128]))
+    await editor.press('Escape')
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    assert.ok(isNear(await shownColour(crop), [255, 128, 128]), 'the crop stays where the box was in the run')
+  })
+
+  inEditor('rows and boxes show which instances came out right', TWO, async (editor) => {
+    const picture = await sampled(editor)
+    const marks = [
+      { box: 1, mark: 'right' },
+      { box: 2, mark: 'wrong', seen: 'a red teapot' }
+    ]
+    await editor.create('IFAdapterTestMarks', {
+      widgets: { marks: JSON.stringify(marks) },
+      links: { image: [picture, 'image'] }
+    })
+    await editor.run()
+    const row = (id) => editor.root.locator(`[data-row="${id}"] .ifa-mark`)
+    await row('cat').getByText('right', { exact: true }).waitFor()
+    await row('pot').getByText('wrong', { exact: true }).waitFor()
+    assert.equal(await row('pot').getAttribute('title'), 'Seen: a red teapot')
+    await editor.root.locator('[data-box="pot"] .ifa-mark-wrong').waitFor()
+    await editor.root.locator('[data-box="cat"] .ifa-mark-right').waitFor()
+    await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('a red teapot')
+    await row('pot').waitFor({ state: 'hidden' })
+    assert.ok(await row('cat').isVisible(), 'only the changed box loses its verdict')
+  })
+
+  inEditor('the layout alone can be previewed, without sampling', TWO, async (editor) => {
+    await sampled(editor)
+    const before = Object.keys(await editor.history())
+    await editor.tool('preview').click()
+    const shown = editor.root.locator('.ifa-ownership')
+    await poll(() =>
+      shown.evaluate((image) => !image.hidden && image.complete && image.naturalWidth === 1024)
+    )
+    const [run] = Object.entries(await editor.history()).filter(([id]) => !before.includes(id))
+    const types = Object.values(run[1].prompt[2]).map((node) => node.class_type)
+    assert.deepEqual(types.sort(), ['IFAdapterLayout', 'PreviewImage'])
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    await shown.waitFor({ state: 'hidden' })
+  })
+
+  inEditor("a preview runs the semantic map's nodes, if there are some", TWO, async (editor) => {
+    const id = await editor.id()
+    const encode = await editor.create('IFAdapterEncode', { links: { layout: [id, 'layout'] } })
+    const map = await editor.create('IFAdapterSemanticMap', { links: { tokens: [encode, 'tokens'] } })
+    let sent
+    await editor.page.route('**/prompt', async (route) => {
+      if (route.request().method() === 'POST') sent = route.request().postDataJSON().prompt
+      await route.continue()
+    })
+    await editor.tool('preview').click()
+    await poll(() => sent !== undefined)
+    assert.deepEqual(
+      Object.keys(sent).sort(),
+      [String(id), String(encode), String(map), 'ifadapter_preview'].sort()
+    )
+    assert.deepEqual(sent.ifadapter_preview.inputs.images, [String(map), 1])
+    await editor.root.getByRole('alert').filter({ visible: true }).waitFor() // no adapter is linked
+  })
+}

@@ -1,0 +1,44 @@
+// The words of the editor: every text in the sources has its translations, and no translation is left over.
+
+import assert from 'node:assert/strict'
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import { STARTERS } from '../../web/layout_starters.js'
+import { t, useWords } from '../../web/view/strings.js'
+import { JA } from '../../web/words/ja.js'
+import { ZH } from '../../web/words/zh.js'
+
+const WEB = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..', 'web')
+const CALL = /\bt\(\s*((?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[\s+])+)/g
+const TEXT = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g
+
+/** The English texts of the sources. */
+function texts() {
+  const found = new Set(STARTERS.map(({ name }) => name))
+  for (const name of ['This pack', "IFAdapter's release", "ComfyUI's box elements"]) found.add(name)
+  for (const file of readdirSync(WEB, { recursive: true }).filter((path) => /\.js$/.test(path))) {
+    if (file.startsWith('words')) continue
+    for (const [, argument] of readFileSync(join(WEB, file), 'utf-8').matchAll(CALL)) {
+      const text = [...argument.matchAll(TEXT)].map(([, single, double]) => single ?? double).join('')
+      if (text) found.add(text.replaceAll("\\'", "'"))
+    }
+  }
+  return [...found].sort()
+}
+
+for (const [language, table] of Object.entries({ Chinese: ZH, Japanese: JA })) {
+  test(`every text has its ${language} words, with the same values`, () => {
+    assert.deepEqual(Object.keys(table).sort(), texts())
+    const values = (text) => (text.match(/\{\w+\}/g) ?? []).sort().join()
+    for (const [text, words] of Object.entries(table)) assert.equal(values(words), values(text), text)
+  })
+}
+
+test('a text without words in the language stays English', () => {
+  useWords({ 'Box {number}': 'Kasten {number}' })
+  assert.deepEqual([t('Box {number}', { number: 3 }), t('Undo')], ['Kasten 3', 'Undo'])
+  useWords({})
+})

@@ -1,0 +1,164 @@
+// @ts-check
+// What runs send to the editors: boxes of links, backgrounds, token counts, pictures and marks.
+
+import { api } from '../../../scripts/api.js'
+import { descendantsOf } from './descendants.js'
+import { forAll } from './editors.js'
+import { linkedNode, nodeOf, widgetOf } from './graph.js'
+
+/** @typedef {import('../view/results.js').Mark} Mark */
+
+/**
+ * What a node's runs sent to its editor.
+ * @typedef {object} RunResult
+ * @property {string} [boxes] boxes of a linked input, as JSON
+ * @property {string} [background] URL of the linked background picture
+ * @property {{ width: number, height: number }} [canvas] size of the picture in pixels
+ * @property {Map<string, number>} [tokens] exact token count of each local description
+ * @property {string} [prompt] id of the run of the pictures
+ * @property {string[]} [pictures] URLs of the last result: a batch
+ * @property {string[]} [before] URLs of the result before
+ * @property {import('../layout_model.js').Layout} [layout] that the pictures were made from
+ * @property {Mark[]} [marks] of the instances in the pictures
+ * @property {string | null} [live] URL of the latest preview or result
+ * @property {string | null} [ownership] URL of the previewed layout
+ */
+
+/** @type {WeakMap<ComfyNode, RunResult>} */
+const runResults = new WeakMap()
+/** @type {{ executing: unknown, preview: string | null }} */
+const now = { executing: null, preview: null } // id of the running node; URL of the latest preview
+
+/** Listens to the runs of the server. */
+export function listenToRuns() {
+  api.addEventListener('executing', ({ detail }) => {
+    now.executing = typeof detail === 'object' ? detail?.node : detail
+  })
+  api.addEventListener('executed', ({ detail }) => onExecuted(detail))
+  api.addEventListener('execution_start', () => forAll((editor) => editor.fail(null)))
+  api.addEventListener('execution_error', ({ detail }) => {
+    const message = String(detail?.exception_message ?? '').trim()
+    const node = nodeOf(detail?.node_id)
+    forAll((editor, each) => each === node && message && editor.fail(message))
+  })
+  api.addEventListener('b_preview', ({ detail }) => onPreview(URL.createObjectURL(detail)))
+  api.addEventListener('ifadapter.linked_boxes', ({ detail }) => {
+    const node = nodeOf(detail.node)
+    if (node) keepResult(node, { boxes: detail.boxes })
+  })
+}
+
+/** @param {ComfyNode} node */
+export function resultOf(node) {
+  return runResults.get(node) ?? {}
+}
+
+/**
+ * @param {ComfyNode} node
+ * @param {RunResult} result replaces the parts that it has
+ */
+export function keepResult(node, result) {
+  runResults.set(node, { ...runResults.get(node), ...result })
+  forAll((editor, each) => each === node && editor.render())
+}
+
+/**
+ * Calls a function with every layout node on whose layout a node depends.
+ * @param {unknown} id of the node in the prompt
+ * @param {(layoutNode: ComfyNode) => void} act
+ */
+function forAncestors(id, act) {
+  const origin = id === null || id === undefined ? null : nodeOf(id)
+  if (!origin) return
+  forAll((_, node) => {
+    if (descendantsOf(node).has(origin)) act(node)
+  })
+}
+
+/** @param {{ node: unknown, prompt_id?: string, output?: ComfyOutput }} detail */
+function onExecuted({ node: id, prompt_id: prompt, output }) {
+  const pictures = output?.images?.filter((file) => file.filename).map(viewUrl) ?? []
+  const marks = output?.ifadapter_marks
+  if (!pictures.length && !marks) return
+  forAncestors(id, (node) => {
+    const known = resultOf(node)
+    const isNew = known.prompt !== prompt
+    /** @type {RunResult} */
+    const result = { prompt, layout: isNew ? sentBy(node) : known.layout }
+    if (isNew) Object.assign(result, { before: known.pictures ?? [], marks: undefined })
+    if (pictures.length) Object.assign(result, { pictures, live: pictures.at(-1) })
+    if (marks) result.marks = marks
+    keepResult(node, result)
+  })
+}
+
+/**
+ * The layout that the last run got from the visible editor of a node.
+ * @param {ComfyNode} node
+ */
+function sentBy(node) {
+  /** @type {import('../layout_model.js').Layout | undefined} */
+  let layout
+  forAll((editor, each) => {
+    // On the face of a subgraph, an editor is not asked for its value.
+    if (each === node && (editor.root.isConnected || !layout))
+      layout = editor.sent ?? editor.state.history.present
+  })
+  return layout
+}
+
+/** @param {string} url */
+function onPreview(url) {
+  if (now.preview) URL.revokeObjectURL(now.preview)
+  now.preview = url
+  forAncestors(now.executing, (node) => keepResult(node, { live: url }))
+}
+
+/**
+ * The `ui` result of the layout node, see nodes/host/editor.py.
+ * @param {{
+ *   ifadapter_background?: ComfyFile[],
+ *   ifadapter_canvas?: { width: number, height: number }[],
+ *   ifadapter_tokens?: { text: string, tokens: number }[]
+ * } | undefined} output
+ * @returns {RunResult}
+ */
+export function readOutput(output) {
+  /** @type {RunResult} */
+  const result = {}
+  const picture = output?.ifadapter_background?.[0]
+  if (picture) result.background = viewUrl(picture)
+  const canvas = output?.ifadapter_canvas?.at(-1)
+  if (canvas) result.canvas = canvas
+  const counted = output?.ifadapter_tokens
+  if (counted) result.tokens = new Map(counted.map(({ text, tokens }) => [text, tokens]))
+  return result
+}
+
+/**
+ * The URL of the picture that is linked as background, or null.
+ * @param {ComfyNode} node
+ */
+export function backgroundOf(node) {
+  const origin = linkedNode(node, 'background')
+  return origin === undefined ? null : (pictureOf(origin) ?? resultOf(node).background ?? null)
+}
+
+/**
+ * The URL of the picture that a node shows or loads, or null.
+ * @param {ComfyNode | null} node
+ */
+function pictureOf(node) {
+  if (!node) return null
+  if (node.imgs?.[0]?.src) return node.imgs[0].src
+  const file = widgetOf(node, 'image')?.value
+  if (typeof file !== 'string' || !file) return null
+  const [, path = '', type = 'input'] = file.match(/^(.*?)(?: \[(\w+)\])?$/) ?? []
+  const parts = path.split('/')
+  return viewUrl({ filename: parts.pop() ?? '', subfolder: parts.join('/'), type })
+}
+
+/** @param {ComfyFile} file */
+export function viewUrl({ filename, subfolder = '', type = 'output' }) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)
+}

@@ -1,0 +1,107 @@
+// @ts-check
+// Boxes on the clipboard, as JSON.
+
+import { readLayout, serialize } from '../layout_formats.js'
+import * as geometry from '../layout_geometry.js'
+import * as model from '../layout_model.js'
+import { messageOf } from './dom.js'
+import { t } from './strings.js'
+
+/** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
+
+/** @type {string | null} */
+let copied = null // shared by all editors of the page: pages without https cannot read the clipboard
+
+export class Clipboard {
+  /** @param {LayoutEditor} editor */
+  constructor(editor) {
+    this.editor = editor
+  }
+
+  /** @param {ClipboardEvent} event copy, cut or paste */
+  on(event) {
+    if (event.type === 'paste') this.paste(event.clipboardData?.getData('text/plain') || copied)
+    else if (this.copy(event.clipboardData) && event.type === 'cut') this.editor.actions.removeSelected()
+  }
+
+  /**
+   * @param {DataTransfer | null} data
+   * @returns {boolean} whether boxes were copied
+   */
+  copy(data) {
+    const boxes = this.editor.state.selected
+    if (!boxes.length) return false
+    copied = serialize({ caption: '', boxes })
+    data?.setData('text/plain', copied)
+    this.editor.announce(
+      boxes.length === 1 ? t('Box copied') : t('{count} boxes copied', { count: boxes.length })
+    )
+    return true
+  }
+
+  /**
+   * Takes a text as the whole layout. Its pixels are read again if the size of the picture arrives later.
+   * @param {string} text
+   * @param {import('../layout_model.js').Layout} layout
+   * @param {string[]} notices
+   */
+  takeWhole(text, layout, notices) {
+    const { state, host } = this.editor
+    this.editor.record(layout)
+    state.given = { value: text, canvas: host.canvas(), units: host.units(), pinned: false }
+    this.editor.tell(notices)
+    this.editor.announce(t('{count} boxes', { count: layout.boxes.length }))
+  }
+
+  /** @param {DragEvent} event */
+  onDragOver(event) {
+    if (!event.dataTransfer?.types.includes('Files')) return
+    event.preventDefault() // allows the drop
+    event.stopPropagation()
+  }
+
+  /**
+   * A dropped picture becomes the background, a dropped text is pasted.
+   * @param {DragEvent} event
+   */
+  async onDrop(event) {
+    const file = event.dataTransfer?.files[0]
+    if (!file) return
+    event.preventDefault()
+    event.stopPropagation()
+    if (file.type.startsWith('image/')) {
+      this.editor.host.preference('background', true)
+      this.editor.setBackground(URL.createObjectURL(file))
+    } else if (file.type === 'application/json' || /\.(json|txt)$/i.test(file.name))
+      this.paste(await file.text())
+    else this.editor.flash(t('Drop a picture, or a layout as JSON.'))
+  }
+
+  /** @param {string | null} text */
+  paste(text) {
+    if (!text) return
+    const { editor } = this
+    const { state, host } = editor
+    try {
+      const { layout: read, notices } = readLayout(text, host.canvas(), host.units())
+      if (!state.layout.boxes.length && !state.layout.caption) return this.takeWhole(text, read, notices)
+      const taken = new Set(state.layout.boxes.map(frameKey))
+      const { x, y } = editor.copyOffset
+      const shifted = read.boxes.map((box) => (taken.has(frameKey(box)) ? geometry.moved(box, x, y) : box))
+      const { layout, ids } = model.add(state.layout, shifted)
+      editor.record({ ...layout, caption: layout.caption || read.caption })
+      editor.tell(notices)
+      editor.select(ids)
+    } catch (error) {
+      editor.flash(messageOf(error))
+    }
+  }
+}
+
+/**
+ * A key that is equal for frames at the same position with the same size.
+ * @param {geometry.Frame} frame
+ */
+function frameKey({ x, y, w, h }) {
+  return [x, y, w, h].map((value) => value.toFixed(4)).join(' ')
+}

@@ -131,7 +131,8 @@ def rows_of(
 
     Three cases:
     - One tag per row: the tags are the answer.
-    - No tag in a tagged run: another pack added conditionings, or lost the tags. Not positive.
+    - No tag in a tagged run: another pack added conditionings, or lost the tags. Not positive; a run
+      without any tag is reported when it ends.
     - Otherwise (no sampler of the host, or multiplied rows): the rows are equal chunks in the order
       of the call's conditioning numbers.
 

@@ -140,6 +140,7 @@ class Run:
         self._adapter = adapter
         self._layers = layers
         self._active_calls = 0
+        self._marked_calls = 0  # active ones whose rows have tags
         self._reached: set[str] = set()
         self._owners: dict[str, str] = {}  # processor -> pack whose patch the host called instead
         # Calls built outside of batch() that did not come to the adapter.
@@ -175,6 +176,7 @@ class Run:
         if not call.active:
             return
         self._active_calls += 1
+        self._marked_calls += call.tag is not None
         self._reached |= call.reached
         for processor in self._layers.keys() - call.reached:
             occupant = _below_other_adapters(self._layers[processor], call.slots or {}, self._adapter)
@@ -189,6 +191,12 @@ class Run:
                 "IFAdapter: another node ran the model without the adapter, with options that it copied "
                 f"before IFAdapter Apply (UNet calls: {bypassing}). Place IFAdapter Apply before "
                 "that node."
+            )
+        if self._active_calls and not self._marked_calls:
+            yield (
+                "IFAdapter: another node ran the model without the marks of the conditionings, so no row was "
+                "taken for the positive prompt and the instances are missing. Remove the node that calls the "
+                "model with arguments of its own, such as a model wrapper or tiled diffusion."
             )
         missing = self._layers.keys() - self._reached
         if not self._active_calls or not missing:

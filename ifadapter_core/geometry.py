@@ -190,11 +190,16 @@ def mask_boxes(masks: Tensor | Sequence[Tensor]) -> list[tuple[float, float, flo
     """Bounding box x0 y0 x1 y1 of each mask's pixels of at least ``MASK_THRESHOLD``, in 0..1.
 
     masks: (N, H, W), (H, W), (N, 1, H, W) or (1, N, H, W) in 0..1, or a list of such tensors of any
-        sizes. Raises LayoutError, which names an empty mask.
+        sizes. Raises LayoutError, which names a mask that is empty or not finite.
     """
     boxes = []
     for number, mask in enumerate(_single_masks(masks), 1):
         height, width = mask.shape
+        if not mask.isfinite().all():
+            raise LayoutError(
+                f"Mask {number} is not finite: some of its pixels are NaN or infinite; expected 0 to 1. "
+                "Check the node that makes it."
+            )
         covered = mask >= MASK_THRESHOLD
         rows = covered.any(dim=1).nonzero().flatten().tolist()
         columns = covered.any(dim=0).nonzero().flatten().tolist()
@@ -216,6 +221,10 @@ def _single_masks(masks: Tensor | Sequence[Tensor]) -> list[Tensor]:
     if not isinstance(masks, Tensor):
         raise LayoutError(f"The masks are of type {type(masks).__name__}; expected a MASK.")
     shape = tuple(masks.shape)
+    if masks.is_meta:
+        raise LayoutError(
+            f"The masks have shape {shape} and no values (device meta). Load them before this node."
+        )
     if masks.ndim == 4 and shape[-1] in (1, 3, 4):
         raise LayoutError(
             f"The masks have shape {shape}, which is a picture's. Connect it through Convert Image to Mask."

@@ -60,7 +60,7 @@ def as_batch(*values: SemanticMap | SemanticMapBatch) -> SemanticMapBatch:
 
 
 def check_masks(masks: Tensor, boxes: Tensor) -> None:
-    """Check that masks (N, H, W) fit boxes (N, 4): one per box, and not empty inside it.
+    """Check that masks (N, H, W) fit boxes (N, 4): one per box, finite and not empty inside it.
 
     Raises ValueError that names the mask.
     """
@@ -69,9 +69,19 @@ def check_masks(masks: Tensor, boxes: Tensor) -> None:
             f"masks has shape {tuple(masks.shape)} for {boxes.shape[0]} instances. "
             "Give a batch with one mask for each."
         )
+    if masks.is_meta:
+        raise ValueError(
+            f"masks has shape {tuple(masks.shape)} and no values (device meta). Load them before this node."
+        )
     for number, (mask, box) in enumerate(zip(masks, boxes.tolist(), strict=True), 1):
         cells = cell_range(box, *mask.shape)
-        if not mask[cells.rows, cells.columns].max() > 0:  # NaN fails too
+        inside = mask[cells.rows, cells.columns]
+        if not inside.isfinite().all():
+            raise ValueError(
+                f"Mask {number} is not finite inside box {number}: some of its pixels are NaN or infinite; "
+                "expected 0 to 1. Check the node that makes it."
+            )
+        if not inside.max() > 0:
             raise ValueError(
                 f"Mask {number} is empty inside box {number}, so the instance would vanish. "
                 "Draw it inside its box."

@@ -50,12 +50,25 @@ def test_wrong_number_of_masks_is_rejected(shape: tuple[int, ...]) -> None:
         SemanticMap(tokens_for(BOXES), torch.ones(shape))
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan"), -1.0])
+@pytest.mark.parametrize("value", [0.0, -1.0])
 def test_error_names_a_mask_that_is_empty_inside_its_box(value: float) -> None:
     masks = torch.ones(2, 16, 16)
     masks[1, 4:12, 4:] = value
     with pytest.raises(ValueError, match="Mask 2 is empty inside box 2"):
         SemanticMap(tokens_for(BOXES), masks)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_error_names_a_mask_that_is_not_finite_inside_its_box(value: float) -> None:
+    masks = torch.ones(2, 16, 16)
+    masks[1, 8, 8] = value
+    with pytest.raises(ValueError, match="Mask 2 is not finite inside box 2"):
+        SemanticMap(tokens_for(BOXES), masks)
+
+
+def test_masks_without_values_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        SemanticMap(tokens_for(BOXES), torch.ones(2, 16, 16, device="meta"))
 
 
 @settings(max_examples=60)

@@ -192,7 +192,9 @@ def test_four_dimensional_masks_and_lists_of_masks(node):
         (torch.ones(1, 8, 8, dtype=torch.complex64), "complex64"),
         ("a mask", "type str"),
         ([torch.ones(8, 8), None], "type NoneType"),
-        (torch.full((1, 8, 8), float("nan")), "Mask 1 is empty"),
+        (torch.full((1, 8, 8), float("nan")), "Mask 1 is not finite"),
+        ([torch.ones(8, 8), torch.full((8, 8), float("inf"))], "Mask 2 is not finite"),
+        (torch.ones(1, 8, 8, device="meta"), "no values"),
     ],
 )
 def test_unusable_masks_are_a_layout_error(node, masks, message):

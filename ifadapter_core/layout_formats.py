@@ -18,11 +18,11 @@ from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT, is_box
 from .formats.draft import Draft, Frame, Reading, checked_units, stated_units
 from .formats.exports import refuse_exports, refuse_xml
 from .formats.fields import WHITE, check_count, kind_of, shown
-from .formats.ignored import ignored_notice, refuse_anchor, refuse_other_sizes
+from .formats.ignored import ignored_notice, refuse_anchor, refuse_other_sizes, states_size
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
 from .formats.own import OWN, to_json
-from .formats.units import UNITS, Canvas, canvas_of
+from .formats.units import UNITS, Canvas, canvas_of, stretch_notice
 from .layout import Layout, LayoutError
 from .links.boxes import Linked, inside, linked_json, linked_masks, read_linked
 
@@ -96,7 +96,9 @@ def read_layout(
     data, repairs, around = _parse(text)
     notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
     caption, drafts = _read(data, canvas, units, around, notices)
-    if linked is not None:
+    if linked is None:
+        notices += _stretch_notices(_unwrapped(data), drafts, canvas)
+    else:
         drafts, choice = _described(linked, drafts)
         drafts, changes = inside(drafts, canvas)
         notices += [*linked.notices, *choice, *changes]
@@ -152,6 +154,13 @@ def _read(data: Any, canvas: Canvas, units: str | None, around: str, notices: li
         refuse_other_sizes(data, [draft.unit for draft in drafts])
     notices += ignored_notice(data if is_whole else None, ((draft.number, draft.ignored) for draft in drafts))
     return caption, drafts
+
+
+def _stretch_notices(data: Any, drafts: Sequence[Draft], canvas: Canvas) -> list[str]:
+    """A notice if boxes are stretched, because the layout states a size of other proportions."""
+    sizes = [draft.pixels for draft in drafts if draft.corners is not None]
+    is_stated = isinstance(data, dict) and states_size(data)
+    return stretch_notice(sizes[0], canvas) if sizes and is_stated else []
 
 
 def _hint(data: Any, path: str = "", depth: int = 0) -> str:

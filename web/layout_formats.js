@@ -6,12 +6,12 @@ import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout
 import { READ_KEYS } from './formats/entries.js'
 import { refuseExports, refuseXml } from './formats/exports.js'
 import { CAPTIONS, isObject, kindOf, shown, stripped } from './formats/fields.js'
-import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor, refuseOtherSizes } from './formats/ignored.js'
+import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor, refuseOtherSizes, statesSize } from './formats/ignored.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
 import { noticesAbout } from './formats/prose.js'
 import { BOX_LIST, FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
-import { UNITS, checkedBox, checkedUnits, statedUnits } from './formats/units.js'
+import { UNITS, checkedBox, checkedUnits, statedUnits, stretchNotice } from './formats/units.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
 /** @typedef {import('./layout_model.js').Canvas} Canvas */
@@ -96,6 +96,8 @@ export function readLayout(value, canvas, units = null) {
     )
   }
   notices.push(...ignoredNotice(isWhole ? data : {}, drafts))
+  const sized = drafts.find(({ corners }) => corners !== null)
+  if (isWhole && sized && statesSize(data)) notices.push(...stretchNotice(sized.pixels, canvas))
   const isOwn = isObject(data) && 'boxes' in data
   const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}
   return {

@@ -36,6 +36,8 @@ import { between, clamp, intersection, moved, overlap, toPixels } from './layout
 export { toPixels } from './layout_geometry.js'
 
 export const MAX_BOXES = 100
+// White space, control characters and characters without a glyph (Unicode: default ignorable).
+const INVISIBLE = /^[\s\p{Cc}\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]*$/u
 
 // After Okabe and Ito (2008), safe for colour-blind users. The previews of the nodes use the same colours.
 export const COLORS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#4c82db', '#d55e00', '#cc79a7', '#aaaaaa']
@@ -64,13 +66,22 @@ export function newId(taken, boxes = []) {
 export function visible(layout) {
   return layout.boxes.filter((box) => !box.hidden)
 }
+
+/**
+ * Whether a text has no visible character.
+ * @param {string} text
+ */
+export function isBlank(text) {
+  return INVISIBLE.test(text)
+}
+
 /**
  * Ids of the visible boxes without a caption, which a run rejects.
  * @param {Layout} layout
  */
 export function withoutCaption(layout) {
   return visible(layout)
-    .filter((box) => !box.caption.trim())
+    .filter((box) => isBlank(box.caption))
     .map((box) => box.id)
 }
 // Changes: each returns a new layout
@@ -246,7 +257,7 @@ export function describe(layout, id, canvas, t = filled) {
   const index = layout.boxes.findIndex((box) => box.id === id)
   const box = layout.boxes[index]
   const { x, y, w, h } = toPixels(box, canvas)
-  const caption = box.caption.trim() || t('no caption')
+  const caption = isBlank(box.caption) ? t('no caption') : box.caption.trim()
   return [
     t('Box {number}: {caption}', { number: index + 1, caption }),
     `${x}, ${y}`,

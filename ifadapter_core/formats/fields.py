@@ -23,13 +23,20 @@ WHITE = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
+# White space, control characters and characters without a glyph (Unicode: default ignorable).
+INVISIBLE = re.compile(
+    f"[{WHITE}\\x00-\\x1f\\x7f-\\x9f"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
 SURROGATE = re.compile("[\ud800-\udfff]")
 NUMBER_AS_TEXT = re.compile(r"\s*[+-]?[0-9.]+\s*(%?)\s*")
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 
 def text_of(value: Any, name: str) -> str:
-    """Text without surrounding white space, of at most ``MAX_TEXT`` characters."""
+    """Text without surrounding white space, of at most ``MAX_TEXT`` characters; "" if none is visible."""
     if not isinstance(value, str):
         raise LayoutError(f"{name} must be text, got {kind_of(value)}.")
     if len(value) > MAX_TEXT:
@@ -39,7 +46,7 @@ def text_of(value: Any, name: str) -> str:
             f"{name} holds half of a character (a lone surrogate, position {broken.start() + 1}). "
             "Write that character again."
         )
-    return value.strip(WHITE)
+    return "" if INVISIBLE.fullmatch(value) else value.strip(WHITE)
 
 
 def caption_of(data: dict) -> str:

@@ -104,6 +104,13 @@ def refuse_other_sizes(layout: dict, units: Iterable[str]) -> None:
         )
 
 
+def states_size(layout: dict) -> bool:
+    """Whether a whole layout, or the image beside Roboflow's boxes, states its width and its height."""
+    parts = [layout, layout.get("image")] if "predictions" in layout else [layout]
+    sizes = [part for part in parts if isinstance(part, dict)]
+    return all(any(part.get(key) is not None for part in sizes) for key in ("width", "height"))
+
+
 def _is_size(value: Any) -> bool:
     """Whether a value may be a width, a height or both."""
     if isinstance(value, str):

@@ -11,6 +11,7 @@ from .fields import Corners, number_text
 UNITS = ("fractions", "pixels", "percent", "thousandths")
 ROUNDING = 1e-3  # boxes that exceed the canvas by up to this fraction are clipped (rounded input)
 MAX_FRACTION = 2  # edges above are no fractions, not even those of a box that exceeds the canvas
+STRETCH = 1.01  # ratio of proportions above which a layout is said to be stretched
 WHOLE_PIXEL = 1 - 1e-6  # shortest side of a box in pixels, with room for rounding
 
 
@@ -60,6 +61,15 @@ def described(corners: Corners, unit: str, pixels: Canvas) -> str:
     size = f" of {width} x {height}" if unit == "pixels" else ""
     edges = ", ".join(map(number_text, corners))
     return f"its left, top, right and bottom edges are {edges}, read as {unit}{size}."
+
+
+def stretch_notice(made_for: Canvas, canvas: Canvas) -> list[str]:
+    """A notice if the size that a layout states has other proportions than the canvas."""
+    ratios = made_for.width / made_for.height, canvas.width / canvas.height
+    if max(ratios) <= STRETCH * min(ratios):
+        return []
+    own, present = (f"{number_text(size.width)} x {number_text(size.height)}" for size in (made_for, canvas))
+    return [f"The layout was made for {own}; its boxes are stretched to {present}."]
 
 
 def to_fractions(corners: Corners, unit: str, pixels: Canvas) -> Corners:

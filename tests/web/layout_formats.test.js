@@ -6,6 +6,7 @@ import { test } from 'node:test'
 
 import * as formats from '../../web/layout_formats.js'
 import * as model from '../../web/layout_model.js'
+import { LayoutState } from '../../web/layout_state.js'
 import { CANVAS, forMany, layout, same } from './random_layouts.js'
 
 const { cases } = JSON.parse(readFileSync(new URL('../layout_texts.json', import.meta.url), 'utf-8'))
@@ -186,8 +187,35 @@ test('a layout read from another format is stored in the own format', () => {
     const read = formats.parse(text, canvas)
     const stored = formats.serialize(read)
     assert.deepEqual(formats.readLayout(stored, { width: 64, height: 64 }), { layout: read, notices: [] })
+    const run = formats.serializeForRun(read)
+    assert.deepEqual(formats.readLayout(run, { width: 64, height: 64 }).notices, [])
     assert.equal(JSON.parse(stored).boxes.filter((box) => !box.hidden).length, expect.boxes.length)
     assert.equal(formats.serialize(formats.parse(stored, canvas)), stored)
+  }
+})
+
+test('a size that the user sets does not stretch a layout that was read', () => {
+  let canvas = { width: 768, height: 768 }
+  const state = new LayoutState({ canvas: () => canvas, units: () => null })
+  const text = JSON.stringify({ ...canvas, boxes: [{ x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }] })
+  state.replace(text)
+  canvas = { width: 1024, height: 512 }
+  state.pin()
+  state.refresh()
+  assert.deepEqual([state.notices, formats.readLayout(state.value, canvas).notices], [[], []])
+  const other = new LayoutState({ canvas: () => canvas, units: () => null })
+  other.replace(text)
+  assert.match(other.notices[0], /made for 768 x 768; its boxes are stretched to 1024 x 512/)
+})
+
+test('invisible characters are no description', () => {
+  for (const caption of ['\u200b', ' \u2060\ufe0f\n', '\u0000\u{e0041}', '\u3164']) {
+    const given = { boxes: [{ id: 'one', x: 0, y: 0, w: 0.5, h: 0.5, caption }] }
+    const read = formats.parse(given, CANVAS)
+    assert.equal(read.boxes[0].caption, '')
+    const typed = model.change(read, ['one'], () => ({ caption }))
+    assert.deepEqual(model.withoutCaption(typed), ['one'])
+    assert.match(model.describe(typed, 'one', CANVAS), /no caption/)
   }
 })
 

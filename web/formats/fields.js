@@ -1,7 +1,7 @@
 // @ts-check
 /** Checked access to the fields of parsed JSON. All functions throw LayoutError that names the field. */
 
-import { LayoutError, MAX_BOXES } from '../layout_model.js'
+import { LayoutError, MAX_BOXES, isBlank } from '../layout_model.js'
 
 export { LayoutError }
 
@@ -34,7 +34,7 @@ export function hasKeys(value, ...keys) {
 }
 
 /**
- * Text without surrounding white space, of at most MAX_TEXT characters.
+ * Text without surrounding white space, of at most MAX_TEXT characters; '' if none is visible.
  * @param {unknown} value
  * @param {string} name
  */
@@ -52,7 +52,7 @@ export function textOf(value, name) {
       `${name} holds half of a character (a lone surrogate, position ${position}). Write that character again.`
     )
   }
-  return stripped(value)
+  return isBlank(value) ? '' : stripped(value)
 }
 
 /**

@@ -113,6 +113,15 @@ export function refuseOtherSizes(layout, units) {
 }
 
 /**
+ * Whether a whole layout, or the image beside Roboflow's boxes, states its width and its height.
+ * @param {Record<string, any>} layout
+ */
+export function statesSize(layout) {
+  const parts = 'predictions' in layout ? [layout, layout.image] : [layout]
+  return ['width', 'height'].every((key) => parts.some((part) => isObject(part) && (part[key] ?? null) !== null))
+}
+
+/**
  * Whether a value may be a width, a height or both.
  * @param {unknown} value
  */

@@ -10,6 +10,7 @@ import { LayoutError, isObject, kindOf, numberText } from './fields.js'
 export const UNITS = ['fractions', 'pixels', 'percent', 'thousandths']
 const ROUNDING = 1e-3 // boxes that exceed the canvas by up to this fraction are clipped (rounded input)
 const MAX_FRACTION = 2 // edges above are no fractions, not even those of a box that exceeds the canvas
+const STRETCH = 1.01 // ratio of proportions above which a layout is said to be stretched
 const WHOLE_PIXEL = 1 - 1e-6 // shortest side of a box in pixels, with room for rounding
 
 /**
@@ -38,6 +39,21 @@ export function checkedBox(number, corners, unit, pixels, canvas, order = EDGES)
     `Box ${number} ${problem}: its left, top, right and bottom edges are ${edges}, read as ${unit}${size}. ` +
       adviceOn(corners, unit, pixels, canvas, order)
   )
+}
+
+/**
+ * A notice if the size that a layout states has other proportions than the canvas.
+ * @param {Canvas} madeFor
+ * @param {Canvas} canvas
+ * @returns {string[]}
+ */
+export function stretchNotice(madeFor, canvas) {
+  const ratios = [madeFor, canvas].map(({ width, height }) => width / height)
+  if (Math.max(...ratios) <= STRETCH * Math.min(...ratios)) return []
+  const [own, present] = [madeFor, canvas].map(
+    ({ width, height }) => `${numberText(width)} x ${numberText(height)}`
+  )
+  return [`The layout was made for ${own}; its boxes are stretched to ${present}.`]
 }
 
 /**

@@ -66,8 +66,9 @@ export class BoxList {
    * @param {number[]} overlapped numbers of the boxes that it overlaps
    */
   renderRow(row, box, number, count, overlapped) {
-    const lacksCaption = !box.caption.trim() && !box.hidden
-    const tokens = box.caption.trim() ? this.editor.host.tokens(box.caption) : null
+    const isBlank = model.isBlank(box.caption)
+    const lacksCaption = isBlank && !box.hidden
+    const tokens = isBlank ? null : this.editor.host.tokens(box.caption)
     const { selection, faultyBox, failure } = this.editor.state
     const selected = selection.includes(box.id)
     const fault = faultyBox === number ? failure : null

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ifadapter_core.formats.entries import MAX_STRENGTH, MIN_STRENGTH
-from ifadapter_core.formats.fields import WHITE
+from ifadapter_core.formats.fields import INVISIBLE, WHITE
 from ifadapter_core.layout import MAX_INSTANCES, Box, Instance, Layout, LayoutError
 from ifadapter_core.layout_formats import from_json, to_json
 from layout_json import HEIGHT, WIDTH, check_box, host_box, own, own_box, read
@@ -31,6 +31,12 @@ def test_own_format() -> None:
 def test_own_format_without_version_and_caption() -> None:
     layout = read(own(own_box()))
     assert (layout.caption, layout.prompt, len(layout.instances)) == ("", "a green sofa", 1)
+
+
+@pytest.mark.parametrize("caption", ["\u200b", " \u2060\ufe0f\n", "\x00\U000e0041", "\u3164"])
+def test_invisible_characters_are_no_description(caption: str) -> None:
+    with pytest.raises(LayoutError, match="Box 1 has no local description"):
+        read(own(own_box(caption=caption)))
 
 
 def test_hidden_boxes_are_skipped() -> None:
@@ -174,7 +180,9 @@ def edges() -> st.SearchStrategy[tuple[float, float]]:
     )
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: text.strip(WHITE))
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(
+    lambda text: "" if INVISIBLE.fullmatch(text) else text.strip(WHITE)
+)
 
 
 @st.composite

@@ -68,6 +68,15 @@ def test_written_entries_without_boxes_describe_linked_boxes() -> None:
     assert layout.local_descriptions == ["a sofa"]
 
 
+def test_a_size_of_the_text_is_no_notice_beside_linked_boxes() -> None:
+    text = own(own_box(), width=WIDTH, height=2 * HEIGHT)
+    linked = read_linked([host_box()], WIDTH, HEIGHT)
+    assert not [
+        notice for notice in read_layout(text, WIDTH, HEIGHT, linked).notices if "stretched" in notice
+    ]
+    assert "stretched" in read_layout(text, WIDTH, HEIGHT).notices[0]
+
+
 def test_linked_elements_are_in_thousandths() -> None:
     layout = read("", [{"type": "obj", "bbox": [100, 200, 500, 1000], "desc": "a cup"}])
     assert layout.local_descriptions == ["a cup"]

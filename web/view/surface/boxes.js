@@ -51,7 +51,7 @@ export class Boxes {
       root.classList.toggle('ifa-selected', selected)
       root.classList.toggle('ifa-active', selection.at(-1) === box.id)
       root.classList.toggle('ifa-locked', box.locked)
-      root.classList.toggle('ifa-empty', !box.caption.trim())
+      root.classList.toggle('ifa-empty', model.isBlank(box.caption))
       root.classList.toggle('ifa-faulty', faulty)
       root.hidden = box.hidden
       place(root, box)
@@ -61,7 +61,7 @@ export class Boxes {
       root.setAttribute('aria-label', model.describe(layout, box.id, { width, height }, t))
       showMark(parts.mark, mark, false)
       number.textContent = String(index + 1)
-      words.textContent = box.caption.trim() || t('no caption')
+      words.textContent = model.isBlank(box.caption) ? t('no caption') : box.caption.trim()
     })
     const active = this.parts.get(selection.at(-1) ?? '')?.root.id ?? ''
     for (const part of [this.root, this.editor.focus.sink]) {

@@ -17,7 +17,7 @@ from .formats.annotations import CREATILAYOUT, FLORENCE, GLIGEN, INSTANCE_DIFFUS
 from .formats.comfyui import BOX_LIST, ELEMENT_PROMPT, is_box
 from .formats.draft import Draft, Frame, Reading, checked_units, stated_units
 from .formats.exports import refuse_exports, refuse_xml
-from .formats.fields import WHITE, check_count, kind_of, shown
+from .formats.fields import WHITE, check_count, keys_of, kind_of, shown
 from .formats.ignored import ignored_notice, refuse_anchor, refuse_other_sizes, states_size
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
@@ -167,7 +167,8 @@ def _hint(data: Any, path: str = "", depth: int = 0) -> str:
     """Where in an object of no known format the layout seems to be, for an error message."""
     if not isinstance(data, dict) or depth == MAX_WRAPPERS:
         return ""
-    for key, value in data.items():
+    for key in keys_of(data):
+        value = data[key]
         here = f"{path}.{key}" if path else key
         if _holds_boxes(value) or (isinstance(value, str) and value.strip(WHITE)[:1] in ("{", "[")):
             return f" The layout seems to be under {shown(here)}: give that value alone."

@@ -31,6 +31,8 @@ INVISIBLE = re.compile(
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
+INDEX = re.compile("0|[1-9][0-9]{0,9}")  # a key that JavaScript sorts before all others, if below MAX_INDEX
+MAX_INDEX = 2**32 - 1
 NUMBER_AS_TEXT = re.compile(r"\s*[+-]?[0-9.]+\s*(%?)\s*")
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 
@@ -176,7 +178,7 @@ def _json_start(value: Any, room: int) -> str:
     if not isinstance(value, (list, dict)):
         return reprlib.repr(value)
     text = "{" if isinstance(value, dict) else "["
-    for index, part in enumerate(value):
+    for index, part in enumerate(keys_of(value) if isinstance(value, dict) else value):
         if len(text) > room:
             return text
         text += ", " if index else ""
@@ -185,6 +187,12 @@ def _json_start(value: Any, room: int) -> str:
             part = value[part]
         text += _json_start(part, room - len(text))
     return text + ("}" if isinstance(value, dict) else "]")
+
+
+def keys_of(value: dict) -> list:
+    """The keys of an object in JavaScript's order: whole numbers first, sorted."""
+    found = [key for key in value if isinstance(key, str) and INDEX.fullmatch(key) and int(key) < MAX_INDEX]
+    return list({**dict.fromkeys(sorted(found, key=int)), **value})
 
 
 def number_text(value: float) -> str:

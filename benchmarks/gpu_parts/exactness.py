@@ -95,11 +95,7 @@ def _tokens(quirk: bool, options: Options) -> Callable[[Row], None]:
         want = reference.instance_tokens(
             reference.double(checkpoint), texts.double(), mask, ends.double(), boxes, quirk
         )
-        weights = read_checkpoint(checkpoint)
-        weights = replace(
-            weights,
-            config=replace(weights.config, settings=replace(weights.config.settings, cumulative_mask=quirk)),
-        )
+        weights = _with_settings(read_checkpoint(checkpoint), cumulative_mask=quirk)
 
         def got(device: torch.device, dtype: torch.dtype) -> Tensor:
             adapter = _adapter(weights, device, dtype)
@@ -109,6 +105,12 @@ def _tokens(quirk: bool, options: Options) -> Callable[[Row], None]:
         _compare(row, got, want, options)
 
     return fill
+
+
+def _with_settings(weights: Any, **changed: Any) -> Any:
+    """The weights with other settings of the adapter."""
+    settings = replace(weights.config.settings, **changed)
+    return replace(weights, config=replace(weights.config, settings=settings))
 
 
 def _layer(scene: Scene, order: Any, options: Options) -> Callable[[Row], None]:
@@ -122,11 +124,7 @@ def _layer(scene: Scene, order: Any, options: Options) -> Callable[[Row], None]:
         want = reference.layer_residual(
             exact, q.double(), tokens.double(), scene.boxes, *scene.grid, order=ORDERS[order]
         )
-        weights = read_checkpoint(checkpoint)
-        weights = replace(
-            weights,
-            config=replace(weights.config, settings=replace(weights.config.settings, fusion_order=order)),
-        )
+        weights = _with_settings(read_checkpoint(checkpoint), fusion_order=order)
 
         def got(device: torch.device, dtype: torch.dtype) -> Tensor:
             adapter = _adapter(weights, device, dtype)

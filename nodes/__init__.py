@@ -10,7 +10,7 @@ from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
 from .host.second_copy import warn_of_second_copy
-from .layout import IFAdapterLayout
+from .layouts.layout import IFAdapterLayout
 from .loader import IFAdapterLoader
 from .semantic_map import IFAdapterSemanticMap
 from .simple import IFAdapterSimple

@@ -5,9 +5,9 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ifadapter_core.geometry import mask_boxes
-from ..ifadapter_core.layout import LayoutError
-from ..ifadapter_core.layout_formats import (
+from ...ifadapter_core.geometry import mask_boxes
+from ...ifadapter_core.layout import LayoutError
+from ...ifadapter_core.layout_formats import (
     UNITS,
     Linked,
     linked_masks,
@@ -15,10 +15,10 @@ from ..ifadapter_core.layout_formats import (
     read_linked,
     shown_boxes,
 )
-from ..ifadapter_core.previews import layout_picture
-from .host.editor import results_for_editor, show_linked_boxes
-from .inputs import to_image
-from .types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
+from ...ifadapter_core.previews import layout_picture
+from ..host.editor import results_for_editor, show_linked_boxes
+from ..inputs import to_image
+from ..types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
 
 AS_WRITTEN = "as written"
 EXAMPLE = """{

@@ -1,0 +1,1 @@
+"""Which instances of a picture are right, wrong or missing."""

@@ -1,0 +1,1 @@
+"""A layout as masks, and as the boxes and elements of other nodes."""

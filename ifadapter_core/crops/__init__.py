@@ -1,0 +1,1 @@
+"""The instances of a picture, cut out one by one and pasted back."""

@@ -1,0 +1,1 @@
+"""Nodes that cut, paste and check pictures by a layout."""

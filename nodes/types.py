@@ -10,3 +10,4 @@ BoxesType = io.Custom("BOUNDING_BOX")  # the host's boxes in pixels
 ElementsType = io.Custom("ARRAY")  # elements of the host's box editor, in thousandths
 NumbersType = io.Custom("BBOX")  # from other packs: four plain numbers per box
 SegsType = io.Custom("SEGS")  # from the Impact Pack: ((height, width), segments)
+PlaceType = io.Custom("IFADAPTER_PLACE")  # ifadapter_core.crops.place.Place

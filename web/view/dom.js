@@ -116,6 +116,15 @@ export function setText(field, text) {
 }
 
 /**
+ * Shows or hides an element. Writes only a change: each write makes the browser compute styles again.
+ * @param {HTMLElement} part
+ * @param {boolean} hidden
+ */
+export function setHidden(part, hidden) {
+  if (part.hidden !== hidden) part.hidden = hidden
+}
+
+/**
  * @param {HTMLElement} button
  * @param {string} text
  */

@@ -2,7 +2,7 @@
 // The global caption, and the exact numbers of the active box.
 
 import * as geometry from '../layout_geometry.js'
-import { element, newElementId, setText } from './dom.js'
+import { element, newElementId, setHidden, setText } from './dom.js'
 import { icon } from './icons.js'
 import { t } from './strings.js'
 
@@ -102,7 +102,7 @@ export class Fields {
   /** @param {Layout} layout */
   render(layout) {
     setText(this.global, layout.caption)
-    this.align.hidden = this.editor.state.selection.length < 2
+    setHidden(this.align, this.editor.state.selection.length < 2)
     const box = this.editor.state.active
     this.exact.classList.toggle('ifa-off', !box)
     const pixels = box ? geometry.toPixels(box, this.editor.host.canvas()) : null

@@ -1,7 +1,7 @@
 // @ts-check
 // The editor over the whole page, with the controls of a run.
 
-import { element, textButton } from './dom.js'
+import { element, setHidden, textButton } from './dom.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -96,7 +96,7 @@ export class FullScreen {
     const { width, height } = this.editor.host.canvas()
     this.size.textContent = `${width} x ${height}`
     this.cancel.disabled = !running
-    this.progress.hidden = !running
+    setHidden(this.progress, !running)
     if (progress === null) this.progress.removeAttribute('value')
     else this.progress.value = progress
     this.step.textContent = running ? step : ''

@@ -5,7 +5,7 @@ import { overlaps } from '../layout_hits.js'
 import * as model from '../layout_model.js'
 import { toggled } from '../layout_state.js'
 import { CONTEXT_TOKENS } from '../token_estimate.js'
-import { dropGone, element, isShown, label, setText } from './dom.js'
+import { dropGone, element, isShown, label, setHidden, setText } from './dom.js'
 import { icon, setToggle } from './icons.js'
 import { showCrop, showMark } from './results.js'
 import { t } from './strings.js'
@@ -95,7 +95,7 @@ export class BoxList {
     row.number.textContent = String(number)
     setText(row.caption, box.caption)
     row.color.value = box.color
-    row.crop.hidden = crop === null
+    setHidden(row.crop, crop === null)
     if (crop) this.renderCrop(row.crop, crop)
     showMark(row.mark, mark, true)
     nameParts(row, box, number)

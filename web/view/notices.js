@@ -2,7 +2,7 @@
 // What the user must know about the layout: an unreadable text, what was repaired, and linked boxes.
 
 import { emptyLayout } from '../layout_state.js'
-import { element, textButton } from './dom.js'
+import { element, setHidden, textButton } from './dom.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -41,12 +41,12 @@ export class Notices {
 
   render() {
     const { state, host } = this.editor
-    this.remark.hidden = state.notices.length === 0
+    setHidden(this.remark, state.notices.length === 0)
     this.remarkText.textContent = state.notices.join(' ')
     this.renderError()
     this.renderSize()
-    this.text.hidden = !host.textLinked()
-    this.link.hidden = !host.linked()
+    setHidden(this.text, !host.textLinked())
+    setHidden(this.link, !host.linked())
     if (this.link.hidden) return
     const known = this.editor.linkedBoxes() !== null
     this.takeOver.disabled = !known
@@ -58,7 +58,7 @@ export class Notices {
   /** A linked size that only a run computes. */
   renderSize() {
     const { known } = this.editor.host.canvas()
-    this.size.hidden = known === 'set'
+    setHidden(this.size, known === 'set')
     this.size.textContent =
       known === 'run'
         ? t('The size of the picture comes from a link: shown as in the last run.')
@@ -67,7 +67,7 @@ export class Notices {
 
   renderError() {
     const { unreadable, failure } = this.editor.state
-    this.error.hidden = !unreadable && !failure
+    setHidden(this.error, !unreadable && !failure)
     if (!unreadable) return this.error.replaceChildren(failure ?? '')
     const edit = textButton(t('Show the text'), () => this.editor.panel.toggle('exchange'))
     const start = textButton(t('Start an empty layout'), () => this.editor.record(emptyLayout()))

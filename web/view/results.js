@@ -2,7 +2,7 @@
 // What a run made of each box: the crop of its picture, and whether it was found right.
 
 import { visible } from '../layout_model.js'
-import { element, textButton } from './dom.js'
+import { element, setHidden, textButton } from './dom.js'
 import { t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
@@ -35,7 +35,7 @@ export function markWord(mark) {
  * @param {boolean} words instead of a sign
  */
 export function showMark(part, mark, words) {
-  part.hidden = mark === null
+  setHidden(part, mark === null)
   part.className = `ifa-mark ifa-mark-${mark?.mark ?? ''}`
   part.textContent = mark ? (words ? markWord(mark.mark) : SIGNS[mark.mark]) : ''
   part.title = mark?.seen ? t('Seen: {seen}', { seen: mark.seen }) : ''
@@ -93,7 +93,7 @@ export class Results {
       this.shown = pictures[0] ?? null
       this.index = 0
     }
-    this.root.hidden = pictures.length < 2
+    setHidden(this.root, pictures.length < 2)
     this.count.textContent = t('image {number} of {count}', {
       number: this.index + 1,
       count: pictures.length

@@ -2,7 +2,7 @@
 // The toolbar.
 
 import { MAX_BOXES } from '../layout_model.js'
-import { element } from './dom.js'
+import { element, setHidden } from './dom.js'
 import { icon, setToggle } from './icons.js'
 import { t } from './strings.js'
 
@@ -108,7 +108,7 @@ export class Toolbar {
     const { unseen } = this.editor.surface
     const eye = unseen ? t('Show the boxes') : t('Look at the picture without the boxes (the run keeps them)')
     setToggle(this.eye, unseen ? 'hidden' : 'eye', unseen, eye)
-    this.gridSize.hidden = !host.preference('snap')
+    setHidden(this.gridSize, !host.preference('snap'))
     if (document.activeElement !== this.gridSize) this.gridSize.value = String(this.editor.gridPx)
     this.add.disabled = this.full.disabled = layout.boxes.length >= MAX_BOXES
   }

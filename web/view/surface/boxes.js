@@ -23,8 +23,8 @@ export class Boxes {
     this.editor = editor
     /** @type {Map<string, BoxParts>} */
     this.parts = new Map() // by id
-    /** @type {(import('../dom.js').Shown & { root: HTMLElement })[]} */
-    this.hatches = []
+    /** @type {Map<string, import('../dom.js').Shown & { root: HTMLElement }>} */
+    this.hatches = new Map() // by the ids of the two boxes
     this.root = element('div', {
       class: 'ifa-boxes',
       role: 'listbox',
@@ -90,16 +90,25 @@ export class Boxes {
 
   /** @param {Layout} layout */
   renderOverlaps(layout) {
-    const frames = overlappingPairs(layout).map(([a, b]) => intersection(layout.boxes[a], layout.boxes[b]))
-    for (const surplus of this.hatches.splice(frames.length)) surplus.root.remove()
-    while (this.hatches.length < frames.length) {
-      const root = element('div', { class: 'ifa-overlap' })
-      this.overlaps.append(root)
-      this.hatches.push({ root })
-    }
-    frames.forEach((frame, index) => {
-      const hatch = this.hatches[index]
+    const frames = new Map(
+      overlappingPairs(layout).map(([a, b]) => {
+        const [back, front] = [layout.boxes[a], layout.boxes[b]]
+        return [`${back.id} ${front.id}`, intersection(back, front)]
+      })
+    )
+    dropGone(this.hatches, new Set(frames.keys()))
+    for (const [pair, frame] of frames) {
+      const hatch = this.hatches.get(pair) ?? this.makeHatch(pair)
       if (!isShown(hatch, frame.x, frame.y, frame.w, frame.h)) place(hatch.root, frame)
-    })
+    }
+  }
+
+  /** @param {string} pair the ids of the two boxes */
+  makeHatch(pair) {
+    /** @type {import('../dom.js').Shown & { root: HTMLElement }} */
+    const hatch = { root: element('div', { class: 'ifa-overlap' }) }
+    this.overlaps.append(hatch.root)
+    this.hatches.set(pair, hatch)
+    return hatch
   }
 }

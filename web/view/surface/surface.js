@@ -1,7 +1,7 @@
 // @ts-check
 // The stage with the surface: the picture's area, in the shape of the picture.
 
-import { element, isShown, place } from '../dom.js'
+import { element, isShown, place, setHidden } from '../dom.js'
 import { t } from '../strings.js'
 import { Boxes } from './boxes.js'
 import { Lines } from './lines.js'
@@ -73,13 +73,13 @@ export class Surface {
     this.renderGhosts()
     this.boxes.render(layout)
     this.lines.render()
-    this.hint.hidden = layout.boxes.length > 0 || editor.state.unreadable !== null || editor.gestures.active
+    setHidden(this.hint, layout.boxes.length > 0 || editor.state.unreadable !== null || editor.gestures.active)
     const { picture } = editor
-    this.image.hidden = !picture
+    setHidden(this.image, !picture)
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
     this.image.style.opacity = String(editor.host.preference('dim'))
     const ownership = editor.host.ownership()
-    this.ownership.hidden = !ownership
+    setHidden(this.ownership, !ownership)
     if (ownership && this.ownership.getAttribute('src') !== ownership) this.ownership.src = ownership
     this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
     this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)
@@ -157,7 +157,7 @@ export class Surface {
 
   /** @param {Frame | null} frame being drawn */
   showMarquee(frame) {
-    this.marquee.hidden = frame === null
+    setHidden(this.marquee, frame === null)
     if (frame) place(this.marquee, frame)
   }
 }

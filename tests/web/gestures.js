@@ -121,6 +121,26 @@ export function gestures(inEditor) {
     }
   )
 
+  inEditor('the hatching follows the area in which two boxes overlap', TWO, async (editor) => {
+    const hatches = editor.root.locator('.ifa-overlap')
+    assert.equal(await hatches.count(), 0)
+    await editor.drag([0.3, 0.4], [0.4, 0.4]) // the cat is now at 0.2, 0.3
+    const [{ x, y, w, h }, pot] = await editor.boxes()
+    const area = await editor.surface.boundingBox()
+    const found = await hatches.first().boundingBox()
+    const [right, bottom] = [Math.min(x + w, pot.x + pot.w), Math.min(y + h, pot.y + pot.h)]
+    const expected = [pot.x, pot.y, right - pot.x, bottom - pot.y]
+    const frame = [
+      (found.x - area.x) / area.width,
+      (found.y - area.y) / area.height,
+      found.width / area.width,
+      found.height / area.height
+    ]
+    frame.forEach((value, index) => assert.ok(near(value, expected[index]), `${frame} is not ${expected}`))
+    await editor.drag([0.25, 0.4], [0.15, 0.4])
+    assert.equal(await hatches.count(), 0)
+  })
+
   inEditor('full screen shows the same editor, and Escape leaves it', TWO, async (editor) => {
     await editor.tool('expand').click()
     await editor.page.getByRole('dialog', { name: 'Layout editor' }).waitFor()

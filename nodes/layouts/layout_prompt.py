@@ -1,6 +1,12 @@
 from comfy_api.latest import io
 
-from ...ifadapter_core.language.layout_prompt import ANY_MODEL, DESCRIPTIONS, FAMILIES, layout_prompt
+from ...ifadapter_core.language.layout_prompt import (
+    ANY_MODEL,
+    DESCRIPTIONS,
+    DETAILED,
+    FAMILIES,
+    layout_prompt,
+)
 from ...ifadapter_core.layout import MAX_INSTANCES
 
 EXAMPLE = "a ginger cat and a green teapot on a wooden table"
@@ -60,6 +66,7 @@ class IFAdapterLayoutPrompt(io.ComfyNode):
                 io.Combo.Input(
                     "descriptions",
                     options=list(DESCRIPTIONS),
+                    default=DETAILED,
                     tooltip="detailed: colours, materials, patterns and parts of each thing, as the adapter "
                     "was trained on. short: a few words each, for small language models.",
                 ),

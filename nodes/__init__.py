@@ -10,7 +10,9 @@ from .demo_models import IFAdapterDemoModels
 from .encode import IFAdapterEncode
 from .host.files import register_folder
 from .host.second_copy import warn_of_second_copy
+from .layouts.captions import IFAdapterCaptions
 from .layouts.layout import IFAdapterLayout
+from .layouts.layout_prompt import IFAdapterLayoutPrompt
 from .loader import IFAdapterLoader
 from .semantic_map import IFAdapterSemanticMap
 from .simple import IFAdapterSimple
@@ -27,6 +29,8 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterSimple,
             IFAdapterDemoModels,
             IFAdapterBatchMaps,
+            IFAdapterLayoutPrompt,
+            IFAdapterCaptions,
         ]
 
 

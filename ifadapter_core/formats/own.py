@@ -12,8 +12,12 @@ from .fields import caption_of, kind_of, list_of
 VERSION = 1
 
 
-def to_json(layout: Layout) -> str:
-    """JSON text in this pack's own format. ``from_json`` restores the layout."""
+def to_json(layout: Layout, *, with_size: bool = False) -> str:
+    """JSON text in this pack's own format. ``from_json`` restores the layout.
+
+    with_size: state the size of the canvas, so that reading the text for other proportions gives a notice.
+    """
+    size = {"width": layout.width, "height": layout.height} if with_size else {}
     boxes = [
         {
             "x": instance.box.x0,
@@ -25,7 +29,8 @@ def to_json(layout: Layout) -> str:
         }
         for instance in layout.instances
     ]
-    return json.dumps({"version": VERSION, "caption": layout.caption, "boxes": boxes}, ensure_ascii=False)
+    data = {"version": VERSION, **size, "caption": layout.caption, "boxes": boxes}
+    return json.dumps(data, ensure_ascii=False)
 
 
 def read(data: dict, frame: Frame) -> Reading:

@@ -84,7 +84,34 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         {},
         [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")],
     ),
+    "IFAdapterLayoutPrompt": (
+        {
+            "request": ("STRING", ANY),
+            "width": ("INT", 1024),
+            "height": ("INT", 1024),
+            "instances": ("INT", 0),
+            "descriptions": ("COMBO", "detailed"),
+            "model": ("COMBO", "any model"),
+        },
+        {},
+        [("prompt", "STRING")],
+    ),
+    "IFAdapterCaptions": (
+        {"captions": ("STRING", None)},
+        {
+            "boxes": ("BOUNDING_BOX,ARRAY,BBOX,SEGS", None),
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "image": ("IMAGE", None),
+            "width": ("INT", 1024),
+            "height": ("INT", 1024),
+            "caption": ("STRING", ""),
+            "bbox_format": ("COMBO", "xywh"),
+        },
+        [("layout", "IFADAPTER_LAYOUT"), ("layout_text", "STRING")],
+    ),
 }
+# Nodes that get whole lists.
+LIST_INPUTS = {"IFAdapterBatchMaps", "IFAdapterCaptions"}
 
 
 def info(node_id: str) -> dict[str, Any]:
@@ -111,7 +138,7 @@ def test_contract(node_id):
     outputs = list(zip(shown["output_name"], shown["output"], strict=True))
     assert outputs[: len(CONTRACT[node_id][2])] == CONTRACT[node_id][2]
     assert not any(shown["output_is_list"])
-    assert shown["is_input_list"] == (node_id == "IFAdapterBatchMaps")
+    assert shown["is_input_list"] == (node_id in LIST_INPUTS)
 
 
 def test_every_node_has_a_contract():
@@ -127,7 +154,7 @@ def test_every_node_has_a_contract():
 @pytest.mark.parametrize("node_id", CONTRACT)
 def test_every_input_and_output_has_a_tooltip(node_id):
     shown = info(node_id)
-    assert shown["category"] == "IFAdapter"
+    assert shown["category"].split("/")[0] == "IFAdapter"
     assert shown["display_name"] == nodes.NODE_DISPLAY_NAME_MAPPINGS[node_id]
     assert "IFAdapter" in shown["display_name"]
     assert shown["description"]

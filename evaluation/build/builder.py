@@ -11,13 +11,14 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ifadapter_core.language.answers import description_of
+from ifadapter_core.language.questions import caption_question, prompt_text
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 from ifadapter_diffusers.pictures import decoded_sizes, read_picture
 from shapes.drawing import draw
 from shapes.sampler import HELD_OUT, World, sample_scene
 
-from ..answers import description_of
 from ..benchmark import Benchmark, release_json, write_benchmark
 from ..files import inside, pin_settings, png_bytes, write_atomic
 from ..vision_language import AnswerError, VisionLanguage
@@ -62,8 +63,8 @@ class CocoBuilder:
         self.size = size
         self.model = model
         self.prompts = {
-            name: (PROMPTS / f"{name}.txt").read_text("utf-8").strip()
-            for name in ("caption", "local_description")
+            "caption": (PROMPTS / "caption.txt").read_text("utf-8").strip(),
+            "local_description": prompt_text("describe_named"),
         }
         self.source = {**source, "size": size, "model": model.name, "prompts": self.prompts}
         self.requests = requests
@@ -149,15 +150,15 @@ class CocoBuilder:
         """Write the real picture, then its layout: an existing layout marks a finished draft."""
         picture = self._square(draft)
         instances = tuple(self._described(draft, picture, instance) for instance in draft.layout.instances)
-        layout = Layout(self.size, self.size, instances, self._ask(draft, picture, "caption", ""))
+        layout = Layout(self.size, self.size, instances, self._ask(draft, picture, self.prompts["caption"]))
         resized = picture.resize((self.size, self.size), Image.Resampling.LANCZOS)
         write_atomic(self.folder / REAL / f"{draft.name}.png", png_bytes(resized))
         write_atomic(self._layout_path(draft), release_json(layout).encode())
 
     def _described(self, draft: Draft, picture: Image.Image, instance: Instance) -> Instance:
         """The instance with the model's description of its crop in place of its category."""
-        category = instance.local_description
-        text = self._ask(draft, crop_box(picture, instance.box), "local_description", category)
+        question = caption_question(instance.local_description)
+        text = self._ask(draft, crop_box(picture, instance.box), question)
         return replace(instance, local_description=text)
 
     def _square(self, draft: Draft) -> Image.Image:
@@ -165,12 +166,9 @@ class CocoBuilder:
         x, y, side = draft.square
         return read_picture(inside(self.images, draft.file_name)).crop((x, y, x + side, y + side))
 
-    def _ask(self, draft: Draft, picture: Image.Image, prompt: str, category: str) -> str:
-        """The answer as a description in one line. Raises NoDescriptionError if it is none.
-
-        prompt: its name. category: COCO's name of the object, for the prompt.
-        """
-        answer = self.model.ask(picture, self.prompts[prompt].format(category=category))
+    def _ask(self, draft: Draft, picture: Image.Image, question: str) -> str:
+        """The answer as a description in one line. Raises NoDescriptionError if it is none."""
+        answer = self.model.ask(picture, question)
         text = description_of(answer)
         if not text:
             raise NoDescriptionError(f"{draft.file_name}, for which it answered {answer[:MAX_SHOWN]!r}")

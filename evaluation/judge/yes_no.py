@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from PIL import Image
 
-from ..answers import plain_text
+from ifadapter_core.language.answers import plain_text
+from ifadapter_core.language.questions import check_question
+
 from ..vision_language import EmptyAnswerError, VisionLanguage
 from .verifier import Verdict
-
-PROMPT = Path(__file__).parent / "prompts" / "fits.txt"
 
 # Words of an answer, in lower case and without punctuation. Only repetitions of the question may follow.
 SUBJECT = r"(?:it|this|that|(?:the|this) (?:picture|image|photo|crop))"
@@ -23,12 +22,11 @@ NO = re.compile(
 
 
 class YesNoVerifier:
-    """Asks the question in ``prompts/fits.txt``, with ``{description}`` replaced by the description."""
+    """Asks whether the crop fits its description, with ``check_question``."""
 
     def __init__(self, model: VisionLanguage) -> None:
         self.name = model.name
         self._model = model
-        self._prompt = PROMPT.read_text("utf-8").strip()
 
     def verify(self, crop: Image.Image, description: str) -> Verdict:
         """An empty answer counts as neither yes nor no.
@@ -36,7 +34,7 @@ class YesNoVerifier:
         Raises AnswerError if the model fails otherwise.
         """
         try:
-            answer = self._model.ask(crop, self._prompt.replace("{description}", description))
+            answer = self._model.ask(crop, check_question(description))
         except EmptyAnswerError:
             return Verdict(None)
         return Verdict(yes_or_no(answer), answer)

@@ -17,7 +17,7 @@ MODULES = sorted(
     if path.stem != "__init__"
     and not (path.parent.name == "kernels" and path.stem != "choice")  # need Triton
 )
-STANDARD_LIBRARY_ONLY = ("layout", "layout_formats", "config")
+STANDARD_LIBRARY_ONLY = ("layout", "layout_formats", "config", "language.answers", "language.questions")
 FOREIGN = (
     "comfy",
     "comfy_api",

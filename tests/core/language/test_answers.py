@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.answers import MAX_DESCRIPTION, description_of
+from ifadapter_core.language.answers import MAX_DESCRIPTION, description_of
 
 WRAPPED = [
     "a red kite",

@@ -11,7 +11,10 @@ from .encode import IFAdapterEncode
 from .host.files import register_folder
 from .host.second_copy import warn_of_second_copy
 from .layouts.layout import IFAdapterLayout
+from .layouts.layout_crop import IFAdapterLayoutCrop
 from .loader import IFAdapterLoader
+from .pictures.crops import IFAdapterCrops
+from .pictures.paste import IFAdapterPaste
 from .semantic_map import IFAdapterSemanticMap
 from .simple import IFAdapterSimple
 
@@ -27,6 +30,9 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterSimple,
             IFAdapterDemoModels,
             IFAdapterBatchMaps,
+            IFAdapterCrops,
+            IFAdapterLayoutCrop,
+            IFAdapterPaste,
         ]
 
 

@@ -1,5 +1,8 @@
 """Inputs that several nodes share, and the conversion of pictures to the host's IMAGE."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 import torch
 from comfy_api.latest import io
@@ -7,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from .types import IFAdapterType, LayoutType
+
+Value = TypeVar("Value")
 
 
 def model_input() -> io.Input:
@@ -50,6 +55,16 @@ def schedule_inputs() -> list[io.Input]:
         io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.001, tooltip=start),
         io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.001, tooltip=end),
     ]
+
+
+def only_value(name: str, values: Sequence[Value]) -> Value:
+    """The value of an input that takes a single one, in a node that gets lists. Raises ValueError."""
+    if any(value != values[0] for value in values):
+        raise ValueError(
+            f"The input {name} got a list of {len(values)} values; expected one. This node runs once for all "
+            "entries of its lists."
+        )
+    return values[0]
 
 
 def to_image(picture: Image.Image) -> Tensor:

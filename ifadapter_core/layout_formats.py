@@ -24,14 +24,17 @@ from .formats.json_text import JsonText, read_json_text
 from .formats.own import OWN, to_json
 from .formats.units import UNITS, Canvas, canvas_of, stretch_notice
 from .layout import Layout, LayoutError
-from .links.boxes import Linked, inside, linked_json, linked_masks, read_linked
+from .links.boxes import Linked, inside, linked_json, linked_layout, linked_masks, read_linked
+from .links.values import frames_of
 
 __all__ = [
     "FORMATS",
     "UNITS",
     "LayoutReading",
     "Linked",
+    "frames_of",
     "from_json",
+    "linked_layout",
     "linked_masks",
     "read_layout",
     "read_linked",

@@ -12,8 +12,11 @@ from .host.files import register_folder
 from .host.second_copy import warn_of_second_copy
 from .layouts.captions import IFAdapterCaptions
 from .layouts.layout import IFAdapterLayout
+from .layouts.layout_crop import IFAdapterLayoutCrop
 from .layouts.layout_prompt import IFAdapterLayoutPrompt
 from .loader import IFAdapterLoader
+from .pictures.crops import IFAdapterCrops
+from .pictures.paste import IFAdapterPaste
 from .semantic_map import IFAdapterSemanticMap
 from .simple import IFAdapterSimple
 
@@ -31,6 +34,9 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterBatchMaps,
             IFAdapterLayoutPrompt,
             IFAdapterCaptions,
+            IFAdapterCrops,
+            IFAdapterLayoutCrop,
+            IFAdapterPaste,
         ]
 
 

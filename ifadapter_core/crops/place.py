@@ -45,8 +45,8 @@ class Place:
 
     def __post_init__(self) -> None:
         x, y, width, height = self.window
-        fits_x = 0 <= x and width >= 1 and x + width <= self.picture_width
-        fits_y = 0 <= y and height >= 1 and y + height <= self.picture_height
+        fits_x = x >= 0 and width >= 1 and x + width <= self.picture_width
+        fits_y = y >= 0 and height >= 1 and y + height <= self.picture_height
         if not (fits_x and fits_y):
             raise LayoutError(
                 f"The window at x {x}, y {y} of {width} x {height} pixels is not inside the picture of "

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from ..formats.box_keys import xywh, xyxy
 from ..formats.draft import Draft, Frame, stated_units
 from ..formats.entries import draft_of
-from ..formats.fields import Corners, kind_of, number_text
+from ..formats.fields import Corners, check_count, kind_of, number_text
 from ..formats.ignored import ignored_notice
 from ..formats.units import (
     MAX_FRACTION,
@@ -23,7 +23,7 @@ from ..formats.units import (
     size_problem,
     to_fractions,
 )
-from ..layout import LayoutError
+from ..layout import Box, Instance, Layout, LayoutError
 from .values import (
     SCORED,
     box_of_segment,
@@ -119,6 +119,19 @@ def inside(drafts: Sequence[Draft], canvas: Canvas) -> tuple[list[Draft], list[s
             f"Linked boxes that are inverted or have a side under one pixel were left out: {_numbers(flat)}."
         )
     return kept, notices
+
+
+def linked_layout(linked: Linked, width: int, height: int) -> tuple[Layout, list[str]]:
+    """The boxes of a link as a layout, and notices. A box without a label has the description "".
+
+    Raises LayoutError for more instances than a layout has.
+    """
+    drafts, changes = inside(linked.drafts, canvas_of(width, height))
+    check_count(len(drafts))
+    instances = tuple(
+        Instance(Box(*cast(Corners, draft.corners)), draft.description, draft.strength) for draft in drafts
+    )
+    return Layout(width, height, instances), [*linked.notices, *changes]
 
 
 def linked_json(drafts: Iterable[Draft]) -> str:

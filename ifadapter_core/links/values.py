@@ -45,6 +45,16 @@ def entries_of(value: Any) -> Sequence[Any]:
     return parts
 
 
+def frames_of(value: Any) -> list[Any]:
+    """The frames of a linked value, one for each picture: each is a value of one picture."""
+    if not isinstance(value, (list, tuple)) or is_segs(value) or len(value) < 2:
+        return [value]
+    parts = [plain(part) for part in counted(value)]
+    if all(isinstance(part, (list, tuple)) and not _holds_numbers(part) for part in parts):
+        return [[list(part)] for part in parts]
+    return [value]
+
+
 def plain(value: Any) -> Any:
     """numpy arrays, torch tensors and their scalars as Python values; a row of scalars as well."""
     if isinstance(value, (list, tuple)) and len(value) <= SCORED:

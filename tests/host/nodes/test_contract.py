@@ -109,9 +109,49 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         },
         [("layout", "IFADAPTER_LAYOUT"), ("layout_text", "STRING")],
     ),
+    "IFAdapterCrops": (
+        {"image": ("IMAGE", None)},
+        {
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "boxes": ("BOUNDING_BOX,ARRAY,BBOX,SEGS", None),
+            "context": ("FLOAT", 0.15),
+            "size": ("INT", 1024),
+            "question": ("COMBO", "describe"),
+            "bbox_format": ("COMBO", "xywh"),
+        },
+        [
+            ("crops", "IMAGE"),
+            ("descriptions", "STRING"),
+            ("masks", "MASK"),
+            ("questions", "STRING"),
+            ("layouts", "IFADAPTER_LAYOUT"),
+            ("places", "IFADAPTER_PLACE"),
+        ],
+    ),
+    "IFAdapterLayoutCrop": (
+        {
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "x": ("INT", 0),
+            "y": ("INT", 0),
+            "width": ("INT", 512),
+            "height": ("INT", 512),
+        },
+        {"picture_width": ("INT", 0), "picture_height": ("INT", 0)},
+        [("layout", "IFADAPTER_LAYOUT"), ("place", "IFADAPTER_PLACE")],
+    ),
+    "IFAdapterPaste": (
+        {"image": ("IMAGE", None), "crops": ("IMAGE", None), "places": ("IFADAPTER_PLACE", None)},
+        {"masks": ("MASK", None), "feather": ("INT", 16)},
+        [("image", "IMAGE")],
+    ),
 }
 # Nodes that get whole lists.
-LIST_INPUTS = {"IFAdapterBatchMaps", "IFAdapterCaptions"}
+LIST_INPUTS = {"IFAdapterBatchMaps", "IFAdapterCaptions", "IFAdapterCrops", "IFAdapterPaste"}
+# Outputs that are lists: the following nodes run once for each entry.
+LIST_OUTPUTS = {
+    "IFAdapterCrops": ["crops", "descriptions", "masks", "questions", "layouts", "places"],
+    "IFAdapterPaste": ["image"],
+}
 
 
 def info(node_id: str) -> dict[str, Any]:
@@ -137,7 +177,10 @@ def test_contract(node_id):
             assert (given[name][0], given[name][1].get("default")) == (kind, default)
     outputs = list(zip(shown["output_name"], shown["output"], strict=True))
     assert outputs[: len(CONTRACT[node_id][2])] == CONTRACT[node_id][2]
-    assert not any(shown["output_is_list"])
+    lists = [
+        name for name, is_list in zip(shown["output_name"], shown["output_is_list"], strict=True) if is_list
+    ]
+    assert lists == LIST_OUTPUTS.get(node_id, [])
     assert shown["is_input_list"] == (node_id in LIST_INPUTS)
 
 
@@ -175,7 +218,8 @@ def test_pack_exports_only_entry_point_and_scripts():
 
 
 @pytest.mark.parametrize("kind", ["BOUNDING_BOX", "ARRAY", "BBOX", "SEGS"])
-def test_host_accepts_linked_boxes(kind):
-    accepts = info("IFAdapterLayout")["input"]["optional"]["boxes"][0]
+@pytest.mark.parametrize("node_id", ["IFAdapterLayout", "IFAdapterCrops"])
+def test_host_accepts_linked_boxes(kind, node_id):
+    accepts = info(node_id)["input"]["optional"]["boxes"][0]
     assert comfy_execution.validation.validate_node_input(kind, accepts)
     assert not comfy_execution.validation.validate_node_input("IMAGE", accepts)

@@ -22,6 +22,9 @@ NODES = {
     "IFAdapterSimple",
     "IFAdapterDemoModels",
     "IFAdapterBatchMaps",
+    "IFAdapterCrops",
+    "IFAdapterLayoutCrop",
+    "IFAdapterPaste",
 }
 SIDE_PX = 256
 STEPS = 3

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ifadapter_core.language.questions import prompt_text
+
 from ..benchmark import Benchmark
-from .yes_no import PROMPT
 
 SHAPES = "shapes"  # as detector or verifier: the program for the drawn world
 DEFAULT_THRESHOLD = 0.25  # the default of transformers for Grounding DINO
@@ -65,5 +66,5 @@ class ScoreSettings:
         if self.threshold is not None:
             content["threshold"] = self.threshold
         if len(self.verifiers) > 1 or not self.verifiers[0].is_program:
-            content["question"] = PROMPT.read_text("utf-8").strip()
+            content["question"] = prompt_text("fits")
         return content

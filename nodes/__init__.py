@@ -12,6 +12,7 @@ from .host.files import register_folder
 from .host.second_copy import warn_of_second_copy
 from .layouts.layout import IFAdapterLayout
 from .loader import IFAdapterLoader
+from .pictures.check import IFAdapterCheck
 from .semantic_map import IFAdapterSemanticMap
 from .simple import IFAdapterSimple
 
@@ -27,6 +28,7 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterSimple,
             IFAdapterDemoModels,
             IFAdapterBatchMaps,
+            IFAdapterCheck,
         ]
 
 

@@ -41,7 +41,7 @@ def layout_picture(layout: Layout, size: tuple[int, int] | None = None) -> Image
     """
     size = size or _preview_size(layout.width, layout.height, LAYOUT_EDGE_PX)
     picture = Image.new("RGB", size, BACKGROUND)
-    corners = [_corners(box, picture.size) for box in layout.boxes]
+    corners = [pixel_corners(box, picture.size) for box in layout.boxes]
     for index, box in enumerate(corners):
         _draw_box(picture, box, COLOURS[index % len(COLOURS)])
     # Text last, so that no box hides it.
@@ -61,13 +61,13 @@ def ownership_picture(semantic_map: SemanticMap) -> Image.Image:
     picture = Image.fromarray(cells).resize(_preview_size(*tokens.canvas), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(picture)
     for index, box in enumerate(tokens.boxes.tolist()):
-        corners = _corners(box, picture.size)
+        corners = pixel_corners(box, picture.size)
         draw.rectangle(corners, outline=(255, 255, 255), width=2)
         _draw_number(picture, corners, index)
     return picture
 
 
-def _corners(box: Sequence[float], size: tuple[int, int]) -> Corners:
+def pixel_corners(box: Sequence[float], size: tuple[int, int]) -> Corners:
     """Corners in pixels of a box given in fractions of the picture."""
     x0, y0, x1, y1 = (round(value * side) for value, side in zip(box, (*size, *size), strict=True))
     return x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)
@@ -86,7 +86,7 @@ def _draw_description(picture: Image.Image, corners: Corners, index: int, text: 
 
     The description stands below the number, or beside it in a box that is too low for that.
     """
-    largest = _text_px(picture)
+    largest = text_px(picture)
     tag_right, top = _draw_number(picture, corners, index)
     most = max(1, picture.width - 2 * MARGIN_PX)
     width = min(
@@ -110,7 +110,7 @@ def _draw_number(picture: Image.Image, corners: Corners, index: int) -> tuple[in
 
     The tag of a box at the edge of the picture moves inside. Returns its right edge and the y below it.
     """
-    number, size = str(index + 1), _text_px(picture)
+    number, size = str(index + 1), text_px(picture)
     width, height = round(length(number, size)) + 10, round(size * 1.3)
     left = max(0, min(corners[0], picture.width - 1 - width))
     top = max(0, min(corners[1], picture.height - 1 - height))
@@ -120,7 +120,7 @@ def _draw_number(picture: Image.Image, corners: Corners, index: int) -> tuple[in
     return left + width, bottom + TAG_GAP_PX
 
 
-def _text_px(picture: Image.Image) -> int:
+def text_px(picture: Image.Image) -> int:
     """Size of the font for the numbers, and of the largest descriptions."""
     return max(SMALLEST_TEXT_PX, max(picture.size) // 44)
 

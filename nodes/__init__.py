@@ -15,6 +15,7 @@ from .layouts.layout import IFAdapterLayout
 from .layouts.layout_crop import IFAdapterLayoutCrop
 from .layouts.layout_prompt import IFAdapterLayoutPrompt
 from .loader import IFAdapterLoader
+from .pictures.check import IFAdapterCheck
 from .pictures.crops import IFAdapterCrops
 from .pictures.paste import IFAdapterPaste
 from .semantic_map import IFAdapterSemanticMap
@@ -37,6 +38,7 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterCrops,
             IFAdapterLayoutCrop,
             IFAdapterPaste,
+            IFAdapterCheck,
         ]
 
 

@@ -78,6 +78,16 @@ def picture_size(images: Sequence[Tensor]) -> tuple[int, int]:
     return int(images[0].shape[2]), int(images[0].shape[1])
 
 
+def to_pictures(images: Tensor) -> list[Image.Image]:
+    """The pictures of an IMAGE (N, height, width, channels), in RGB. Raises ValueError for other shapes."""
+    if images.ndim != 4 or images.shape[-1] not in (3, 4):
+        raise ValueError(
+            f"An image of shape {tuple(images.shape)} is linked; expected (images, height, width, 3)."
+        )
+    pixels = (images[..., :3].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return [Image.fromarray(each) for each in pixels]
+
+
 def to_image(picture: Image.Image) -> Tensor:
     """A picture as an IMAGE (1, height, width, 3), float32 in 0..1."""
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255.0)[None]

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
 
-PixelBox = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One detected object.
-
-    box: in pixels of the picture.
-    score: confidence, 0..1.
-    phrase: index of the phrase that the object matches.
-    """
-
-    box: PixelBox
-    score: float
-    phrase: int
+from ifadapter_core.checking.matching import Detection
 
 
 class Detector(Protocol):

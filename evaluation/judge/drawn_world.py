@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
+from ifadapter_core.checking.matching import Detection, pixel_box
 from ifadapter_core.layout import Layout
 from shapes.descriptions import read_description
 from shapes.recognition.detection import detect
@@ -14,8 +15,6 @@ from shapes.recognition.verifier import FOUND_SCORE, classify
 from shapes.scene import BACKGROUNDS, Attributes, Figure
 
 from ..benchmark import Benchmark
-from .detector import Detection
-from .scorer import pixel_box
 from .verifier import Verdict
 
 MARGIN = 0.2  # plain background around a crop, as a fraction of its longer side

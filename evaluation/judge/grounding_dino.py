@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from .detector import Detection
+from ifadapter_core.checking.matching import Detection
 
 
 class GroundingDino:

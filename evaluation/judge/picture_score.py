@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .detector import Detection, PixelBox
+from ifadapter_core.checking.matching import Detection, PixelBox
 
 
 @dataclass(frozen=True)

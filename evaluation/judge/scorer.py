@@ -12,13 +12,13 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ifadapter_core.checking.matching import Detection, Match, PixelBox, Wanted, match, pixel_box
 from ifadapter_core.layout import Layout
 
 from ..benchmark import Benchmark, Entry
 from ..files import digest_of, json_bytes, write_atomic
 from ..pictures import picture_path, read_picture
-from .detector import Detection, Detector, PixelBox
-from .matching import Match, Wanted, match
+from .detector import Detector
 from .picture_score import InstanceScore, PictureScore, from_json, to_json
 from .verifier import Verdict, Verifier
 
@@ -84,12 +84,6 @@ def check_names(verifiers: Sequence[str]) -> None:
             f"The verifiers are {', '.join(verifiers) or 'none'}; expected at least one, "
             "all with different names."
         )
-
-
-def pixel_box(box: Sequence[float], size: tuple[int, int]) -> PixelBox:
-    """Convert a box from fractions of the canvas to pixels. size: width and height of the picture."""
-    x0, y0, x1, y1 = (value * side for value, side in zip(box, (*size, *size), strict=True))
-    return x0, y0, x1, y1
 
 
 def crop_corners(box: PixelBox, size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..judge.detector import PixelBox
+from ifadapter_core.checking.matching import PixelBox
+
 from ..judge.picture_score import PictureScore
 
 RESAMPLES = 2000

@@ -7,11 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ifadapter_core.checking.matching import Detection
+
 from ..benchmark import Benchmark
 from ..errors import INSTALL
 from ..files import json_bytes, pin_settings, write_atomic
 from ..judge.caption_scores import score_captions
-from ..judge.detector import Detection, Detector
+from ..judge.detector import Detector
 from ..judge.drawn_world import ShapesDetector, ShapesVerifier, check_world
 from ..judge.fid import check_real_pictures, frechet_inception_distance, real_pictures
 from ..judge.picture_score import InstanceScore, PictureScore

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..judge.detector import PixelBox
+from ifadapter_core.checking.matching import PixelBox
+
 from ..judge.picture_score import InstanceScore, PictureScore
 from .metrics import Estimate, average_precision, feature_success, found_share, unparsable
 

@@ -17,7 +17,14 @@ MODULES = sorted(
     if path.stem != "__init__"
     and not (path.parent.name == "kernels" and path.stem != "choice")  # need Triton
 )
-STANDARD_LIBRARY_ONLY = ("layout", "layout_formats", "config", "language.answers", "language.questions")
+STANDARD_LIBRARY_ONLY = (
+    "layout",
+    "layout_formats",
+    "config",
+    "checking.yes_no",
+    "language.answers",
+    "language.questions",
+)
 FOREIGN = (
     "comfy",
     "comfy_api",

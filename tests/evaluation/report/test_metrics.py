@@ -11,7 +11,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scenes import instance, picture_score
 
-from evaluation.judge.detector import Detection, PixelBox
 from evaluation.judge.picture_score import InstanceScore, PictureScore
 from evaluation.report.metrics import (
     average_precision,
@@ -21,6 +20,7 @@ from evaluation.report.metrics import (
     share,
     unparsable,
 )
+from ifadapter_core.checking.matching import Detection, PixelBox
 
 A, B = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0)
 

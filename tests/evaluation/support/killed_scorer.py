@@ -14,8 +14,8 @@ from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.judge import drawn_world
-from evaluation.judge.detector import Detection
 from evaluation.report import score_folder
+from ifadapter_core.checking.matching import Detection
 
 
 class KillingDetector(drawn_world.ShapesDetector):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evaluation.judge.detector import Detection
 from evaluation.judge.picture_score import InstanceScore, PictureScore
 from evaluation.judge.verifier import Verdict
+from ifadapter_core.checking.matching import Detection
 from ifadapter_core.layout import Box, Instance, Layout
 from shapes.drawing import draw
 from shapes.sampler import World, sample_scene

@@ -144,14 +144,34 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         {"masks": ("MASK", None), "feather": ("INT", 16)},
         [("image", "IMAGE")],
     ),
+    "IFAdapterCheck": (
+        {"image": ("IMAGE", None), "layout": ("IFADAPTER_LAYOUT", None)},
+        {"boxes": ("BOUNDING_BOX", None), "answers": ("STRING", None), "iou": ("FLOAT", 0.5)},
+        [
+            ("picture", "IMAGE"),
+            ("report", "STRING"),
+            ("success_rate", "FLOAT"),
+            ("all_right", "BOOLEAN"),
+            ("best_image", "INT"),
+            ("failed", "IFADAPTER_LAYOUT"),
+            ("failed_image", "IMAGE"),
+        ],
+    ),
 }
 # Nodes that get whole lists.
-LIST_INPUTS = {"IFAdapterBatchMaps", "IFAdapterCaptions", "IFAdapterCrops", "IFAdapterPaste"}
+LIST_INPUTS = {
+    "IFAdapterBatchMaps",
+    "IFAdapterCaptions",
+    "IFAdapterCheck",
+    "IFAdapterCrops",
+    "IFAdapterPaste",
+}
 # Outputs that are lists: the following nodes run once for each entry.
 LIST_OUTPUTS = {
     "IFAdapterCrops": ["crops", "descriptions", "masks", "questions", "layouts", "places"],
     "IFAdapterPaste": ["image"],
 }
+CATEGORIES = ("IFAdapter", "IFAdapter/layout", "IFAdapter/picture")
 
 
 def info(node_id: str) -> dict[str, Any]:
@@ -177,10 +197,8 @@ def test_contract(node_id):
             assert (given[name][0], given[name][1].get("default")) == (kind, default)
     outputs = list(zip(shown["output_name"], shown["output"], strict=True))
     assert outputs[: len(CONTRACT[node_id][2])] == CONTRACT[node_id][2]
-    lists = [
-        name for name, is_list in zip(shown["output_name"], shown["output_is_list"], strict=True) if is_list
-    ]
-    assert lists == LIST_OUTPUTS.get(node_id, [])
+    lists = zip(shown["output_name"], shown["output_is_list"], strict=True)
+    assert [name for name, is_list in lists if is_list] == LIST_OUTPUTS.get(node_id, [])
     assert shown["is_input_list"] == (node_id in LIST_INPUTS)
 
 
@@ -197,7 +215,7 @@ def test_every_node_has_a_contract():
 @pytest.mark.parametrize("node_id", CONTRACT)
 def test_every_input_and_output_has_a_tooltip(node_id):
     shown = info(node_id)
-    assert shown["category"].split("/")[0] == "IFAdapter"
+    assert shown["category"] in CATEGORIES
     assert shown["display_name"] == nodes.NODE_DISPLAY_NAME_MAPPINGS[node_id]
     assert "IFAdapter" in shown["display_name"]
     assert shown["description"]

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ifadapter_core.geometry import box_iou
-
-from .detector import Detection, PixelBox
+from ..geometry import box_iou
 
 MATCH_IOU = 0.5  # the paper, section 4
 ROUNDING = 1e-9  # boxes were converted to fractions of the canvas and back
+
+PixelBox = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detected object.
+
+    box: in pixels of the picture.
+    score: confidence, 0..1.
+    phrase: index of the phrase that the object matches.
+    """
+
+    box: PixelBox
+    score: float
+    phrase: int
 
 
 @dataclass(frozen=True)
@@ -30,18 +44,22 @@ class Match:
     """A detection assigned to a wanted box.
 
     detection: its index.
-    iou: intersection over union of the two boxes, at least ``MATCH_IOU``.
+    iou: intersection over union of the two boxes, at least the limit that was given.
     """
 
     detection: int
     iou: float
 
 
-def match(detections: Sequence[Detection], wanted: Sequence[Wanted]) -> list[Match | None]:
+def match(
+    detections: Sequence[Detection], wanted: Sequence[Wanted], least_iou: float = MATCH_IOU
+) -> list[Match | None]:
     """The matching detection of each wanted box, or None.
 
     Greedy by descending score: each detection takes the unmatched box of its phrase with the
     largest IoU. So a detection matches at most one box, and duplicates of a detection match none.
+
+    least_iou: intersection over union that a match needs.
     """
     matches: list[Match | None] = [None] * len(wanted)
     for index in sorted(range(len(detections)), key=lambda index: -detections[index].score):
@@ -52,6 +70,12 @@ def match(detections: Sequence[Detection], wanted: Sequence[Wanted]) -> list[Mat
             if each.phrase == found.phrase and matches[place] is None
         }
         best = max(overlaps, key=overlaps.__getitem__, default=None)
-        if best is not None and overlaps[best] >= MATCH_IOU - ROUNDING:
+        if best is not None and overlaps[best] >= least_iou - ROUNDING:
             matches[best] = Match(index, overlaps[best])
     return matches
+
+
+def pixel_box(box: Sequence[float], size: tuple[int, int]) -> PixelBox:
+    """Convert a box from fractions of the canvas to pixels. size: width and height of the picture."""
+    x0, y0, x1, y1 = (value * side for value, side in zip(box, (*size, *size), strict=True))
+    return x0, y0, x1, y1

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.judge.detector import Detection, PixelBox
-from evaluation.judge.matching import Match, Wanted, match
+from ifadapter_core.checking.matching import Detection, Match, PixelBox, Wanted, match
 
 BOX = (10.0, 20.0, 110.0, 70.0)
 

@@ -24,6 +24,7 @@ from .formats.json_text import JsonText, read_json_text
 from .formats.own import OWN, to_json
 from .formats.units import UNITS, Canvas, canvas_of, stretch_notice
 from .layout import Layout, LayoutError
+from .links import texts
 from .links.boxes import Linked, inside, linked_json, linked_layout, linked_masks, read_linked
 from .links.values import frames_of
 
@@ -91,9 +92,32 @@ def from_json(
 
 
 def read_layout(
-    text: str, width: int, height: int, linked: Linked | None = None, units: str | None = None
+    text: str,
+    width: int,
+    height: int,
+    linked: Linked | None = None,
+    units: str | None = None,
+    linked_text: str | None = None,
 ) -> LayoutReading:
-    """As ``from_json``, but returns the notices instead of logging them."""
+    """As ``from_json``, but returns the notices instead of logging them.
+
+    linked_text: the text of a link, read in place of ``text`` unless an editor has taken ``text`` over from
+        it (see ``links/texts.py``); None without a link. Errors in it begin with the input's name.
+    """
+    if not texts.counts(linked_text, text):
+        return _read_text(text, width, height, linked, units)
+    try:
+        layout, notices = _read_text(linked_text, width, height, linked, units)
+    except LayoutError as error:
+        raise LayoutError(f"{texts.INPUT}: {error}") from None
+    if linked is not None:
+        both = f"The boxes come from the linked {linked.kind}; {texts.INPUT} gives captions only."
+        notices = (*notices, both)
+    return LayoutReading(layout, notices)
+
+
+def _read_text(text: Any, width: int, height: int, linked: Linked | None, units: str | None) -> LayoutReading:
+    """The layout in a text, with the boxes of a link in place of its own."""
     canvas = canvas_of(width, height)
     checked_units(units, "The node's units")
     data, repairs, around = _parse(text)

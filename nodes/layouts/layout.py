@@ -16,7 +16,7 @@ from ...ifadapter_core.layout_formats import (
     shown_boxes,
 )
 from ...ifadapter_core.previews import layout_picture
-from ..host.editor import results_for_editor, show_linked_boxes
+from ..host.editor import results_for_editor, show_linked_boxes, show_linked_text
 from ..inputs import to_image
 from ..types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
 
@@ -121,6 +121,14 @@ class IFAdapterLayout(io.ComfyNode):
                     tooltip="Unit of the numbers in a layout text that states none. as written: what "
                     "the format says. Boxes drawn in the editor are not affected.",
                 ),
+                io.String.Input(
+                    "layout_text",
+                    optional=True,
+                    force_input=True,
+                    tooltip="A layout as text from another node, such as a language model's answer, in any "
+                    "format that the layout reads. It counts in place of the drawn layout until it is taken "
+                    "over in the editor, and again when another text arrives.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
@@ -158,18 +166,22 @@ class IFAdapterLayout(io.ComfyNode):
         bbox_format: str = "xywh",
         background: Tensor | None = None,
         units: str = AS_WRITTEN,
+        layout_text: str | None = None,
     ) -> io.NodeOutput:
+        node_id = cls.hidden.unique_id if cls.hidden else None
+        if layout_text is not None:
+            show_linked_text(node_id, layout_text)
         if boxes is not None and masks is not None:
             raise ValueError(
                 "Both boxes and masks are linked, but a layout takes one of them. Remove one link."
             )
         linked = _linked(boxes, masks, width, height, bbox_format)
         if linked is not None:
-            node_id = cls.hidden.unique_id if cls.hidden else None
             show_linked_boxes(node_id, shown_boxes(linked, width, height))
             if is_example(layout, width, height):
                 layout = ""  # nobody wrote it
-        parsed, notices = read_layout(layout, width, height, linked, None if units == AS_WRITTEN else units)
+        units_of_text = None if units == AS_WRITTEN else units
+        parsed, notices = read_layout(layout, width, height, linked, units_of_text, layout_text)
         for notice in notices:
             logging.warning("IFAdapter Layout: %s", notice)
         picture = to_image(layout_picture(parsed))
@@ -180,7 +192,7 @@ class IFAdapterLayout(io.ComfyNode):
             width,
             height,
             parsed.caption,
-            ui=results_for_editor(parsed, background, notices),
+            ui=results_for_editor(parsed, background, notices, layout_text),
         )
 
 

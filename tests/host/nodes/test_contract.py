@@ -27,6 +27,7 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
             "bbox_format": ("COMBO", "xywh"),
             "background": ("IMAGE", None),
             "units": ("COMBO", "as written"),
+            "layout_text": ("STRING", None),
         },
         [
             ("layout", "IFADAPTER_LAYOUT"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import nodes
+from ifadapter_core.links.texts import text_hash
 from layouts import BOXES, CANVAS, OWN_FORMAT, WORDS, bounding_boxes, elements, release_format
 
 
@@ -160,6 +161,35 @@ def test_units_of_texts_that_state_none(units, scale):
     assert_is_the_layout(run(layout=json.dumps({**OWN_FORMAT, "units": "fractions"}), units=units)[0])
     stated = json.dumps({"boxes": boxes, "units": units})
     assert_is_the_layout(run(layout=stated, units="as written")[0])
+
+
+def test_a_linked_text_counts_until_the_editor_has_taken_it_over(node):
+    linked = json.dumps(OWN_FORMAT)
+    drawn = {"boxes": [{"x": 0, "y": 0, "w": 1, "h": 1, "caption": "a drawn dog"}]}
+    assert_is_the_layout(run(layout=json.dumps(drawn), layout_text=linked)[0])
+    taken = json.dumps({**drawn, "taken_from": text_hash(linked)})
+    assert run(layout=taken, layout_text=linked)[0].local_descriptions == ["a drawn dog"]
+    assert_is_the_layout(run(layout=taken, layout_text=json.dumps(release_format()))[0])
+    output = nodes.NODE_CLASS_MAPPINGS["IFAdapterLayout"].execute(layout="", layout_text=linked, **CANVAS)
+    assert output.ui["ifadapter_text"] == [linked]
+    with pytest.raises(ValueError, match="layout_text is empty"):
+        node("IFAdapterLayout", layout=json.dumps(drawn), layout_text=" ", **CANVAS)
+
+
+def test_units_of_the_node_apply_to_a_linked_text():
+    rows = [(x0 * 640, y0 * 384, x1 * 640, y1 * 384) for x0, y0, x1, y1 in BOXES]
+    boxes = [{"bbox_2d": row, "label": words} for row, words in zip(rows, WORDS, strict=True)]
+    assert_is_the_layout(run(layout="", layout_text=json.dumps(boxes), units="pixels")[0])
+
+
+def test_linked_boxes_replace_those_of_a_linked_text(caplog):
+    linked = json.dumps({"caption": "a room", "boxes": [{**OWN_FORMAT["boxes"][0], "caption": "a chair"}]})
+    boxes = bounding_boxes(described=False)[1:]
+    layout, notices = run(layout="", layout_text=linked, boxes=boxes)
+    assert (layout.caption, layout.local_descriptions) == ("a room", ["a chair"])
+    assert torch.allclose(torch.tensor(layout.boxes), torch.tensor(BOXES[1:]))
+    assert notices == ["The boxes come from the linked boxes; layout_text gives captions only."]
+    assert caplog.text.count(notices[0]) == 1
 
 
 def test_a_repaired_text_is_said_once(caplog):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ifadapter_core.links.texts import text_hash
 from server_process import Server, messages
 
 BOX = {"x": 0.25, "y": 0.25, "w": 0.5, "h": 0.5, "caption": 'a cook\'s "red" pot'}
@@ -61,6 +62,32 @@ def test_units_of_the_node(server: Server) -> None:
     assert "thousandths" in error_of(server.run(graph_of(boxes, units="pixels")))
     answer = server.refusal(graph_of(boxes, units="miles"))
     assert "miles" in answer["node_errors"]["layout"]["errors"][0]["details"]
+
+
+def test_a_linked_text_counts_until_it_is_taken_over(server: Server) -> None:
+    linked = json.dumps({"caption": "a kitchen", "boxes": [BOX]})
+    drawn = json.dumps({"caption": "a garden", "boxes": [BOX], "taken_from": text_hash(linked)})
+
+    def prompt_of(layout: str, text: str) -> str:
+        words = {"class_type": "PrimitiveStringMultiline", "inputs": {"value": text}}
+        shown = {"class_type": "PreviewAny", "inputs": {"source": ["layout", 5]}}
+        entry = server.run({"words": words, "shown": shown, **graph_of(layout, layout_text=["words", 0])})
+        assert notices_of(entry) == []
+        assert entry["outputs"]["layout"]["ifadapter_text"] == [text]
+        return entry["outputs"]["shown"]["text"][0]
+
+    assert prompt_of(json.dumps(LAYOUT), linked) == "a kitchen"
+    assert prompt_of(drawn, linked) == "a garden"
+    assert prompt_of(drawn, linked.replace("kitchen", "hall")) == "a hall"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "layout_text is empty"), ("I cannot do that.", "layout_text: The layout cannot")]
+)
+def test_an_unusable_linked_text_is_an_error(server: Server, text: str, words: str) -> None:
+    given = {"class_type": "PrimitiveStringMultiline", "inputs": {"value": text}}
+    message = error_of(server.run({"words": given, **graph_of(json.dumps(LAYOUT), layout_text=["words", 0])}))
+    assert words in message
 
 
 def masks(count: int) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@
 /** @typedef {'n' | 'ne' | 'e' | 'se' | 's' | 'sw' | 'w' | 'nw'} Handle direction of a side or corner */
 
 export const MIN_SIDE_PX = 8
+export const SIDES = /** @type {const} */ (['x', 'y', 'w', 'h'])
 
 // Direction of each handle on the x and y axis: -1 left or top, 1 right or bottom, 0 not moved.
 /** @type {Record<Handle, [number, number]>} */
@@ -46,12 +47,20 @@ export function toPixels({ x, y, w, h }, canvas) {
 }
 
 /**
- * @param {PixelFrame} frame
+ * A frame with one number set in pixels, within the canvas: a position moves the frame, a length its right or
+ * lower side. The other numbers stay exactly the same.
+ * @param {Frame} frame
+ * @param {keyof Frame} key
+ * @param {number} value in pixels
  * @param {Canvas} canvas
  * @returns {Frame}
  */
-export function fromPixels({ x, y, w, h }, canvas) {
-  return { x: x / canvas.width, y: y / canvas.height, w: w / canvas.width, h: h / canvas.height }
+export function withPixels({ x, y, w, h }, key, value, canvas) {
+  const isAcross = key === 'x' || key === 'w'
+  const [start, length, pixels] = isAcross ? [x, w, canvas.width] : [y, h, canvas.height]
+  const isStart = key === 'x' || key === 'y'
+  const [low, high] = isStart ? [0, 1 - length] : [1 / pixels, 1 - start]
+  return { x, y, w, h, [key]: between(value / pixels, low, high) }
 }
 
 /**

@@ -22,6 +22,7 @@ import { VERSION } from './formats/readers.js'
  * @typedef {{ value: unknown, canvas: Canvas, units: string | null, pinned: boolean }} Given
  */
 
+const SENT_LAYOUTS = 100 // kept for the results of runs that wait for their turn
 const BOX_NUMBER = /\bbox (\d+)\b/i // in an error of a run
 
 /** @returns {Layout} */
@@ -46,6 +47,8 @@ export class LayoutState {
     this.failure = null // the error of the last run, until the next run or edit
     /** @type {string[]} */
     this.notices = [] // what was repaired or left out while reading, here or in the last run
+    /** @type {Map<string, Layout>} */
+    this.sent = new Map() // layouts of runs, by the text that the run got; the last one is the newest
   }
 
   get layout() {
@@ -64,7 +67,28 @@ export class LayoutState {
   /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
     this.refresh()
-    return this.unreadable ? this.unreadable.text : serializeForRun(this.history.present)
+    if (this.unreadable) return this.unreadable.text
+    const text = serializeForRun(this.history.present)
+    this.sent.delete(text)
+    this.sent.set(text, this.history.present)
+    for (const oldest of [...this.sent.keys()].slice(0, -SENT_LAYOUTS)) this.sent.delete(oldest)
+    return text
+  }
+
+  /**
+   * The layout of a run, by the text that the run got. A text that this editor did not send is read.
+   * @param {string | undefined} text undefined: the newest run's
+   * @returns {Layout}
+   */
+  layoutOf(text) {
+    const newest = [...this.sent.values()].at(-1) ?? this.history.present
+    if (text === undefined) return newest
+    if (text === serializeForRun(this.history.present)) return this.history.present
+    try {
+      return this.sent.get(text) ?? readLayout(text, this.surroundings.canvas()).layout
+    } catch {
+      return newest
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './com
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { hands } from './hands.js'
+import { kept } from './kept.js'
 import { looks } from './looks.js'
 import { places } from './places.js'
 import { results } from './results.js'
@@ -58,6 +59,7 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       search(inEditor)
       texts(inEditor)
       hands(inEditor)
+      kept(inEditor)
       values(inEditor)
       room(inEditor)
       results(inEditor)

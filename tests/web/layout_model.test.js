@@ -13,10 +13,16 @@ import { CANVAS, MINIMUM, forMany, frame, inside, layout, near, same } from './r
 
 // Frames
 
-test('converting to pixels and back is lossless', () => {
+test('a number set in pixels is shown again, and the others stay exactly the same', () => {
   forMany((next) => {
-    const pixels = geometry.toPixels(frame(next), CANVAS)
-    assert.deepEqual(geometry.toPixels(geometry.fromPixels(pixels, CANVAS), CANVAS), pixels)
+    const start = frame(next)
+    const pixels = geometry.toPixels(start, CANVAS)
+    for (const key of geometry.SIDES) {
+      const set = geometry.withPixels(start, key, pixels[key], CANVAS)
+      assert.deepEqual(geometry.toPixels(set, CANVAS)[key], pixels[key])
+      for (const other of geometry.SIDES) if (other !== key) assert.equal(set[other], start[other])
+      for (const wild of [-1e6, 0, 1e6]) assert.ok(inside(geometry.withPixels(start, key, wild, CANVAS)))
+    }
   })
 })
 

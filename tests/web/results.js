@@ -37,6 +37,14 @@ function isNear(a, b) {
   return a.every((value, index) => Math.abs(value - b[index]) < 8)
 }
 
+/** The number of runs that the server works on. */
+function running(editor) {
+  return editor.page.evaluate(async () => {
+    const answer = await window.comfyAPI.api.api.fetchApi('/queue')
+    return (await answer.json()).queue_running.length
+  })
+}
+
 /** Sets a widget of a node as a user does. */
 function set(editor, id, name, value) {
   return editor.page.evaluate(
@@ -104,6 +112,46 @@ export function results(inEditor) {
     assert.ok(await row('cat').isVisible(), 'only the changed box loses its verdict')
   })
 
+  inEditor('a result belongs to the layout that was queued, whatever is drawn meanwhile', TWO, async (editor) => {
+    const { page } = editor
+    const queue = () => page.evaluate(() => window.app.queuePrompt(0))
+    const slow = await editor.create('IFAdapterTestSlow', { links: { layout: [await editor.id(), 'layout'] } })
+    await queue()
+    await page.evaluate((id) => window.app.graph.remove(window.app.graph.getNodeById(id)), slow)
+    await sampled(editor)
+    await queue()
+    await editor.drag([0.3, 0.5], [0.3, 0.2])
+    await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('a red pot')
+    await page.evaluate(() => void window.app.graphToPrompt()) // as another run would
+    await poll(async () => (await running(editor)) > 0)
+    await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Interrupt'))
+    const crop = editor.root.locator('[data-row="cat"] .ifa-crop')
+    await crop.waitFor()
+    const [x, y] = await crop.evaluate((part) =>
+      part.style.backgroundPosition.split(' ').map((value) => parseFloat(value) / 100)
+    )
+    assert.ok(Math.abs(x * 0.6 - 0.1) < 0.01 && Math.abs(y * 0.5 - 0.3) < 0.01, `${x} ${y}`)
+  })
+
+  inEditor('a preview that comes too late is not shown over another layout', TWO, async (editor) => {
+    let held = null
+    const { page } = editor
+    await page.route('**/prompt', async (route) => {
+      if (route.request().method() !== 'POST') return route.continue()
+      held = route
+    })
+    await editor.tool('preview').click()
+    await poll(() => held !== null)
+    await editor.drag([0.3, 0.5], [0.3, 0.4])
+    const before = Object.keys(await editor.history())
+    await held.continue()
+    await poll(async () => Object.keys(await editor.history()).length > before.length)
+    await page.unroute('**/prompt')
+    assert.ok(await editor.root.locator('.ifa-ownership').isHidden())
+    await editor.tool('preview').click()
+    await editor.root.locator('.ifa-ownership').waitFor()
+  })
+
   inEditor('the layout alone can be previewed, without sampling', TWO, async (editor) => {
     await sampled(editor)
     const before = Object.keys(await editor.history())
@@ -130,11 +178,9 @@ export function results(inEditor) {
     })
     await editor.tool('preview').click()
     await poll(() => sent !== undefined)
-    assert.deepEqual(
-      Object.keys(sent).sort(),
-      [String(id), String(encode), String(map), 'ifadapter_preview'].sort()
-    )
-    assert.deepEqual(sent.ifadapter_preview.inputs.images, [String(map), 1])
+    const shown = Object.keys(sent).find((each) => sent[each].class_type === 'PreviewImage')
+    assert.deepEqual(Object.keys(sent).sort(), [String(id), String(encode), String(map), shown].sort())
+    assert.deepEqual(sent[shown].inputs.images, [String(map), 1])
     await editor.root.getByRole('alert').filter({ visible: true }).waitFor() // no adapter is linked
   })
 }

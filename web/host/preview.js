@@ -4,20 +4,37 @@
 import { app } from '../../../scripts/app.js'
 import { api } from '../../../scripts/api.js'
 import { descendantsOf, promptId } from './descendants.js'
+import { forAll } from './editors.js'
 import { keepResult, viewUrl } from './results.js'
 
-const PREVIEW = 'ifadapter_preview' // id of the node that shows the picture, in the prompt alone
+const PREVIEW = 'ifadapter_preview_' // and a number: id of the node that shows the picture, in the prompt alone
 
-/** @type {WeakRef<ComfyNode> | null} */
-let waiting = null // the node whose preview runs
+/** @type {Map<string, { node: WeakRef<ComfyNode>, text: unknown }>} */
+const waiting = new Map() // nodes whose previews run, with the texts of their layouts
+let previews = 0 // started since the page was opened
 
 /** Listens to the previews of the server. */
 export function listenToPreviews() {
   api.addEventListener('executed', ({ detail }) => {
-    const node = detail?.node === PREVIEW ? waiting?.deref() : null
+    const preview = waiting.get(detail?.node)
+    const node = preview?.node.deref()
     const file = detail?.output?.images?.[0]
-    if (node && file) keepResult(node, { ownership: viewUrl(file) })
+    waiting.delete(detail?.node)
+    if (node && file && isCurrent(node, preview?.text)) keepResult(node, { ownership: viewUrl(file) })
   })
+}
+
+/**
+ * Whether a node's editor still shows the layout that a run got.
+ * @param {ComfyNode} node
+ * @param {unknown} text that the run got
+ */
+function isCurrent(node, text) {
+  let isSame = typeof text !== 'string' // from a link
+  forAll((editor, each) => {
+    if (each === node) isSame ||= editor.state.layoutOf(String(text)) === editor.state.history.present
+  })
+  return isSame
 }
 
 /**
@@ -32,8 +49,10 @@ export async function previewLayout(node) {
   const slot = origin.outputs?.findIndex(({ name }) => name === 'picture') ?? -1
   const id = promptId(origin)
   const prompt = neededBy(output, id)
-  prompt[PREVIEW] = { class_type: 'PreviewImage', inputs: { images: [id, slot] } }
-  waiting = new WeakRef(node)
+  previews += 1
+  const shown = `${PREVIEW}${previews}`
+  prompt[shown] = { class_type: 'PreviewImage', inputs: { images: [id, slot] } }
+  waiting.set(shown, { node: new WeakRef(node), text: prompt[promptId(node)]?.inputs.layout })
   await api.queuePrompt(0, { output: prompt, workflow })
 }
 

@@ -2,9 +2,10 @@
 // What runs send to the editors: boxes of links, backgrounds, token counts, pictures and marks.
 
 import { api } from '../../../scripts/api.js'
-import { descendantsOf } from './descendants.js'
+import { descendantsOf, promptId } from './descendants.js'
 import { forAll } from './editors.js'
 import { linkedNode, nodeOf, widgetOf } from './graph.js'
+import { nodesOfRun } from './requests.js'
 
 /** @typedef {import('../view/results.js').Mark} Mark */
 
@@ -35,7 +36,14 @@ export function listenToRuns() {
     now.executing = typeof detail === 'object' ? detail?.node : detail
   })
   api.addEventListener('executed', ({ detail }) => onExecuted(detail))
-  api.addEventListener('execution_start', () => forAll((editor) => editor.fail(null)))
+  api.addEventListener('execution_start', ({ detail }) => {
+    let hasEditor = false
+    forAll((editor) => {
+      hasEditor = true
+      editor.fail(null)
+    })
+    if (hasEditor) nodesOfRun(detail?.prompt_id) // while the server still has it in its queue
+  })
   api.addEventListener('execution_error', ({ detail }) => {
     const message = String(detail?.exception_message ?? '').trim()
     const node = nodeOf(detail?.node_id)
@@ -76,15 +84,16 @@ function forAncestors(id, act) {
 }
 
 /** @param {{ node: unknown, prompt_id?: string, output?: ComfyOutput }} detail */
-function onExecuted({ node: id, prompt_id: prompt, output }) {
+async function onExecuted({ node: id, prompt_id: prompt, output }) {
   const pictures = output?.images?.filter((file) => file.filename).map(viewUrl) ?? []
   const marks = output?.ifadapter_marks
   if (!pictures.length && !marks) return
+  const run = await nodesOfRun(prompt)
   forAncestors(id, (node) => {
     const known = resultOf(node)
     const isNew = known.prompt !== prompt
     /** @type {RunResult} */
-    const result = { prompt, layout: isNew ? sentBy(node) : known.layout }
+    const result = { prompt, layout: isNew ? layoutIn(run, node) : known.layout }
     if (isNew) Object.assign(result, { before: known.pictures ?? [], marks: undefined })
     if (pictures.length) Object.assign(result, { pictures, live: pictures.at(-1) })
     if (marks) result.marks = marks
@@ -93,16 +102,18 @@ function onExecuted({ node: id, prompt_id: prompt, output }) {
 }
 
 /**
- * The layout that the last run got from the visible editor of a node.
+ * The layout of a node in a run. Runs may wait in the queue while the layout is edited.
+ * @param {ComfyPrompt | null} run
  * @param {ComfyNode} node
  */
-function sentBy(node) {
+function layoutIn(run, node) {
+  const text = run?.[promptId(node)]?.inputs.layout
   /** @type {import('../layout_model.js').Layout | undefined} */
   let layout
   forAll((editor, each) => {
     // On the face of a subgraph, an editor is not asked for its value.
     if (each === node && (editor.root.isConnected || !layout))
-      layout = editor.sent ?? editor.state.history.present
+      layout = editor.state.layoutOf(typeof text === 'string' ? text : undefined)
   })
   return layout
 }

@@ -38,8 +38,6 @@ export class LayoutEditor {
     this.state = new LayoutState(host)
     /** @type {string | null} */
     this.backgroundUrl = null
-    /** @type {Layout | undefined} */
-    this.sent = undefined // the layout that the last run got
     /** @type {{ key: string, boxes: model.Box[] | null }} */
     this.linked = { key: '', boxes: null } // memoised, see linkedBoxes()
     this.actions = new Actions(this)
@@ -107,9 +105,7 @@ export class LayoutEditor {
 
   /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
-    const value = this.state.runValue
-    this.sent = this.state.history.present
-    return value
+    return this.state.runValue
   }
 
   /** The user has set another size of the picture. */

@@ -15,6 +15,7 @@ export class Fields {
   /** @param {LayoutEditor} editor */
   constructor(editor) {
     this.editor = editor
+    this.edited = '' // id of the box whose numbers are edited: a click may select another one meanwhile
     /** @type {HTMLTextAreaElement} */
     this.global = element('textarea', {
       class: 'ifa-text',
@@ -29,10 +30,10 @@ export class Fields {
     const label = element('label', { class: 'ifa-label', for: this.global.id }, t('Global caption'))
     this.caption = [label, this.global]
     this.numbers = {
-      x: this.pixelField(t('left')),
-      y: this.pixelField(t('top')),
-      w: this.pixelField(t('width')),
-      h: this.pixelField(t('height'))
+      x: this.pixelField('x', t('left')),
+      y: this.pixelField('y', t('top')),
+      w: this.pixelField('w', t('width')),
+      h: this.pixelField('h', t('height'))
     }
     this.strength = element('input', {
       type: 'number',
@@ -42,7 +43,8 @@ export class Fields {
       step: '0.05',
       'aria-label': t('strength of the box'),
       title: t('Strength of the adapter in this box: 1 as trained, 0 off'),
-      onchange: () => this.setStrength()
+      onchange: () => this.setStrength(),
+      ...this.listeners()
     })
     this.align = this.makeAlign()
     const pairs = Object.entries({
@@ -87,16 +89,29 @@ export class Fields {
     )
   }
 
-  /** @param {string} name */
-  pixelField(name) {
+  /**
+   * @param {keyof geometry.Frame} key
+   * @param {string} name
+   */
+  pixelField(key, name) {
     return element('input', {
       type: 'number',
       class: 'ifa-number',
       step: '1',
       'aria-label': t('{name} of the box in pixels', { name }),
       title: t('{name} in pixels', { name }),
-      onchange: () => this.setNumbers()
+      onchange: () => this.setNumber(key),
+      ...this.listeners()
     })
+  }
+
+  /** Listeners of all number fields. @returns {import('./dom.js').Attributes} */
+  listeners() {
+    return {
+      onfocus: () => (this.edited = this.editor.state.active?.id ?? ''),
+      onblur: () => this.render(this.editor.state.layout),
+      onkeydown: (event) => event.key === 'Escape' && this.restore()
+    }
   }
 
   /** @param {Layout} layout */
@@ -105,34 +120,65 @@ export class Fields {
     setHidden(this.align, this.editor.state.selection.length < 2)
     const box = this.editor.state.active
     this.exact.classList.toggle('ifa-off', !box)
-    const pixels = box ? geometry.toPixels(box, this.editor.host.canvas()) : null
-    for (const key of /** @type {const} */ (['x', 'y', 'w', 'h'])) {
+    for (const key of geometry.SIDES) {
       const input = this.numbers[key]
       input.disabled = !box || box.locked
-      if (document.activeElement !== input || !box) input.value = pixels ? String(pixels[key]) : ''
+      if (document.activeElement !== input || !box) input.value = this.shown(key)
     }
     this.strength.disabled = !box
-    if (document.activeElement !== this.strength || !box)
-      this.strength.value = box ? String(box.strength) : ''
+    if (document.activeElement !== this.strength || !box) this.strength.value = this.shown('strength')
   }
 
-  /** Takes the exact position and size from the number fields. */
-  setNumbers() {
+  /**
+   * What a number field shows of the active box.
+   * @param {keyof geometry.Frame | 'strength'} key
+   */
+  shown(key) {
     const box = this.editor.state.active
-    if (!box) return
-    /** @param {HTMLInputElement} input */
-    const number = (input) => Math.round(Number(input.value)) || 0
-    const { x, y, w, h } = this.numbers
-    const pixels = { x: number(x), y: number(y), w: Math.max(number(w), 1), h: Math.max(number(h), 1) }
-    const frame = geometry.clamp(geometry.fromPixels(pixels, this.editor.host.canvas()))
-    this.editor.actions.change([box.id], () => frame)
-    this.render(this.editor.state.layout)
+    if (!box) return ''
+    return String(key === 'strength' ? box.strength : geometry.toPixels(box, this.editor.host.canvas())[key])
   }
 
+  /** Shows the numbers of the active box again. */
+  restore() {
+    for (const key of geometry.SIDES) this.numbers[key].value = this.shown(key)
+    this.strength.value = this.shown('strength')
+  }
+
+  /** The box whose numbers are edited. */
+  get box() {
+    return this.editor.state.layout.boxes.find(({ id }) => id === this.edited)
+  }
+
+  /**
+   * Takes one number of the exact position or size. The others stay as they are. Without a number, nothing
+   * changes.
+   * @param {keyof geometry.Frame} key
+   */
+  setNumber(key) {
+    const { editor, box } = this
+    const input = this.numbers[key]
+    const canvas = editor.host.canvas()
+    const given = Math.round(Number(input.value))
+    if (box && input.value !== '' && given !== geometry.toPixels(box, canvas)[key]) {
+      const frame = geometry.withPixels(box, key, given, canvas)
+      const value = geometry.toPixels(frame, canvas)[key]
+      editor.actions.change([box.id], () => frame)
+      if (given !== value) editor.flash(t('Set to {value}: the box stays inside the picture.', { value }))
+    }
+    input.value = this.shown(key)
+  }
+
+  /** Takes the strength. Without a number, nothing changes. */
   setStrength() {
-    const box = this.editor.state.active
-    if (!box) return
-    const strength = Math.min(Math.max(Number(this.strength.value) || 0, 0), MAX_STRENGTH)
-    this.editor.actions.change([box.id], () => ({ strength }))
+    const { editor, box, strength: input } = this
+    const given = Number(input.value)
+    if (box && input.value !== '' && given !== box.strength) {
+      const strength = geometry.between(given, 0, MAX_STRENGTH)
+      const values = { value: strength, most: MAX_STRENGTH }
+      editor.actions.change([box.id], () => ({ strength }))
+      if (given !== strength) editor.flash(t('Set to {value}: strengths are 0 to {most}.', values))
+    }
+    input.value = this.shown('strength')
   }
 }

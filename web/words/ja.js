@@ -25,6 +25,8 @@ export const JA = {
   'Strength of the adapter in this box: 1 as trained, 0 off': 'このボックスでのアダプターの強さ：1 は学習時のまま、0 はオフ',
   'Exact position and size of the active box': '選択中のボックスの正確な位置とサイズ',
   'strength': '強さ',
+  'Set to {value}: the box stays inside the picture.': '{value} に設定しました：ボックスは画像の外に出せません。',
+  'Set to {value}: strengths are 0 to {most}.': '{value} に設定しました：強度は 0 から {most} までです。',
   'Align left': '左揃え',
   'Align centres': '左右中央揃え',
   'Align right': '右揃え',

@@ -25,6 +25,8 @@ export const ZH = {
   'Strength of the adapter in this box: 1 as trained, 0 off': '适配器在此框中的强度：1 为训练时的强度，0 为关闭',
   'Exact position and size of the active box': '当前框的精确位置和大小',
   'strength': '强度',
+  'Set to {value}: the box stays inside the picture.': '已设为 {value}：框不能超出图片。',
+  'Set to {value}: strengths are 0 to {most}.': '已设为 {value}：强度范围为 0 到 {most}。',
   'Align left': '左对齐',
   'Align centres': '水平居中对齐',
   'Align right': '右对齐',

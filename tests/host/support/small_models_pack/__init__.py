@@ -1,4 +1,4 @@
-"""A node pack for tests: the small random models as nodes, instead of a checkpoint loader."""
+"""A node pack for tests: the small random models as nodes, instead of loaders of files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ HERE = Path(__file__).resolve().parent  # resolved: the pack may be a link
 sys.path.append(str(HERE.parent))
 
 import small_models  # noqa: E402
+
+from . import answers, detectors, language_models  # noqa: E402
 
 
 class IFAdapterTestModels(io.ComfyNode):
@@ -66,9 +68,67 @@ class IFAdapterTestOtherClip(io.ComfyNode):
         )
 
 
+class IFAdapterTestLanguageModels(io.ComfyNode):
+    """Replaces CLIPLoader: text encoders that write, the first about texts, the second about pictures too."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestLanguageModels",
+            display_name="IFAdapter Test Language Models",
+            category="IFAdapter/tests",
+            outputs=[io.Clip.Output(), io.Clip.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(language_models.qwen3(), language_models.qwen3_vl())
+
+
+class IFAdapterTestDetector(io.ComfyNode):
+    """Replaces UNETLoader for RT-DETR."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestDetector",
+            display_name="IFAdapter Test Detector",
+            category="IFAdapter/tests",
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(detectors.rt_detr())
+
+
+class IFAdapterTestAnswers(io.ComfyNode):
+    """Replaces TextGenerate: answers as a language model with trained weights does."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestAnswers",
+            display_name="IFAdapter Test Answers",
+            category="IFAdapter/tests",
+            inputs=[io.String.Input("prompt"), io.Image.Input("image", optional=True)],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, prompt: str, image: Any = None) -> io.NodeOutput:
+        return io.NodeOutput(answers.answer(prompt, image))
+
+
 class TestExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [IFAdapterTestModels, IFAdapterTestOtherClip]
+        return [
+            IFAdapterTestModels,
+            IFAdapterTestOtherClip,
+            IFAdapterTestLanguageModels,
+            IFAdapterTestDetector,
+            IFAdapterTestAnswers,
+        ]
 
 
 async def comfy_entrypoint() -> TestExtension:

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from workflow_graphs import Graph, only
+from workflow_graphs import Graph, all_of, only
 
 PACK = Path(__file__).resolve().parents[3]
 HOST = Path(os.environ["COMFYUI_PATH"]).resolve()
@@ -118,7 +118,7 @@ class Server:
                 data = message["data"]
                 if data.get("prompt_id") != queued["prompt_id"]:
                     continue
-                sampling = message["type"] == "progress" and data["node"] == only(graph, "KSampler")
+                sampling = message["type"] == "progress" and data["node"] in all_of(graph, "KSampler")
                 if interrupt_at is not None and sampling and data["value"] >= interrupt_at:
                     interrupt_at = None
                     await session.post(f"{url}/interrupt")

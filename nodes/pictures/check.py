@@ -46,6 +46,7 @@ class IFAdapterCheck(io.ComfyNode):
                 BoxesType.Input(
                     "boxes",
                     optional=True,
+                    extra_dict={"forceInput": True},  # else the frontend adds its box editor as a widget
                     tooltip="What a detector found: a list with one entry for each description, each with a "
                     "frame for each image, or one entry whose boxes have labels. Boxes are in pixels of the "
                     "image.",

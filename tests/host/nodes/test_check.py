@@ -153,13 +153,14 @@ def test_a_batch_and_a_list_of_its_images_are_checked_alike(node, layout):
     batch = images(3)
     whole = node("IFAdapterCheck", image=[batch], layout=[layout], boxes=boxes, answers=answers)
     listed = node("IFAdapterCheck", image=list(batch.split(1)), layout=[layout], boxes=boxes, answers=answers)
-    picture, report, rate, all_right, best, failed, failed_image = whole
+    picture, report, rate, all_right, best, failed, failed_image, best_right = whole
     assert picture.shape == (3, 512, 512, 3)
     assert (rate, all_right, best) == (pytest.approx(2 / 6), False, 2)
     assert [instance.local_description for instance in failed.instances] == ["a green teapot"]
     assert (failed.width, failed.height, failed.caption) == (SIDE, SIDE, "a table")
     assert failed.instances[0] == layout.instances[1]
     assert torch.equal(failed_image, batch[2:])
+    assert not best_right
     assert report.startswith("Image 1: 1 of 2 right")
     assert torch.equal(picture, listed[0])
     assert listed[1:6] == whole[1:6]
@@ -170,6 +171,14 @@ def test_all_right_leaves_an_empty_layout(node, layout):
     assert outputs[2:5] == (1.0, True, 0)
     assert outputs[5].instances == ()
     assert torch.equal(outputs[6], images(1))
+    assert outputs[7]
+
+
+def test_the_best_image_may_be_right_while_others_are_not(node, layout):
+    outputs = node("IFAdapterCheck", image=[images(2)], layout=[layout], answers=["yes", "no", "yes", "yes"])
+    assert outputs[2:5] == (0.75, False, 1)
+    assert outputs[5].instances == ()
+    assert outputs[7]
 
 
 def test_an_empty_layout_is_all_right(node):
@@ -181,12 +190,11 @@ def test_an_empty_layout_is_all_right(node):
 
 def test_pictures_with_transparency_and_of_other_sizes(node, layout):
     mixed = [torch.rand(1, SIDE, SIDE, 4), torch.rand(1, 300, 600, 3)]
-    picture, report, *_, failed_image = node(
+    picture, report, *_, failed_image, _ = node(
         "IFAdapterCheck", image=mixed, layout=[layout], answers=["no", "no", "yes", "no"]
     )
     assert picture.shape == (2, 512, 512, 3)
     assert "600 x 300" in report
-    assert failed_image is not None
     assert torch.equal(failed_image, mixed[1])
 
 

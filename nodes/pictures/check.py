@@ -46,6 +46,7 @@ class IFAdapterCheck(io.ComfyNode):
                 BoxesType.Input(
                     "boxes",
                     optional=True,
+                    extra_dict={"forceInput": True},  # else the frontend adds its box editor as a widget
                     tooltip="What a detector found: a list with one entry for each description, each with a "
                     "frame for each image, or one entry whose boxes have labels. Boxes are in pixels of the "
                     "image.",
@@ -97,6 +98,11 @@ class IFAdapterCheck(io.ComfyNode):
                     display_name="failed_image",
                     tooltip="The best image alone, without marks: the one that failed belongs to.",
                 ),
+                io.Boolean.Output(
+                    display_name="best_right",
+                    tooltip="Whether all instances of the best image are right: failed has no instances. For "
+                    "a switch that leaves out the detail pass.",
+                ),
             ],
         )
 
@@ -124,5 +130,6 @@ class IFAdapterCheck(io.ComfyNode):
             result.best_image,
             result.failed,
             best,
+            not result.failed.instances,
             ui={"ifadapter_marks": result.marks, "text": [text]},
         )

@@ -71,20 +71,20 @@ class Picture(io.ComfyNode):
         return io.NodeOutput(pictures)
 
 
-class Marks(io.ComfyNode):
-    """Scores instances as given, as a check of the picture does."""
+class Answers(io.ComfyNode):
+    """A list of answers as a vision-language model gives them for a list of crops, from JSON."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            "IFAdapterTestMarks",
-            inputs=[io.Image.Input("image"), io.String.Input("marks", default="[]")],
-            is_output_node=True,
+            "IFAdapterTestAnswers",
+            inputs=[io.String.Input("answers", default="[]")],
+            outputs=[io.String.Output(display_name="answers", is_output_list=True)],
         )
 
     @classmethod
-    def execute(cls, image: torch.Tensor, marks: str) -> io.NodeOutput:
-        return io.NodeOutput(ui={"ifadapter_marks": json.loads(marks)})
+    def execute(cls, answers: str) -> io.NodeOutput:
+        return io.NodeOutput(json.loads(answers))
 
 
 class Slow(io.ComfyNode):
@@ -110,7 +110,7 @@ class Slow(io.ComfyNode):
 
 class PreviewExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [SendPreview, LinkedBoxes, Picture, Marks, Slow]
+        return [SendPreview, LinkedBoxes, Picture, Answers, Slow]
 
 
 async def comfy_entrypoint() -> PreviewExtension:

@@ -90,26 +90,74 @@ export function results(inEditor) {
     assert.ok(isNear(await shownColour(crop), [255, 128, 128]), 'the crop stays where the box was in the run')
   })
 
-  inEditor('rows and boxes show which instances came out right', TWO, async (editor) => {
+  inEditor('rows and boxes show which instances a check finds right, wrong or missing', TWO, async (editor) => {
+    const layout = await editor.id()
     const picture = await sampled(editor)
-    const marks = [
-      { box: 1, mark: 'right' },
-      { box: 2, mark: 'wrong', seen: 'a red teapot' }
-    ]
-    await editor.create('IFAdapterTestMarks', {
-      widgets: { marks: JSON.stringify(marks) },
-      links: { image: [picture, 'image'] }
+    const answers = await editor.create('IFAdapterTestAnswers', {
+      widgets: { answers: JSON.stringify(['Yes, it does.', 'It is a red teapot.']) }
+    })
+    const check = await editor.create('IFAdapterCheck', {
+      links: { image: [picture, 'image'], layout: [layout, 'layout'], answers: [answers, 'answers'] }
     })
     await editor.run()
     const row = (id) => editor.root.locator(`[data-row="${id}"] .ifa-mark`)
     await row('cat').getByText('right', { exact: true }).waitFor()
     await row('pot').getByText('wrong', { exact: true }).waitFor()
-    assert.equal(await row('pot').getAttribute('title'), 'Seen: a red teapot')
+    assert.equal(await row('pot').getAttribute('title'), 'Seen: It is a red teapot.')
     await editor.root.locator('[data-box="pot"] .ifa-mark-wrong').waitFor()
     await editor.root.locator('[data-box="cat"] .ifa-mark-right').waitFor()
     await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('a red teapot')
     await row('pot').waitFor({ state: 'hidden' })
     assert.ok(await row('cat').isVisible(), 'only the changed box loses its verdict')
+
+    const boxes = [{ x: 140.8, y: 115.2, width: 89.6, height: 102.4, label: 'teapot' }] // the pot in 256 pixels
+    const found = await editor.create('IFAdapterTestBoxes', { widgets: { boxes: JSON.stringify(boxes) } })
+    await editor.page.evaluate(
+      ([from, to]) => {
+        const [origin, target] = [from, to].map((id) => window.app.graph.getNodeById(id))
+        origin.connect(0, target, target.findInputSlot('boxes'))
+        target.disconnectInput(target.findInputSlot('answers'))
+      },
+      [found, check]
+    )
+    await editor.run()
+    await row('cat').getByText('not found', { exact: true }).waitFor()
+    await row('pot').getByText('right', { exact: true }).waitFor()
+  })
+
+  inEditor('the marked picture and the failed instances of a check are no results', TWO, async (editor) => {
+    const layout = await editor.id()
+    const picture = await sampled(editor)
+    const answers = await editor.create('IFAdapterTestAnswers', {
+      widgets: { answers: JSON.stringify(['no', 'yes']) }
+    })
+    const check = await editor.create('IFAdapterCheck', {
+      links: { image: [picture, 'image'], layout: [layout, 'layout'], answers: [answers, 'answers'] }
+    })
+    await editor.create('PreviewImage', { at: [1500, 80], links: { images: [check, 'picture'] } })
+    // Another check, of the failed instances alone: its first box is not the layout's.
+    const other = await editor.create('IFAdapterTestAnswers', { widgets: { answers: '["yes"]' } })
+    const plain = await editor.create('EmptyImage', { at: [1500, 400] })
+    await editor.create('IFAdapterCheck', {
+      at: [1800, 80],
+      links: { image: [plain, 'IMAGE'], layout: [check, 'failed'], answers: [other, 'answers'] }
+    })
+    await editor.run()
+    const row = (id) => editor.root.locator(`[data-row="${id}"] .ifa-mark`)
+    await row('pot').getByText('right', { exact: true }).waitFor()
+    await row('cat').getByText('wrong', { exact: true }).waitFor()
+    const crop = editor.root.locator('[data-row="cat"] .ifa-crop')
+    await crop.waitFor()
+    // The test's pictures are inverted in the boxes. A marked one has an outline and 512 pixels.
+    assert.ok(isNear(await shownColour(crop), [255, 255, 128]))
+    const url = await crop.evaluate((part) => getComputedStyle(part).backgroundImage.slice(5, -2))
+    const width = await editor.page.evaluate(async (source) => {
+      const image = new Image()
+      image.src = source
+      await image.decode()
+      return image.naturalWidth
+    }, url)
+    assert.equal(width, 256)
   })
 
   inEditor('a result belongs to the layout that was queued, whatever is drawn meanwhile', TWO, async (editor) => {

@@ -124,7 +124,7 @@ export function runs(inEditor) {
       )
     const id = await editor.id()
     const result = await editor.create('IFAdapterTestPicture', { links: { layout: [id, 'layout'] } })
-    const output = await editor.create('IFAdapterTestMarks', { links: { image: [result, 'image'] } })
+    const output = await editor.create('PreviewAny', { links: { source: [result, 'image'] } })
     await editor.run()
     assert.ok(await image.isHidden())
     await editor.tool('picture').click()

@@ -4,7 +4,11 @@
 const SUBGRAPH_OUTPUT = '-20' // id of the node at which the outputs of a subgraph leave
 // Outputs that are no results.
 /** @type {Record<string, string[]>} */
-const DRAWINGS = { IFAdapterLayout: ['picture'], IFAdapterSemanticMap: ['picture'] }
+const DRAWINGS = {
+  IFAdapterLayout: ['picture'],
+  IFAdapterSemanticMap: ['picture'],
+  IFAdapterCheck: ['picture', 'failed'] // the failed instances have other numbers
+}
 
 /**
  * The node that holds a node's subgraph; the first of several. Undefined in the root graph.

@@ -156,6 +156,7 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
             ("best_image", "INT"),
             ("failed", "IFADAPTER_LAYOUT"),
             ("failed_image", "IMAGE"),
+            ("best_right", "BOOLEAN"),
         ],
     ),
 }

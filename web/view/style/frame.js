@@ -32,7 +32,7 @@ export const FRAME_STYLE = `
 }
 .ifa-button { height: 26px; min-width: 26px; padding: 0 5px; }
 .ifa-small { height: 20px; width: 20px; padding: 0; flex: none; }
-.ifa-text-button { padding: 3px 8px; margin: 2px 4px 2px 0; }
+.ifa-text-button { padding: 3px 8px; margin: 2px 4px 2px 0; word-break: keep-all; }
 .ifa-add { font-weight: 600; padding: 0 8px; }
 .ifa-button:hover:not(:disabled), .ifa-small:hover:not(:disabled), .ifa-text-button:hover {
   border-color: var(--ifa-accent);

@@ -8,10 +8,12 @@ export const SURFACE_STYLE = `
 }
 /* Below each other, the picture takes the width first, and what it leaves of the height is the list's. */
 .ifa-column > .ifa-stage {
-  flex: 1000 1 0; min-height: 0; max-height: calc(100cqi / var(--ifa-aspect, 1));
+  flex: 1000 1 0; min-height: 32px; max-height: calc(100cqi / var(--ifa-aspect, 1) + 6px);
 }
 @container ifa (max-width: 619px) {
-  .ifa-stage { flex: 1000 1 0; min-height: 0; max-height: calc(100cqi / var(--ifa-aspect, 1)); }
+  .ifa-stage {
+    flex: 1000 1 0; min-height: 32px; max-height: calc(100cqi / var(--ifa-aspect, 1) + 6px);
+  }
 }
 .ifa-surface {
   position: relative; background: var(--ifa-bg); outline: 1px solid var(--ifa-line);

@@ -49,9 +49,7 @@ export class Surface {
         onlostpointercapture: (event) => gestures.onLost(event),
         ondblclick: (event) => gestures.onDoubleClick(event),
         onwheel: (event) => editor.zoom.onWheel(event),
-        oncontextmenu: (event) => editor.menu.onContextMenu(event),
-        ondragover: (event) => editor.clipboard.onDragOver(event),
-        ondrop: (event) => editor.clipboard.onDrop(event)
+        oncontextmenu: (event) => editor.menu.onContextMenu(event)
       },
       this.image,
       this.lines.root,

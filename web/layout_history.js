@@ -59,10 +59,21 @@ export class History {
    */
   record(layout, key = null) {
     if (JSON.stringify(layout) === JSON.stringify(this.present)) return
-    if (key === null || key !== this.key) this.past = [...this.past, this.present].slice(-HISTORY_STEPS)
+    if (key === null || key !== this.key) this.step(layout)
     this.present = layout
     this.future = []
     this.key = key
+  }
+
+  /**
+   * Starts a step, also to a layout that equals the present one.
+   * @param {Layout} layout
+   */
+  step(layout) {
+    this.past = [...this.past, this.present].slice(-HISTORY_STEPS)
+    this.present = layout
+    this.future = []
+    this.key = null
   }
 
   /** Ends the step: the next change starts a new one, even with the same key. */

@@ -13,7 +13,7 @@ import { VERSION } from './formats/readers.js'
 /**
  * What the state needs to know.
  * @typedef {object} Surroundings
- * @property {() => Canvas} canvas size of the picture in pixels
+ * @property {() => Canvas & { known?: 'set' | 'run' | 'unknown' }} canvas size of the picture in pixels
  * @property {() => string | null} units of numbers in texts that state none; null: as their format says
  */
 
@@ -23,6 +23,9 @@ import { VERSION } from './formats/readers.js'
  */
 
 const SENT_LAYOUTS = 100 // kept for the results of runs that wait for their turn
+/** @type {WeakMap<Layout, { unreadable: LayoutState['unreadable'], given: Given | null }>} */
+const replaced = new WeakMap() // unreadable texts, by the layout of their step in the history
+
 const BOX_NUMBER = /\bbox (\d+)\b/i // in an error of a run
 
 /** @returns {Layout} */
@@ -61,13 +64,13 @@ export class LayoutState {
    */
   get value() {
     this.refresh()
-    return this.unreadable ? this.unreadable.text : serialize(this.history.present)
+    return this.waitingText ?? serialize(this.history.present)
   }
 
   /** The value for a run, without the keys that only the editor uses. */
   get runValue() {
     this.refresh()
-    if (this.unreadable) return this.unreadable.text
+    if (this.waitingText !== null) return this.waitingText
     const text = serializeForRun(this.history.present)
     this.sent.delete(text)
     this.sent.set(text, this.history.present)
@@ -76,14 +79,26 @@ export class LayoutState {
   }
 
   /**
+   * The text as it was given, if it cannot be read, or if only a run knows the size that its pixels refer to.
+   * Else null.
+   */
+  get waitingText() {
+    if (this.unreadable) return this.unreadable.text
+    const { known = 'set' } = this.surroundings.canvas()
+    const value = this.given?.value
+    return known !== 'set' && typeof value === 'string' ? value : null
+  }
+
+  /**
    * The layout of a run, by the text that the run got. A text that this editor did not send is read.
    * @param {string | undefined} text undefined: the newest run's
    * @returns {Layout}
    */
   layoutOf(text) {
-    const newest = [...this.sent.values()].at(-1) ?? this.history.present
+    const { present } = this.history
+    const newest = [...this.sent.values()].at(-1) ?? present
     if (text === undefined) return newest
-    if (text === serializeForRun(this.history.present)) return this.history.present
+    if (text === (this.waitingText ?? serializeForRun(present))) return present
     try {
       return this.sent.get(text) ?? readLayout(text, this.surroundings.canvas()).layout
     } catch {
@@ -159,9 +174,36 @@ export class LayoutState {
    * @param {string | null} key consecutive changes with the same key are one step of the history
    */
   record(layout, key = null) {
-    this.history.record(layout, key)
+    if (this.unreadable) {
+      this.keepUnreadable()
+      this.history.step(layout) // also to an equal layout
+    } else this.history.record(layout, key)
     this.unreadable = this.given = this.failure = null
     this.notices = []
+  }
+
+  undo() {
+    this.move(() => this.history.undo())
+  }
+
+  redo() {
+    this.move(() => this.history.redo())
+  }
+
+  /** @param {() => unknown} act moves in the history */
+  move(act) {
+    const { present } = this.history
+    this.keepUnreadable()
+    act()
+    if (this.history.present === present) return
+    const { unreadable = null, given = null } = replaced.get(this.history.present) ?? {}
+    Object.assign(this, { unreadable, given })
+  }
+
+  /** Keeps an unreadable text for undo. */
+  keepUnreadable() {
+    if (this.unreadable)
+      replaced.set(this.history.present, { unreadable: this.unreadable, given: this.given })
   }
 
   /** The number of the box that the last run's error is about, or null. */

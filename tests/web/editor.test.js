@@ -22,7 +22,8 @@ const LEGS_AT_ONCE = 2 // each has a browser and a server, which mostly wait for
 
 describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
   for (const leg of LEGS) {
-    describe(leg.name, { skip: reasonToSkip(leg) }, () => {
+    // One test at a time: they share the server's settings and history.
+    describe(leg.name, { skip: reasonToSkip(leg), concurrency: 1 }, () => {
       let server
       let browser
 

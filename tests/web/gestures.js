@@ -331,7 +331,7 @@ export function gestures(inEditor) {
     assert.equal(saved.suggestedFilename(), 'layout.json')
     await text.fill('{"boxes": 3}')
     await editor.root.getByRole('button', { name: 'Use this text' }).click()
-    await editor.root.locator('.ifa-flash').getByText("'boxes' must be a list").waitFor()
+    await editor.root.locator('.ifa-panel').getByRole('alert').getByText("'boxes' must be a list").waitFor()
     assert.equal((await editor.boxes()).length, 1)
   })
 

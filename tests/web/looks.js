@@ -6,6 +6,12 @@ import { createRequire } from 'node:module'
 
 import { TWO } from './gestures.js'
 
+const MISSING = JSON.stringify({
+  boxes: [
+    { x: 0.1, y: 0.1, w: 0.3, h: 0.3, caption: 'a cat' },
+    { x: 0.5, y: 0.5, w: 0.3, h: 0.3, caption: '' }
+  ]
+})
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8')
 
 /** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
@@ -30,6 +36,58 @@ export function looks(inEditor) {
           await editor.tool(panel).click()
           await check()
         }
+      },
+      { palette }
+    )
+  }
+
+  for (const palette of ['dark', 'light']) {
+    inEditor(
+      `notes and errors have a contrast of 4.5 in the ${palette} theme`,
+      MISSING,
+      async (editor) => {
+        const picture = await editor.create('EmptyImage', { widgets: { width: 512, height: 512 } })
+        const size = await editor.create('GetImageSize', { links: { image: [picture, 'IMAGE'] } })
+        await editor.link(size, 'width', 'width')
+        await editor.create('PreviewAny', { links: { source: [await editor.id(), 'prompt'] } })
+        await editor.run()
+        await editor.root.getByRole('alert').filter({ visible: true }).waitFor()
+        const poor = await editor.root.evaluate((root) => {
+          const page = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
+          /** The colour of colours over each other. */
+          const painted = (colours) => {
+            for (const colour of colours) {
+              page.fillStyle = colour
+              page.fillRect(0, 0, 1, 1)
+            }
+            return [...page.getImageData(0, 0, 1, 1).data].slice(0, 3)
+          }
+          const light = (colour) =>
+            colour
+              .map((value) => value / 255)
+              .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+              .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0)
+          const node = window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')
+          const found = []
+          for (const part of root.querySelectorAll('.ifa-note, .ifa-label, .ifa-notice, .ifa-size, .ifa-warning')) {
+            if (!part.checkVisibility() || !part.textContent) continue
+            // In the classic renderer, the node around the editor is painted on a canvas.
+            const behind = [node.renderingBgColor ?? window.LiteGraph.NODE_DEFAULT_BGCOLOR]
+            const parents = []
+            for (let each = part; each; each = each.parentElement) {
+              parents.unshift(getComputedStyle(each).backgroundColor)
+              if (each.matches('.dom-widget')) break
+              if (each.matches('.lg-node')) behind.pop()
+            }
+            const back = light(painted([...behind, ...parents]))
+            const front = light(painted([...behind, ...parents, getComputedStyle(part).color]))
+            const contrast = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05)
+            found.push([part.className, contrast])
+          }
+          if (found.length < 5) throw new Error(`only ${found.length} texts`)
+          return found.filter(([, contrast]) => contrast < 4.5)
+        })
+        assert.deepEqual(poor, [])
       },
       { palette }
     )

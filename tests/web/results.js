@@ -106,6 +106,9 @@ export function results(inEditor) {
     assert.equal(await row('pot').getAttribute('title'), 'Seen: It is a red teapot.')
     await editor.root.locator('[data-box="pot"] .ifa-mark-wrong').waitFor()
     await editor.root.locator('[data-box="cat"] .ifa-mark-right').waitFor()
+    await editor.root.locator('[data-row="pot"] .ifa-crop').click()
+    await editor.root.locator('.ifa-panel').getByText('Seen: a red teapot').waitFor()
+    await editor.press('Escape')
     await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('a red teapot')
     await row('pot').waitFor({ state: 'hidden' })
     assert.ok(await row('cat').isVisible(), 'only the changed box loses its verdict')
@@ -211,8 +214,12 @@ export function results(inEditor) {
     const [run] = Object.entries(await editor.history()).filter(([id]) => !before.includes(id))
     const types = Object.values(run[1].prompt[2]).map((node) => node.class_type)
     assert.deepEqual(types.sort(), ['IFAdapterLayout', 'PreviewImage'])
+    const box = editor.root.locator('[data-box="cat"]')
+    assert.ok(await box.locator('.ifa-number-tag').isVisible())
+    assert.ok(await box.locator('.ifa-words').isHidden(), 'the preview has words of its own')
     await editor.drag([0.3, 0.5], [0.3, 0.4])
     await shown.waitFor({ state: 'hidden' })
+    assert.ok(await box.locator('.ifa-words').isVisible())
   })
 
   inEditor("a preview runs the semantic map's nodes, if there are some", TWO, async (editor) => {

@@ -4,6 +4,9 @@
 import { app } from '../../../scripts/app.js'
 
 export const SUBGRAPH_INPUT = '-10' // id of the node at which the inputs of a subgraph arrive
+const IDLE_MS = 400
+
+let waiting = 0 // timer of the next state for undo
 
 /**
  * A callback that calls both, with the same arguments, and returns the first one's result.
@@ -84,9 +87,16 @@ export function nodeOf(id) {
  * stop.
  */
 export function captureUndoState() {
+  clearTimeout(waiting)
   const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker
   if (tracker?.captureCanvasState) tracker.captureCanvasState()
   else tracker?.checkState?.()
+}
+
+/** Records a state once nothing has changed for a while: typing is kept by a reload, too. */
+export function captureUndoStateSoon() {
+  clearTimeout(waiting)
+  waiting = setTimeout(captureUndoState, IDLE_MS)
 }
 
 /**

@@ -8,6 +8,7 @@ import { showFaces } from './faces.js'
 import {
   SUBGRAPH_INPUT,
   captureUndoState,
+  captureUndoStateSoon,
   chained,
   forwardToGraph,
   linkOf,
@@ -73,7 +74,10 @@ function hostOf(node) {
     setCanvas: (size) => setCanvas(node, size),
     run: { start: startRun, cancel: cancelRun, state: runState },
     units: () => unitsOf(node),
-    changed: () => node.setDirtyCanvas?.(true, false),
+    changed() {
+      node.setDirtyCanvas?.(true, false)
+      captureUndoStateSoon()
+    },
     committed: captureUndoState,
     tokens: (text) => tokensOf(node, text),
     presets,

@@ -66,18 +66,17 @@ export class Actions {
 
   undo() {
     this.editor.gestures.cancel()
-    this.state.history.undo()
+    this.state.undo()
     this.afterHistory(t('Undo'))
   }
 
   redo() {
-    this.state.history.redo()
+    this.state.redo()
     this.afterHistory(t('Redo'))
   }
 
   /** @param {string} announcement */
   afterHistory(announcement) {
-    this.state.given = null
     this.editor.host.changed()
     this.editor.host.committed()
     this.editor.render()

@@ -18,6 +18,16 @@ export class Clipboard {
     this.editor = editor
   }
 
+  /**
+   * Takes files that are dropped anywhere on the editor: beside the picture, ComfyUI would open them in
+   * place of the workflow.
+   * @param {HTMLElement} root
+   */
+  attach(root) {
+    root.addEventListener('dragover', (event) => this.onDragOver(event))
+    root.addEventListener('drop', (event) => this.onDrop(event))
+  }
+
   /** @param {ClipboardEvent} event copy, cut or paste */
   on(event) {
     if (event.type === 'paste') this.paste(event.clipboardData?.getData('text/plain') || copied)
@@ -71,7 +81,10 @@ export class Clipboard {
     event.stopPropagation()
     if (file.type.startsWith('image/')) {
       this.editor.host.preference('background', true)
+      this.editor.host.preference('live', false)
       this.editor.setBackground(URL.createObjectURL(file))
+      if (this.editor.host.background())
+        this.editor.flash(t('The linked background stays in front of the dropped picture.'))
     } else if (file.type === 'application/json' || /\.(json|txt)$/i.test(file.name))
       this.paste(await file.text())
     else this.editor.flash(t('Drop a picture, or a layout as JSON.'))
@@ -89,7 +102,10 @@ export class Clipboard {
       const { x, y } = editor.copyOffset
       const shifted = read.boxes.map((box) => (taken.has(frameKey(box)) ? geometry.moved(box, x, y) : box))
       const { layout, ids } = model.add(state.layout, shifted)
-      editor.record({ ...layout, caption: layout.caption || read.caption })
+      const { caption } = read
+      if (caption && layout.caption && caption !== layout.caption)
+        notices.push(t('The global caption stays; the pasted one was left out: {caption}', { caption }))
+      editor.record({ ...layout, caption: layout.caption || caption })
       editor.tell(notices)
       editor.select(ids)
     } catch (error) {

@@ -29,7 +29,7 @@ import { t } from './strings.js'
 /** @typedef {import('../layout_model.js').Layout} Layout */
 
 const OFFSET_PX = 16 // of copies, in pixels of the picture
-const FLASH_MS = 4000
+const FLASH_MS = { least: 4000, each: 60 } // at least, and for each character
 
 export class LayoutEditor {
   /** @param {EditorHost} host */
@@ -59,6 +59,7 @@ export class LayoutEditor {
     this.live = element('div', { class: 'ifa-live', 'aria-live': 'polite' })
     this.root = this.build()
     this.focus.attach(this.root)
+    this.clipboard.attach(this.root)
     this.observer = new ResizeObserver(() => this.surface.fit())
     this.observer.observe(this.surface.stage)
     this.render()
@@ -275,9 +276,10 @@ export class LayoutEditor {
    */
   flash(text) {
     this.announce(text)
+    this.root.querySelector('.ifa-flash')?.remove()
     const note = element('div', { class: 'ifa-flash' }, text)
     this.root.append(note)
-    setTimeout(() => note.remove(), FLASH_MS)
+    setTimeout(() => note.remove(), Math.max(FLASH_MS.least, FLASH_MS.each * text.length))
   }
 }
 

@@ -78,6 +78,7 @@ export class Focus {
     if (event.isComposing) return event.stopPropagation() // an input method uses the key
     if (event.key === 'Enter' && command) return // ComfyUI: runs the graph
     if (event.key === 'Escape') return this.editor.keys.escape(event)
+    if (this.editor.state.draft) return perform(event, () => {}) // a drag would undo what the key does
     // ComfyUI takes Ctrl+Z, C and V before any element unless a text field has the focus.
     if (event.key === 'Control' || event.key === 'Meta') {
       if (target.matches('input, textarea')) return

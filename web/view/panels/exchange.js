@@ -16,11 +16,10 @@ const KEEP_URL_MS = 1000
  */
 export function exchangePanel(editor) {
   const { state, host } = editor
-  const canvas = host.canvas()
   /** @type {Record<string, () => string>} */
   const formats = {
     'This pack': () => JSON.stringify(JSON.parse(serialize(state.layout)), null, 2),
-    "IFAdapter's release": () => toRelease(state.layout, canvas),
+    "IFAdapter's release": () => toRelease(state.layout, host.canvas()),
     "ComfyUI's box elements": () => toElements(state.layout)
   }
   const text = element('textarea', {
@@ -29,17 +28,35 @@ export function exchangePanel(editor) {
     spellcheck: 'false',
     'aria-label': t('The layout as JSON')
   })
-  text.value = state.unreadable ? state.unreadable.text : formats['This pack']()
+  let shown = state.unreadable ? state.unreadable.text : formats['This pack']()
+  text.value = shown
+  const problem = element('div', { class: 'ifa-notice', role: 'alert', hidden: true })
+  /** @param {string} message */
+  const refuse = (message) => {
+    problem.textContent = message
+    problem.hidden = false
+  }
+  let chosen = 'This pack'
+  /** Shows the layout in another format, unless the text was changed. */
+  const exportAs = () => {
+    if (text.value !== shown) {
+      format.value = chosen
+      return refuse(t('The text is yours and stays: its format is recognised. Close the panel to export.'))
+    }
+    chosen = format.value
+    text.value = shown = formats[chosen]()
+  }
   /** @type {HTMLSelectElement} */
   const format = element(
     'select',
-    { 'aria-label': t('Format'), onchange: () => (text.value = formats[format.value]()) },
+    { 'aria-label': t('Format'), onchange: exportAs },
     ...Object.keys(formats).map((name) => element('option', { value: name }, t(name)))
   )
   /** @param {string} given */
   const take = (given) => {
     try {
       const units = host.units()
+      const canvas = host.canvas()
       const { layout, notices } = readLayout(given, canvas, units)
       editor.panel.close()
       editor.record(layout)
@@ -49,7 +66,7 @@ export function exchangePanel(editor) {
         t('{count} boxes imported. Undo restores the previous layout.', { count: layout.boxes.length })
       )
     } catch (error) {
-      editor.flash(messageOf(error))
+      refuse(messageOf(error))
     }
   }
   /** @type {HTMLInputElement} */
@@ -70,6 +87,7 @@ export function exchangePanel(editor) {
     { class: 'ifa-panel-body' },
     element('label', {}, t('Format'), ' ', format),
     text,
+    problem,
     element('div', {}, ...buttons),
     file
   )

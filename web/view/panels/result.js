@@ -34,7 +34,8 @@ export function resultPanel(editor) {
     showCrop(large, crop)
   }
   const mark = element('span')
-  showMark(mark, box ? results.markOf(box) : null, true)
+  const verdict = box ? results.markOf(box) : null
+  showMark(mark, verdict, true)
   /** @param {string} text @param {boolean} isBefore */
   const choice = (text, isBefore) => {
     const button = textButton(text, () => {
@@ -53,7 +54,8 @@ export function resultPanel(editor) {
     { class: 'ifa-panel-body' },
     large,
     element('div', { class: 'ifa-preset' }, before, after, mark),
-    element('p', { dir: 'auto' }, box?.caption ?? '')
+    element('p', { dir: 'auto' }, box?.caption ?? ''),
+    element('p', { dir: 'auto', hidden: !verdict?.seen }, t('Seen: {seen}', { seen: verdict?.seen ?? '' }))
   )
   return {
     title: t('Box {number} in the result', { number }),

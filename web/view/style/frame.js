@@ -5,7 +5,9 @@ export const FRAME_STYLE = `
 .ifa-editor {
   --ifa-fg: var(--input-text, var(--fg-color, #ddd)); --ifa-bg: var(--comfy-input-bg, #222);
   --ifa-line: var(--border-color, #4e4e4e); --ifa-menu: var(--comfy-menu-bg, #353535);
-  --ifa-soft: var(--descrip-text, #999); --ifa-error: var(--error-text, #ff6b6b);
+  /* The host's colours of notes and errors, with enough contrast to the nodes of both renderers. */
+  --ifa-soft: color-mix(in srgb, var(--descrip-text, #999) 55%, var(--ifa-fg));
+  --ifa-error: color-mix(in srgb, var(--error-text, #ff6b6b) 45%, var(--ifa-fg));
   --ifa-accent: #4c9aff; box-sizing: border-box; display: flex; flex-direction: column; gap: 6px;
   width: 100%; height: 100%; min-height: 340px; min-width: 0; padding: 4px; color: var(--ifa-fg);
   font: 12px/1.35 system-ui, sans-serif; position: relative; container: ifa / inline-size;
@@ -22,6 +24,7 @@ export const FRAME_STYLE = `
   max-width: calc(100% - 76px); min-height: 56px; align-content: flex-end;
 }
 .ifa-editor * { box-sizing: border-box; }
+.ifa-editor ::placeholder { color: var(--ifa-soft); opacity: 1; }
 .ifa-editor [hidden] { display: none !important; }
 .ifa-toolbar { display: flex; flex-wrap: wrap; gap: 3px; align-items: center; }
 .ifa-gap { width: 2px; }
@@ -32,7 +35,7 @@ export const FRAME_STYLE = `
 }
 .ifa-button { height: 26px; min-width: 26px; padding: 0 5px; }
 .ifa-small { height: 20px; width: 20px; padding: 0; flex: none; }
-.ifa-text-button { padding: 3px 8px; margin: 2px 4px 2px 0; }
+.ifa-text-button { padding: 3px 8px; margin: 2px 4px 2px 0; word-break: keep-all; }
 .ifa-add { font-weight: 600; padding: 0 8px; }
 .ifa-button:hover:not(:disabled), .ifa-small:hover:not(:disabled), .ifa-text-button:hover {
   border-color: var(--ifa-accent);

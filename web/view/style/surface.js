@@ -8,10 +8,12 @@ export const SURFACE_STYLE = `
 }
 /* Below each other, the picture takes the width first, and what it leaves of the height is the list's. */
 .ifa-column > .ifa-stage {
-  flex: 1000 1 0; min-height: 0; max-height: calc(100cqi / var(--ifa-aspect, 1));
+  flex: 1000 1 0; min-height: 32px; max-height: calc(100cqi / var(--ifa-aspect, 1) + 6px);
 }
 @container ifa (max-width: 619px) {
-  .ifa-stage { flex: 1000 1 0; min-height: 0; max-height: calc(100cqi / var(--ifa-aspect, 1)); }
+  .ifa-stage {
+    flex: 1000 1 0; min-height: 32px; max-height: calc(100cqi / var(--ifa-aspect, 1) + 6px);
+  }
 }
 .ifa-surface {
   position: relative; background: var(--ifa-bg); outline: 1px solid var(--ifa-line);
@@ -22,7 +24,10 @@ export const SURFACE_STYLE = `
 .ifa-unseen > .ifa-boxes, .ifa-unseen > .ifa-lines { visibility: hidden; }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
 .ifa-background { object-fit: contain; pointer-events: none; }
-.ifa-ownership { object-fit: fill; z-index: 400; opacity: .7; }
+/* The preview has the descriptions of its own. Its numbers leave out hidden boxes: the editor's cover them. */
+.ifa-ownership { object-fit: fill; opacity: .85; }
+.ifa-previewing .ifa-box { background: none; }
+.ifa-previewing .ifa-words, .ifa-previewing .ifa-box > .ifa-mark { visibility: hidden; }
 .ifa-lines { pointer-events: none; }
 .ifa-lines * { vector-effect: non-scaling-stroke; }
 .ifa-grid-line { stroke: var(--ifa-soft); stroke-opacity: .25; }

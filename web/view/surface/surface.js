@@ -49,16 +49,14 @@ export class Surface {
         onlostpointercapture: (event) => gestures.onLost(event),
         ondblclick: (event) => gestures.onDoubleClick(event),
         onwheel: (event) => editor.zoom.onWheel(event),
-        oncontextmenu: (event) => editor.menu.onContextMenu(event),
-        ondragover: (event) => editor.clipboard.onDragOver(event),
-        ondrop: (event) => editor.clipboard.onDrop(event)
+        oncontextmenu: (event) => editor.menu.onContextMenu(event)
       },
       this.image,
+      this.ownership,
       this.lines.root,
       this.ghosts,
       this.boxes.root,
       this.boxes.overlaps,
-      this.ownership,
       this.marquee,
       this.hint
     )
@@ -80,6 +78,7 @@ export class Surface {
     this.image.style.opacity = String(editor.host.preference('dim'))
     const ownership = editor.host.ownership()
     setHidden(this.ownership, !ownership)
+    this.root.classList.toggle('ifa-previewing', ownership !== null)
     if (ownership && this.ownership.getAttribute('src') !== ownership) this.ownership.src = ownership
     this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
     this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)

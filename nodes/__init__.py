@@ -11,6 +11,8 @@ from .encode import IFAdapterEncode
 from .host.files import register_folder
 from .host.second_copy import warn_of_second_copy
 from .layouts.layout import IFAdapterLayout
+from .layouts.outputs import IFAdapterLayoutOutputs
+from .layouts.regional import IFAdapterRegionalConditioning
 from .loader import IFAdapterLoader
 from .semantic_map import IFAdapterSemanticMap
 from .simple import IFAdapterSimple
@@ -27,6 +29,8 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterSimple,
             IFAdapterDemoModels,
             IFAdapterBatchMaps,
+            IFAdapterLayoutOutputs,
+            IFAdapterRegionalConditioning,
         ]
 
 

@@ -84,7 +84,45 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
         {},
         [("model", "MODEL"), ("clip", "CLIP"), ("vae", "VAE"), ("ifadapter", "IFADAPTER")],
     ),
+    "IFAdapterLayoutOutputs": (
+        {
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "area": ("COMBO", "whole box"),
+            "grow": ("INT", 0),
+            "feather": ("INT", 0),
+        },
+        {},
+        [
+            ("masks", "MASK"),
+            ("mask_list", "MASK"),
+            ("boxes", "BOUNDING_BOX"),
+            ("frames", "BOUNDING_BOX"),
+            ("elements", "ARRAY"),
+            ("bbox", "BBOX"),
+            ("descriptions", "STRING"),
+            ("text", "STRING"),
+            ("segs", "SEGS"),
+        ],
+    ),
+    "IFAdapterRegionalConditioning": (
+        {
+            "clip": ("CLIP", None),
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "conditioning": ("CONDITIONING", None),
+            "regions": ("COMBO", "masks"),
+            "strength": ("FLOAT", 1.0),
+            "area": ("COMBO", "whole box"),
+            "feather": ("INT", 0),
+            "background": ("COMBO", "outside the boxes"),
+        },
+        {},
+        [("conditioning", "CONDITIONING")],
+    ),
 }
+# Outputs that are lists: the next node runs once for each value.
+LIST_OUTPUTS = {"IFAdapterLayoutOutputs": {"mask_list", "descriptions"}}
+# Nodes that take all values of a list at once.
+LIST_INPUTS = {"IFAdapterBatchMaps"}
 
 
 def info(node_id: str) -> dict[str, Any]:
@@ -110,8 +148,9 @@ def test_contract(node_id):
             assert (given[name][0], given[name][1].get("default")) == (kind, default)
     outputs = list(zip(shown["output_name"], shown["output"], strict=True))
     assert outputs[: len(CONTRACT[node_id][2])] == CONTRACT[node_id][2]
-    assert not any(shown["output_is_list"])
-    assert shown["is_input_list"] == (node_id == "IFAdapterBatchMaps")
+    lists = {name for (name, _), is_list in zip(outputs, shown["output_is_list"], strict=True) if is_list}
+    assert lists == LIST_OUTPUTS.get(node_id, set())
+    assert shown["is_input_list"] == (node_id in LIST_INPUTS)
 
 
 def test_every_node_has_a_contract():
@@ -127,7 +166,7 @@ def test_every_node_has_a_contract():
 @pytest.mark.parametrize("node_id", CONTRACT)
 def test_every_input_and_output_has_a_tooltip(node_id):
     shown = info(node_id)
-    assert shown["category"] == "IFAdapter"
+    assert shown["category"] in ("IFAdapter", "IFAdapter/layout", "IFAdapter/picture")
     assert shown["display_name"] == nodes.NODE_DISPLAY_NAME_MAPPINGS[node_id]
     assert "IFAdapter" in shown["display_name"]
     assert shown["description"]

@@ -14,6 +14,8 @@ from .layouts.captions import IFAdapterCaptions
 from .layouts.layout import IFAdapterLayout
 from .layouts.layout_crop import IFAdapterLayoutCrop
 from .layouts.layout_prompt import IFAdapterLayoutPrompt
+from .layouts.outputs import IFAdapterLayoutOutputs
+from .layouts.regional import IFAdapterRegionalConditioning
 from .loader import IFAdapterLoader
 from .pictures.check import IFAdapterCheck
 from .pictures.crops import IFAdapterCrops
@@ -39,6 +41,8 @@ class IFAdapterExtension(ComfyExtension):
             IFAdapterLayoutCrop,
             IFAdapterPaste,
             IFAdapterCheck,
+            IFAdapterLayoutOutputs,
+            IFAdapterRegionalConditioning,
         ]
 
 

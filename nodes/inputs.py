@@ -12,6 +12,7 @@ from torch import Tensor
 from .types import IFAdapterType, LayoutType
 
 Value = TypeVar("Value")
+WHOLE_BOX, VISIBLE_PART = "whole box", "visible part"
 
 
 def model_input() -> io.Input:
@@ -37,6 +38,31 @@ def clip_input() -> io.Input:
 
 def layout_input() -> io.Input:
     return LayoutType.Input("layout", tooltip="The layout: boxes and local descriptions.")
+
+
+def area_input() -> io.Input:
+    return io.Combo.Input(
+        "area",
+        options=[WHOLE_BOX, VISIBLE_PART],
+        default=WHOLE_BOX,
+        tooltip="whole box: each mask covers its box. visible part: without what nearer boxes cover.",
+    )
+
+
+def is_visible(area: str) -> bool:
+    """Whether masks leave out what nearer boxes cover. area: value of ``area_input``."""
+    return area == VISIBLE_PART
+
+
+def feather_input() -> io.Input:
+    return io.Int.Input(
+        "feather",
+        default=0,
+        min=0,
+        max=4096,
+        tooltip="Pixels over which a mask falls to 0 at its edges, inside of the box. Edges of the picture "
+        "stay hard.",
+    )
 
 
 def schedule_inputs() -> list[io.Input]:

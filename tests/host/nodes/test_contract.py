@@ -159,6 +159,40 @@ CONTRACT: dict[str, tuple[dict, dict, list[tuple[str, str]]]] = {
             ("best_right", "BOOLEAN"),
         ],
     ),
+    "IFAdapterLayoutOutputs": (
+        {
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "area": ("COMBO", "whole box"),
+            "grow": ("INT", 0),
+            "feather": ("INT", 0),
+        },
+        {},
+        [
+            ("masks", "MASK"),
+            ("mask_list", "MASK"),
+            ("boxes", "BOUNDING_BOX"),
+            ("frames", "BOUNDING_BOX"),
+            ("elements", "ARRAY"),
+            ("bbox", "BBOX"),
+            ("descriptions", "STRING"),
+            ("text", "STRING"),
+            ("segs", "SEGS"),
+        ],
+    ),
+    "IFAdapterRegionalConditioning": (
+        {
+            "clip": ("CLIP", None),
+            "layout": ("IFADAPTER_LAYOUT", None),
+            "conditioning": ("CONDITIONING", None),
+            "regions": ("COMBO", "masks"),
+            "strength": ("FLOAT", 1.0),
+            "area": ("COMBO", "whole box"),
+            "feather": ("INT", 0),
+            "background": ("COMBO", "outside the boxes"),
+        },
+        {},
+        [("conditioning", "CONDITIONING")],
+    ),
 }
 # Nodes that get whole lists.
 LIST_INPUTS = {
@@ -172,6 +206,7 @@ LIST_INPUTS = {
 LIST_OUTPUTS = {
     "IFAdapterCrops": ["crops", "descriptions", "masks", "questions", "layouts", "places"],
     "IFAdapterPaste": ["image"],
+    "IFAdapterLayoutOutputs": ["mask_list", "descriptions"],
 }
 CATEGORIES = ("IFAdapter", "IFAdapter/layout", "IFAdapter/picture")
 

@@ -15,10 +15,10 @@ from diffusers import (
     LCMScheduler,
     UniPCMultistepScheduler,
 )
+from pipeline_cases import CAT, DOG, HEIGHT, WIDTH, Case, Row, draw, equations, prompts
 
 from ifadapter_core.layout import Layout
 from ifadapter_diffusers.pipeline import IFAdapterPipeline
-from pipeline_cases import CAT, DOG, HEIGHT, WIDTH, Case, Row, draw, equations, prompts
 
 EMPTY = Layout(WIDTH, HEIGHT, (), "nothing at all")
 TOLERANCE = 2e-4  # of the largest latent

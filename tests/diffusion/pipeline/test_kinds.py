@@ -10,13 +10,14 @@ import pytest
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from PIL import Image
-from pipeline_cases import CAT, DOG, HEIGHT, WIDTH, Case, draw, equations, make_case
 from torch import Tensor
 
 from ifadapter_diffusers.pipeline import SD_PIPELINES, SDXL_PIPELINES, IFAdapterPipeline
+from pipeline_cases import CAT, DOG, HEIGHT, TOLERANCE, WIDTH, Case, draw, equations, make_case, same
 
-TOLERANCE = 2e-4  # of the largest latent
 ROWS = [(CAT, False), (DOG, False), (CAT, True), (DOG, True)]
+pytestmark = pytest.mark.slow
+
 KINDS = ("Img2Img", "Inpaint", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint")
 
 
@@ -70,12 +71,11 @@ def compared(case: Case, pipe: Any, given: dict[str, Any]) -> tuple[Tensor, Tens
     return draw(ifadapter, [CAT, DOG], negative_prompt="a star", **options), expected, plain
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_of_pipelines(case: Case, kind: str) -> None:
     got, expected, plain = compared(case, pipeline_of(case, kind), pictures(kind))
     scale = expected.abs().max()
-    assert (got - expected).abs().max() < TOLERANCE * scale
+    assert same(got, expected)
     assert (got - plain).abs().max() > 20 * TOLERANCE * scale
 
 
@@ -86,7 +86,7 @@ def test_inpainting_unet_with_nine_channels(sdxl_case: Case) -> None:
     text_to_image = diffusers.StableDiffusionXLPipeline(**{**sdxl_case.pipe.components, "unet": unet})
     case = Case(text_to_image, sdxl_case.adapter, sdxl_case.file)
     got, expected, _ = compared(case, pipeline_of(case, "Inpaint"), pictures("Inpaint"))
-    assert (got - expected).abs().max() < TOLERANCE * expected.abs().max()
+    assert same(got, expected)
 
 
 def test_guess_mode_of_a_controlnet(case: Case) -> None:
@@ -94,7 +94,7 @@ def test_guess_mode_of_a_controlnet(case: Case) -> None:
     got, expected, _ = compared(
         case, pipeline_of(case, "ControlNet"), {**pictures("ControlNet"), "guess_mode": True}
     )
-    assert (got - expected).abs().max() < TOLERANCE * expected.abs().max()
+    assert same(got, expected)
 
 
 def test_two_adapters_of_one_base_do_not_disturb_each_other(sdxl_case: Case) -> None:
@@ -104,8 +104,8 @@ def test_two_adapters_of_one_base_do_not_disturb_each_other(sdxl_case: Case) -> 
     first = IFAdapterPipeline(sdxl_case.pipe, sdxl_case.adapter)
     second = IFAdapterPipeline(sdxl_case.pipe, other.adapter)
     before = draw(first, CAT)
-    assert not torch.equal(draw(second, CAT), before)
-    assert torch.equal(draw(first, CAT), before)
+    assert not same(draw(second, CAT), before)
+    assert same(draw(first, CAT), before)
 
 
 def test_every_supported_kind_is_tested() -> None:
@@ -119,7 +119,7 @@ def test_a_picture_of_another_size_is_an_error(sdxl_case: Case, kind: str) -> No
     given = {name: value[0] if isinstance(value, list) else value for name, value in pictures(kind).items()}
     if kind == "Img2Img":
         given["image"] = given["image"].resize((40, 32))
-        with pytest.raises(ValueError, match="16 x 20 latent cells .* layouts have 16 x 24"):
+        with pytest.raises(ValueError, match=r"16 x 20 latent cells .* layouts have 16 x 24"):
             draw(IFAdapterPipeline(pipe, sdxl_case.adapter), CAT, **given)
     else:
         with pytest.raises(ValueError, match="padding_mask_crop"):

@@ -29,6 +29,7 @@ from training.adapter_stage import adapter_config
 HEIGHT, WIDTH = 32, 48  # pixels; a latent cell has 2 x 2
 LATENTS = (16, 24)
 STEPS = 2
+TOLERANCE = 1e-4  # of the largest latent
 CAT = Layout(
     WIDTH,
     HEIGHT,
@@ -54,9 +55,9 @@ class Case:
         return layout_tokens(self.adapter, BaseModel(self.pipe), layout)
 
 
-def make_case(kind: str, folder: Path, strength: float = 1.0) -> Case:
-    """kind: "sd" or "sdxl". The adapter has no weights of zero."""
-    pipe = {"sd": sd, "sdxl": sdxl}[kind](folder / "tokenizer")
+def make_case(kind: str, folder: Path) -> Case:
+    """kind: "sd" or "sdxl". The adapter has no weights of zero. folder: for its file."""
+    pipe = {"sd": sd, "sdxl": sdxl}[kind](folder.parent / "tokenizer")
     pipe.set_progress_bar_config(disable=True)
     torch.manual_seed(2)
     width = {"sd": 32, "sdxl": 64}[kind]
@@ -67,6 +68,11 @@ def make_case(kind: str, folder: Path, strength: float = 1.0) -> Case:
     file = folder / f"{kind}.safetensors"
     save_weights(AdapterWeights(adapter.config, adapter.state_dict()), file)
     return Case(pipe, adapter, file)
+
+
+def same(got: Tensor, expected: Tensor) -> bool:
+    """Whether latents are equal but for rounding: a CPU's results depend on where its memory is aligned."""
+    return bool((got - expected).abs().max() < TOLERANCE * expected.abs().max())
 
 
 def draw(pipe: Any, layouts: Any, **options: Any) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import NamedTuple
 
 MAX_INSTANCES = 100
@@ -69,6 +71,32 @@ class Layout:
                 )
             if not math.isfinite(instance.strength):
                 raise LayoutError(f"Box {number} has strength {instance.strength}; expected a finite number.")
+
+    @classmethod
+    def from_json(cls, path: str | PathLike[str], *, width: int, height: int) -> Layout:
+        """Read a JSON file in any of the supported formats; log what was repaired.
+
+        path: of the file; ``layout_formats.from_json`` reads JSON text.
+        width, height: of the canvas in pixels.
+
+        Raises LayoutError for a file that is not a layout and for JSON text in place of a path, OSError
+        if the file cannot be opened.
+        """
+        from . import layout_formats  # imports this module
+
+        if isinstance(path, str) and path.lstrip()[:1] in ("{", "["):
+            raise LayoutError(
+                "Layout.from_json reads a file, and got JSON text. Give the path of a file, or read the text "
+                "with ifadapter_core.layout_formats.from_json."
+            )
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise LayoutError(f"{path} is not UTF-8 text ({error}). Save it as UTF-8.") from None
+        try:
+            return layout_formats.from_json(text, width, height)
+        except LayoutError as error:
+            raise LayoutError(f"{path}: {error}") from None
 
     @property
     def boxes(self) -> list[Box]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ifadapter_core.tokens import PhraseEmbeddings
 
 from .latents import decode, encode
+from .text import PhraseEncoder, token_ids
 
 SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint files of SDXL only
 
@@ -138,52 +139,12 @@ class BaseModel(nn.Module):
             latents.to(self.unet.dtype), timesteps, conditioning.text_states, added_cond_kwargs=added
         ).sample
 
-    @torch.no_grad()
     def embed_phrases(self, local_descriptions: Sequence[str], depths: Sequence[int]) -> PhraseEmbeddings:
-        """Hidden states of local descriptions, float32, truncated after the longest one.
-
-        As in ComfyUI, hidden states of Stable Diffusion 1.x pass the final layer norm, those of
-        SDXL do not. Raises ValueError for depths beyond the layers of a text encoder.
-        """
+        """See ``PhraseEncoder.embed_phrases``."""
         encoders: Any = self.text_encoders
-        layers = min(encoder.config.num_hidden_layers for encoder in encoders)
-        if layers < -min(depths):
-            raise ValueError(
-                f"The adapter reads layer {min(depths)} of the text encoders, counted from the end, but one "
-                f"has {layers} layers. Use the adapter's base model, or change text_depths."
-            )
-        ids = self._tokenize(local_descriptions)
-        lengths = (ids[0] == self.tokenizers[0].eos_token_id).int().argmax(dim=1) + 1
-        longest = int(lengths.max())
-        parts = []
-        for encoder, tokens in zip(self.text_encoders, ids, strict=True):
-            states = encoder(tokens[:, :longest], output_hidden_states=True).hidden_states
-            chosen = torch.stack([states[depth] for depth in depths], dim=1)
-            parts.append(chosen if self.is_sdxl else _final_layer_norm(encoder)(chosen))
-        phrase_embeds = torch.cat(parts, dim=-1).float()
-        positions = torch.arange(longest, device=lengths.device)
-        rows = torch.arange(len(lengths), device=lengths.device)
-        return PhraseEmbeddings(
-            phrase_embeds,
-            attention_mask=(positions < lengths[:, None]).long(),
-            eot_embeds=phrase_embeds[rows, 0, lengths - 1],
-        )
+        encoder = PhraseEncoder(self.tokenizers, encoders, self.is_sdxl)
+        return encoder.embed_phrases(local_descriptions, depths)
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tensor]:
         """Token ids (len(texts), 77) for each text encoder."""
         return [token_ids(tokenizer, texts).to(self.device) for tokenizer in self.tokenizers]
-
-
-def token_ids(tokenizer: Any, texts: Sequence[str]) -> Tensor:
-    """Token ids, padded and truncated to the tokenizer's maximum: (len(texts), 77) with CLIP."""
-    options = {
-        "padding": "max_length",
-        "truncation": True,
-        "max_length": tokenizer.model_max_length,
-        "return_tensors": "pt",
-    }
-    return tokenizer(list(texts), **options)["input_ids"]
-
-
-def _final_layer_norm(encoder: Any) -> Any:
-    return getattr(encoder, "text_model", encoder).final_layer_norm

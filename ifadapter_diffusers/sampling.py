@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.layout import Layout
-from ifadapter_core.tokens import InstanceTokens
+from ifadapter_core.tokens import InstanceTokens, PhraseEmbeddings
 
 from .adapted_unet import AdaptedUNet, BatchInstances, RowGroup
 from .base_model import BaseModel, Conditioning
@@ -179,12 +179,22 @@ def layout_tokens(adapter: IFAdapter, base: BaseModel, layout: Layout) -> Instan
 @torch.no_grad()
 def batch_tokens(adapter: IFAdapter, base: BaseModel, layouts: Sequence[Layout]) -> list[InstanceTokens]:
     """The adapter's tokens of each layout, encoded together."""
-    instances = [instance for layout in layouts for instance in layout.instances]
-    if not instances:
+    texts = [text for layout in layouts for text in layout.local_descriptions]
+    if not texts:
         return [adapter.no_instances() for _ in layouts]
-    texts = [instance.local_description for instance in instances]
     phrases = base.embed_phrases(texts, adapter.config.settings.text_depths)
-    boxes = torch.tensor([instance.box for instance in instances])
+    return tokens_of_phrases(adapter, phrases, layouts)
+
+
+@torch.no_grad()
+def tokens_of_phrases(
+    adapter: IFAdapter, phrases: PhraseEmbeddings, layouts: Sequence[Layout]
+) -> list[InstanceTokens]:
+    """The adapter's tokens of each layout.
+
+    phrases: of all instances, layout by layout, in the adapter's dtype and on its device.
+    """
+    boxes = torch.tensor([box for layout in layouts for box in layout.boxes])
     tokens = adapter.encode_instances(
         phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds, boxes
     )

@@ -13,8 +13,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ifadapter_core.layout import Layout
 from ifadapter_core.tokens import PhraseEmbeddings
-from ifadapter_diffusers.base_model import BaseModel, Conditioning, token_ids
+from ifadapter_diffusers.base_model import BaseModel, Conditioning
 from ifadapter_diffusers.sampling import add_noise
+from ifadapter_diffusers.text import token_ids
 from training.adapter_stage import AdapterStage
 from training.config import AdapterConfig, AdapterLoss
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-import reference
 from archive import tracked_files
 from ifadapter_core.layout_formats import from_json
 from reference import make_release_checkpoint
+from tiny_models import SHAPE, sdxl
+from training.adapter_stage import adapter_config
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "https://github.com/comfyui-ifadapter/ComfyUI-IFAdapter"
@@ -31,28 +32,50 @@ def test_layout_example_is_valid() -> None:
     assert len(from_json(text, 1024, 1024).instances) == 2
 
 
-def test_python_example_computes_the_reference_residual(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (code,) = blocks("python")
+@pytest.fixture
+def small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The files of the Python example for a tiny SDXL. Returns what the example says -> what is there."""
     monkeypatch.chdir(tmp_path)
-    checkpoint = make_release_checkpoint(0, layers=[(13, 128, 64), (15, 128, 64)])
-    torch.save(checkpoint, "spd_adapter.bin")
-    Path("layout.json").write_text(blocks("json")[0])
+    pipe = sdxl(tmp_path / "tokenizer")
+    pipe.save_pretrained("sdxl")
+    layers = adapter_config(pipe.unet, 64, SHAPE).layers
+    shapes = [(layer.processor, layer.width, layer.head_dim) for layer in layers]
+    torch.save(make_release_checkpoint(0, text_width=64, layers=shapes), "spd_adapter.bin")
+    for name in ("layout.json", "other.json"):
+        Path(name).write_text(blocks("json")[0])
+    return {
+        "stabilityai/stable-diffusion-xl-base-1.0": "sdxl",
+        "torch.float16": "torch.float32",
+        '"cuda"': '"cpu"',
+        "width=1024, height=1024": "width=64, height=64",
+        "num_inference_steps=30": "num_inference_steps=2",
+        "num_images_per_prompt=2,": "num_images_per_prompt=2, num_inference_steps=2,",
+    }
+
+
+@pytest.mark.slow
+def test_python_example_draws_the_layout(small_files: dict[str, str]) -> None:
+    (code,) = blocks("python")
+    for written, there in small_files.items():
+        assert written in code
+        code = code.replace(written, there)
     names: dict[str, Any] = {}
+    torch.manual_seed(0)
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102
-    weights = reference.double(checkpoint)["adapter_modules"]
-    expected = reference.layer_residual(
-        reference.part(weights, f"{names['processor']}."),
-        names["q"].double(),
-        names["tokens"].cond.double(),
-        names["tokens"].boxes,
-        32,
-        32,
+    pictures = [names["image"], *names["images"]]
+    assert [picture.size for picture in pictures] == [(64, 64)] * 5
+
+    torch.manual_seed(0)
+    plain = names["pipe"](
+        names["layout"].prompt,
+        height=64,
+        width=64,
+        negative_prompt="blurry",
+        num_inference_steps=2,
+        guidance_scale=7.5,
     )
-    residual = names["residual"]
-    assert residual.shape == (1, 1024, 128)
-    assert (residual - expected).abs().max() < 1e-5 < expected.abs().max()
+    assert plain.images[0].tobytes() != names["image"].tobytes()
+    assert names["ifadapter"].adapter is None
 
 
 def test_release_format_is_read() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ifadapter_diffusers.base_model import token_ids
 from ifadapter_diffusers.randomness import seeded_generator
+from ifadapter_diffusers.text import token_ids
 from shapes.dataset import to_tensor
 from shapes.drawing import draw
 from shapes.models.config import PoolConfig

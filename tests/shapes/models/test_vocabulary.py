@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from ifadapter_diffusers.base_model import token_ids
+from ifadapter_diffusers.text import token_ids
 from shapes.models.vocabulary import END, LENGTH, START, train_vocabulary
 from shapes.sampler import TRAINING, World, sample_scene
 

@@ -19,16 +19,22 @@ from .value_checks import above, at_least, filled, finite, fraction
 # Precision of the base model for each value of ``mixed_precision``.
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
+POLYNOMIAL_END = 1e-7  # the learning rate at which diffusers' polynomial schedule ends
+
 
 @dataclass(frozen=True)
 class LoopConfig:
     """How a stage is trained.
 
     steps: optimizer steps in total.
-    learning_rate: of AdamW, reached after the warmup.
+    learning_rate: reached after the warmup.
+    optimizer: AdamW, or AdamW with an 8-bit state, which needs bitsandbytes.
     weight_decay: of AdamW.
     warmup: steps of linear warmup.
-    schedule: of the learning rate after the warmup: constant, or cosine decay to zero.
+    schedule: of the learning rate after the warmup, one of diffusers'. All but constant end at (nearly) zero.
+    cycles: of cosine_with_restarts.
+    power: of polynomial, which decays by the power of the fraction that is left.
     accumulation: batches per optimizer step and process.
     mixed_precision: precision of the forward and backward pass; fp16 needs a GPU.
     max_gradient_norm: gradients are clipped to this norm.
@@ -52,7 +58,7 @@ class LoopConfig:
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
     warmup: int = 0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     accumulation: int = 1
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     max_gradient_norm: float = 1.0
@@ -66,12 +72,21 @@ class LoopConfig:
     log_every: int = 10
     keep_states: int = 2
     max_skipped: int = 20
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    cycles: int = 1
+    power: float = 1.0
 
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "accumulation", "save_every", "sample_every", "log_every", "keep_states")
+        at_least(self, 1, "cycles")
         at_least(self, 0, "weight_decay", "warmup", "workers", "seed", "minutes", "max_skipped")
         above(self, 0, "learning_rate", "max_gradient_norm")
+        above(self, 0, "power")
         fraction(self, "ema_decay", one=False)
+        if self.schedule == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
+            raise ValueError(
+                f"learning_rate is {self.learning_rate}; polynomial ends at {POLYNOMIAL_END}, so expected more."
+            )
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ A resumed run ends with the same weights as an uninterrupted one.
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,10 +25,10 @@ from ifadapter_diffusers.randomness import seeded_generator
 from .config import LoopConfig
 from .finite_steps import FiniteSteps
 from .loss_log import LossLog
+from .optimization.optimizer import new_optimizer
+from .optimization.schedule import LearningRate
 from .run_state import RunState
 from .stop_requests import StopRequests
-
-FAST_ADAM = ("cuda",)  # kinds of devices with a fused AdamW
 
 
 class Stage(Protocol):
@@ -48,31 +47,6 @@ class Stage(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the current weights in the format in which they are used."""
-
-
-def learning_rate(config: LoopConfig, step: int, seconds: float = 0.0) -> float:
-    """The learning rate of a step, counted from 0, that starts after ``seconds`` of the time limit."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    if config.schedule == "constant":
-        return config.learning_rate
-    done = (step - config.warmup) / max(config.steps - config.warmup, 1)
-    if config.minutes:
-        done = min(max(done, seconds / (60 * config.minutes)), 1.0)
-    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def new_optimizer(
-    trained: Sequence[nn.Parameter], config: LoopConfig, device: torch.device
-) -> torch.optim.Optimizer:
-    """AdamW, fused where that is faster."""
-    return torch.optim.AdamW(
-        trained,
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        fused=True if device.type in FAST_ADAM else None,
-    )
 
 
 def train(
@@ -106,6 +80,7 @@ def train(
     trained = [parameter for parameter in stage.objective.parameters() if parameter.requires_grad]
     optimizer = new_optimizer(trained, config, accelerator.device)
     objective, optimizer = accelerator.prepare(stage.objective, optimizer)
+    learning_rate, rate = LearningRate(config), 0.0
 
     # Resume from the saved state, if there is one.
     state = RunState(accelerator, stage.objective, config.ema_decay, config.keep_states)
@@ -150,8 +125,9 @@ def train(
         for number, batch in zip(numbers, loader, strict=True):
             # One batch. The optimizer steps at the last one of an accumulation.
             with accelerator.accumulate(objective):
+                rate = learning_rate(progress.step, clock() - started)
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, progress.step, clock() - started)
+                    group["lr"] = rate
                 generator = seeded_generator(config.seed, number, device=accelerator.device)
                 loss = objective(batch, generator)
                 accelerator.backward(loss)
@@ -178,7 +154,7 @@ def train(
             seconds = clock() - started
             if progress.step % config.log_every == 0:
                 finite.check()
-                mean, rate = losses.write_row(), learning_rate(config, progress.step, seconds)
+                mean = losses.write_row()
                 bar.set_postfix(loss=f"{mean:.4f}", lr=f"{rate:.1e}")
                 if bar.disable:
                     report.write(progress.step, mean, rate)

@@ -23,7 +23,7 @@ from ifadapter_diffusers.sampling import canvas_of
 
 from ..adapter_stage import AdapterStage, LayoutBatch
 from ..config import AdapterConfig
-from ..loop import new_optimizer
+from ..optimization.optimizer import new_optimizer
 from .random_base import Architecture, random_base
 
 GIB = 2**30

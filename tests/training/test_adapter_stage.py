@@ -15,13 +15,11 @@ from ifadapter_core.checkpoint import build_adapter
 from ifadapter_core.storage import load_weights
 from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import SHAPE, SIZE, TEXTS, Batches, adapter_stage, sd, sdxl, set_alpha
-from training.adapter_stage import (
-    AdapterStage,
-    LayoutBatch,
-    adapter_config,
-)
+from training.adapter_stage import AdapterStage
 from training.config import LoopConfig
 from training.loop import train
+from training.new_adapter import adapter_config
+from training.objective.denoising import LayoutBatch
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = {"sd": sd, "sdxl": sdxl}

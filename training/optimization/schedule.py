@@ -41,4 +41,4 @@ class LearningRate:
             place = config.warmup + min(done, 1.0) * after
         else:
             place = step
-        return config.learning_rate * self._factor(place)  # type: ignore[arg-type]  # LambdaLR's type is int
+        return config.learning_rate * self._factor(place)

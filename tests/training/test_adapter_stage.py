@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ifadapter_core.checkpoint import build_adapter
 from ifadapter_core.storage import load_weights
+from ifadapter_diffusers.contact_sheet import TITLE_PX
 from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import SHAPE, SIZE, TEXTS, Batches, adapter_stage, sd, sdxl, set_alpha
 from training.adapter_stage import AdapterStage
@@ -138,7 +139,7 @@ class Interrupting(Batches):
 def test_a_sample_sheet_is_deterministic_and_leaves_the_global_random_state(stage: AdapterStage) -> None:
     state = torch.get_rng_state()
     sheet = stage.sheet(seeded_generator(3))
-    assert sheet.size == (2 * SIZE + 2, 2 * SIZE + 2)
+    assert sheet.height == 3 * (SIZE + TITLE_PX)
     assert (
         sheet.tobytes()
         == stage.sheet(seeded_generator(3)).tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from ifadapter_core.previews import layout_picture
 
 GAP = 2  # pixels between pictures
 CELL_PX = 256  # side of a picture in a comparison
-TITLE_PX = 32  # height of the title row
+TITLE_PX = 32  # height of a title
 
 
 def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
@@ -38,6 +39,20 @@ def grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
         for x, picture in enumerate(row):
             sheet.paste(picture, (x * (width + GAP), y * (height + GAP)))
     return sheet
+
+
+def titled_rows(rows: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
+    """Pictures of the same size, each row below its title. rows: title -> pictures."""
+    sheets = [grid([row]) for row in rows.values()]
+    font = ImageFont.load_default(TITLE_PX // 2)
+    width = max(*(sheet.width for sheet in sheets), *(math.ceil(font.getlength(title)) for title in rows))
+    whole = Image.new("RGB", (width, sum(sheet.height + TITLE_PX for sheet in sheets)), "white")
+    draw, top = ImageDraw.Draw(whole), 0
+    for title, sheet in zip(rows, sheets, strict=True):
+        draw.text((GAP, top + TITLE_PX // 2), title, fill="black", font=font, anchor="lm")
+        whole.paste(sheet, (0, top + TITLE_PX))
+        top += TITLE_PX + sheet.height
+    return whole
 
 
 def comparison(layouts: Sequence[Layout], columns: Mapping[str, NDArray[np.uint8]]) -> Image.Image:

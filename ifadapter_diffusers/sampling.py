@@ -59,12 +59,18 @@ DEFAULT_CONTROL = Control()
 
 
 def add_noise(
-    scheduler: Any, latents: Tensor, generator: torch.Generator, logit_mean: float | None = None
+    scheduler: Any,
+    latents: Tensor,
+    generator: torch.Generator,
+    logit_mean: float | None = None,
+    offset: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add noise at random timesteps -> (noisy latents, timesteps (B,), prediction target).
 
     logit_mean: mean of the logits of logit-normal timesteps (Esser et al. 2024, section 3.1),
         0 = centered; None: uniform timesteps.
+    offset: standard deviation of a further noise, the same in all cells of a channel, with which a model
+        learns very dark and very bright pictures.
     The target is the noise, or the velocity if the scheduler predicts velocities.
     """
     count = scheduler.config["num_train_timesteps"]
@@ -77,10 +83,17 @@ def add_noise(
     else:
         fraction = (torch.randn(len(latents), generator=generator, device=where) + logit_mean).sigmoid()
         timesteps = (fraction * count).long().clamp(max=count - 1).to(latents.device)
+    if offset:
+        shift = torch.randn(*latents.shape[:2], 1, 1, generator=generator, device=where).to(latents)
+        noise = noise + offset * shift
     noisy = scheduler.add_noise(latents, noise, timesteps)
+    return noisy, timesteps, noise_target(scheduler, latents, noise, timesteps)
+
+
+def noise_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What a base model predicts: the noise, or the velocity, with the shape of the noise."""
     predicts_velocity = scheduler.config["prediction_type"] == "v_prediction"
-    target = scheduler.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
-    return noisy, timesteps, target
+    return scheduler.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
 
 
 def guided(denoise: Denoise, scheduler: Any, latents: Tensor, steps: int, guidance: float) -> Tensor:
@@ -107,14 +120,16 @@ def sample_layouts(
     guidance: float,
     instances: Sequence[InstanceTokens] | None = None,
     control: Control = DEFAULT_CONTROL,
+    prompts: Sequence[str] | None = None,
 ) -> Tensor:
     """Pictures of layouts of one canvas size by the adapter, (B, 3, H, W) in about -1..1.
 
     instances: the adapter's tokens of each layout; default: encoded here.
+    prompts: of the base model; default: the layouts' prompts, with all local descriptions.
     """
     if instances is None:
         instances = batch_tokens(adapted.adapter, base, layouts)
-    conditioning = guidance_rows(base, layouts)
+    conditioning = guidance_rows(base, layouts, prompts)
     start = unit_noise(base, layouts, noise)
 
     # A layout has two rows: the unconditional one with null tokens, and the conditional one.
@@ -151,11 +166,14 @@ def sample_plain(
     )
 
 
-def guidance_rows(base: BaseModel, layouts: Sequence[Layout]) -> Conditioning:
-    """2B rows for classifier-free guidance: B empty prompts, then the layouts' prompts."""
+def guidance_rows(
+    base: BaseModel, layouts: Sequence[Layout], prompts: Sequence[str] | None = None
+) -> Conditioning:
+    """2B rows for classifier-free guidance: B empty prompts, then the prompts (default: the layouts')."""
     size = canvas_of(layouts)
     empty = base.condition([""] * len(layouts), size)
-    return empty.join(base.condition([layout.prompt for layout in layouts], size))
+    given = [layout.prompt for layout in layouts] if prompts is None else prompts
+    return empty.join(base.condition(given, size))
 
 
 def unit_noise(base: BaseModel, layouts: Sequence[Layout], noise: Noise) -> Tensor:

@@ -23,8 +23,9 @@ from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.models.vocabulary import train_vocabulary
-from training.adapter_stage import AdapterStage, LayoutBatch
+from training.adapter_stage import AdapterStage
 from training.config import AdapterLoss, AdapterShape
+from training.objective.denoising import LayoutBatch
 
 SIZE = 32  # pixels along each side: 16 latent cells
 TEXTS = (

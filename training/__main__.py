@@ -17,14 +17,20 @@ from torch.utils.data import Dataset
 from ifadapter_diffusers.base_model import BaseModel
 
 from . import run_settings
-from .adapter_stage import AdapterStage, LayoutBatch
+from .adapter_stage import AdapterStage
 from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
 from .cost import command as cost_command
 from .loop import Stage, train
+from .new_adapter import load_init
+from .objective.denoising import LayoutBatch
+from .objective.held_out import HeldOutLoss
+from .optimization.optimizer import check_optimizer
 from .pictures.check import bad_pictures, report
-from .pictures.folder import PictureFolder, pictures_in
+from .pictures.folder import PictureFolder
+from .pictures.held_out import HeldOutPictures, split
 from .pictures.skips import SkipList
+from .tracking.trackers import tracker_names
 
 if TYPE_CHECKING:
     from shapes.models.config import ShapesRunConfig
@@ -139,6 +145,9 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     Raises ValueError if either is not given, or see ``run_settings.keep``.
     """
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
+    check_optimizer(settings.loop)
+    tracker_names(settings.loop)
+    init = load_init(settings.init, settings.shape) if settings.init is not None else None
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
     if config.base is not None:
         dtype = DTYPES[settings.loop.mixed_precision]
@@ -151,18 +160,26 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
             "Give base: a folder in diffusers' format, a hub name, or a .safetensors file."
         )
     batches: Dataset[LayoutBatch]
+    pictures: list[Path] = []
+    held_out: HeldOutPictures | None = None
+    title = "held-out layouts"
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
-        batches = picture_folder(config, folder)
-        held_out = batches.central_layouts(settings.samples)
+        slots = init.config.settings.slots if init else settings.shape.slots
+        pictures, others = split(folder)
+        batches = picture_folder(config, folder, pictures, slots)
+        if others:
+            held_out = HeldOutPictures(others, folder.size, slots, settings.held_out_pictures)
+            layouts = held_out.layouts(settings.samples)
+        else:
+            layouts, title = batches.central_layouts(settings.samples), "layouts of training pictures"
     elif demo is not None and config.base is None:  # its cached latents fit its own base model only
         batches = demo.layout_batches(settings.batch_size)
-        held_out = demo.held_out(settings.samples)
+        layouts = demo.held_out(settings.samples)
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
-    pictures = batches.pictures if isinstance(batches, PictureFolder) else ()
-    described = run_settings.describe(config, pictures)
+    described = run_settings.describe(config, pictures, held_out.paths if held_out else ())
     run = Path(config.output) / "adapter"
     run_settings.compare(run, described, "adapter", override)
     stage = AdapterStage(
@@ -170,33 +187,40 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
         settings.shape,
         settings.loss,
         batches,
-        held_out,
+        layouts,
         settings.gradient_checkpointing,
         settings.guidance,
+        init=init,
+        title=title,
     )
+    if held_out is not None:
+        stage.held_out_loss = HeldOutLoss(stage.objective, held_out, settings.batch_size)
     run_settings.write(run, described)
     stage.settings = described
     return stage
 
 
-def picture_folder(config: Config, folder: FolderConfig) -> PictureFolder:
-    """The config's pictures. The run's folder gets a list of those that are skipped."""
+def picture_folder(
+    config: Config, folder: FolderConfig, pictures: Sequence[Path], slots: int
+) -> PictureFolder:
+    """The pictures to train on. The run's folder gets a list of those that are skipped."""
     settings = config.adapter
     skips = SkipList(Path(config.output) / "adapter" / SKIPPED)
-    pictures = PictureFolder(
+    found = PictureFolder(
         folder.path,
         folder.size,
         settings.batch_size,
         settings.loop.seed,
-        settings.shape.slots,
+        slots,
         folder.max_bad,
         skips,
+        pictures,
     )
-    if pictures.skipped and os.environ.get("RANK", "0") == "0":
-        skips.extend(pictures.skipped)
-        count = len(pictures.pictures)
-        logging.warning("%d of %d pictures are skipped: see %s.", len(pictures.skipped), count, skips.path)
-    return pictures
+    if found.skipped and os.environ.get("RANK", "0") == "0":
+        skips.extend(found.skipped)
+        count = len(pictures)
+        logging.warning("%d of %d pictures are skipped: see %s.", len(found.skipped), count, skips.path)
+    return found
 
 
 def check(config: Config) -> bool:
@@ -206,7 +230,7 @@ def check(config: Config) -> bool:
     """
     if config.folder is None:
         raise ValueError("--check needs a folder of pictures. Give folder.path and folder.size.")
-    paths = pictures_in(config.folder.path)
+    paths = [path for part in split(config.folder) for path in part]
     bad = bad_pictures(paths, config.adapter.shape.slots, decode=True)
     sys.stdout.write(report(len(paths), bad))
     return not bad

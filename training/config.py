@@ -14,10 +14,13 @@ import torch
 from ifadapter_diffusers.sampling import GUIDANCE
 
 from .config_reader import build, config_path, read_config
-from .value_checks import above, at_least, filled, finite, fraction
+from .value_checks import above, at_least, filled, finite, fraction, percent
 
 # Precision of the base model for each value of ``mixed_precision``.
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
+POLYNOMIAL_END = 1e-7  # the learning rate at which diffusers' polynomial schedule ends
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,13 @@ class LoopConfig:
     """How a stage is trained.
 
     steps: optimizer steps in total.
-    learning_rate: of AdamW, reached after the warmup.
+    learning_rate: reached after the warmup.
+    optimizer: AdamW, or AdamW with an 8-bit state, which needs bitsandbytes.
     weight_decay: of AdamW.
     warmup: steps of linear warmup.
-    schedule: of the learning rate after the warmup: constant, or cosine decay to zero.
+    schedule: of the learning rate after the warmup, one of diffusers'. All but constant end at (nearly) zero.
+    cycles: of cosine_with_restarts.
+    power: of polynomial, which decays by the power of the fraction that is left.
     accumulation: batches per optimizer step and process.
     mixed_precision: precision of the forward and backward pass; fp16 needs a GPU.
     max_gradient_norm: gradients are clipped to this norm.
@@ -46,13 +52,16 @@ class LoopConfig:
     max_skipped: steps in a row that may be skipped because their loss or gradient is not finite; more
         end the training.
     log_every: steps between the rows of ``losses.csv``. On a GPU each row waits for its steps.
+    trackers: accelerate's trackers that get the metrics, such as ``wandb``; None = tensorboard where it
+        is installed. ``metrics.jsonl`` has them always.
+    held_out_every: steps between measurements of the held-out loss.
     """
 
     steps: int
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
     warmup: int = 0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     accumulation: int = 1
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     max_gradient_norm: float = 1.0
@@ -66,12 +75,23 @@ class LoopConfig:
     log_every: int = 10
     keep_states: int = 2
     max_skipped: int = 20
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    cycles: int = 1
+    power: float = 1.0
+    trackers: tuple[str, ...] | None = None
+    held_out_every: int = 500
 
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "accumulation", "save_every", "sample_every", "log_every", "keep_states")
+        at_least(self, 1, "cycles", "held_out_every")
         at_least(self, 0, "weight_decay", "warmup", "workers", "seed", "minutes", "max_skipped")
         above(self, 0, "learning_rate", "max_gradient_norm")
+        above(self, 0, "power")
         fraction(self, "ema_decay", one=False)
+        if self.schedule == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
+            raise ValueError(
+                f"learning_rate is {self.learning_rate}; polynomial ends at {POLYNOMIAL_END}, expected more."
+            )
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,8 @@ class AdapterShape:
     cumulative_mask: see ``Settings`` in ``ifadapter_core.config``.
     alpha: start of each layer's gate tanh(alpha). 0 = the unchanged base model: stable, but slow to
         learn.
+    base_projections: start keys and values from those of the base model, as IP-Adapter does; False: from
+        random ones.
     """
 
     blocks: tuple[str, ...]
@@ -109,6 +131,7 @@ class AdapterShape:
     slots: int = 10
     cumulative_mask: bool = False
     alpha: float = 0.0
+    base_projections: bool = True
 
     def __post_init__(self) -> None:
         filled(self, "blocks", "text_depths")
@@ -136,6 +159,9 @@ class AdapterLoss:
     noises: noise samples for each picture of a batch.
     middle: mean of the logits of logit-normal timesteps (``logit_mean`` of ``add_noise``); None =
         uniform timesteps, as in the paper.
+    snr_gamma: bound of the min-SNR weights of the noise levels (``snr_weights``); None = equal weights,
+        as in the paper.
+    noise_offset: see ``offset`` of ``add_noise``; 0 in the paper.
     """
 
     drop_local: float = 0.15
@@ -143,12 +169,17 @@ class AdapterLoss:
     box_weight: float = 1.0
     noises: int = 1
     middle: float | None = None
+    snr_gamma: float | None = None
+    noise_offset: float = 0.0
 
     def __post_init__(self) -> None:
         fraction(self, "drop_local", "drop_global")
         above(self, 0, "box_weight")
         at_least(self, 1, "noises")
+        at_least(self, 0, "noise_offset")
         finite(self, "middle")
+        if self.snr_gamma is not None:
+            above(self, 0, "snr_gamma")
 
 
 @dataclass(frozen=True)
@@ -159,6 +190,10 @@ class AdapterConfig:
     gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
     samples: layouts on the sample sheets.
     guidance: scale of the classifier-free guidance on the sample sheets.
+    recipe: name of a file in ``recipes/``, whose settings apply where the config gives none; None = the
+        defaults.
+    init: adapter file to start from, in either format. It decides the shape; None = new weights.
+    held_out_pictures: most pictures on which the held-out loss is measured.
     """
 
     batch_size: int
@@ -168,9 +203,12 @@ class AdapterConfig:
     gradient_checkpointing: bool = False
     samples: int = 8
     guidance: float = GUIDANCE
+    recipe: str | None = None
+    init: str | None = None
+    held_out_pictures: int = 64
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "batch_size", "samples")
+        at_least(self, 1, "batch_size", "samples", "held_out_pictures")
         at_least(self, 0, "guidance")
 
 
@@ -181,16 +219,23 @@ class FolderConfig:
     path: the folder; subfolders are included.
     size: side of the training crops, in pixels.
     max_bad: fraction of the pictures that may be skipped because they cannot be used.
+    held_out: pictures that are not trained on: a share of the folder, such as ``2%``, or another folder;
+        None = none.
     """
 
     path: str
     size: int
     max_bad: float = 0.1
+    held_out: str | None = None
 
     def __post_init__(self) -> None:
         filled(self, "path")
         at_least(self, 1, "size")
         fraction(self, "max_bad", one=False)
+        if self.held_out is not None:
+            filled(self, "held_out")
+            if self.held_out.endswith("%"):
+                percent(self, "held_out")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import yaml
 
 T = TypeVar("T")
 CONFIGS = Path(__file__).parent / "configs"
+RECIPES = Path(__file__).parent / "recipes"
 
 
 def config_path(name: str) -> Path:
@@ -33,7 +34,9 @@ def config_path(name: str) -> Path:
 def read_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Parse a config and apply overrides such as ``adapter.loop.steps=100``; keys are not checked.
 
-    Raises ValueError for a missing or malformed file, or a malformed override.
+    The settings of ``adapter.recipe`` apply where the config and the overrides give none.
+
+    Raises ValueError for a missing or malformed file, an unknown recipe, or a malformed override.
     """
     path = config_path(name)
     data = _parse(path.read_text("utf-8"), path.name)
@@ -52,7 +55,27 @@ def read_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         section[last] = _parse(value, override)
     if not isinstance(data, dict):
         raise ValueError(f"{path.name} is {data!r}; expected a section with keys.")
+    adapter = data.get("adapter")
+    if isinstance(adapter, dict) and adapter.get("recipe") is not None:
+        data["adapter"] = _merge(_recipe(adapter["recipe"], path.name), adapter)
     return data
+
+
+def _recipe(name: Any, where: str) -> dict[str, Any]:
+    """The settings of a recipe. Raises ValueError that lists the recipes if there is none of this name."""
+    known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+    if name not in known:
+        raise ValueError(f"{where}: adapter: recipe is {name!r}; expected one of {', '.join(known)}.")
+    return _parse((RECIPES / f"{name}.yaml").read_text("utf-8"), name)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested sections, in which ``above`` wins."""
+    both = {**below, **above}
+    for key, value in below.items():
+        if isinstance(value, dict) and isinstance(above.get(key), dict):
+            both[key] = _merge(value, above[key])
+    return both
 
 
 def build(kind: type[T], data: Any, where: str) -> T:

@@ -5,17 +5,16 @@ A resumed run ends with the same weights as an uninterrupted one.
 
 from __future__ import annotations
 
-import math
 import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import ProjectConfiguration, set_seed
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -25,11 +24,12 @@ from ifadapter_diffusers.randomness import seeded_generator
 
 from .config import LoopConfig
 from .finite_steps import FiniteSteps
-from .loss_log import LossLog
+from .optimization.optimizer import new_optimizer
+from .optimization.schedule import LearningRate
 from .run_state import RunState
 from .stop_requests import StopRequests
-
-FAST_ADAM = ("cuda",)  # kinds of devices with a fused AdamW
+from .tracking.monitor import Monitor
+from .tracking.trackers import LOGS, METRICS, MetricsFile, start_trackers, tracker_names
 
 
 class Stage(Protocol):
@@ -50,31 +50,6 @@ class Stage(Protocol):
         """Write the current weights in the format in which they are used."""
 
 
-def learning_rate(config: LoopConfig, step: int, seconds: float = 0.0) -> float:
-    """The learning rate of a step, counted from 0, that starts after ``seconds`` of the time limit."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    if config.schedule == "constant":
-        return config.learning_rate
-    done = (step - config.warmup) / max(config.steps - config.warmup, 1)
-    if config.minutes:
-        done = min(max(done, seconds / (60 * config.minutes)), 1.0)
-    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def new_optimizer(
-    trained: Sequence[nn.Parameter], config: LoopConfig, device: torch.device
-) -> torch.optim.Optimizer:
-    """AdamW, fused where that is faster."""
-    return torch.optim.AdamW(
-        trained,
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        fused=True if device.type in FAST_ADAM else None,
-    )
-
-
 def train(
     stage: Stage, config: LoopConfig, folder: Path, clock: Callable[[], float] = time.monotonic
 ) -> None:
@@ -83,20 +58,23 @@ def train(
     Deterministic: everything random comes from the seed and the batch's index. A time limit
     (``config.minutes``) is the exception. It counts from here, over all resumed runs.
     clock: seconds from any start.
-    Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png`` and
-    ``samples/``.
+    Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png``,
+    ``metrics.jsonl``, ``samples/``, with held-out pictures ``held_out.csv``, and what the trackers write.
 
     On Ctrl-C or SIGTERM it finishes the batch, drops an unfinished step, saves, and raises
     KeyboardInterrupt. Steps whose loss or gradient is not finite are skipped.
-    Raises ValueError for fp16 on the CPU, for the state of another model or of more steps, or if too
-    many steps in a row are skipped.
+    Raises ValueError for fp16 on the CPU, for packages that are not installed, for the state of another
+    model or of more steps, or if too many steps in a row are skipped.
     """
     started = clock()
     folder.mkdir(parents=True, exist_ok=True)
 
     # Device and precision.
     accelerator = Accelerator(
-        mixed_precision=config.mixed_precision, gradient_accumulation_steps=config.accumulation
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulation,
+        log_with=[MetricsFile(folder / METRICS), *tracker_names(config)],
+        project_config=ProjectConfiguration(logging_dir=str(folder / LOGS)),
     )
     if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU train with bf16 or no.")
@@ -106,6 +84,7 @@ def train(
     trained = [parameter for parameter in stage.objective.parameters() if parameter.requires_grad]
     optimizer = new_optimizer(trained, config, accelerator.device)
     objective, optimizer = accelerator.prepare(stage.objective, optimizer)
+    learning_rate, rate = LearningRate(config), 0.0
 
     # Resume from the saved state, if there is one.
     state = RunState(accelerator, stage.objective, config.ema_decay, config.keep_states)
@@ -118,7 +97,7 @@ def train(
         )
     saved = progress.step
     started -= progress.seconds  # of the runs before
-    losses = LossLog(folder / "losses.csv", progress, accelerator.is_main_process)
+    start_trackers(accelerator, folder, progress.step, getattr(stage, "settings", None) or asdict(config))
 
     # The remaining batches of this process: every n-th of all.
     first = progress.step * config.accumulation * accelerator.num_processes + accelerator.process_index
@@ -145,13 +124,15 @@ def train(
         dynamic_ncols=True,
         disable=None if accelerator.is_main_process else True,  # None: unless it is a terminal
     )
-    report = _Report(stage, folder.name, accelerator, progress.step, clock)
+    monitor = Monitor(stage, state, folder, clock, speaks=bool(bar.disable))
     with StopRequests() as requests, bar:
+        monitor.start(config.held_out_every)
         for number, batch in zip(numbers, loader, strict=True):
             # One batch. The optimizer steps at the last one of an accumulation.
             with accelerator.accumulate(objective):
+                rate = learning_rate(progress.step, clock() - started)
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, progress.step, clock() - started)
+                    group["lr"] = rate
                 generator = seeded_generator(config.seed, number, device=accelerator.device)
                 loss = objective(batch, generator)
                 accelerator.backward(loss)
@@ -160,7 +141,8 @@ def train(
                     loss if accelerator.num_processes == 1 else accelerator.gather(loss).mean()
                 )
                 if accelerator.sync_gradients:
-                    finite.step(accelerator.clip_grad_norm_(trained, config.max_gradient_norm), step_losses)
+                    norm = accelerator.clip_grad_norm_(trained, config.max_gradient_norm)
+                    finite.step(norm, step_losses)
                     optimizer.zero_grad()
 
             # A stop request of any process stops all of them. An unfinished step is dropped.
@@ -172,16 +154,13 @@ def train(
 
             # End of an optimizer step: average, log.
             state.finish_step()
-            losses.add(step_losses)
+            monitor.add(step_losses, norm, rate)
             step_losses = []
             bar.update()
             seconds = clock() - started
             if progress.step % config.log_every == 0:
                 finite.check()
-                mean, rate = losses.write_row(), learning_rate(config, progress.step, seconds)
-                bar.set_postfix(loss=f"{mean:.4f}", lr=f"{rate:.1e}")
-                if bar.disable:
-                    report.write(progress.step, mean, rate)
+                bar.set_postfix(loss=f"{monitor.write():.4f}", lr=f"{rate:.1e}")
 
             # Save and sample.
             if config.minutes:
@@ -190,12 +169,16 @@ def train(
             done = late or progress.step == config.steps
             if stopping or done or progress.step % config.save_every == 0:
                 finite.check()
-                _save(state, stage, folder)
+                with monitor.paused():
+                    _save(state, stage, folder)
                 saved = progress.step
+            if done or progress.step % config.held_out_every == 0:
+                monitor.measure_held_out()
             if done or progress.step % config.sample_every == 0:
-                losses.plot(folder / "loss.png")
                 path = folder / "samples" / f"step_{progress.step:06d}.png"
-                _sample(state, stage, path, config.seed)
+                with monitor.paused():
+                    monitor.plot()
+                    _sample(state, stage, path, config.seed)
             if stopping or done:
                 break
         if progress.step != saved:  # stopped within a step
@@ -204,30 +187,6 @@ def train(
     accelerator.end_training()
     if stopping:
         raise KeyboardInterrupt
-
-
-class _Report:
-    """One line of text for each row of the losses, where there is no terminal for a progress bar."""
-
-    def __init__(
-        self, stage: Stage, name: str, accelerator: Accelerator, step: int, clock: Callable[[], float]
-    ) -> None:
-        self.name, self.clock, self.writes = name, clock, accelerator.is_main_process
-        self.pictures = getattr(stage.batches, "size", 0) * accelerator.num_processes
-        self.pictures *= accelerator.gradient_accumulation_steps
-        self.step, self.time = step, clock()
-
-    def write(self, step: int, loss: float, rate: float) -> None:
-        """Step, loss, learning rate and throughput since the last line."""
-        now = self.clock()
-        speed = (step - self.step) / max(now - self.time, 1e-9)
-        self.step, self.time = step, now
-        if self.writes:
-            pictures = f"  {speed * self.pictures:.0f} pictures/s" if self.pictures else ""
-            sys.stdout.write(
-                f"{self.name}  step {step}  loss {loss:.4f}  lr {rate:.1e}  {speed:.1f} steps/s{pictures}\n"
-            )
-            sys.stdout.flush()
 
 
 def _any_process(accelerator: Accelerator, here: bool) -> bool:

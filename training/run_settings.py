@@ -26,9 +26,10 @@ PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
 FREE = frozenset(
     (
         *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
+        *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
-        *("loop.log_every", "loop.keep_states", "loop.max_skipped"),
+        *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),
     )
 )
 # Sections of other stages, by stage.
@@ -39,11 +40,15 @@ FOREIGN = {
 }
 
 
-def describe(config: Config, pictures: Sequence[Path] = ()) -> dict[str, Any]:
-    """Everything that decides a run, as JSON: config, pictures, processes, versions, state of the code."""
+def describe(config: Config, pictures: Sequence[Path] = (), held_out: Sequence[Path] = ()) -> dict[str, Any]:
+    """Everything that decides a run, as JSON: config, pictures, processes, versions, state of the code.
+
+    held_out: pictures on which the loss is measured; they decide no step.
+    """
     return {
         "config": json.loads(json.dumps(asdict(config))),  # lists for tuples, as they are read back
         "pictures": fingerprint(pictures, Path(config.folder.path)) if config.folder else None,
+        "held_out": fingerprint(held_out) if held_out else None,
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
         "git": git_state(Path(__file__).parent),
@@ -122,13 +127,17 @@ def _decides(key: str, stage: str) -> bool:
     return key not in FREE and ".".join(key.split(".")[-2:]) not in FREE
 
 
-def fingerprint(pictures: Sequence[Path], folder: Path) -> dict[str, Any]:
-    """Number of the pictures, and a hash of the names and sizes of their files and layouts."""
+def fingerprint(pictures: Sequence[Path], folder: Path | None = None) -> dict[str, Any]:
+    """Number of the pictures, and a hash of the names and sizes of their files and layouts.
+
+    folder: to which the names are relative; None = names without folders.
+    """
     digest = hashlib.sha256()
     for picture in pictures:
         for path in (picture, picture.with_suffix(".json")):
             size = path.stat().st_size if path.exists() else None
-            digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\n".encode())
+            name = path.relative_to(folder).as_posix() if folder else path.name
+            digest.update(f"{name}\0{size}\n".encode())
     return {"count": len(pictures), "sha256": digest.hexdigest()}
 
 

@@ -43,3 +43,15 @@ def filled(config: Any, *names: str) -> None:
     for name in names:
         if not getattr(config, name):
             raise ValueError(f"{name} is empty; expected at least one value.")
+
+
+def percent(config: Any, name: str) -> float:
+    """The fraction that a text such as ``2%`` gives. Raises ValueError outside of 0 to 50 %, without 0."""
+    text = getattr(config, name)
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 50:
+        raise ValueError(f"{name} is {text}; expected a share of more than 0% and at most 50%, such as 2%.")
+    return value / 100

@@ -18,6 +18,7 @@ from ifadapter_diffusers.sampling import add_noise
 from ifadapter_diffusers.text import token_ids
 from training.adapter_stage import AdapterStage
 from training.config import AdapterConfig, AdapterLoss
+from training.objective.weights import snr_weights
 
 from ..sampler import World
 from .graphed_loss import GraphedLoss
@@ -107,14 +108,18 @@ class SlotDenoising(nn.Module):
         ids = chosen_captions(batch.captions, kinds, self.empty)
 
         latents = _copies(batch.latents, self.loss.noises)
-        noise = add_noise(self.base.scheduler, latents, generator, self.loss.middle)
-        return self.graphed_loss(*noise, ids, batch.boxes, batch.present, batch.descriptions, described)
+        noise = add_noise(self.base.scheduler, latents, generator, self.loss.middle, self.loss.noise_offset)
+        levels = snr_weights(self.base.scheduler, noise[1], self.loss.snr_gamma)
+        return self.graphed_loss(
+            *noise, levels, ids, batch.boxes, batch.present, batch.descriptions, described
+        )
 
     def prediction_loss(
         self,
         noisy: Tensor,
         timesteps: Tensor,
         target: Tensor,
+        levels: Tensor,
         ids: Tensor,
         boxes: Tensor,
         present: Tensor,
@@ -124,6 +129,7 @@ class SlotDenoising(nn.Module):
         """The weighted mean () of the squared error of the prediction from noisy latents.
 
         noisy, timesteps, target: of B * noises rows, see ``add_noise``.
+        levels: (B * noises,) weights of the rows, see ``snr_weights``.
         ids: (B, 77) token ids of the captions.
         boxes, present, descriptions: see ``PoolBatch``.
         described: bool (B,), False for pictures with null tokens.
@@ -138,7 +144,8 @@ class SlotDenoising(nn.Module):
         height, width = noisy.shape[-2:]
         inside = (covered_cells(slots.boxes, height, width) & slots.present[..., None]).any(dim=1)
         weights = 1 + (self.loss.box_weight - 1) * inside.float().unflatten(1, (height, width))
-        return ((prediction.float() - target).square().mean(dim=1) * weights).sum() / weights.sum()
+        errors = (prediction.float() - target).square().mean(dim=1) * weights
+        return (errors * levels[:, None, None]).sum() / weights.sum()
 
     def _tokens(self, boxes: Tensor, descriptions: Tensor, described: Tensor) -> Tensor:
         """Instance tokens of all slots (B, S, M, D)."""

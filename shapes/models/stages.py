@@ -12,7 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ifadapter_core.layout import Layout
 from ifadapter_diffusers.base_model import BaseModel
-from training.adapter_stage import LayoutBatch
+from training.objective.denoising import LayoutBatch
 
 from ..dataset import PictureBatches, Pictures
 from ..descriptions import placed_caption

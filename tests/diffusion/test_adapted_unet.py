@@ -16,7 +16,7 @@ from ifadapter_core.checkpoint import release_name
 from ifadapter_diffusers.adapted_unet import AdaptedUNet, RowGroup, grid_of
 from ifadapter_diffusers.base_model import BaseModel, Conditioning
 from tiny_models import SHAPE, sd, sdxl, set_alpha
-from training.adapter_stage import adapter_config
+from training.new_adapter import adapter_config
 
 BOXES = (
     torch.tensor([[0.05, 0.1, 0.6, 0.95], [0.4, 0.3, 0.9, 0.7]]),

@@ -21,7 +21,8 @@ from ifadapter_diffusers.randomness import seeded_generator
 from shapes.models.text_encoder import new_text_encoder
 from shapes.models.unet import Denoising, new_scheduler, new_unet
 from tiny_models import TEXTS, adapter_stage, layout, sd, sdxl, tokenizer
-from training.adapter_stage import AdapterStage, LayoutBatch
+from training.adapter_stage import AdapterStage
+from training.objective.denoising import LayoutBatch
 
 PLAIN = ("ifadapter_core.modules.attention.attend", "ifadapter_diffusers.plain_attention.plain_attend")
 

@@ -10,20 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import training.adapter_stage
+import training.objective.denoising
 from ifadapter_core.geometry import cell_range
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_diffusers.adapted_unet import RowGroup
 from ifadapter_diffusers.base_model import Conditioning
 from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import SIZE, Batches, adapter_stage, gradients, layout, sd, sdxl, set_alpha
-from training.adapter_stage import (
-    AdapterStage,
-    LayoutBatch,
-    box_weights,
-    training_groups,
-)
+from training.adapter_stage import AdapterStage
 from training.config import AdapterLoss, LoopConfig
+from training.objective.denoising import LayoutBatch, training_groups
+from training.objective.weights import box_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = {"sd": sd, "sdxl": sdxl}
@@ -167,7 +164,7 @@ def test_dropout_rates_of_captions_and_local_descriptions(
         return [RowGroup((0,), torch.zeros(1, 1, 7, 32), torch.zeros(1, 4), (1.0,))]
 
     monkeypatch.setattr(stage.base, "condition", condition)
-    monkeypatch.setattr(training.adapter_stage, "training_groups", groups)
+    monkeypatch.setattr(training.objective.denoising, "training_groups", groups)
     batch = LayoutBatch([layout(0)] * 50, torch.zeros(50, 4, 1, 1))
     for number in range(80):
         stage.objective(batch, seeded_generator(1, number))

@@ -19,12 +19,10 @@ from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import sample_layouts
 from tiny_models import SHAPE, SIZE, Batches, adapter_stage, gradients, layout, sd, sdxl, set_alpha
-from training.adapter_stage import (
-    AdapterStage,
-    LayoutBatch,
-)
+from training.adapter_stage import AdapterStage
 from training.config import AdapterLoss, LoopConfig
 from training.loop import train
+from training.objective.denoising import LayoutBatch
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = {"sd": sd, "sdxl": sdxl}

@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from ifadapter_core.checkpoint import build_adapter
 from ifadapter_core.storage import load_weights
+from ifadapter_diffusers.contact_sheet import TITLE_PX
 from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import SHAPE, SIZE, TEXTS, Batches, adapter_stage, sd, sdxl, set_alpha
-from training.adapter_stage import (
-    AdapterStage,
-    LayoutBatch,
-    adapter_config,
-)
+from training.adapter_stage import AdapterStage
 from training.config import LoopConfig
 from training.loop import train
+from training.new_adapter import adapter_config
+from training.objective.denoising import LayoutBatch
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINES = {"sd": sd, "sdxl": sdxl}
@@ -140,7 +139,7 @@ class Interrupting(Batches):
 def test_a_sample_sheet_is_deterministic_and_leaves_the_global_random_state(stage: AdapterStage) -> None:
     state = torch.get_rng_state()
     sheet = stage.sheet(seeded_generator(3))
-    assert sheet.size == (2 * SIZE + 2, 2 * SIZE + 2)
+    assert sheet.height == 3 * (SIZE + TITLE_PX)
     assert (
         sheet.tobytes()
         == stage.sheet(seeded_generator(3)).tobytes()

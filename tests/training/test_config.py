@@ -18,9 +18,9 @@ from ifadapter_core.checkpoint import release_name
 from ifadapter_core.config import LayerConfig
 from ifadapter_core.storage import load_weights
 from tiny_models import sd
-from training.adapter_stage import adapter_config
 from training.config import AdapterLoss, load_config
 from training.config_reader import CONFIGS
+from training.new_adapter import adapter_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
 from training.__main__ import main
-from training.adapter_stage import adapter_config
 from training.config import load_config
 from training.cost import bench, random_base
 from training.cost.bench import Bench, Case, all_cases
 from training.cost.random_base import ARCHITECTURES, Architecture
+from training.new_adapter import adapter_config
 
 TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 2}
 UNET: dict[str, Any] = {

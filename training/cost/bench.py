@@ -21,9 +21,10 @@ from ifadapter_diffusers.latents import latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import canvas_of
 
-from ..adapter_stage import AdapterStage, LayoutBatch
+from ..adapter_stage import AdapterStage
 from ..config import AdapterConfig
-from ..loop import new_optimizer
+from ..objective.denoising import LayoutBatch
+from ..optimization.optimizer import new_optimizer
 from .random_base import Architecture, random_base
 
 GIB = 2**30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from ifadapter_core.layout import Layout
 from ifadapter_diffusers.pictures import SUFFIXES, picture_files, picture_size, read_picture
 from ifadapter_diffusers.randomness import seeded_generator
 
-from ..adapter_stage import LayoutBatch
+from ..objective.denoising import LayoutBatch
 from .check import bad_pictures, check_share, one_line, usable_layout
-from .crop import crop
+from .crop import Square, crop
 from .skips import SkipList
 
 ORDER_STREAM, CROP_STREAM = 0, 1  # purposes of random numbers
@@ -38,6 +39,7 @@ class PictureFolder(Dataset[LayoutBatch]):
     slots: most boxes that a layout may have; None = any number.
     max_bad: fraction of the pictures that may be skipped.
     skips: file that lists the skipped pictures.
+    pictures: those of the folder to use; default: all.
 
     Raises ValueError that names pictures of a format that is not read, or if more than ``max_bad``
     cannot be used: broken, without a layout, with an invalid one, without boxes.
@@ -52,8 +54,9 @@ class PictureFolder(Dataset[LayoutBatch]):
         slots: int | None = None,
         max_bad: float = 0.0,
         skips: SkipList | None = None,
+        pictures: Sequence[Path] | None = None,
     ) -> None:
-        self.pictures = pictures_in(folder)
+        self.pictures = pictures_in(folder) if pictures is None else list(pictures)
         self.size = size
         self.batch_size = batch_size
         self.seed = seed
@@ -74,10 +77,7 @@ class PictureFolder(Dataset[LayoutBatch]):
         epoch, rank = divmod(index, len(self.pictures))
         picture, layout = self._usable(_order(len(self.pictures), self.seed, epoch), rank)
         square, layout = crop(layout, seeded_generator(self.seed, index, CROP_STREAM))
-        corners = (square.x, square.y, square.x + square.side, square.y + square.side)
-        resized = picture.resize((self.size, self.size), Image.Resampling.LANCZOS, box=corners)
-        pixels = np.asarray(resized, np.float32).transpose(2, 0, 1)
-        return torch.from_numpy(pixels / np.float32(127.5) - np.float32(1)), self._resize(layout)
+        return square_pixels(picture, square, self.size), self._resize(layout)
 
     def _usable(self, order: Tensor, rank: int) -> tuple[Image.Image, Layout]:
         """The picture at a rank of an order, or the next one that can be used, and its layout.
@@ -112,6 +112,14 @@ class PictureFolder(Dataset[LayoutBatch]):
 
     def _resize(self, layout: Layout) -> Layout:
         return Layout(self.size, self.size, layout.instances, layout.caption)
+
+
+def square_pixels(picture: Image.Image, square: Square, size: int) -> Tensor:
+    """A square of a picture, scaled: (3, size, size) in -1..1."""
+    corners = (square.x, square.y, square.x + square.side, square.y + square.side)
+    resized = picture.resize((size, size), Image.Resampling.LANCZOS, box=corners)
+    pixels = np.asarray(resized, np.float32).transpose(2, 0, 1)
+    return torch.from_numpy(pixels / np.float32(127.5) - np.float32(1))
 
 
 def pictures_in(folder: str | Path) -> list[Path]:

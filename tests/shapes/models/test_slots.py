@@ -13,7 +13,8 @@ from ifadapter_core.layout import Layout
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.models.slots import Slots, SlotUNet, covered_cells, grid_of_slots
 from tiny_models import adapter_stage, layout
-from training.adapter_stage import AdapterStage, training_groups
+from training.adapter_stage import AdapterStage
+from training.objective.denoising import training_groups
 
 SLOTS = 10  # of the tiny adapter
 

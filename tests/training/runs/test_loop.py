@@ -17,8 +17,8 @@ from toy_runs import CONFIG, assert_same, result
 
 from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import Toy
-from training.config import LoopConfig
-from training.loop import learning_rate, train
+from training.loop import train
+from training.optimization.schedule import LearningRate
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -67,22 +67,10 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
     assert math.isclose(torch.cat([moment.flatten() for moment in moments]).norm() / 0.1, 0.01, rel_tol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        ("constant", {0: 0.25, 1: 0.5, 3: 1.0, 4: 1.0, 23: 1.0}),
-        ("cosine", {0: 0.25, 3: 1.0, 4: 1.0, 14: 0.5, 24: 0.0}),
-    ],
-)
-def test_the_learning_rate_schedule(schedule: Any, rates: dict[int, float]) -> None:
-    config = LoopConfig(steps=24, learning_rate=2e-4, warmup=4, schedule=schedule)
-    assert {step: learning_rate(config, step) / 2e-4 for step in rates} == pytest.approx(rates)
-
-
 def test_the_optimizer_uses_the_schedule(tmp_path: Path) -> None:
     train(Toy(), replace(CONFIG, steps=4), tmp_path)
     (group,) = torch.load(tmp_path / "state" / "optimizer.bin")["param_groups"]
-    assert group["lr"] == learning_rate(CONFIG, 3) == 0.05 * 4 / 5
+    assert group["lr"] == LearningRate(CONFIG)(3) == pytest.approx(0.05 * 4 / 5)
 
 
 def test_the_loss_log_has_the_mean_of_every_ten_steps(tmp_path: Path) -> None:

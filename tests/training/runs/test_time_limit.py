@@ -11,7 +11,8 @@ from toy_runs import CONFIG, saved_step
 
 from tiny_models import Toy
 from training.config import LoopConfig
-from training.loop import learning_rate, train
+from training.loop import train
+from training.optimization.schedule import LearningRate
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -42,7 +43,7 @@ def test_a_stage_ends_when_its_time_is_used_up(tmp_path: Path) -> None:
     assert len(stage.objective.calls) == saved_step(tmp_path) == 12
     assert list((tmp_path / "samples").iterdir())
     # The last step started after 110 of 120 seconds.
-    assert rate_of_last_step(tmp_path) == learning_rate(LIMITED, 11, 110.0)
+    assert rate_of_last_step(tmp_path) == LearningRate(LIMITED)(11, 110.0)
     train(stage, LIMITED, tmp_path, Clock(stage))  # nothing is left to do
     assert len(stage.objective.calls) == 12
 
@@ -65,11 +66,12 @@ def test_time_counts_over_resumed_runs(tmp_path: Path) -> None:
 
 def test_the_learning_rate_follows_time_or_steps_whichever_is_further() -> None:
     config = LoopConfig(steps=100, learning_rate=1.0, schedule="cosine", minutes=1.0)
-    assert learning_rate(config, 0, 30.0) == pytest.approx(0.5)
-    assert learning_rate(config, 50, 6.0) == pytest.approx(0.5)
-    assert learning_rate(config, 10, 60.0) == 0.0
-    assert learning_rate(config, 10, 999.0) == 0.0
-    assert learning_rate(replace(config, minutes=0.0), 50, 999.0) == pytest.approx(0.5)
+    rate = LearningRate(config)
+    assert rate(0, 30.0) == pytest.approx(0.5)
+    assert rate(50, 6.0) == pytest.approx(0.5)
+    assert rate(10, 60.0) == 0.0
+    assert rate(10, 999.0) == 0.0
+    assert LearningRate(replace(config, minutes=0.0))(50, 999.0) == pytest.approx(0.5)
 
 
 def test_a_loss_that_is_not_finite_ends_the_stage(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What an adapter is trained on: the loss, its weights, its measurement on held-out pictures."""

@@ -1,0 +1,130 @@
+"""The loss of an adapter: the base model's own, with the adapter in its UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ifadapter_core.adapter import IFAdapter
+from ifadapter_core.layout import Layout
+from ifadapter_core.tokens import PhraseEmbeddings
+from ifadapter_diffusers.adapted_unet import AdaptedUNet, RowGroup
+from ifadapter_diffusers.base_model import BaseModel
+from ifadapter_diffusers.sampling import add_noise, canvas_of
+
+from ..config import AdapterLoss
+from .bands import BandLosses
+from .weights import box_weights, snr_weights
+
+
+class LayoutBatch(NamedTuple):
+    """B pictures, as latents or as pixels, with their layouts.
+
+    layouts: B layouts of one canvas size.
+    latents: (B, C, h, w), scaled, or None.
+    images: (B, 3, H, W) in -1..1; used if there are no latents.
+    """
+
+    layouts: list[Layout]
+    latents: Tensor | None = None
+    images: Tensor | None = None
+
+
+class InstanceDenoising(nn.Module):
+    """The base model's denoising loss with an adapter in the UNet. Only the adapter is trained."""
+
+    def __init__(self, base: BaseModel, adapter: IFAdapter, loss: AdapterLoss) -> None:
+        super().__init__()
+        self.base = base
+        self.adapted = AdaptedUNet(base.unet, adapter)
+        self.loss = loss
+        self.bands = BandLosses(base.scheduler.config["num_train_timesteps"])
+
+    def forward(self, batch: LayoutBatch, generator: torch.Generator) -> Tensor:
+        """B pictures -> loss ().
+
+        Each picture has ``loss.noises`` adjacent rows with different noise.
+        """
+        base, noises = self.base, self.loss.noises
+
+        # Condition dropout, for classifier-free guidance.
+        chances = torch.rand(2, len(batch.layouts), generator=generator, device=generator.device)
+        drop_local = (chances[0] < self.loss.drop_local).tolist()
+        drop_global = (chances[1] < self.loss.drop_global).tolist()
+        captions = [
+            "" if drop else layout.caption for layout, drop in zip(batch.layouts, drop_global, strict=True)
+        ]
+        conditioning = base.condition(captions, canvas_of(batch.layouts)).repeat(noises)
+        groups = training_groups(self.adapted.adapter, base, batch.layouts, drop_local, noises)
+
+        # Noise, and its prediction.
+        latents = self.latents(batch)
+        noisy, timesteps, target = add_noise(
+            base.scheduler,
+            latents.repeat_interleave(noises, dim=0),
+            generator,
+            self.loss.middle,
+            self.loss.noise_offset,
+        )
+        prediction = self.adapted(noisy.to(base.unet.dtype), timesteps, conditioning, groups).float()
+
+        # Weighted mean of the squared error.
+        height, width = latents.shape[-2:]
+        weights = box_weights(batch.layouts, height, width, self.loss.box_weight)
+        weights = weights.to(base.device).repeat_interleave(noises, dim=0)
+        errors = (prediction - target).square().mean(dim=1) * weights
+        self.bands.add(timesteps, errors.detach().sum(dim=(1, 2)) / weights.sum(dim=(1, 2)))
+        levels = snr_weights(base.scheduler, timesteps, self.loss.snr_gamma)
+        loss = (errors * levels[:, None, None]).sum() / weights.sum()
+        if not groups:  # DDP waits for a gradient of every weight
+            loss = loss + 0 * sum(weight.sum() for weight in self.adapted.adapter.parameters())
+        return loss
+
+    def latents(self, batch: LayoutBatch) -> Tensor:
+        """The scaled latents (B, C, h, w) of a batch, on the base model's device."""
+        if batch.latents is not None:
+            return batch.latents.to(self.base.device)
+        assert batch.images is not None
+        return self.base.encode(batch.images)
+
+
+def training_groups(
+    adapter: IFAdapter, base: BaseModel, layouts: Sequence[Layout], dropped: Sequence[bool], copies: int
+) -> list[RowGroup]:
+    """The instances of each picture, each repeated in ``copies`` adjacent rows of the batch.
+
+    dropped: pictures with null tokens in place of their local descriptions; their boxes stay.
+    """
+    if not any(layout.instances for layout in layouts):
+        return []
+    boxes = [torch.tensor(layout.boxes).reshape(-1, 4) for layout in layouts]
+    counts = [len(part) for part in boxes]
+    phrases = base.embed_phrases(
+        [text for layout in layouts for text in layout.local_descriptions],
+        adapter.config.settings.text_depths,
+    )
+
+    # Null condition: zero embeddings and an all-zero attention mask.
+    described = torch.tensor(
+        [not drop for drop, count in zip(dropped, counts, strict=True) for _ in range(count)],
+        device=base.device,
+    )
+    phrases = PhraseEmbeddings(
+        phrases.phrase_embeds * described[:, None, None, None],
+        phrases.attention_mask * described[:, None],
+        phrases.eot_embeds * described[:, None],
+    )
+
+    tokens = adapter(phrases, torch.cat(boxes).to(base.device)).split(counts)
+    return [
+        RowGroup(
+            rows=tuple(range(number * copies, (number + 1) * copies)),
+            tokens=part.expand(copies, -1, -1, -1),
+            boxes=box,
+            strengths=(1.0,) * len(box),
+        )
+        for number, (part, box) in enumerate(zip(tokens, boxes, strict=True))
+    ]

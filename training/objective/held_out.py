@@ -1,0 +1,110 @@
+"""The loss on held-out pictures, always with the same noises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ifadapter_diffusers.adapted_unet import BatchInstances
+from ifadapter_diffusers.randomness import seeded_generator
+from ifadapter_diffusers.sampling import canvas_of, noise_target
+
+from .bands import BANDS, BandLosses, band_means
+from .denoising import InstanceDenoising, LayoutBatch, training_groups
+from .weights import box_weights
+
+NOISES = 4  # of each picture, one in each quarter of the timesteps
+SPREAD = (math.sqrt(5) - 1) / 2  # the fractional parts of its multiples are evenly spread
+SEED, STREAM = 0, 3  # of the noise: the same in every training
+INSIDE = "in_boxes"
+
+
+class Pictures(Protocol):
+    """Held-out pictures, see ``pictures.held_out.HeldOutPictures``."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, numbers: Sequence[int]) -> LayoutBatch: ...
+
+
+class HeldOutLoss:
+    """Measures the denoising loss on held-out pictures.
+
+    It is comparable between trainings, whatever their losses weigh: the mean squared error with all
+    conditions, with the same noise at the same timesteps each time. It leaves the global random state.
+
+    pictures: to measure on.
+    batch_size: pictures in a pass.
+    """
+
+    def __init__(self, objective: InstanceDenoising, pictures: Pictures, batch_size: int) -> None:
+        self.objective, self.pictures, self.batch_size = objective, pictures, batch_size
+        self._batches: dict[tuple[int, ...], LayoutBatch] = {}
+
+    @torch.no_grad()
+    def sums(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Tensor:
+        """The losses of every n-th picture: float32 (2, 1 + BANDS) sums, and numbers of rows.
+
+        The first column is the loss inside boxes, the others are of the bands of timesteps. Those of
+        several processes add up.
+        adapter: False measures the base model alone.
+        """
+        numbers = range(process, len(self.pictures), processes)
+        sums = torch.zeros(2, 1 + BANDS)
+        for first in range(0, len(numbers), self.batch_size):
+            sums += self._batch_sums(tuple(numbers[first : first + self.batch_size]), adapter)
+        return sums
+
+    def means(self, sums: Tensor) -> dict[str, float]:
+        """The mean loss as ``loss``, that inside of boxes, and that of each band, by name."""
+        names = BandLosses(self._timesteps).names()
+        loss = float(sums[0, 1:].sum() / sums[1, 1:].sum())
+        return {"loss": loss, **band_means(sums, [INSIDE, *names])}
+
+    def _batch_sums(self, numbers: tuple[int, ...], adapter: bool) -> Tensor:
+        base, batch = self.objective.base, self._latents(numbers)
+        assert batch.latents is not None
+        count, shape = len(numbers), batch.latents.shape[1:]
+        conditioning = base.condition([layout.caption for layout in batch.layouts], canvas_of(batch.layouts))
+        instances = BatchInstances(
+            training_groups(self.objective.adapted.adapter, base, batch.layouts, [False] * count, 1)
+            if adapter
+            else ()
+        )
+        latents = batch.latents.to(base.device)
+        generators = [seeded_generator(SEED, number, STREAM) for number in numbers]
+        height, width = shape[-2:]
+        inside = (box_weights(batch.layouts, height, width, 0.0) == 0).to(base.device)
+
+        bands, boxes = BandLosses(self._timesteps), torch.zeros(2)
+        for part in range(NOISES):
+            noise = torch.stack([torch.randn(shape, generator=each) for each in generators]).to(latents)
+            places = [(part + number * SPREAD % 1) / NOISES for number in numbers]
+            timesteps = torch.tensor([int(place * self._timesteps) for place in places], device=base.device)
+            noisy = base.scheduler.add_noise(latents, noise, timesteps)
+            target = noise_target(base.scheduler, latents, noise, timesteps)
+            prediction = self.objective.adapted(
+                noisy.to(base.unet.dtype), timesteps, conditioning, instances
+            ).float()
+            errors = (prediction - target).square().mean(dim=1)
+            bands.add(timesteps, errors.mean(dim=(1, 2)))
+            area = inside.sum(dim=(1, 2))
+            rows = (errors * inside).sum(dim=(1, 2))[area > 0] / area[area > 0]
+            boxes += torch.tensor([float(rows.sum()), len(rows)])
+        return torch.cat([boxes[:, None], bands.take().cpu()], dim=1)
+
+    def _latents(self, numbers: tuple[int, ...]) -> LayoutBatch:
+        """The pictures of these numbers as latents, encoded once and kept in the memory of the CPU."""
+        if numbers not in self._batches:
+            batch = self.pictures.batch(numbers)
+            latents = self.objective.latents(batch).cpu()
+            self._batches[numbers] = LayoutBatch(batch.layouts, latents)
+        return self._batches[numbers]
+
+    @property
+    def _timesteps(self) -> int:
+        return self.objective.base.scheduler.config["num_train_timesteps"]

@@ -1,0 +1,1 @@
+"""What a run says about its progress: files, trackers, lines of text."""

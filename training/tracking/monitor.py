@@ -1,0 +1,147 @@
+"""Measures a run, and writes what it measures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from ..objective.bands import band_means
+from ..run_state import RunState
+from .csv_log import CsvLog
+from .loss_log import LossLog
+from .process_memory import memory
+
+BASE = "base_"  # prefix of the losses of the base model alone
+
+
+class Monitor:
+    """Collects the metrics of the steps of a run, and measures its held-out loss.
+
+    A stage may offer more than ``loop.Stage`` asks for: ``objective.bands`` (``BandLosses``),
+    ``gates()`` -> values by name, and ``held_out_loss`` (``HeldOutLoss`` or None).
+
+    folder: of the run. clock: in seconds.
+    """
+
+    def __init__(
+        self, stage: Any, state: RunState, folder: Path, clock: Callable[[], float], speaks: bool
+    ) -> None:
+        self.stage, self.state, self.folder, self.clock = stage, state, folder, clock
+        self.accelerator: Accelerator = state.accelerator
+        self.progress = state.progress
+        self.writes = self.accelerator.is_main_process
+        self.speaks = speaks and self.writes
+        self.losses = LossLog(folder / "losses.csv", self.progress, self.writes)
+        self.held_out = getattr(stage, "held_out_loss", None)
+        self._held_out_log = CsvLog(folder / "held_out.csv", self.progress.step, self.writes)
+        self._base: dict[str, float] | None = None  # held-out losses of the base model
+        batches = stage.batches
+        size = getattr(batches, "batch_size", 0) or getattr(batches, "size", 0)
+        self._pictures = size * self.accelerator.num_processes * self.accelerator.gradient_accumulation_steps
+        self._norms = torch.zeros(3, device=self.accelerator.device)  # sum, number, maximum
+        self._rate = 0.0
+        self._step, self._time = self.progress.step, clock()
+
+    def add(self, losses: Sequence[Tensor], norm: Tensor | None, rate: float) -> None:
+        """Add a finished step: losses () of its batches, norm of its gradient, learning rate."""
+        self.losses.add(losses)
+        self._rate = rate
+        if norm is not None:
+            finite = norm.isfinite()
+            value = norm.detach().to(self._norms).where(finite, 0.0)
+            self._norms += torch.stack([value, finite.to(value), torch.zeros_like(value)])
+            self._norms[2] = torch.maximum(self._norms[2], value)
+
+    def write(self) -> float:
+        """Write the metrics of the steps since the last call; returns the mean loss."""
+        loss = self.losses.write_row()
+        values = {"train/loss": loss, "train/learning_rate": self._rate, **self._gradient()}
+        values["train/skipped_steps"] = self.progress.skipped
+        if (bands := getattr(self.stage.objective, "bands", None)) is not None:
+            sums = self._all_processes(bands.take())
+            means = band_means(sums, bands.names())
+            values |= {f"loss_by_timestep/{name}": value for name, value in means.items()}
+        if hasattr(self.stage, "gates"):
+            values |= {f"tanh_alpha/{name}": value for name, value in self.stage.gates().items()}
+        speed = self._speed()
+        values["speed/steps_per_second"] = speed
+        if self._pictures:
+            values["speed/pictures_per_second"] = speed * self._pictures
+        values |= {f"memory/{name}": value for name, value in memory(self.accelerator.device).items()}
+        self._log(values)
+        pictures = f"  {speed * self._pictures:.0f} pictures/s" if self._pictures else ""
+        self._say(f"loss {loss:.4f}  lr {self._rate:.1e}  {speed:.1f} steps/s{pictures}")
+        return loss
+
+    def start(self, held_out_every: int) -> None:
+        """Measure the held-out loss that a new run starts with, or that a crash after saving left out."""
+        step = self.progress.step
+        if self.held_out is None or step % held_out_every:
+            return
+        known = self.writes and step in [row for row, _ in self._held_out_log.curve()]
+        if not self._all_processes(torch.tensor(float(known))):
+            self.measure_held_out()
+
+    def measure_held_out(self) -> None:
+        """Measure and write the held-out loss of the averaged weights. No-op without held-out pictures."""
+        if self.held_out is None:
+            return
+        with self.paused(), self.accelerator.autocast(), self.state.averaged_weights():
+            if self._base is None:
+                self._base = self._held_out_means(adapter=False)
+            values = {**self._held_out_means(), f"{BASE}loss": self._base["loss"]}
+        self._held_out_log.add({"step": self.progress.step, **values})
+        self._log({f"held_out/{name}": value for name, value in values.items()})
+        self._say(f"held-out loss {values['loss']:.4f}  base model {self._base['loss']:.4f}")
+
+    def plot(self) -> None:
+        """Plot the losses, see ``LossLog.plot``."""
+        self.losses.plot(self.folder / "loss.png", self._held_out_log.curve())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Context whose time does not count as training, for the speed."""
+        before = self.clock()
+        yield
+        self._time += self.clock() - before
+
+    def _held_out_means(self, adapter: bool = True) -> dict[str, float]:
+        assert self.held_out is not None
+        accelerator = self.accelerator
+        sums = self.held_out.sums(accelerator.process_index, accelerator.num_processes, adapter)
+        return self.held_out.means(self._all_processes(sums))
+
+    def _all_processes(self, sums: Tensor) -> Tensor:
+        """The sums over all processes, on the CPU."""
+        return self.accelerator.reduce(sums.to(self.accelerator.device), "sum").cpu()
+
+    def _gradient(self) -> dict[str, float]:
+        total, count, largest = self._norms.tolist()
+        self._norms.zero_()
+        if not count:
+            return {}
+        return {"train/gradient_norm": total / count, "train/largest_gradient_norm": largest}
+
+    def _speed(self) -> float:
+        """Steps per second since the last call."""
+        now = self.clock()
+        speed = (self.progress.step - self._step) / max(now - self._time, 1e-9)
+        self._step, self._time = self.progress.step, now
+        return speed
+
+    def _log(self, values: dict[str, float]) -> None:
+        if self.writes:
+            self.accelerator.log(values, step=self.progress.step)
+
+    def _say(self, text: str) -> None:
+        """A line of text, where there is no terminal for a progress bar."""
+        if self.speaks:
+            sys.stdout.write(f"{self.folder.name}  step {self.progress.step}  {text}\n")
+            sys.stdout.flush()

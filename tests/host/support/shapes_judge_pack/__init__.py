@@ -36,7 +36,9 @@ class Detector(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, text: str) -> io.NodeOutput:
-        return io.NodeOutput([[cls.entry(found) for found in cls.found(each, text)] for each in pictures(image)])
+        return io.NodeOutput(
+            [[cls.entry(found) for found in cls.found(each, text)] for each in pictures(image)]
+        )
 
     @classmethod
     def found(cls, picture: Image.Image, text: str) -> list:
@@ -63,7 +65,9 @@ class Reader(io.ComfyNode):
     def execute(cls, image: Tensor, prompt: str) -> io.NodeOutput:
         (picture,) = pictures(image)
         verdict = ShapesVerifier().verify(picture, DESCRIPTION.search(prompt)[1])
-        return io.NodeOutput({True: "<think>Looks like it.</think>Yes.", False: "No.", None: ""}[verdict.fits])
+        return io.NodeOutput(
+            {True: "<think>Looks like it.</think>Yes.", False: "No.", None: ""}[verdict.fits]
+        )
 
 
 class JudgeExtension(ComfyExtension):

@@ -133,14 +133,23 @@ class Server:
         return picture
 
     def pictures(self, graph: Graph) -> list[bytes]:
-        """The PNG files that a run of the graph saves. The run must succeed without a traceback."""
+        """The PNG files that a run of the graph saves. The run must sample them anew."""
+        entry = self.finished(graph)
+        assert only(graph, "KSampler") not in messages(entry, "execution_cached")[0]["nodes"], (
+            "nothing was sampled"
+        )
+        return self.saved(entry, graph)
+
+    def finished(self, graph: Graph) -> dict[str, Any]:
+        """Run the graph and return its history entry. The run must succeed without a traceback."""
         before = len(self.log)
         entry = self.run(graph)
         assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
         assert "Traceback" not in self.log[before:], self.log[before:]
-        assert only(graph, "KSampler") not in messages(entry, "execution_cached")[0]["nodes"], (
-            "nothing was sampled"
-        )
+        return entry
+
+    def saved(self, entry: dict[str, Any], graph: Graph) -> list[bytes]:
+        """The PNG files of a finished run."""
         saved = entry["outputs"][only(graph, "SaveImage")]["images"]
         return [(self.base / "output" / one["subfolder"] / one["filename"]).read_bytes() for one in saved]
 

@@ -26,6 +26,13 @@ NODES = {
     "IFAdapterLayoutCrop",
     "IFAdapterPaste",
 }
+# Nodes that need files, and the nodes of small_models_pack in their place, with the inputs that these take.
+STAND_INS: dict[str, tuple[str, list[str]]] = {
+    "CheckpointLoaderSimple": ("IFAdapterTestModels", []),
+    "CLIPLoader": ("IFAdapterTestModels", []),
+    "TextGenerate": ("IFAdapterTestAnswers", ["prompt", "image"]),
+    "SAM3_Detect": ("IFAdapterTestFound", ["image", "conditioning"]),
+}
 SIDE_PX = 256
 STEPS = 3
 Graph = dict[str, dict[str, Any]]
@@ -34,13 +41,20 @@ Graph = dict[str, dict[str, Any]]
 def workflow(name: str) -> Graph:
     """A committed workflow with the small models, a small canvas, few steps and no LoRA."""
     graph = committed(name)
-    graph[only(graph, "CheckpointLoaderSimple")] = {"class_type": "IFAdapterTestModels", "inputs": {}}
+    for node in all_of(graph, *STAND_INS):
+        class_type, inputs = STAND_INS[graph[node]["class_type"]]
+        given = graph[node]["inputs"]
+        graph[node] = {
+            "class_type": class_type,
+            "inputs": {key: given[key] for key in inputs if key in given},
+        }
     for node in all_of(graph, "LoraLoader"):
         given = graph.pop(node)["inputs"]
         relink(graph, node, lambda slot, given=given: (given["model"], given["clip"])[slot])
     for node in all_of(graph, "IFAdapterLayout"):
         graph[node]["inputs"].update(width=SIDE_PX, height=SIDE_PX)
-    change(graph, "KSampler", steps=STEPS)
+    for node in all_of(graph, "KSampler"):
+        graph[node]["inputs"]["steps"] = STEPS
     return graph
 
 

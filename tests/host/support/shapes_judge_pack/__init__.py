@@ -14,7 +14,7 @@ from torch import Tensor
 # Resolved: the pack may be a link. Last, because the project has packages of the host's names.
 sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from evaluation.judge.drawn_world import ShapesDetector, ShapesVerifier  # noqa: E402
+from evaluation.judge.drawn_world import ShapesDetector, ShapesVerifier
 
 DESCRIPTION = re.compile(r"Description: (.*)")  # in the question of IFAdapter Crops
 

@@ -15,7 +15,7 @@ sys.path.append(str(HERE.parent))
 
 import small_models  # noqa: E402
 
-from . import answers, detectors, language_models  # noqa: E402
+from . import answers, detectors, language_models, other_packs  # noqa: E402
 
 
 class IFAdapterTestModels(io.ComfyNode):
@@ -128,6 +128,7 @@ class TestExtension(ComfyExtension):
             IFAdapterTestLanguageModels,
             IFAdapterTestDetector,
             IFAdapterTestAnswers,
+            *other_packs.NODES,
         ]
 
 

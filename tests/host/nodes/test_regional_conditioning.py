@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import comfy.hooks
+import comfy.model_patcher
+import comfy.supported_models
 import pytest
 import torch
 from comfy_extras.nodes_hooks import (
@@ -16,6 +18,7 @@ from comfy_extras.nodes_hooks import (
 
 import nodes
 import oracle
+import small_models
 from sampling import SIZE, allowed, assert_alike, sample, warnings_of
 
 CANVAS = {"width": 8 * SIZE[1], "height": 8 * SIZE[0]}  # 160 x 192
@@ -131,6 +134,44 @@ def test_sampling_equals_the_hosts_nodes(node, model, clip, layout, room, region
     got = sample(model, positive=regional(**changed, background=background))
     want = sample(model, positive=by_host_nodes(node, clip, layout, room, **changed, background=background))
     assert_alike(got, want, sample(model, positive=room))
+
+
+def small_flux() -> Any:
+    """A MODEL of Flux's structure with random weights, for the text features of the small CLIP."""
+    shape = {
+        "image_model": "flux",
+        "in_channels": 16,
+        "out_channels": 16,
+        "patch_size": 2,
+        "vec_in_dim": small_models.TEXT_WIDTHS["clip_g"],
+        "context_in_dim": small_models.TEXT_WIDTH,
+        "hidden_size": 64,
+        "mlp_ratio": 2.0,
+        "num_heads": 2,
+        "depth": 1,
+        "depth_single_blocks": 1,
+        "axes_dim": [8, 12, 12],
+        "txt_ids_dims": [],
+        "theta": 10000,
+        "qkv_bias": True,
+        "guidance_embed": False,
+    }
+    config = comfy.supported_models.Flux({**shape, "dtype": torch.float32})
+    config.set_inference_dtype(torch.float32, None)
+    model = config.get_model({}, "", device="cpu").eval()
+    small_models.randomize(model.diffusion_model, seed=0)
+    return comfy.model_patcher.ModelPatcher(
+        model, load_device=small_models.CPU, offload_device=small_models.CPU
+    )
+
+
+@pytest.mark.parametrize("changed", VARIANTS)
+def test_flux_samples_the_same(node, clip, layout, room, regional, changed):
+    model = small_flux()
+    start = {"latent": torch.zeros(1, 16, *SIZE), "negative": room, "scheduler": "simple", "cfg": 2.0}
+    got = sample(model, positive=regional(**changed), **start)
+    want = sample(model, positive=by_host_nodes(node, clip, layout, room, **changed), **start)
+    assert_alike(got, want, sample(model, positive=room, **start))
 
 
 def test_a_description_acts_in_its_box_only(node, model, clip, regional):

@@ -18,9 +18,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for folder in ("custom_nodes", "models/ifadapter", "input", "output"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / "ComfyUI-IFAdapter").symlink_to(PACK, target_is_directory=True)
-    (base / "custom_nodes" / "small_models_pack").symlink_to(
-        PACK / "tests" / "host" / "support" / "small_models_pack", target_is_directory=True
-    )
+    for name in ("small_models_pack", "shapes_judge_pack"):
+        (base / "custom_nodes" / name).symlink_to(
+            PACK / "tests" / "host" / "support" / name, target_is_directory=True
+        )
     layers = [(processor, ADAPTED_WIDTH, HEAD_DIM) for processor in ADAPTED_PROCESSORS]
     torch.save(
         reference.make_release_checkpoint(text_width=TEXT_WIDTH, layers=layers),

@@ -23,6 +23,11 @@ def pictures(images: Tensor) -> list[Image.Image]:
     return [Image.fromarray(pixels) for pixels in (images * 255).round().numpy().astype(np.uint8)]
 
 
+def bounding_box(box: tuple[float, float, float, float], score: float) -> dict[str, float]:
+    x0, y0, x1, y1 = box
+    return {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0, "score": score}
+
+
 class Detector(io.ComfyNode):
     """Finds what a text describes, with a frame for each image, as SAM 3 does."""
 
@@ -36,18 +41,8 @@ class Detector(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, text: str) -> io.NodeOutput:
-        return io.NodeOutput(
-            [[cls.entry(found) for found in cls.found(each, text)] for each in pictures(image)]
-        )
-
-    @classmethod
-    def found(cls, picture: Image.Image, text: str) -> list:
-        return ShapesDetector().detect(picture, [text])
-
-    @classmethod
-    def entry(cls, found) -> dict[str, float]:
-        x0, y0, x1, y1 = found.box
-        return {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0, "score": found.score}
+        frames = [ShapesDetector().detect(picture, [text]) for picture in pictures(image)]
+        return io.NodeOutput([[bounding_box(found.box, found.score) for found in frame] for frame in frames])
 
 
 class Reader(io.ComfyNode):

@@ -96,18 +96,47 @@ def noise_target(scheduler: Any, latents: Tensor, noise: Tensor, timesteps: Tens
     return scheduler.get_velocity(latents, noise, timesteps) if predicts_velocity else noise
 
 
-def guided(denoise: Denoise, scheduler: Any, latents: Tensor, steps: int, guidance: float) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Redraw:
+    """Sampling that starts from pictures instead of pure noise, as ComfyUI's KSampler does.
+
+    pictures: (B, 3, H, W) in -1..1.
+    denoise: part of the noise schedule that is sampled, above 0 and at most 1. All steps are taken in it.
+    """
+
+    pictures: Tensor
+    denoise: float
+
+
+def guided(
+    denoise: Denoise, scheduler: Any, latents: Tensor, steps: int, guidance: float, skipped: int = 0
+) -> Tensor:
     """DDIM (Song et al. 2021) with classifier-free guidance: unit noise (B, C, h, w) -> latents.
 
     denoise: gets all latents twice, the unconditional rows first.
+    skipped: further steps at the start of the schedule that are not taken; the latents are then noisy
+        latents of the first step that is.
     """
-    sampler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing", clip_sample=False)
-    sampler.set_timesteps(steps)
-    for timestep in sampler.timesteps.tolist():
+    sampler = _sampler(scheduler, steps + skipped)
+    for timestep in sampler.timesteps.tolist()[skipped:]:
         timesteps = torch.full((2 * len(latents),), timestep, device=latents.device)
         uncond, cond = denoise(torch.cat([latents, latents]), timesteps).float().chunk(2)
         latents = sampler.step(uncond + guidance * (cond - uncond), timestep, latents).prev_sample
     return latents
+
+
+def _sampler(scheduler: Any, steps: int) -> DDIMScheduler:
+    sampler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing", clip_sample=False)
+    sampler.set_timesteps(steps)
+    return sampler
+
+
+def _noisy(base: BaseModel, redraw: Redraw, noise: Tensor, steps: int) -> tuple[Tensor, int]:
+    """Noisy latents of pictures, and the number of steps that are skipped."""
+    skipped = int(steps / redraw.denoise) - steps
+    timestep = _sampler(base.scheduler, steps + skipped).timesteps[skipped]
+    latents = base.encode(redraw.pictures)
+    return base.scheduler.add_noise(latents, noise, timestep.expand(len(latents))), skipped
 
 
 @torch.no_grad()
@@ -121,16 +150,20 @@ def sample_layouts(
     instances: Sequence[InstanceTokens] | None = None,
     control: Control = DEFAULT_CONTROL,
     prompts: Sequence[str] | None = None,
+    redraw: Redraw | None = None,
 ) -> Tensor:
     """Pictures of layouts of one canvas size by the adapter, (B, 3, H, W) in about -1..1.
 
     instances: the adapter's tokens of each layout; default: encoded here.
     prompts: of the base model; default: the layouts' prompts, with all local descriptions.
+    redraw: pictures to start from; default: pure noise.
     """
     if instances is None:
         instances = batch_tokens(adapted.adapter, base, layouts)
     conditioning = guidance_rows(base, layouts, prompts)
-    start = unit_noise(base, layouts, noise)
+    start, skipped = unit_noise(base, layouts, noise), 0
+    if redraw is not None:
+        start, skipped = _noisy(base, redraw, start, steps)
 
     # A layout has two rows: the unconditional one with null tokens, and the conditional one.
     groups = BatchInstances(
@@ -151,7 +184,7 @@ def sample_layouts(
         return adapted(latents.to(dtype), timestep, conditioning, acting)
 
     with torch.autocast(base.device.type, dtype, enabled=dtype != torch.float32):
-        latents = guided(denoise, base.scheduler, start, steps, guidance)
+        latents = guided(denoise, base.scheduler, start, steps, guidance, skipped)
     return base.decode(latents)
 
 

@@ -50,6 +50,14 @@ export function room(inEditor) {
       [root.x + root.width - 12, bar.y + bar.height / 2]
     )
     assert.equal(over, null)
+    const lastInput = await editor.page.evaluate(() => {
+      const { ds, canvas, graph } = window.app.canvas
+      const [node] = graph._nodes
+      const slot = node.inputs.findIndex((input) => input.name === 'layout_text')
+      const [, y] = node.getConnectionPos(true, slot)
+      return canvas.getBoundingClientRect().top + (y + ds.offset[1]) * ds.scale
+    })
+    assert.ok(lastInput < bar.y, 'the toolbar is below the names of the inputs')
   })
 
   inEditor('a wide picture takes the width of the editor', EMPTY, async (editor) => {

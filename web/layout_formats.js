@@ -2,7 +2,7 @@
 // Layouts from and to JSON, in every supported format. `ifadapter_core/layout_formats.py` is the Python twin:
 // both read every text alike. Pure functions: no page, no ComfyUI.
 
-import { COLORS, LayoutError, isColor, newId, toPixels, visible } from './layout_model.js'
+import { COLORS, LayoutError, isColor, newId } from './layout_model.js'
 import { READ_KEYS } from './formats/entries.js'
 import { refuseExports, refuseXml } from './formats/exports.js'
 import { CAPTIONS, isObject, kindOf, shown, stripped } from './formats/fields.js'
@@ -12,6 +12,7 @@ import { isTooDeep, readJsonText } from './formats/json_text.js'
 import { noticesAbout } from './formats/prose.js'
 import { BOX_LIST, FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
 import { UNITS, checkedBox, checkedUnits, statedUnits, stretchNotice } from './formats/units.js'
+import { EDITOR_KEYS } from './formats/writers.js'
 
 /** @typedef {import('./layout_model.js').Box} Box */
 /** @typedef {import('./layout_model.js').Canvas} Canvas */
@@ -20,10 +21,8 @@ import { UNITS, checkedBox, checkedUnits, statedUnits, stretchNotice } from './f
 
 export { LayoutError, UNITS, VERSION }
 export { RELEASE_CANVAS_PX } from './formats/readers.js'
+export { ELEMENT_SCALE, serialize, serializeForRun, toElements, toRelease } from './formats/writers.js'
 
-export const ELEMENT_SCALE = 1000 // the host's box elements are in thousandths of the canvas
-const EDITOR_KEYS = ['id', 'color', 'locked', 'hidden'] // a run does not depend on them
-const OWN_UNITS = 'fractions' // stated, so that the node's units do not apply to what the editor writes
 // Keys that are known, and thus not kept as they are. A notice names the ignored ones.
 const BOX_KEYS = [...READ_KEYS, ...EDITOR_KEYS, ...IGNORED_KEYS, 'strength']
 const LAYOUT_KEYS = [
@@ -282,58 +281,4 @@ function keptKeys(entry, known, place, notices) {
 function isDeeper(value, levels) {
   if (typeof value !== 'object' || value === null) return false
   return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1))
-}
-
-/**
- * The complete layout as JSON, as stored in a workflow. `parse` is the inverse.
- * @param {Layout} layout
- */
-export function serialize(layout) {
-  return JSON.stringify({ ...layout, version: VERSION, units: OWN_UNITS })
-}
-
-/**
- * The layout for a run, as JSON. Colours and locks are left out, so that changing them does not invalidate
- * cached results. A hidden box leaves a placeholder, so that errors number the boxes as the editor does.
- * @param {Layout} layout
- */
-export function serializeForRun(layout) {
-  const boxes = layout.boxes.map((box) =>
-    box.hidden
-      ? { hidden: true }
-      : Object.fromEntries(Object.entries(box).filter(([key]) => !EDITOR_KEYS.includes(key)))
-  )
-  return JSON.stringify({ ...layout, version: VERSION, units: OWN_UNITS, boxes })
-}
-
-/**
- * The IFAdapter release's JSON: pixels of a canvas of the given size. Hidden boxes are left out.
- * @param {Layout} layout
- * @param {Canvas} canvas
- */
-export function toRelease(layout, canvas) {
-  const annotations = visible(layout).map((box) => {
-    const { x, y, w, h } = toPixels(box, canvas)
-    return { box: [x, y, w, h], caption: box.caption }
-  })
-  return JSON.stringify(
-    { caption: layout.caption, width: canvas.width, height: canvas.height, annotations },
-    null,
-    2
-  )
-}
-
-/**
- * The host's box elements as JSON: thousandths of the canvas, ymin first. Hidden boxes are left out.
- * @param {Layout} layout
- */
-export function toElements(layout) {
-  /** @param {number} value */
-  const thousandths = (value) => Math.round(value * ELEMENT_SCALE)
-  const elements = visible(layout).map(({ x, y, w, h, caption }) => ({
-    type: 'obj',
-    bbox: [thousandths(y), thousandths(x), thousandths(y + h), thousandths(x + w)],
-    desc: caption
-  }))
-  return JSON.stringify(elements, null, 2)
 }

@@ -30,6 +30,7 @@ OTHER_PACKS = {"IPAdapter": "comfyui_ipadapter_plus"}  # ids in the registry, by
 PACKS_MODELS = {"IPAdapterUnifiedLoader"}  # loads the files that its own pack's page lists
 FRONTEND_ONLY = "control_after_generate"  # a widget without an input
 TITLE_PX = 30  # height of a node's title, above its position
+FOOTER_PX = 72  # height of the footer that the frontend adds below a node with an error, at most
 
 Graph = dict[str, Any]
 
@@ -223,13 +224,14 @@ def test_layouts_are_valid(stem: str) -> None:
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_nodes_do_not_overlap(stem: str) -> None:
+    """Not even where a node has an error and grows a footer."""
     nodes = read(stem)["nodes"]
     frames = {
         node["id"]: (
             node["pos"][0],
             node["pos"][1] - TITLE_PX,
             node["pos"][0] + node["size"][0],
-            node["pos"][1] + node["size"][1],
+            node["pos"][1] + node["size"][1] + (0 if node["type"] in NOTES else FOOTER_PX),
         )
         for node in nodes
     }

@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { poll } from './comfyui.js'
 import { TWO } from './gestures.js'
 
+const ONE = JSON.stringify({ boxes: [{ id: 'cat', x: 0.1, y: 0.3, w: 0.4, h: 0.5, caption: 'a ginger cat' }] })
+
 /** Adds a node that makes pictures of the layout, and one that shows them. */
 async function sampled(editor, widgets = {}) {
   const id = await editor.id()
@@ -107,7 +109,7 @@ export function results(inEditor) {
     await editor.root.locator('[data-box="pot"] .ifa-mark-wrong').waitFor()
     await editor.root.locator('[data-box="cat"] .ifa-mark-right').waitFor()
     await editor.root.locator('[data-row="pot"] .ifa-crop').click()
-    await editor.root.locator('.ifa-panel').getByText('Seen: a red teapot').waitFor()
+    await editor.root.locator('.ifa-panel').getByText('Seen: It is a red teapot.').waitFor()
     await editor.press('Escape')
     await editor.root.getByRole('textbox', { name: 'Description of box 2' }).fill('a red teapot')
     await row('pot').waitFor({ state: 'hidden' })
@@ -161,6 +163,34 @@ export function results(inEditor) {
       return image.naturalWidth
     }, url)
     assert.equal(width, 256)
+  })
+
+  inEditor('parts of a picture are no results, and a repair loses the verdicts before it', ONE, async (editor) => {
+    const id = await editor.id()
+    const picture = await sampled(editor)
+    const cut = { image: [picture, 'image'], layout: [id, 'layout'] }
+    const crops = await editor.create('IFAdapterCrops', { links: cut, widgets: { context: 0.5 } })
+    await editor.create('PreviewImage', { links: { images: [crops, 'crops'] } })
+    const answers = await editor.create('IFAdapterTestAnswers', { widgets: { answers: '["no"]' } })
+    const check = await editor.create('IFAdapterCheck', { links: { ...cut, answers: [answers, 'answers'] } })
+    await editor.create('PreviewImage', { links: { images: [check, 'failed_image'] } })
+    await editor.run()
+    const crop = editor.root.locator('.ifa-crop')
+    const mark = editor.root.locator('.ifa-row .ifa-mark')
+    await mark.getByText('wrong', { exact: true }).waitFor()
+    assert.ok(isNear(await shownColour(crop), [255, 255, 128]))
+    assert.equal(await crop.evaluate((part) => part.style.backgroundSize), '250% 200%')
+    const failed = await editor.create('IFAdapterCrops', {
+      links: { image: [check, 'failed_image'], layout: [check, 'failed'] }
+    })
+    const dark = await editor.create('ImageInvert', { links: { image: [failed, 'crops'] } })
+    const repaired = await editor.create('IFAdapterPaste', {
+      links: { image: [check, 'failed_image'], crops: [dark, 'IMAGE'], places: [failed, 'places'] }
+    })
+    await editor.create('PreviewImage', { links: { images: [repaired, 'image'] } })
+    await editor.run()
+    await poll(async () => isNear(await shownColour(crop), [0, 0, 128]))
+    assert.ok(await mark.isHidden())
   })
 
   inEditor('a result belongs to the layout that was queued, whatever is drawn meanwhile', TWO, async (editor) => {

@@ -50,6 +50,14 @@ export function room(inEditor) {
       [root.x + root.width - 12, bar.y + bar.height / 2]
     )
     assert.equal(over, null)
+    const lastInput = await editor.page.evaluate(() => {
+      const { ds, canvas, graph } = window.app.canvas
+      const [node] = graph._nodes
+      const slot = node.inputs.findIndex((input) => input.name === 'layout_text')
+      const [, y] = node.getConnectionPos(true, slot)
+      return canvas.getBoundingClientRect().top + (y + ds.offset[1]) * ds.scale
+    })
+    assert.ok(lastInput < bar.y, 'the toolbar is below the names of the inputs')
   })
 
   inEditor('a wide picture takes the width of the editor', EMPTY, async (editor) => {
@@ -163,6 +171,29 @@ export function room(inEditor) {
     )
     assert.deepEqual(sides, [1344, 768])
     assertAt((await editor.boxes())[0], [0.1, 0.3, 0.4, 0.5])
+  })
+
+  inEditor('a run from full screen changes the seed as the own button of ComfyUI does', TWO, async (editor) => {
+    const picture = await editor.create('IFAdapterTestPicture', {
+      widgets: { seed: 5, control_after_generate: 'increment' },
+      links: { layout: [await editor.id(), 'layout'] }
+    })
+    await editor.create('PreviewImage', { links: { images: [picture, 'image'] } })
+    await editor.tool('expand').click()
+    const seedsOfRuns = async () =>
+      Object.values(await editor.history())
+        .filter(({ prompt }) => prompt[2][picture])
+        .map(({ prompt }) => prompt[2][picture].inputs.seed)
+    for (const expected of [[5], [5, 6]]) {
+      await editor.root.getByRole('button', { name: 'Run', exact: true }).click()
+      await poll(async () => (await seedsOfRuns()).length === expected.length)
+      assert.deepEqual((await seedsOfRuns()).sort(), expected)
+    }
+    const next = await editor.page.evaluate(
+      (id) => window.app.graph.getNodeById(id).widgets.find((each) => each.name === 'seed').value,
+      picture
+    )
+    assert.equal(next, 7)
   })
 
   inEditor('full screen shows the progress of a run, and cancels it', TWO, async (editor) => {

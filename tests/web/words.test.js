@@ -6,8 +6,9 @@ import { dirname, join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { readLayout } from '../../web/layout_formats.js'
 import { STARTERS } from '../../web/layout_starters.js'
-import { t, useWords } from '../../web/view/strings.js'
+import { explained, t, useWords } from '../../web/view/strings.js'
 import { JA } from '../../web/words/ja.js'
 import { ZH } from '../../web/words/zh.js'
 
@@ -40,5 +41,39 @@ for (const [language, table] of Object.entries({ Chinese: ZH, Japanese: JA })) {
 test('a text without words in the language stays English', () => {
   useWords({ 'Box {number}': 'Kasten {number}' })
   assert.deepEqual([t('Box {number}', { number: 3 }), t('Undo')], ['Kasten 3', 'Undo'])
+  useWords({})
+})
+
+test('an error is explained in the language, before its English text', () => {
+  const cut = 'The layout cannot be read as JSON: it is cut off: a bracket is not closed. Expected ..'
+  const missing = 'IFAdapter Layout: Box 12 has no local description. Write what should appear in it.'
+  const outside = 'Box 3 lies outside the canvas: its left, top, right and bottom edges are 2, 0, 3, 1.'
+  for (const message of [cut, missing, outside]) assert.equal(explained(message), message)
+  for (const table of [ZH, JA]) {
+    useWords(table)
+    assert.equal(explained(cut), `${table['The text is cut off: its end is missing.']} (${cut})`)
+    assert.ok(explained(missing).startsWith(t('Box {box} has no description: write one.', { box: 12 })))
+    assert.match(explained(outside), /3.*\(Box 3 lies outside the canvas/)
+    assert.equal(explained('no such model'), 'no such model')
+  }
+  useWords({})
+})
+
+test('every error of the readers is explained', () => {
+  const { cases } = JSON.parse(readFileSync(new URL('../layout_texts.json', import.meta.url), 'utf-8'))
+  const messages = cases.flatMap(({ text, width, height }) => {
+    try {
+      readLayout(text, { width, height })
+      return []
+    } catch (error) {
+      return [error.message]
+    }
+  })
+  assert.ok(messages.length > 50)
+  useWords(ZH)
+  assert.deepEqual(
+    messages.filter((message) => explained(message) === message),
+    []
+  )
   useWords({})
 })

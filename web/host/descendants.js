@@ -2,12 +2,14 @@
 // Which nodes depend on a node, across the borders of subgraphs, and the ids of nodes in a prompt.
 
 const SUBGRAPH_OUTPUT = '-20' // id of the node at which the outputs of a subgraph leave
-// Outputs that are no results.
+// Outputs from which no result in the frame of the layout comes: drawings, and parts of a picture.
 /** @type {Record<string, string[]>} */
-const DRAWINGS = {
+const NO_RESULTS = {
   IFAdapterLayout: ['picture'],
   IFAdapterSemanticMap: ['picture'],
-  IFAdapterCheck: ['picture', 'failed'] // the failed instances have other numbers
+  IFAdapterCheck: ['picture', 'failed'], // the failed instances have other numbers
+  IFAdapterCrops: ['crops', 'masks', 'layouts'],
+  IFAdapterLayoutCrop: ['layout']
 }
 
 /**
@@ -31,10 +33,11 @@ export function promptId(node) {
 }
 
 /**
- * The nodes whose results depend on a node. Drawings of the layout and of its map are no results.
+ * The nodes whose results depend on a node, in the same frame.
  * @param {ComfyNode} node
+ * @param {boolean} all of them, whatever they show
  */
-export function descendantsOf(node) {
+export function descendantsOf(node, all = false) {
   /** @type {Set<ComfyNode>} */
   const found = new Set()
   const queue = [node]
@@ -47,7 +50,7 @@ export function descendantsOf(node) {
   }
   for (let current = queue.pop(); current; current = queue.pop()) {
     for (const output of current.outputs ?? []) {
-      if (DRAWINGS[current.type ?? '']?.includes(output.name)) continue
+      if (!all && NO_RESULTS[current.type ?? '']?.includes(output.name)) continue
       for (const id of output.links ?? []) {
         const link = current.graph?.getLink?.(id) ?? current.graph?.links?.[id]
         if (!link) continue

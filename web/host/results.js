@@ -21,9 +21,14 @@ import { nodesOfRun } from './requests.js'
  * @property {string[]} [before] URLs of the result before
  * @property {import('../layout_model.js').Layout} [layout] that the pictures were made from
  * @property {Mark[]} [marks] of the instances in the pictures
+ * @property {ComfyNode} [judge] the node that gave the marks
+ * @property {ComfyNode} [shower] the node that showed the pictures
  * @property {string | null} [live] URL of the latest preview or result
  * @property {string | null} [ownership] URL of the previewed layout
  */
+
+const CHECK = 'IFAdapterCheck'
+const NOT_YET = { marks: undefined, judge: undefined, shower: undefined } // of a run that begins to answer
 
 /** @type {WeakMap<ComfyNode, RunResult>} */
 const runResults = new WeakMap()
@@ -89,16 +94,41 @@ async function onExecuted({ node: id, prompt_id: prompt, output }) {
   const marks = output?.ifadapter_marks
   if (!pictures.length && !marks) return
   const run = await nodesOfRun(prompt)
+  const origin = nodeOf(id)
+  // A layout of failed instances has numbers of its own.
+  if (!origin || (marks && linkedNode(origin, 'layout')?.type === CHECK)) return
   forAncestors(id, (node) => {
     const known = resultOf(node)
     const isNew = known.prompt !== prompt
+    const { judge, shower } = isNew ? {} : known
     /** @type {RunResult} */
     const result = { prompt, layout: isNew ? layoutIn(run, node) : known.layout }
-    if (isNew) Object.assign(result, { before: known.pictures ?? [], marks: undefined })
-    if (pictures.length) Object.assign(result, { pictures, live: pictures.at(-1) })
-    if (marks) result.marks = marks
+    if (isNew) Object.assign(result, { before: known.pictures ?? [], ...NOT_YET })
+    if (pictures.length && !isShownBy(origin, judge)) {
+      Object.assign(result, { pictures, live: pictures.at(-1), shower: origin })
+      if (isAfter(origin, judge)) result.marks = undefined
+    }
+    if (marks && !isAfter(shower, origin)) Object.assign(result, { marks, judge: origin })
     keepResult(node, result)
   })
+}
+
+/**
+ * Whether a node shows what was made after a check, such as a repair, and not what was checked.
+ * @param {ComfyNode | undefined} shower
+ * @param {ComfyNode | undefined} judge
+ */
+function isAfter(shower, judge) {
+  return Boolean(shower && judge && !isShownBy(shower, judge) && descendantsOf(judge, true).has(shower))
+}
+
+/**
+ * Whether a node shows an output of a check, such as the best picture of a batch.
+ * @param {ComfyNode} shower
+ * @param {ComfyNode | undefined} judge
+ */
+function isShownBy(shower, judge) {
+  return Boolean(judge && shower.inputs?.some(({ name }) => linkedNode(shower, name) === judge))
 }
 
 /**

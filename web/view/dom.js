@@ -1,6 +1,8 @@
 // @ts-check
 // Makes and updates elements of the page.
 
+import { explained } from './strings.js'
+
 /** @typedef {import('../layout_geometry.js').Frame} Frame */
 
 /**
@@ -103,7 +105,7 @@ export function textButton(text, act) {
 
 /** @param {unknown} error */
 export function messageOf(error) {
-  return error instanceof Error ? error.message : String(error)
+  return explained(error instanceof Error ? error.message : String(error))
 }
 
 /**

@@ -2,7 +2,7 @@
 // The editor over the whole page, with the controls of a run.
 
 import { element, setHidden, textButton } from './dom.js'
-import { t } from './strings.js'
+import { explained, t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
 
@@ -100,6 +100,6 @@ export class FullScreen {
     if (progress === null) this.progress.removeAttribute('value')
     else this.progress.value = progress
     this.step.textContent = running ? step : ''
-    this.error.textContent = error ?? ''
+    this.error.textContent = explained(error ?? '')
   }
 }

@@ -8,7 +8,7 @@ import { CONTEXT_TOKENS } from '../token_estimate.js'
 import { dropGone, element, isShown, label, setHidden, setText } from './dom.js'
 import { icon, setToggle } from './icons.js'
 import { showCrop, showMark } from './results.js'
-import { t } from './strings.js'
+import { explained, t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
 /** @typedef {import('../layout_model.js').Box} Box */
@@ -102,7 +102,7 @@ export class BoxList {
     row.up.disabled = number === count
     row.down.disabled = number === 1
     const notes = [
-      fault ?? '',
+      explained(fault ?? ''),
       lacksCaption ? t('needs a caption') : '',
       box.hidden ? t('hidden: left out of the run') : '',
       overlapped.length ? t('overlaps {numbers}', { numbers: overlapped.join(', ') }) : '',

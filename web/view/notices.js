@@ -3,7 +3,7 @@
 
 import { emptyLayout } from '../layout_state.js'
 import { element, setHidden, textButton } from './dom.js'
-import { t } from './strings.js'
+import { explained, t } from './strings.js'
 
 /** @typedef {import('./editor.js').LayoutEditor} LayoutEditor */
 
@@ -68,9 +68,9 @@ export class Notices {
   renderError() {
     const { unreadable, failure } = this.editor.state
     setHidden(this.error, !unreadable && !failure)
-    if (!unreadable) return this.error.replaceChildren(failure ?? '')
+    if (!unreadable) return this.error.replaceChildren(explained(failure ?? ''))
     const edit = textButton(t('Show the text'), () => this.editor.panel.toggle('exchange'))
     const start = textButton(t('Start an empty layout'), () => this.editor.record(emptyLayout()))
-    this.error.replaceChildren(unreadable.message, element('div', {}, edit, start))
+    this.error.replaceChildren(explained(unreadable.message), element('div', {}, edit, start))
   }
 }

@@ -14,14 +14,14 @@ export const FRAME_STYLE = `
 }
 /* In a node, the toolbar uses the empty rows below the inputs, left of the names of the outputs. */
 .dom-widget > .ifa-in-node, .lg-node :not(.ifa-overlay) > .ifa-in-node {
-  margin-top: -60px; height: calc(100% + 60px); pointer-events: none;
+  margin-top: -40px; height: calc(100% + 40px); pointer-events: none;
 }
 .ifa-toolbar, .ifa-main, .ifa-notice, .ifa-remark, .ifa-link, .ifa-size, .ifa-panel, .ifa-menu, .ifa-flash {
   pointer-events: auto;
 }
 .dom-widget > .ifa-in-node > .ifa-toolbar,
 .lg-node :not(.ifa-overlay) > .ifa-in-node > .ifa-toolbar {
-  max-width: calc(100% - 76px); min-height: 56px; align-content: flex-end;
+  max-width: calc(100% - 76px); min-height: 36px; align-content: flex-end;
 }
 .ifa-editor * { box-sizing: border-box; }
 .ifa-editor ::placeholder { color: var(--ifa-soft); opacity: 1; }

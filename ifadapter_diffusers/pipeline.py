@@ -72,7 +72,9 @@ class IFAdapterPipeline:
 
         pipe: text to image, image to image or inpainting, also with a ControlNet, of Stable Diffusion
             1.x or SDXL.
-        adapter: a file in either format; or an adapter, which is used in its own dtype.
+        adapter: a file in either format, used in float32; or an adapter, used in its own dtype. Its
+            weights stay beside the UNet's: the release takes 2 GB of a GPU, or none while the pipeline's
+            models are offloaded.
 
         Raises TypeError for another pipeline, ValueError for an adapter of another base model,
         CheckpointError for a damaged file, OSError if it cannot be opened.

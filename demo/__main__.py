@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ["DIFFUSERS_VERBOSITY"] = os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read on import
+from ifadapter_diffusers.quiet import hide_loading_bars  # before diffusers
 
-import diffusers
-import transformers
+# isort: split
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -26,7 +25,6 @@ from shapes.results.picture_score import MEASURES, InstanceScore, score_instance
 
 MODELS = Path(__file__).parent
 COLUMNS = ("caption", "eot", "full")  # keys of METHODS
-CANVAS = 128  # side in pixels of the pictures that the models were trained on
 
 
 def main() -> None:
@@ -36,17 +34,21 @@ def main() -> None:
     parser.add_argument(
         "--layout", type=Path, nargs="+", help="layout files (JSON); default: all of demo/layouts"
     )
+    parser.add_argument(
+        "--models", type=Path, default=MODELS, help="folder written by python -m training export"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampling noise")
     parser.add_argument("--steps", type=int, default=STEPS, help="sampling steps")
     parser.add_argument("--guidance", type=float, default=GUIDANCE, help="scale of classifier-free guidance")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the pictures")
     options = parser.parse_args()
     start = time.monotonic()
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
+    hide_loading_bars()
     try:
-        layouts = [read_layout(path) for path in options.layout or sorted(MODELS.glob("layouts/*.json"))]
-        painter = Painter(MODELS, options.seed, options.steps, options.guidance)
+        side = picture_side(options.models)
+        paths = options.layout or sorted(MODELS.glob("layouts/*.json"))
+        layouts = [read_layout(path, side) for path in paths]
+        painter = Painter(options.models, options.seed, options.steps, options.guidance)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     options.output.mkdir(parents=True, exist_ok=True)
@@ -71,10 +73,27 @@ def main() -> None:
     )
 
 
-def read_layout(path: Path) -> Layout:
-    """Read a layout file in any supported JSON format. Raises ValueError that names the file."""
+def picture_side(models: Path) -> int:
+    """The side in pixels of the pictures that models were trained on.
+
+    Raises ValueError that names the folder if they are not models of the drawn world.
+    """
+    needed = [models / "unet/config.json", models / "vae/config.json", models / "ifadapter.safetensors"]
+    if missing := [str(path) for path in needed if not path.is_file()]:
+        raise ValueError(
+            f"There is no {missing[0]}. Give --models a folder that python -m training export has written."
+        )
+    unet, vae = (json.loads(path.read_text("utf-8")) for path in needed[:2])
+    return unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
+
+
+def read_layout(path: Path, side: int) -> Layout:
+    """Read a layout file in any supported JSON format. Raises ValueError that names the file.
+
+    side: of the canvas, in pixels.
+    """
     try:
-        return from_json(path.read_text("utf-8"), CANVAS, CANVAS)
+        return from_json(path.read_text("utf-8"), side, side)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

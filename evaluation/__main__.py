@@ -7,6 +7,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
+
 from .errors import INSTALL, EvaluationError
 
 COMMANDS = {

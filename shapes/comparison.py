@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
+
 OUTPUT = Path("docs/results")
 QUICKSTART = Path("workflows/api/try_it_without_downloads.json")
 

@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from ifadapter_diffusers.quiet import hide_loading_bars  # before diffusers
+
+# isort: split
 from accelerate.utils import set_seed
 from torch.utils.data import Dataset
 
@@ -46,10 +49,16 @@ def main(arguments: list[str] | None = None) -> None:
     if given[:1] == ["cost"]:
         cost_command.main(given[1:])
         return
+    if given[:1] == ["export"]:
+        from shapes.models import export
+
+        export.main(given[1:])
+        return
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description="Train an IFAdapter, or the demo's base model. "
-        "`python -m training cost --help`: measure a step.",
+        "`python -m training cost --help`: measure a step. "
+        "`python -m training export --help`: write the demo's models of a run.",
     )
     parser.add_argument(
         "stage", choices=STAGES, help="vae and unet are the demo's base model, world is all of the demo's"
@@ -70,6 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--override", action="store_true", help="resume a run with other settings than those it had"
     )
     options = parser.parse_intermixed_args(given)
+    hide_loading_bars()
     try:
         if options.check:
             parser.exit(0 if check(load(options.config, options.settings)) else 1)

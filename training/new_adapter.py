@@ -14,8 +14,8 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter
 from ifadapter_core.config import IFAdapterConfig, LayerConfig, PositionConfig, ResamplerConfig, Settings
 from ifadapter_core.storage import load_weights
-from ifadapter_core.weights.errors import listed
 from ifadapter_diffusers.base_model import BaseModel
+from ifadapter_diffusers.hooks.sites import find_sites
 
 from .config import AdapterShape
 
@@ -81,7 +81,10 @@ def new_adapter(base: BaseModel, shape: AdapterShape, init: AdapterWeights | Non
         adapter = IFAdapter(adapter_config(base.unet, base.text_width, shape))
         initialize_from(base.unet, adapter, shape.alpha, shape.base_projections)
         return adapter
-    check_fit(base, init.config)
+    try:
+        find_sites(base.unet, init.config, base.text_width, "base model")
+    except ValueError as error:
+        raise ValueError(f"adapter.init: {error}") from error
     return build_adapter(init).float().train().requires_grad_(True)
 
 
@@ -140,31 +143,3 @@ def shape_differences(config: IFAdapterConfig, shape: AdapterShape) -> list[str]
         for key, value in own.items()
         if value != getattr(shape, key)
     ]
-
-
-def check_fit(base: BaseModel, config: IFAdapterConfig) -> None:
-    """Raises ValueError that says where an adapter does not fit a base model."""
-    names = list(base.unet.attn_processors)
-    width, text_width = base.unet.config["cross_attention_dim"], base.text_width
-    problems = []
-    if (config.resampler.text_width, config.resampler.token_width) != (text_width, width):
-        problems.append(
-            f"its text features are {config.resampler.text_width} wide, those of the base {text_width}"
-        )
-    for layer in config.layers:
-        name = names[layer.processor] if layer.processor < len(names) else ""
-        if not name.endswith("attn2.processor"):
-            problems.append(f"the base has no cross attention at processor {layer.processor}")
-            continue
-        attention = base.unet.get_submodule(name.removesuffix(".processor"))
-        sizes = (attention.heads, attention.to_q.out_features)
-        if (layer.heads, layer.width) != sizes:
-            problems.append(
-                f"its layer {layer.processor} has {layer.heads} heads and a width of {layer.width}, "
-                f"the base's {sizes[0]} and {sizes[1]}"
-            )
-    if problems:
-        raise ValueError(
-            f"adapter.init: the adapter, made for {config.base_model}, does not fit the base model: "
-            f"{listed(problems)}. Give the adapter's own base model."
-        )

@@ -78,7 +78,7 @@ class ShapesConfig:
     reserve: minutes of the limit for the export.
     init: folder of models in the format of ``demo/``, from which the stages start; None = from
         scratch.
-    export: folder to which that command writes the models.
+    export: folder to which that command writes the models; None = ``models`` in the run's folder.
     stages: that it trains. The weights of the others come from ``init`` or an earlier run.
     graphs: replay each training step from CUDA graphs, see ``GraphedLoss``.
     """
@@ -91,7 +91,7 @@ class ShapesConfig:
     minutes: float = 0.0
     reserve: float = 0.2
     init: str | None = None
-    export: str = "demo"
+    export: str | None = None
     stages: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
     graphs: bool = True
 

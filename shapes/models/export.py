@@ -1,10 +1,12 @@
-"""``python -m shapes.models.export``: write the models of a run to ``demo/``, in float16."""
+"""``python -m training export``: write the models of a run in the format of ``demo/``, in float16."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shutil
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +14,12 @@ from typing import Any, Literal
 from safetensors.torch import load_file, save_file
 
 from ifadapter_core.storage import load_weights, save_weights
+from ifadapter_diffusers.quiet import hide_loading_bars
 
 from .config import load_shapes_config
 from .stages import DemoRun
 
+FOLDER = "models"  # of the exported models, in the folder of a run
 MAX_BYTES = 16_000_000  # the weights are part of every clone
 PREFIX = "text_model."
 STAGES: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
@@ -71,20 +75,25 @@ def _name_as_clip(path: Path) -> None:
     save_file(tensors, path, {"format": "pt"})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m shapes.models.export", description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training export",
+        description="Write the models of a run of the drawn world, for python -m demo --models.",
+    )
     parser.add_argument("--config", default="shapes", help="config name, or a .yaml file")
-    parser.add_argument("--to", type=Path, default=Path("demo"), help="target folder")
+    parser.add_argument("--to", type=Path, help=f"target folder (default: {FOLDER} in the run's folder)")
     parser.add_argument(
         "settings", nargs="*", metavar="key=value", help="config overrides, such as output=runs/other"
     )
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args(arguments)
+    hide_loading_bars()
     try:
         config = load_shapes_config(options.config, options.settings)
-        size = export(DemoRun(Path(config.output), config.shapes), options.to)
+        target = options.to or Path(config.output) / FOLDER
+        size = export(DemoRun(Path(config.output), config.shapes), target)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
-    parser.exit(0, f"{options.to}: {size / 1e6:.1f} MB of weights\n")
+    sys.stdout.write(f"{target}: {size / 1e6:.1f} MB of weights\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from training.config import LoopConfig
 from training.loop import train
 
 from .config import ShapesRunConfig
-from .export import STAGES, export, export_stage
+from .export import FOLDER, STAGES, export, export_stage
 from .pool import Pool, prepare_vocabulary
 from .pool_batches import PixelBatches, PoolTensors
 from .pool_stages import PoolAdapterStage, pool_unet_stage
@@ -62,7 +62,7 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
         copy_weights(Path(shapes.init), run.folder)
     times: dict[str, float] = {}
     failures: list[Exception] = []
-    target = Path(shapes.export)
+    target = Path(shapes.export) if shapes.export is not None else run.folder / FOLDER
 
     # Draw the scenes. The processes fork before the first use of the GPU.
     tokenizer = prepare_vocabulary(run, settings.processes)
@@ -96,7 +96,7 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
     size = export(run, target)
     times["export"] = clock() - before
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
-    _say(f"{shapes.export}: {size / 1e6:.1f} MB of weights. {parts}, in all {clock() - started:.0f} s.")
+    _say(f"{target}: {size / 1e6:.1f} MB of weights. {parts}, in all {clock() - started:.0f} s.")
     if failures:
         raise failures[0]
 
@@ -201,6 +201,8 @@ def _check(config: ShapesRunConfig, run: DemoRun) -> None:
     shapes, loops = config.shapes, [config.shapes.vae.loop, config.shapes.unet.loop, config.adapter.loop]
     if len({loop.mixed_precision for loop in loops}) > 1:
         raise ValueError("All stages of one process need the same mixed_precision.")
+    if config.adapter.init is not None:
+        raise ValueError("adapter.init is set, but world starts from shapes.init, a folder of all models.")
     if shapes.minutes and not all(loop.minutes for loop in loops):
         raise ValueError("shapes.minutes is set: give loop.minutes of every stage, its share of the time.")
     if config.adapter.shape.slots != shapes.world.instances[1]:

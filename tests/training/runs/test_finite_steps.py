@@ -51,7 +51,7 @@ class BadGradients(Toy):
 @pytest.fixture(params=[False, True], ids=["plain", "fused"])
 def fused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """With the fused AdamW of a GPU too, which skips steps by itself."""
-    monkeypatch.setattr("training.loop.FAST_ADAM", ("cpu",) if request.param else ())
+    monkeypatch.setattr("training.optimization.optimizer.FAST_ADAM", ("cpu",) if request.param else ())
     return request.param
 
 

@@ -39,9 +39,8 @@ def test_an_adapter_starts_with_the_files_weights_and_settings(
 
 def test_an_adapter_of_another_base_is_refused(release: Path, words: Path) -> None:
     weights = load_init(str(release), SHAPE)
-    with pytest.raises(ValueError, match=r"adapter\.init: the adapter.* text features are 64 wide") as raised:
+    with pytest.raises(ValueError, match=r"adapter\.init: The adapter does not fit .*text features 64 wide"):
         new_adapter(BaseModel(sd(words)), SHAPE, weights)
-    assert "the base has no cross attention at processor" in str(raised.value)
 
 
 @pytest.mark.parametrize(

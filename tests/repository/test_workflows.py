@@ -85,7 +85,11 @@ def as_prompt(graph: Graph) -> Graph:
     links = {link[0]: [str(link[1]), link[2]] for link in graph["links"]}
     prompt = {}
     for number, node in runnable(graph).items():
-        inputs = {name: value for name, value in widget_values(node).items() if name != FRONTEND_ONLY}
+        inputs = {
+            name: {"__value__": value} if isinstance(value, list) else value  # a plain list would be a link
+            for name, value in widget_values(node).items()
+            if name != FRONTEND_ONLY
+        }
         inputs |= {
             slot["name"]: links[slot["link"]] for slot in node.get("inputs", []) if slot["link"] is not None
         }

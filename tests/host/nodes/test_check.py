@@ -214,3 +214,15 @@ def test_errors_tell_what_to_link(node, layout, given, message):
 def test_notices_are_logged(node, layout, caplog):
     node("IFAdapterCheck", image=[images(1)], layout=[layout], answers=["maybe", "yes"])
     assert "IFAdapter Check: 1 of 2 answers are neither yes nor no" in caplog.text
+
+
+def test_sam_3_reads_a_description_as_the_help_page_says():
+    """Commas separate texts, and each text gives one box, unless a number says otherwise."""
+    sam3_clip = pytest.importorskip("comfy.text_encoders.sam3_clip", reason="a host without SAM 3")
+    from comfy_extras.nodes_string import StringConcatenate, StringReplace
+
+    description = "a ginger cat, with white paws"
+    assert sam3_clip._parse_prompts(description) == [("a ginger cat", 1), ("with white paws", 1)]
+    (plain,) = StringReplace.execute(string=description, find=",", replace=" ").result
+    (text,) = StringConcatenate.execute(string_a=plain, string_b=":10", delimiter="").result
+    assert sam3_clip._parse_prompts(text) == [("a ginger cat  with white paws", 10)]

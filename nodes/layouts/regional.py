@@ -22,7 +22,7 @@ class IFAdapterRegionalConditioning(io.ComfyNode):
             display_name="IFAdapter Regional Conditioning",
             category="IFAdapter/layout",
             description="Makes each local description act in its own box, with ComfyUI's own masks or areas. "
-            "Works for every model that ComfyUI samples, without an adapter.",
+            "Works with any image model, without an adapter.",
             search_aliases=[
                 "regional prompt",
                 "regional conditioning",
@@ -44,8 +44,8 @@ class IFAdapterRegionalConditioning(io.ComfyNode):
                     options=[MASKS, AREAS],
                     default=MASKS,
                     tooltip="masks: each description is sampled over the whole picture and kept inside its "
-                    "box. areas: each description is sampled in its rectangle alone, which is faster for "
-                    "small boxes but does not see the rest of the picture.",
+                    "box. areas: each description is sampled in its rectangle alone, which takes less "
+                    "computation but does not see the rest of the picture.",
                 ),
                 io.Float.Input(
                     "strength",

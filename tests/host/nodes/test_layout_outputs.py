@@ -70,7 +70,8 @@ def test_texts_and_numbers(node, layout):
     made = outputs(node, layout)
     assert made["descriptions"] == WORDS
     assert made["bbox"] == PIXELS
-    assert node("IFAdapterLayout", layout=made["text"], **CANVAS)[0] == layout
+    for link in ({"layout": made["text"]}, {"layout": "", "layout_text": made["text"]}):
+        assert node("IFAdapterLayout", **link, **CANVAS)[0] == layout
 
 
 @pytest.mark.parametrize("name", ["boxes", "elements", "bbox", "segs"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import comfy.hooks
 import comfy.model_patcher
+import comfy.samplers
 import comfy.supported_models
 import pytest
 import torch
@@ -190,6 +191,18 @@ def test_a_description_acts_in_its_box_only(node, model, clip, regional):
     inside = torch.zeros(SIZE, dtype=torch.bool)
     inside[12:, 8:] = True  # rows from 0.5 * 24, columns from 0.4 * 20
     assert torch.equal(differs, inside)
+
+
+def test_masks_reach_every_frame_of_a_video_model(node, regional):
+    """The host's own functions, on latents with a frame axis."""
+    latent = torch.zeros(1, 4, 3, *SIZE)
+    (placed,) = regional(layout=layout_of(node, [BOXES[1]], ["a lamp"], [1.0]))[:1]
+    conds = [{**placed[1], "model_conds": {}, "uuid": None}]
+    comfy.samplers.resolve_areas_and_cond_masks_multidim(conds, latent.shape[2:], latent.device)
+    weight = comfy.samplers.get_area_and_mult(conds[0], latent, torch.zeros(1)).mult.expand_as(latent)
+    inside = torch.zeros(SIZE)
+    inside[12:, 8:] = 1
+    assert torch.equal(weight, inside.expand_as(latent))
 
 
 def test_batches_and_the_adapter(apply, tokens, model, regional, room):

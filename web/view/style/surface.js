@@ -62,6 +62,9 @@ export const SURFACE_STYLE = `
   max-height: 100%; color: var(--ifa-fg);
   text-shadow: 0 0 2px var(--ifa-bg), 0 0 4px var(--ifa-bg); pointer-events: none; padding-top: 1px;
 }
+.ifa-pictured .ifa-words {
+  background: color-mix(in srgb, var(--ifa-bg) 70%, transparent); border-radius: 2px; padding: 0 3px;
+}
 .ifa-handle { display: none; position: absolute; width: 14px; height: 14px; z-index: 2; }
 .ifa-handle::after {
   content: ''; position: absolute; inset: 3px; background: #fff; border: 1px solid #111;

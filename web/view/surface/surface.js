@@ -79,6 +79,7 @@ export class Surface {
     const ownership = editor.host.ownership()
     setHidden(this.ownership, !ownership)
     this.root.classList.toggle('ifa-previewing', ownership !== null)
+    this.root.classList.toggle('ifa-pictured', Boolean(picture))
     if (ownership && this.ownership.getAttribute('src') !== ownership) this.ownership.src = ownership
     this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
     this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)

@@ -24,7 +24,7 @@ export const SURFACE_STYLE = `
 .ifa-unseen > .ifa-boxes, .ifa-unseen > .ifa-lines { visibility: hidden; }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
 .ifa-background { object-fit: contain; pointer-events: none; }
-/* The preview has the descriptions of its own. Its numbers leave out hidden boxes: the editor's cover them. */
+/* A preview has descriptions of its own. Its numbers leave out hidden boxes: the editor's cover them. */
 .ifa-ownership { object-fit: fill; opacity: .85; }
 .ifa-previewing .ifa-box { background: none; }
 .ifa-previewing .ifa-words, .ifa-previewing .ifa-box > .ifa-mark { visibility: hidden; }

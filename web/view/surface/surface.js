@@ -71,7 +71,8 @@ export class Surface {
     this.renderGhosts()
     this.boxes.render(layout)
     this.lines.render()
-    setHidden(this.hint, layout.boxes.length > 0 || editor.state.unreadable !== null || editor.gestures.active)
+    const isEmpty = !layout.boxes.length && !editor.state.unreadable
+    setHidden(this.hint, !isEmpty || editor.gestures.active)
     const { picture } = editor
     setHidden(this.image, !picture)
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture

@@ -6,7 +6,14 @@ import { COLORS, LayoutError, isColor, newId } from './layout_model.js'
 import { READ_KEYS } from './formats/entries.js'
 import { refuseExports, refuseXml } from './formats/exports.js'
 import { CAPTIONS, isObject, kindOf, shown, stripped } from './formats/fields.js'
-import { IGNORED_KEYS, IGNORED_OF_LAYOUT, ignoredNotice, refuseAnchor, refuseOtherSizes, statesSize } from './formats/ignored.js'
+import {
+  IGNORED_KEYS,
+  IGNORED_OF_LAYOUT,
+  ignoredNotice,
+  refuseAnchor,
+  refuseOtherSizes,
+  statesSize
+} from './formats/ignored.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
 import { noticesAbout } from './formats/prose.js'

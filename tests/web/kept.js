@@ -1,4 +1,4 @@
-// What the user typed, pasted or set is kept: numbers, unreadable texts, words before a reload, dropped files.
+// What the user typed, pasted or set is kept: numbers, unreadable texts, words before a reload, files.
 
 import assert from 'node:assert/strict'
 
@@ -35,7 +35,7 @@ export function kept(inEditor) {
     assertAt((await editor.boxes())[0], [200 / 1024, 0.3, 1 - 200 / 1024, 0.5])
   })
 
-  inEditor('a number that is being typed belongs to its box, whatever is clicked next', TWO, async (editor) => {
+  inEditor('a number that is being typed belongs to its box, wherever you click', TWO, async (editor) => {
     await editor.click([0.15, 0.4])
     await editor.root.getByRole('spinbutton', { name: 'left of the box in pixels' }).fill('50')
     await editor.root.locator('[data-row="pot"] .ifa-note').click()
@@ -48,7 +48,7 @@ export function kept(inEditor) {
   })
 
   const misread = '{"boxes": [{"x": 0.9, "y": 0.1, "w": 0.8, "h": 0.2, "caption": "a cat"}]}'
-  inEditor('undo brings back a text that could not be read, whatever replaced it', misread, async (editor) => {
+  inEditor('undo brings back a text that could not be read', misread, async (editor) => {
     const alert = editor.root.getByRole('alert').filter({ visible: true })
     for (const replace of [
       () => editor.tool('add').click(),
@@ -152,7 +152,8 @@ export function kept(inEditor) {
     const size = await editor.create('GetImageSize', { links: { image: [picture, 'IMAGE'] } })
     await editor.link(size, 'width', 'width')
     await editor.link(size, 'height', 'height')
-    const shown = await editor.create('IFAdapterTestPicture', { links: { layout: [await editor.id(), 'layout'] } })
+    const links = { layout: [await editor.id(), 'layout'] }
+    const shown = await editor.create('IFAdapterTestPicture', { links })
     await editor.create('PreviewImage', { links: { images: [shown, 'image'] } })
     await editor.tool('exchange').click()
     await editor.root

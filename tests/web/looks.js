@@ -69,7 +69,8 @@ export function looks(inEditor) {
               .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0)
           const node = window.app.graph._nodes.find((each) => each.type === 'IFAdapterLayout')
           const found = []
-          for (const part of root.querySelectorAll('.ifa-note, .ifa-label, .ifa-notice, .ifa-size, .ifa-warning')) {
+          const texts = '.ifa-note, .ifa-label, .ifa-notice, .ifa-size, .ifa-warning'
+          for (const part of root.querySelectorAll(texts)) {
             if (!part.checkVisibility() || !part.textContent) continue
             // In the classic renderer, the node around the editor is painted on a canvas.
             const behind = [node.renderingBgColor ?? window.LiteGraph.NODE_DEFAULT_BGCOLOR]

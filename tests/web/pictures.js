@@ -1,6 +1,6 @@
 // Pictures of the editor for the docs: `make pictures`.
 
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -11,6 +11,11 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const FOLDER = join(ROOT, 'build', 'pictures') // for review, not committed
 const README = join(ROOT, 'docs', 'images', 'editor.png')
 const HELP = join(ROOT, 'web', 'docs', 'IFAdapterLayout.png')
+const DEMO = JSON.parse(readFileSync(join(ROOT, 'workflows', 'try_it_without_downloads.json'), 'utf8'))
+const RESULT_SIZE = [820, 680] // px, of the node with a result
+// What a person says about the demo's picture, which is the same in every run.
+const ANSWERS = ['Yes.', 'Yes.', 'No, there is only one stripe.', 'Yes.']
+const RUN_MS = 600_000
 const FIVE = JSON.stringify({
   version: 1,
   caption: 'a still life on a wooden table by a window',
@@ -68,10 +73,63 @@ async function photograph(editor, path) {
   await editor.page.screenshot({ path, clip: { x: left, y: top, width: right - left, height: bottom - top } })
 }
 
+/** The demo's workflow after a run, checked with the answers: its layout node with crops and verdicts. */
+async function openResult(palette) {
+  const editor = await openEditor(browser, server, leg.renderer, {
+    palette,
+    deviceScaleFactor: 1.5,
+    viewport: { width: 1400, height: 1000 }
+  })
+  await editor.page.evaluate((graph) => window.app.loadGraphData(graph), DEMO)
+  await editor.surface.waitFor()
+  const ids = await editor.page.evaluate(() =>
+    Object.fromEntries(window.app.graph._nodes.map((node) => [node.type, node.id]))
+  )
+  const answers = await editor.create('IFAdapterTestAnswers', {
+    at: [1900, 900],
+    widgets: { answers: JSON.stringify(ANSWERS) }
+  })
+  await editor.create('IFAdapterCheck', {
+    at: [1500, 900],
+    links: {
+      image: [ids.VAEDecode, 'IMAGE'],
+      layout: [ids.IFAdapterLayout, 'layout'],
+      answers: [answers, 'answers']
+    }
+  })
+  await editor.page.evaluate(() => window.app.queuePrompt(0))
+  const verdicts = editor.root.locator('.ifa-row .ifa-mark').filter({ visible: true })
+  await poll(async () => (await verdicts.count()) === ANSWERS.length, RUN_MS)
+  await editor.tool('picture').click()
+  await editor.root.getByLabel('Follow the run').check()
+  await editor.root.getByLabel('Brightness').fill('1')
+  await editor.root.getByLabel('Opacity of the boxes').fill('0.06')
+  await editor.press('Escape')
+  await editor.page.evaluate(
+    ([id, size]) => {
+      const { graph, canvas } = window.app
+      const node = graph.getNodeById(id)
+      node.pos = [4000, 0] // apart from its neighbours
+      node.setSize(size)
+      Object.assign(canvas.ds, { scale: 1, offset: [-3850, 130] })
+      canvas.setDirty(true, true)
+    },
+    [ids.IFAdapterLayout, RESULT_SIZE]
+  )
+  await rest(editor)
+  return editor
+}
+
 for (const palette of ['dark', 'light']) {
+  const result = await openResult(palette)
+  await photograph(result, palette === 'dark' ? README : join(FOLDER, 'editor_result_light.png'))
+  await result.root.screenshot({ path: palette === 'dark' ? HELP : join(FOLDER, 'editor_alone_light.png') })
+  await result.tool('expand').click()
+  await rest(result)
+  await result.page.screenshot({ path: join(FOLDER, `editor_result_full_${palette}.png`) })
+  await result.close()
   const editor = await open(FIVE, palette)
-  await photograph(editor, palette === 'dark' ? README : join(FOLDER, 'editor_light.png'))
-  await editor.root.screenshot({ path: palette === 'dark' ? HELP : join(FOLDER, 'editor_alone_light.png') })
+  await photograph(editor, join(FOLDER, `editor_${palette}.png`))
   await editor.tool('expand').click()
   await rest(editor)
   await editor.page.screenshot({ path: join(FOLDER, `editor_full_${palette}.png`) })

@@ -165,7 +165,7 @@ export function results(inEditor) {
     assert.equal(width, 256)
   })
 
-  inEditor('parts of a picture are no results, and a repair loses the verdicts before it', ONE, async (editor) => {
+  inEditor('parts of a picture are no results, and a repair loses old verdicts', ONE, async (editor) => {
     const id = await editor.id()
     const picture = await sampled(editor)
     const cut = { image: [picture, 'image'], layout: [id, 'layout'] }
@@ -193,7 +193,7 @@ export function results(inEditor) {
     assert.ok(await mark.isHidden())
   })
 
-  inEditor('a result belongs to the layout that was queued, whatever is drawn meanwhile', TWO, async (editor) => {
+  inEditor('a result belongs to the layout that was queued', TWO, async (editor) => {
     const { page } = editor
     const queue = () => page.evaluate(() => window.app.queuePrompt(0))
     const slow = await editor.create('IFAdapterTestSlow', { links: { layout: [await editor.id(), 'layout'] } })

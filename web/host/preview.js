@@ -7,7 +7,7 @@ import { descendantsOf, promptId } from './descendants.js'
 import { forAll } from './editors.js'
 import { keepResult, viewUrl } from './results.js'
 
-const PREVIEW = 'ifadapter_preview_' // and a number: id of the node that shows the picture, in the prompt alone
+const PREVIEW = 'ifadapter_preview_' // and a number: id of the node that shows the picture, only in the prompt
 
 /** @type {Map<string, { node: WeakRef<ComfyNode>, text: unknown }>} */
 const waiting = new Map() // nodes whose previews run, with the texts of their layouts

@@ -17,7 +17,7 @@ import { BoxList } from './list.js'
 import { Notices } from './notices.js'
 import { Panel } from './panels/panel.js'
 import { Results } from './results.js'
-import { STYLE } from './style/style.js'
+import { useStyle } from './style/style.js'
 import { Gestures } from './surface/gestures.js'
 import { Inline } from './surface/inline.js'
 import { BoxMenu } from './surface/menu.js'
@@ -67,6 +67,7 @@ export class LayoutEditor {
 
   /** The editor's elements, made once. */
   build() {
+    useStyle()
     this.surface.stage.append(this.inline.root, this.focus.sink)
     const side = element(
       'div',
@@ -81,7 +82,6 @@ export class LayoutEditor {
     return element(
       'div',
       { class: 'ifa-editor', 'data-testid': 'ifa-editor' },
-      element('style', {}, STYLE),
       this.fullScreen.bar,
       this.toolbar.root,
       ...this.notices.roots,

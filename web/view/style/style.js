@@ -5,4 +5,13 @@ import { FRAME_STYLE } from './frame.js'
 import { SIDE_STYLE } from './side.js'
 import { SURFACE_STYLE } from './surface.js'
 
-export const STYLE = FRAME_STYLE + SURFACE_STYLE + SIDE_STYLE
+/** @type {CSSStyleSheet | null} */
+let sheet = null // of all editors of the page: each would otherwise restyle the whole page
+
+/** Adds the styles to the page, once. */
+export function useStyle() {
+  if (sheet) return
+  sheet = new CSSStyleSheet()
+  sheet.replaceSync(FRAME_STYLE + SURFACE_STYLE + SIDE_STYLE)
+  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]
+}

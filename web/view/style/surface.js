@@ -24,7 +24,7 @@ export const SURFACE_STYLE = `
 .ifa-unseen > .ifa-boxes, .ifa-unseen > .ifa-lines { visibility: hidden; }
 .ifa-background, .ifa-lines, .ifa-boxes { position: absolute; inset: 0; width: 100%; height: 100%; }
 .ifa-background { object-fit: contain; pointer-events: none; }
-/* The preview has the descriptions of its own. Its numbers leave out hidden boxes: the editor's cover them. */
+/* A preview has descriptions of its own. Its numbers leave out hidden boxes: the editor's cover them. */
 .ifa-ownership { object-fit: fill; opacity: .85; }
 .ifa-previewing .ifa-box { background: none; }
 .ifa-previewing .ifa-words, .ifa-previewing .ifa-box > .ifa-mark { visibility: hidden; }
@@ -61,6 +61,9 @@ export const SURFACE_STYLE = `
   font-size: var(--ifa-words, 12px); overflow: hidden; overflow-wrap: break-word; min-width: 0;
   max-height: 100%; color: var(--ifa-fg);
   text-shadow: 0 0 2px var(--ifa-bg), 0 0 4px var(--ifa-bg); pointer-events: none; padding-top: 1px;
+}
+.ifa-pictured .ifa-words {
+  background: color-mix(in srgb, var(--ifa-bg) 70%, transparent); border-radius: 2px; padding: 0 3px;
 }
 .ifa-handle { display: none; position: absolute; width: 14px; height: 14px; z-index: 2; }
 .ifa-handle::after {

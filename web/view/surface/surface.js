@@ -71,7 +71,8 @@ export class Surface {
     this.renderGhosts()
     this.boxes.render(layout)
     this.lines.render()
-    setHidden(this.hint, layout.boxes.length > 0 || editor.state.unreadable !== null || editor.gestures.active)
+    const isEmpty = !layout.boxes.length && !editor.state.unreadable
+    setHidden(this.hint, !isEmpty || editor.gestures.active)
     const { picture } = editor
     setHidden(this.image, !picture)
     if (picture && this.image.getAttribute('src') !== picture) this.image.src = picture
@@ -79,6 +80,7 @@ export class Surface {
     const ownership = editor.host.ownership()
     setHidden(this.ownership, !ownership)
     this.root.classList.toggle('ifa-previewing', ownership !== null)
+    this.root.classList.toggle('ifa-pictured', Boolean(picture))
     if (ownership && this.ownership.getAttribute('src') !== ownership) this.ownership.src = ownership
     this.root.style.setProperty('--ifa-fill', `${100 * editor.host.preference('fill')}%`)
     this.root.style.setProperty('--ifa-words', `${editor.host.preference('words')}px`)

@@ -96,3 +96,9 @@ def test_nodes_name_their_pack_and_models_their_source(blueprint: dict[str, Any]
             assert model["name"] in node["widgets_values"]
             assert model["url"].endswith(f"/{model['name']}")
             assert model["url"].startswith("https://huggingface.co/")
+
+
+def test_the_question_about_the_whole_picture_is_the_evaluations() -> None:
+    question = (ROOT / "evaluation" / "build" / "prompts" / "caption.txt").read_text("utf-8").strip()
+    picture = read(ROOT / "subgraphs" / "Picture to layout.json")
+    assert [node["id"] for node in picture["nodes"] if question in node["widgets_values"]] != []

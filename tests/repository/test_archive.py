@@ -18,7 +18,7 @@ LIMIT_BYTES = 20_000_000
 def test_archive_has_nodes_editor_and_demo_models_only() -> None:
     assert {name.split("/")[0] for name in SHIPPED} == {
         *("__init__.py", "pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
-        *("demo", "ifadapter_core", "locales", "nodes", "web", "workflows"),
+        *("demo", "ifadapter_core", "locales", "nodes", "subgraphs", "web", "workflows"),
     }
     assert {name for name in SHIPPED if name.startswith("demo/")} >= {
         "demo/ifadapter.safetensors",
@@ -32,7 +32,7 @@ def test_archive_has_nodes_editor_and_demo_models_only() -> None:
 
 
 def test_runtime_folders_ship_completely() -> None:
-    folders = ("ifadapter_core/", "locales/", "nodes/", "web/", "workflows/")
+    folders = ("ifadapter_core/", "locales/", "nodes/", "subgraphs/", "web/", "workflows/")
     assert not [name for name in LEFT_OUT if name.startswith(folders)]
 
 

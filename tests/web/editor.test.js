@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
 import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './comfyui.js'
+import { blueprints } from './blueprints.js'
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { hands } from './hands.js'
@@ -53,6 +54,7 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
         })
       }
 
+      blueprints(inEditor)
       gestures(inEditor)
       graph(inEditor)
       runs(inEditor)

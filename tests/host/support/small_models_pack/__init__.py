@@ -85,6 +85,40 @@ class IFAdapterTestLanguageModels(io.ComfyNode):
         return io.NodeOutput(language_models.qwen3(), language_models.qwen3_vl())
 
 
+class IFAdapterTestLanguageModel(io.ComfyNode):
+    """Replaces CLIPLoader for Qwen3-VL."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestLanguageModel",
+            display_name="IFAdapter Test Language Model",
+            category="IFAdapter/tests",
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(language_models.qwen3_vl())
+
+
+class IFAdapterTestSegmenter(io.ComfyNode):
+    """Replaces CheckpointLoaderSimple for SAM 3; same outputs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IFAdapterTestSegmenter",
+            display_name="IFAdapter Test Segmenter",
+            category="IFAdapter/tests",
+            outputs=[io.Model.Output(), io.Clip.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(*detectors.sam3())
+
+
 class IFAdapterTestDetector(io.ComfyNode):
     """Replaces UNETLoader for RT-DETR."""
 
@@ -126,6 +160,8 @@ class TestExtension(ComfyExtension):
             IFAdapterTestModels,
             IFAdapterTestOtherClip,
             IFAdapterTestLanguageModels,
+            IFAdapterTestLanguageModel,
+            IFAdapterTestSegmenter,
             IFAdapterTestDetector,
             IFAdapterTestAnswers,
             *other_packs.NODES,

@@ -14,7 +14,7 @@ from archive import tracked_files
 from ifadapter_core.layout_formats import from_json
 from reference import make_release_checkpoint
 from tiny_models import SHAPE, sdxl
-from training.adapter_stage import adapter_config
+from training.new_adapter import adapter_config
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "https://github.com/comfyui-ifadapter/ComfyUI-IFAdapter"

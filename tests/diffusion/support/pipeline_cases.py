@@ -24,7 +24,7 @@ from ifadapter_core.tokens import InstanceTokens
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.sampling import layout_tokens
 from tiny_models import SHAPE, sd, sdxl, set_alpha
-from training.adapter_stage import adapter_config
+from training.new_adapter import adapter_config
 
 HEIGHT, WIDTH = 32, 48  # pixels; a latent cell has 2 x 2
 LATENTS = (16, 24)

@@ -37,7 +37,8 @@ def expected(request_tensors, tmp_path_factory) -> dict[str, Tensor]:
     folder = tmp_path_factory.mktemp("diffusers")
     request, given = folder / "request.safetensors", folder / "answer.safetensors"
     save_file(request_tensors, request, {"layout": LAYOUT})
-    command = [python, str(SUPPORT / "diffusers_reference.py"), str(DEMO), str(request), str(given)]
+    script = SUPPORT / "diffusers_side" / "diffusers_reference.py"
+    command = [python, str(script), str(DEMO), str(request), str(given)]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
     return load_file(given)

@@ -115,7 +115,7 @@ def expected(noises, model, clip, ifadapter, base, host, tmp_path_factory) -> di
     asked, given = folder / "request.safetensors", folder / "answer.safetensors"
     contiguous = {name: value.clone().contiguous() for name, value in tensors.items()}
     save_file(contiguous, asked, {"request": json.dumps(request)})
-    command = [python, str(SUPPORT / "pipeline_reference.py"), str(asked), str(given)]
+    command = [python, str(SUPPORT / "diffusers_side" / "pipeline_reference.py"), str(asked), str(given)]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
     return load_file(given)

@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from held_out_latents import HeldOutLatents
+
 import training.adapter_stage
 from tiny_models import Batches, adapter_stage
 from training.config import LoopConfig
 from training.loop import train
+from training.objective.held_out import HeldOutLoss
 
 
 def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
@@ -25,10 +28,12 @@ def run(tokenizer: Path, folder: Path, accumulation: int) -> None:
         save_every=2,
         sample_every=1000,
         log_every=3,
+        held_out_every=3,
     )
     training.adapter_stage.STEPS = 2
     stage = adapter_stage(tokenizer)
     stage.batches = Batches(empty=(3,))  # without instances in one of two processes
+    stage.held_out_loss = HeldOutLoss(stage.objective, HeldOutLatents(), 2)
     for name in ("save", "sheet"):
         setattr(stage, name, announced(name, getattr(stage, name)))
     train(stage, config, folder)

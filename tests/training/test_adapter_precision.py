@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -152,6 +153,20 @@ def test_two_processes_train_as_one_with_twice_the_accumulation(words: Path, tmp
     losses = [(tmp_path / name / "losses.csv").read_text().split()[1].split(",") for name in ("one", "two")]
     assert losses[0][0] == losses[1][0] == "3"
     assert float(losses[0][1]) == pytest.approx(float(losses[1][1]), abs=1e-5)
+    held_out = [
+        [float(value) for value in (tmp_path / name / "held_out.csv").read_text().split()[-1].split(",")]
+        for name in ("one", "two")
+    ]
+    assert held_out[0][0] == held_out[1][0] == 3
+    assert held_out[0] == pytest.approx(held_out[1], abs=1e-4)
+    bands = [
+        {key: value for key, value in line.items() if key.startswith("loss_by_timestep/")}
+        for name in ("one", "two")
+        for line in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+        if "train/loss" in line
+    ]
+    assert len(bands) == 2
+    assert bands[0] == pytest.approx(bands[1], abs=1e-4)  # of the rows of both processes
     ranks = [
         sorted(path.name for path in (tmp_path / name / "state").glob("random_states_*"))
         for name in ("one", "two")

@@ -103,6 +103,7 @@ def test_an_error_after_the_weights_are_saved_follows_the_export(
         ({"adapter__loop__mixed_precision": "'no'"}, "same mixed_precision"),
         ({"shapes__minutes": 5, "adapter__loop__minutes": 0}, "loop.minutes of every stage"),
         ({"adapter__shape__slots": 4}, "largest number of instances, 6"),
+        ({"adapter__init": "spd_adapter.bin"}, "adapter.init is set, but world starts from shapes.init"),
         ({"shapes__stages": "[adapter]"}, "no weights of vae, unet"),
         ({"shapes__init": "nowhere"}, "There is no nowhere/vae"),
         ({"shapes__pool": "null"}, "no shapes.pool"),

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 import torch
+from held_out_latents import HeldOutLatents
 from PIL import Image
 
 from ifadapter_diffusers.contact_sheet import GAP, TITLE_PX
 from ifadapter_diffusers.randomness import seeded_generator
-from tiny_models import SIZE, Batches, layout, set_alpha
+from tiny_models import SIZE, Batches, set_alpha
 from training.adapter_stage import AdapterStage
-from training.objective.denoising import LayoutBatch
 from training.objective.held_out import INSIDE, NOISES, HeldOutLoss
 
 
-class Latents:
-    """Held-out latents with layouts, the third without instances."""
-
-    def __len__(self) -> int:
-        return 5
-
-    def batch(self, numbers: Sequence[int]) -> LayoutBatch:
-        latents = torch.stack([torch.randn(4, 16, 16, generator=seeded_generator(8, n)) for n in numbers])
-        return LayoutBatch([layout(number, 0 if number == 2 else None) for number in numbers], latents)
-
-
 def means(stage: AdapterStage, batch_size: int = 2, adapter: bool = True) -> dict[str, float]:
-    measured = HeldOutLoss(stage.objective, Latents(), batch_size)
+    measured = HeldOutLoss(stage.objective, HeldOutLatents(), batch_size)
     return measured.means(measured.sums(adapter=adapter))
 
 
 def test_the_loss_is_the_same_each_time_and_in_batches_of_any_size(stage: AdapterStage) -> None:
-    measured = HeldOutLoss(stage.objective, Latents(), 2)
+    measured = HeldOutLoss(stage.objective, HeldOutLatents(), 2)
     torch.manual_seed(3)
     state = torch.get_rng_state()
     first = measured.sums()
@@ -45,7 +32,7 @@ def test_the_loss_is_the_same_each_time_and_in_batches_of_any_size(stage: Adapte
 
 
 def test_processes_share_the_pictures(stage: AdapterStage) -> None:
-    measured = HeldOutLoss(stage.objective, Latents(), 2)
+    measured = HeldOutLoss(stage.objective, HeldOutLatents(), 2)
     parts = measured.sums(0, 3) + measured.sums(1, 3) + measured.sums(2, 3)
     assert torch.allclose(parts, measured.sums(), rtol=1e-5)
 
@@ -70,7 +57,7 @@ def test_the_base_models_loss_is_that_of_closed_gates(stage: AdapterStage) -> No
 def test_measuring_leaves_the_next_training_step_as_it_is(stage: AdapterStage) -> None:
     batch = Batches(2)[0]
     before = stage.objective(batch, seeded_generator(1))
-    HeldOutLoss(stage.objective, Latents(), 2).sums()
+    HeldOutLoss(stage.objective, HeldOutLatents(), 2).sums()
     assert torch.equal(stage.objective(batch, seeded_generator(1)), before)
     assert before.requires_grad
 

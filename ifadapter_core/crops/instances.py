@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..conversions.masks import box_masks
+from ..language.questions import caption_question, check_question
 from ..layout import Instance, Layout, LayoutError
 from .cut import cut
 from .place import Place
 from .remap import numbers_of, remap
 from .sources import proportion_notices
 from .windows import crop_window
+
+# What can be asked about a crop; every question but "describe" needs a description.
+QUESTIONS: dict[str, Callable[[str], str]] = {"describe": caption_question, "check": check_question}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,21 @@ def cut_instances(
             "bypass these nodes."
         )
     return CropReading(crops, notices)
+
+
+def questions_about(crops: Sequence[InstanceCrop], question: str) -> list[str]:
+    """A question about each crop for a vision-language model. question: one of QUESTIONS.
+
+    Raises LayoutError, which names the instance, if a check lacks its description.
+    """
+    for crop in crops:
+        if question != "describe" and not crop.description.strip():
+            number = "?" if crop.place.instance is None else crop.place.instance + 1
+            raise LayoutError(
+                f"Instance {number} of picture {crop.place.image + 1} has no description that could be "
+                "checked. Write what it should look like, or set question to describe."
+            )
+    return [QUESTIONS[question](crop.description) for crop in crops]
 
 
 def _cut_instance(

@@ -1,18 +1,15 @@
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...ifadapter_core.crops.instances import cut_instances
+from ...ifadapter_core.crops.instances import QUESTIONS, cut_instances, questions_about
 from ...ifadapter_core.crops.sources import pictures_of, source_layouts
-from ...ifadapter_core.language.questions import caption_question, check_question
 from ...ifadapter_core.layout import Layout
 from ..inputs import only_value
 from ..types import BoxesType, ElementsType, LayoutType, NumbersType, PlaceType, SegsType
-
-QUESTIONS: dict[str, Callable[[str], str]] = {"describe": caption_question, "check": check_question}
 
 
 class IFAdapterCrops(io.ComfyNode):
@@ -140,13 +137,12 @@ class IFAdapterCrops(io.ComfyNode):
         )
         for notice in (*notices, *reading.notices):
             logging.warning("IFAdapter Crops: %s", notice)
-        ask = QUESTIONS[only_value("question", question)]
         crops = reading.crops
         return io.NodeOutput(
             [crop.picture for crop in crops],
             [crop.description for crop in crops],
             [crop.mask for crop in crops],
-            [ask(crop.description) for crop in crops],
+            questions_about(crops, only_value("question", question)),
             [crop.layout for crop in crops],
             [crop.place for crop in crops],
         )

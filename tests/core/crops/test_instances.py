@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ifadapter_core.crops.cut import resize
-from ifadapter_core.crops.instances import cut_instances
+from ifadapter_core.crops.instances import cut_instances, questions_about
 from ifadapter_core.crops.sources import layouts_of_boxes, masks_of, one_each, pictures_of, source_layouts
 from ifadapter_core.layout import Box, Instance, Layout, LayoutError
 
@@ -154,3 +154,14 @@ def test_either_a_layout_or_boxes_say_what_to_cut_out() -> None:
         source_layouts(images, layouts, [[BOX]], "xywh")
     with pytest.raises(LayoutError, match="Neither a layout nor boxes are linked"):
         source_layouts(images, None, None, "xywh")
+
+
+def test_questions_are_about_the_descriptions_and_a_check_needs_them() -> None:
+    crops, _ = cut_instances([picture()], [layout_of(LEFT)], 0, 32)
+    for question in ("describe", "check"):
+        assert "thing 1" in questions_about(crops, question)[0]
+    bare = Layout(SIDE, SIDE, (Instance(Box(*LEFT), "a cat"), Instance(Box(*RIGHT), " ")))
+    crops, _ = cut_instances([picture()], [bare], 0, 32)
+    assert len(questions_about(crops, "describe")) == 2
+    with pytest.raises(LayoutError, match="Instance 2 of picture 1 has no description"):
+        questions_about(crops, "check")

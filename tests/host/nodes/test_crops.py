@@ -77,7 +77,7 @@ def test_no_detection_in_one_of_two_pictures_is_a_notice_and_in_both_an_error(no
 
 
 def test_a_check_needs_descriptions(node):
-    with pytest.raises(ValueError, match="description is empty"):
+    with pytest.raises(ValueError, match="Instance 1 of picture 1 has no description"):
         node("IFAdapterCrops", image=[pictures(1)], boxes=[[BARE]], size=[128], question=["check"])
 
 

@@ -35,7 +35,7 @@ class IFAdapterDemoModels(io.ComfyNode):
         try:
             # Imported here: it subclasses the host's internals, and a change there must cost this
             # node alone.
-            from .host.demo import load_demo
+            from .host.demo.load import load_demo
 
             return io.NodeOutput(*load_demo())
         except (ImportError, AttributeError) as error:

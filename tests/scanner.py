@@ -31,7 +31,7 @@ FORBIDDEN_MODULES = {
 ALLOWED_MODULES = {"importlib.util"}  # find_spec, to detect the host
 # What ComfyUI brings along besides the standard library.
 HOST_MODULES = {
-    *("comfy", "comfy_api", "folder_paths", "nodes", "server"),
+    *("comfy", "comfy_api", "folder_paths", "node_helpers", "nodes", "server"),
     *("torch", "numpy", "PIL", "safetensors", "transformers"),
     "triton",  # with torch on Linux; optional
 }

@@ -49,7 +49,7 @@ OFFENDERS = [
         "from ...training import loop",
         "ifadapter_pack.training.loop",
     ),
-    ("Nodes import nothing", "nodes.host.demo", "import diffusers", "diffusers"),
+    ("Nodes import nothing", "nodes.host.demo.load", "import diffusers", "diffusers"),
     ("Nodes import the core", "nodes.semantic_map", "import ifadapter_core.tokens", "ifadapter_core.tokens"),
 ]
 

@@ -29,7 +29,7 @@ def damaged(tmp_path, monkeypatch) -> Path:
     """A copy of the demo's folder, used by the demo node."""
     folder = tmp_path / "demo"
     shutil.copytree(DEMO, folder)
-    monkeypatch.setattr(pack_module("nodes.host.demo"), "FOLDER", folder)
+    monkeypatch.setattr(pack_module("nodes.host.demo.load"), "FOLDER", folder)
     return folder
 
 

@@ -23,11 +23,11 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from torch import Tensor
 from transformers import CLIPTokenizerFast
 
-from ...ifadapter_core.config import BaseModelFamily
-from .demo_config import CLIP_KEYS, UNET_KEYS, VAE_KEYS, DemoConfig, TextModel
-from .files import load_adapter_file
+from ....ifadapter_core.config import BaseModelFamily
+from ..files import load_adapter_file
+from .config import CLIP_KEYS, UNET_KEYS, VAE_KEYS, DemoConfig, TextModel
 
-FOLDER = Path(__file__).resolve().parents[2] / "demo"
+FOLDER = Path(__file__).resolve().parents[3] / "demo"
 FAMILY = BaseModelFamily("the demo's small model", cell_px=8)
 LISTED = 5  # tensor names that an error message lists
 

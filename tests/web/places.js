@@ -122,9 +122,12 @@ export function places(inEditor) {
     assertAt(layout.boxes[0], [0.1, 0.2, 0.3, 0.4])
     await paste(editor, ANSWER)
     assert.equal((await editor.boxes()).length, 2, 'a second answer adds its boxes')
+    await paste(editor, ANSWER)
+    const places = (await editor.boxes()).map(({ x, y }) => `${x.toFixed(3)} ${y.toFixed(3)}`)
+    assert.equal(new Set(places).size, 3, 'no box covers another one exactly')
     await paste(editor, 'no layout at all')
     await editor.root.locator('.ifa-flash').waitFor()
-    assert.equal((await editor.boxes()).length, 2)
+    assert.equal((await editor.boxes()).length, 3)
   })
 
   inEditor('the presets panel has layouts to start from', TWO, async (editor) => {

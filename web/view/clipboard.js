@@ -99,8 +99,7 @@ export class Clipboard {
       const { layout: read, notices } = readLayout(text, host.canvas(), host.units())
       if (!state.layout.boxes.length && !state.layout.caption) return this.takeWhole(text, read, notices)
       const taken = new Set(state.layout.boxes.map(frameKey))
-      const { x, y } = editor.copyOffset
-      const shifted = read.boxes.map((box) => (taken.has(frameKey(box)) ? geometry.moved(box, x, y) : box))
+      const shifted = besides(read.boxes, taken, editor.copyOffset)
       const { layout, ids } = model.add(state.layout, shifted)
       const { caption } = read
       if (caption && layout.caption && caption !== layout.caption)
@@ -112,6 +111,22 @@ export class Clipboard {
       editor.flash(messageOf(error))
     }
   }
+}
+
+/**
+ * Boxes moved together until none covers another one exactly.
+ * @param {model.Box[]} boxes
+ * @param {Set<string>} taken keys of the other frames
+ * @param {geometry.Point} step
+ */
+function besides(boxes, taken, { x, y }) {
+  let at = boxes
+  while (at.some((box) => taken.has(frameKey(box)))) {
+    const next = at.map((box) => geometry.moved(box, x, y))
+    if (next.every((box, index) => frameKey(box) === frameKey(at[index]))) break // in the corner
+    at = next
+  }
+  return at
 }
 
 /**

@@ -124,7 +124,7 @@ def test_a_detected_picture_becomes_a_layout(server: Server, picture: dict[str, 
     questions = {"prompt": ["crops", 3], "image": ["crops", 0]}
     graph = {
         "image": picture,
-        "detector": node("IFAdapterTestDetector"),
+        "detector": node("IFAdapterTestBoxModel"),
         "boxes": node("RTDETR_detect", model=["detector", 0], image=["image", 0], **detect),
         "crops": node("IFAdapterCrops", image=["image", 0], boxes=["boxes", 0], size=64),
         "clip": node("IFAdapterTestLanguageModels"),

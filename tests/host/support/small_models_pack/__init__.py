@@ -119,14 +119,14 @@ class IFAdapterTestSegmenter(io.ComfyNode):
         return io.NodeOutput(*detectors.sam3())
 
 
-class IFAdapterTestDetector(io.ComfyNode):
+class IFAdapterTestBoxModel(io.ComfyNode):
     """Replaces UNETLoader for RT-DETR."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="IFAdapterTestDetector",
-            display_name="IFAdapter Test Detector",
+            node_id="IFAdapterTestBoxModel",
+            display_name="IFAdapter Test Box Model",
             category="IFAdapter/tests",
             outputs=[io.Model.Output()],
         )
@@ -162,7 +162,7 @@ class TestExtension(ComfyExtension):
             IFAdapterTestLanguageModels,
             IFAdapterTestLanguageModel,
             IFAdapterTestSegmenter,
-            IFAdapterTestDetector,
+            IFAdapterTestBoxModel,
             IFAdapterTestAnswers,
             *other_packs.NODES,
         ]

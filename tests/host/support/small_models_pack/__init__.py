@@ -69,7 +69,7 @@ class IFAdapterTestOtherClip(io.ComfyNode):
 
 
 class IFAdapterTestLanguageModels(io.ComfyNode):
-    """Replaces CLIPLoader: text encoders that write, the first about pictures, the second about texts alone."""
+    """Replaces CLIPLoader: two text encoders that write, the first about pictures too."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

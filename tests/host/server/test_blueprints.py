@@ -154,7 +154,7 @@ def test_picture_to_layout_runs(server: Server, picture: dict[str, Any]) -> None
     given = {"image": ["image", 0], "text": "apple:2", "threshold": 0.0}
     graph, outputs = expanded(server, "Picture to layout", **given)
     replaced(graph, "CheckpointLoaderSimple", "IFAdapterTestSegmenter")
-    replaced(graph, "CLIPLoader", "IFAdapterTestLanguageModel")
+    replaced(graph, "CLIPLoader", "IFAdapterTestLanguageModels")
     for number in all_of(graph, "TextGenerate"):
         graph[number]["inputs"]["max_length"] = 4
     graph |= {"image": picture, "words": shown(outputs["layout_text"])}

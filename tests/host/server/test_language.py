@@ -83,7 +83,7 @@ def test_random_text_of_the_hosts_language_model_is_an_error_of_the_layout(serve
     graph = {
         "prompt": prompt_node("any model", "a cat"),
         "clip": node("IFAdapterTestLanguageModels"),
-        "model": node("TextGenerate", clip=["clip", 0], prompt=["prompt", 0], **GENERATE),
+        "model": node("TextGenerate", clip=["clip", 1], prompt=["prompt", 0], **GENERATE),
         **shown_layout(["model", 0]),
     }
     (error,) = messages(server.run(graph), "execution_error")
@@ -124,11 +124,11 @@ def test_a_detected_picture_becomes_a_layout(server: Server, picture: dict[str, 
     questions = {"prompt": ["crops", 3], "image": ["crops", 0]}
     graph = {
         "image": picture,
-        "detector": node("IFAdapterTestDetector"),
+        "detector": node("IFAdapterTestBoxModel"),
         "boxes": node("RTDETR_detect", model=["detector", 0], image=["image", 0], **detect),
         "crops": node("IFAdapterCrops", image=["image", 0], boxes=["boxes", 0], size=64),
         "clip": node("IFAdapterTestLanguageModels"),
-        "model": node("TextGenerate", clip=["clip", 1], **questions, **GENERATE),
+        "model": node("TextGenerate", clip=["clip", 0], **questions, **GENERATE),
         "captions": node("IFAdapterCaptions", captions=["model", 0], boxes=["boxes", 0], image=["image", 0]),
         **shown_layout(["captions", 1]),
     }

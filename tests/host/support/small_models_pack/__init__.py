@@ -69,7 +69,7 @@ class IFAdapterTestOtherClip(io.ComfyNode):
 
 
 class IFAdapterTestLanguageModels(io.ComfyNode):
-    """Replaces CLIPLoader: text encoders that write, the first about texts, the second about pictures too."""
+    """Replaces CLIPLoader: two text encoders that write, the first about pictures too."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -82,24 +82,7 @@ class IFAdapterTestLanguageModels(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(language_models.qwen3(), language_models.qwen3_vl())
-
-
-class IFAdapterTestLanguageModel(io.ComfyNode):
-    """Replaces CLIPLoader for Qwen3-VL."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="IFAdapterTestLanguageModel",
-            display_name="IFAdapter Test Language Model",
-            category="IFAdapter/tests",
-            outputs=[io.Clip.Output()],
-        )
-
-    @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(language_models.qwen3_vl())
+        return io.NodeOutput(language_models.qwen3_vl(), language_models.qwen3())
 
 
 class IFAdapterTestSegmenter(io.ComfyNode):
@@ -119,14 +102,14 @@ class IFAdapterTestSegmenter(io.ComfyNode):
         return io.NodeOutput(*detectors.sam3())
 
 
-class IFAdapterTestDetector(io.ComfyNode):
+class IFAdapterTestBoxModel(io.ComfyNode):
     """Replaces UNETLoader for RT-DETR."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="IFAdapterTestDetector",
-            display_name="IFAdapter Test Detector",
+            node_id="IFAdapterTestBoxModel",
+            display_name="IFAdapter Test Box Model",
             category="IFAdapter/tests",
             outputs=[io.Model.Output()],
         )
@@ -160,9 +143,8 @@ class TestExtension(ComfyExtension):
             IFAdapterTestModels,
             IFAdapterTestOtherClip,
             IFAdapterTestLanguageModels,
-            IFAdapterTestLanguageModel,
             IFAdapterTestSegmenter,
-            IFAdapterTestDetector,
+            IFAdapterTestBoxModel,
             IFAdapterTestAnswers,
             *other_packs.NODES,
         ]

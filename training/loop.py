@@ -126,8 +126,9 @@ def train(
     )
     monitor = Monitor(stage, state, folder, clock, speaks=bool(bar.disable))
     with StopRequests() as requests, bar:
-        monitor.start(config.held_out_every)
-        for number, batch in zip(numbers, loader, strict=True):
+        if first >= last or progress.step % config.held_out_every == 0:
+            stopping = not monitor.catch_up(requests)
+        for number, batch in zip(() if stopping else numbers, loader, strict=not stopping):
             # One batch. The optimizer steps at the last one of an accumulation.
             with accelerator.accumulate(objective):
                 rate = learning_rate(progress.step, clock() - started)
@@ -173,7 +174,7 @@ def train(
                     _save(state, stage, folder)
                 saved = progress.step
             if done or progress.step % config.held_out_every == 0:
-                monitor.measure_held_out()
+                stopping = not monitor.measure_held_out(requests) or stopping
             if done or progress.step % config.sample_every == 0:
                 path = folder / "samples" / f"step_{progress.step:06d}.png"
                 with monitor.paused():

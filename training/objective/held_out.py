@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -45,19 +45,17 @@ class HeldOutLoss:
         self.objective, self.pictures, self.batch_size = objective, pictures, batch_size
         self._batches: dict[tuple[int, ...], LayoutBatch] = {}
 
-    @torch.no_grad()
-    def sums(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Tensor:
-        """The losses of every n-th picture: float32 (2, 1 + BANDS) sums, and numbers of rows.
+    def parts(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Iterator[Tensor]:
+        """The losses of every n-th picture, by batch: float32 (2, 1 + BANDS) sums, and numbers of rows.
 
-        The first column is the loss inside boxes, the others are of the bands of timesteps. Those of
-        several processes add up.
+        The first column is the loss inside boxes, the others are of the bands of timesteps. All batches
+        of all processes add up.
         adapter: False measures the base model alone.
         """
+        yield torch.zeros(2, 1 + BANDS)  # a process may have no picture
         numbers = range(process, len(self.pictures), processes)
-        sums = torch.zeros(2, 1 + BANDS)
         for first in range(0, len(numbers), self.batch_size):
-            sums += self._batch_sums(tuple(numbers[first : first + self.batch_size]), adapter)
-        return sums
+            yield self._batch_sums(tuple(numbers[first : first + self.batch_size]), adapter)
 
     def means(self, sums: Tensor) -> dict[str, float]:
         """The mean loss as ``loss``, that inside of boxes, and that of each band, by name."""
@@ -65,6 +63,7 @@ class HeldOutLoss:
         loss = float(sums[0, 1:].sum() / sums[1, 1:].sum())
         return {"loss": loss, **band_means(sums, [INSIDE, *names])}
 
+    @torch.no_grad()
     def _batch_sums(self, numbers: tuple[int, ...], adapter: bool) -> Tensor:
         base, batch = self.objective.base, self._latents(numbers)
         assert batch.latents is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ..objective.bands import band_means
 from ..run_state import RunState
+from ..stop_requests import StopRequests
 from .csv_log import CsvLog
 from .loss_log import LossLog
 from .process_memory import memory
@@ -80,26 +82,31 @@ class Monitor:
         self._say(f"loss {loss:.4f}  lr {self._rate:.1e}  {speed:.1f} steps/s{pictures}")
         return loss
 
-    def start(self, held_out_every: int) -> None:
-        """Measure the held-out loss that a new run starts with, or that a crash after saving left out."""
-        step = self.progress.step
-        if self.held_out is None or step % held_out_every:
-            return
-        known = self.writes and step in [row for row, _ in self._held_out_log.curve()]
-        if not self._all_processes(torch.tensor(float(known))):
-            self.measure_held_out()
+    def catch_up(self, requests: StopRequests) -> bool:
+        """As ``measure_held_out``, unless it is known for this step.
 
-    def measure_held_out(self) -> None:
-        """Measure and write the held-out loss of the averaged weights. No-op without held-out pictures."""
+        For the start of a run, and where the run before stopped between saving and measuring.
+        """
+        known = self.writes and self.progress.step in [row for row, _ in self._held_out_log.curve()]
+        return self._in_any_process(known) or self.measure_held_out(requests)
+
+    def measure_held_out(self, requests: StopRequests) -> bool:
+        """Measure and write the held-out loss of the averaged weights. No-op without held-out pictures.
+
+        Returns False, without writing, if a request ended it.
+        """
         if self.held_out is None:
-            return
+            return True
         with self.paused(), self.accelerator.autocast(), self.state.averaged_weights():
-            if self._base is None:
-                self._base = self._held_out_means(adapter=False)
-            values = {**self._held_out_means(), f"{BASE}loss": self._base["loss"]}
+            self._base = self._base or self._held_out_means(requests, adapter=False)
+            means = self._held_out_means(requests) if self._base else None
+        if self._base is None or means is None:
+            return False
+        values = {**means, f"{BASE}loss": self._base["loss"]}
         self._held_out_log.add({"step": self.progress.step, **values})
         self._log({f"held_out/{name}": value for name, value in values.items()})
         self._say(f"held-out loss {values['loss']:.4f}  base model {self._base['loss']:.4f}")
+        return True
 
     def plot(self) -> None:
         """Plot the losses, see ``LossLog.plot``."""
@@ -112,11 +119,18 @@ class Monitor:
         yield
         self._time += self.clock() - before
 
-    def _held_out_means(self, adapter: bool = True) -> dict[str, float]:
+    def _held_out_means(self, requests: StopRequests, adapter: bool = True) -> dict[str, float] | None:
+        """None after a request to stop."""
         assert self.held_out is not None
-        accelerator = self.accelerator
-        sums = self.held_out.sums(accelerator.process_index, accelerator.num_processes, adapter)
+        index, count = self.accelerator.process_index, self.accelerator.num_processes
+        parts = self.held_out.parts(index, count, adapter)
+        sums = sum(takewhile(lambda _: not requests.made, parts))
+        if self._in_any_process(requests.made):
+            return None
         return self.held_out.means(self._all_processes(sums))
+
+    def _in_any_process(self, here: bool) -> bool:
+        return bool(self._all_processes(torch.tensor(float(here))))
 
     def _all_processes(self, sums: Tensor) -> Tensor:
         """The sums over all processes, on the CPU."""

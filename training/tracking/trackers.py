@@ -67,6 +67,8 @@ def start_trackers(accelerator: Accelerator, folder: Path, step: int, settings: 
     """Start the accelerator's trackers for a run that has done ``step`` steps.
 
     folder: of the run. settings: of the run, as nested JSON.
+
+    Raises ValueError if one cannot start.
     """
     options: dict[str, Any] = {"tensorboard": {"purge_step": step + 1}}  # hides steps that are repeated
     if "wandb" in map(str, accelerator.log_with) and accelerator.is_main_process:
@@ -80,7 +82,12 @@ def start_trackers(accelerator: Accelerator, folder: Path, step: int, settings: 
         if isinstance(tracker, MetricsFile) and accelerator.is_main_process:
             tracker.resume(step)
     flat = {key: value if _is_plain(value) else str(value) for key, value in flatten(settings).items()}
-    accelerator.init_trackers(PROJECT, flat, options)
+    try:
+        accelerator.init_trackers(PROJECT, flat, options)
+    except Exception as error:  # of any tracker, such as one without a login
+        raise ValueError(
+            f"The trackers cannot start: {error} Set adapter.loop.trackers=[] to train without them."
+        ) from error
 
 
 def _wandb_id(path: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,8 @@ class Sum:
     def __init__(self, objective: Any) -> None:
         self.objective = objective
 
-    def sums(self, process: int = 0, processes: int = 1, adapter: bool = True) -> torch.Tensor:
-        return self.objective.line.weight.detach().sum() if adapter else torch.zeros(())
+    def parts(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Iterator[torch.Tensor]:
+        yield self.objective.line.weight.detach().sum() if adapter else torch.zeros(())
 
     def means(self, sums: torch.Tensor) -> dict[str, float]:
         return {"loss": float(sums), "half": float(sums) / 2}
@@ -117,21 +119,44 @@ def test_a_crash_between_saving_and_measuring_leaves_no_gap(tmp_path: Path) -> N
     config = replace(QUIET, save_every=6)
     train(Taught(), config, tmp_path / "whole")
     stage = Taught()
-    sums = stage.held_out_loss.sums
-    calls = []
-
-    def fail_later(*given: Any, **options: Any) -> torch.Tensor:
-        calls.append(1)
-        if len(calls) == 5:  # base and adapter at step 0, then steps 6, 12, 18
-            raise RuntimeError("power cut")
-        return sums(*given, **options)
-
-    stage.held_out_loss.sums = fail_later
+    stage.held_out_loss.parts = at_call(5, crash, stage.held_out_loss.parts)  # base and 0, then 6, 12, 18
     with pytest.raises(RuntimeError, match="power cut"):
         train(stage, config, tmp_path / "stopped")
     train(Taught(), config, tmp_path / "stopped")
     whole, stopped = ((tmp_path / name / "held_out.csv").read_bytes() for name in ("whole", "stopped"))
     assert whole == stopped
+
+
+def at_call(number: int, event: Any, action: Any) -> Any:
+    """The action, with an event at one of its calls."""
+    calls = count(1)
+
+    def act(*given: Any) -> Any:
+        if next(calls) == number:
+            event()
+        return action(*given)
+
+    return act
+
+
+@pytest.mark.parametrize("call", [1, 2, 4, 7])  # base, steps 0, 12 and 27
+def test_ctrl_c_ends_a_measurement_which_the_resumed_run_makes_up_for(tmp_path: Path, call: int) -> None:
+    train(Taught(), QUIET, tmp_path / "whole")
+    stage = Taught()
+    stage.held_out_loss.parts = at_call(call, request_stop, stage.held_out_loss.parts)
+    with pytest.raises(KeyboardInterrupt):
+        train(stage, QUIET, tmp_path / "stopped")
+    step = {1: 0, 2: 0, 4: 12, 7: 27}[call]
+    assert len(stage.objective.calls) == step  # it stops at once
+    assert step not in [row["step"] for row in rows_so_far(tmp_path / "stopped")]
+    train(Taught(), QUIET, tmp_path / "stopped")
+    assert_same(result(tmp_path / "whole"), result(tmp_path / "stopped"))
+    whole, stopped = ((tmp_path / name / "held_out.csv").read_bytes() for name in ("whole", "stopped"))
+    assert whole == stopped
+
+
+def rows_so_far(folder: Path) -> list[dict[str, float]]:
+    return own_runs.held_out(folder) if (folder / "held_out.csv").exists() else []
 
 
 def test_a_new_run_in_an_old_folder_starts_its_files_anew(tmp_path: Path) -> None:
@@ -175,6 +200,17 @@ def test_trackers_that_cannot_log_are_one_line(trackers: tuple[str, ...], messag
     with pytest.raises(ValueError, match=message) as raised:
         tracker_names(LoopConfig(steps=1, trackers=trackers))
     assert "\n" not in str(raised.value)
+
+
+def test_a_tracker_that_cannot_start_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: MetricsFile) -> None:
+        raise RuntimeError("There is no login.")
+
+    monkeypatch.setattr(MetricsFile, "start", start)
+    with pytest.raises(ValueError, match=r"There is no login\. Set adapter\.loop\.trackers=\[\]"):
+        train(Toy(), QUIET, tmp_path)
 
 
 def test_tensorboard_is_the_default_where_it_is_installed(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ MAX_DESCRIPTION = 2000  # characters; a model that writes more ignores the limit
 # All patterns take linear time: an answer may be as long as a server likes.
 REASONING_BEGIN = re.compile(r"<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 REASONING_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-TOKEN = r"(?:<\|[\w ]{1,40}\|>|</?(?:s|bos|eos|pad|unk|answer|start_of_turn|end_of_turn)>|\[/?INST\])"
-BEGIN_TOKENS = re.compile(rf"\s*(?:{TOKEN}\s*)*(?:(?:assistant|model)\s*[\n:])?", re.IGNORECASE)
+MARKER = r"(?:<\|[\w ]{1,40}\|>|</?(?:s|bos|eos|pad|unk|answer|start_of_turn|end_of_turn)>|\[/?INST\])"
+BEGIN_TOKENS = re.compile(rf"\s*(?:{MARKER}\s*)*(?:(?:assistant|model)\s*[\n:])?", re.IGNORECASE)
 END_TOKEN = re.compile(
     r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return)\|>|</s>|<(?:eos|end_of_turn)>",
     re.IGNORECASE,
@@ -47,7 +47,7 @@ def plain_text(answer: str) -> str:
     """
     text = REASONING_BEGIN.split(_after_last(REASONING_END, answer))[0]
     text = text[BEGIN_TOKENS.match(text).end() :]  # type: ignore[union-attr]  # always matches
-    text = re.sub(TOKEN, "", END_TOKEN.split(text)[0])
+    text = re.sub(MARKER, "", END_TOKEN.split(text)[0])
     fenced = FENCE.search(text)
     text = _from_json((fenced.group(1) if fenced else text).strip())
     text = MARKDOWN.sub("", CONTROLS.sub(" ", text))

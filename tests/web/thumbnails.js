@@ -16,6 +16,26 @@ const MARGIN_PX = 20
 const QUALITY = 85
 const POLL_MS = 500
 
+/** Layouts such as a run may make, for workflows whose layout comes from a link. */
+const MADE_BY_A_RUN = {
+  layout_from_a_prompt: {
+    caption: 'a breakfast table in the morning',
+    boxes: [
+      { x: 0.52, y: 0.06, w: 0.34, h: 0.56, caption: 'a glass vase with three yellow tulips' },
+      { x: 0.08, y: 0.3, w: 0.46, h: 0.6, caption: 'a grey kitten with a red knitted scarf' },
+      { x: 0.64, y: 0.6, w: 0.26, h: 0.28, caption: 'a white mug with a chipped handle' }
+    ]
+  },
+  layout_from_a_picture: {
+    caption: 'a street in the old town, photo',
+    boxes: [
+      { x: 0.04, y: 0.2, w: 0.3, h: 0.72, caption: 'a woman in a green coat with a straw hat' },
+      { x: 0.38, y: 0.46, w: 0.36, h: 0.46, caption: 'a red bicycle with a wicker basket' },
+      { x: 0.78, y: 0.6, w: 0.18, h: 0.32, caption: 'a black dog with a white chest' }
+    ]
+  }
+}
+
 const leg = LEGS.at(-1)
 const reason = reasonToSkip(leg)
 if (reason) throw new Error(`No thumbnails: ${reason}.`)
@@ -74,7 +94,9 @@ try {
     const graph = JSON.parse(readFileSync(join(WORKFLOWS, 'api', file), 'utf8'))
     const layouts = Object.values(graph).filter((node) => node.class_type === 'IFAdapterLayout')
     const pictures = []
-    for (const node of layouts) pictures.push(await layoutPicture(node.inputs.layout))
+    const made = MADE_BY_A_RUN[stem]
+    for (const node of layouts)
+      pictures.push(await layoutPicture(made ? JSON.stringify(made) : node.inputs.layout))
     if (stem === RUNS_HERE) pictures.push(await result(graph))
     await compose(pictures, join(WORKFLOWS, `${stem}.jpg`))
   }

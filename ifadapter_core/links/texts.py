@@ -34,7 +34,7 @@ def counts(linked_text: Any, own: Any) -> bool:
     linked_text: None without a link. It does not count if the editor's layout was taken from this very text.
     own: JSON text of the editor's layout. If it cannot be read, it was not taken over.
 
-    Raises LayoutError if the linked text is empty or no text.
+    Raises LayoutError if the linked value is no text, or is empty and counts.
     """
     if linked_text is None:
         return False
@@ -42,11 +42,13 @@ def counts(linked_text: Any, own: Any) -> bool:
         raise LayoutError(
             f"{INPUT} must be text, got {kind_of(linked_text)}. Link a STRING output, or remove the link."
         )
+    if _taken_from(own) == text_hash(linked_text):
+        return False
     if not linked_text.strip(WHITE):
         raise LayoutError(
             f"{INPUT} is empty: the linked node gave no text. Link a text with a layout, or remove the link."
         )
-    return _taken_from(own) != text_hash(linked_text)
+    return True
 
 
 def _taken_from(own: Any) -> Any:

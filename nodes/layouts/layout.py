@@ -35,7 +35,7 @@ class IFAdapterLayout(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        schema = io.Schema(
             node_id="IFAdapterLayout",
             display_name="IFAdapter Layout",
             category="IFAdapter",
@@ -154,6 +154,9 @@ class IFAdapterLayout(io.ComfyNode):
                 ),
             ],
         )
+        # Hosts that know this flag send the editor's results again if a run takes them from the cache.
+        schema.has_intermediate_output = True
+        return schema
 
     @classmethod
     def execute(

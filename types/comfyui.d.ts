@@ -19,9 +19,11 @@ interface ComfyNode {
   type?: string
   title?: string
   graph?: ComfyGraph | null
-  outputs?: { name: string; links?: number[] | null }[]
+  /** 2: muted, 4: bypassed. */
+  mode?: number
+  outputs?: { name: string; type?: unknown; links?: number[] | null }[]
   widgets?: ComfyWidget[]
-  inputs?: { name: string; link?: number | null; widget?: { name: string } }[]
+  inputs?: { name: string; type?: unknown; link?: number | null; widget?: { name: string } }[]
   properties?: Record<string, unknown>
   /** Pictures that the node shows. */
   imgs?: HTMLImageElement[]

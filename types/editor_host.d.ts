@@ -29,6 +29,11 @@ interface EditorHost {
   background(): string | null
   /** Whether the layout's text comes from a link, so that what is drawn is not used. */
   textLinked(): boolean
+  /**
+   * The layout text of the link that is meant to be taken over; null without a link. text: undefined if only a
+   * run tells it, null if the last run got none. always: it counts even then, since no run gets what is drawn.
+   */
+  linkedText(): { text: string | null | undefined; always: boolean } | null
   /** Linked boxes of the last run as JSON; null without a link. */
   linked(): { boxes: string | null } | null
   /** Removes the links to boxes. */

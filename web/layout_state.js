@@ -4,6 +4,8 @@
 
 import { readLayout, serialize, serializeForRun } from './layout_formats.js'
 import { History, keepHistory, keptHistory } from './layout_history.js'
+import { LinkedLayout, takenFrom, textTakenFrom, withTakenFrom } from './linked_text.js'
+import { SentLayouts } from './sent_layouts.js'
 import { VERSION } from './formats/readers.js'
 
 /** @typedef {import('./layout_geometry.js').Canvas} Canvas */
@@ -15,6 +17,7 @@ import { VERSION } from './formats/readers.js'
  * @typedef {object} Surroundings
  * @property {() => Canvas & { known?: 'set' | 'run' | 'unknown' }} canvas size of the picture in pixels
  * @property {() => string | null} units of numbers in texts that state none; null: as their format says
+ * @property {EditorHost['linkedText']} linkedText the layout text of a link
  */
 
 /**
@@ -22,8 +25,7 @@ import { VERSION } from './formats/readers.js'
  * @typedef {{ value: unknown, canvas: Canvas, units: string | null, pinned: boolean }} Given
  */
 
-const SENT_LAYOUTS = 100 // kept for the results of runs that wait for their turn
-/** @type {WeakMap<Layout, { unreadable: LayoutState['unreadable'], given: Given | null }>} */
+/** @type {WeakMap<Layout, { ownUnreadable: LayoutState['ownUnreadable'], given: Given | null }>} */
 const replaced = new WeakMap() // unreadable texts, by the layout of their step in the history
 
 const BOX_NUMBER = /\bbox (\d+)\b/i // in an error of a run
@@ -43,19 +45,42 @@ export class LayoutState {
     /** @type {string[]} */
     this.selection = [] // ids; the last one is the active box
     /** @type {{ text: string, message: string } | null} */
-    this.unreadable = null // a value that is no layout and why: kept until it is replaced
+    this.ownUnreadable = null // a value that is no layout and why: kept until it is replaced
+    this.link = new LinkedLayout(surroundings)
     /** @type {Given | null} */
     this.given = null // what the layout was read from, until the user edits it
     /** @type {string | null} */
     this.failure = null // the error of the last run, until the next run or edit
     /** @type {string[]} */
     this.notices = [] // what was repaired or left out while reading, here or in the last run
-    /** @type {Map<string, Layout>} */
-    this.sent = new Map() // layouts of runs, by the text that the run got; the last one is the newest
+    this.sent = new SentLayouts()
   }
 
   get layout() {
-    return this.draft ?? this.history.present
+    return this.draft ?? this.shown
+  }
+
+  /** The layout that counts: of the linked text or of this editor. Without the changes of a gesture. */
+  get shown() {
+    return this.link.winner?.layout ?? this.history.present
+  }
+
+  /** The text that counts and why it is no layout; null if it is one. */
+  get unreadable() {
+    return this.link.winner ? this.link.winner.unreadable : this.ownUnreadable
+  }
+
+  get canUndo() {
+    return this.history.canUndo && this.link.shows(this.history.past.at(-1))
+  }
+
+  get canRedo() {
+    return this.history.canRedo && this.link.shows(this.history.future[0])
+  }
+
+  /** The hash of the linked text that the editor's layout was taken from; undefined if it was not. */
+  get takenFrom() {
+    return this.ownUnreadable ? textTakenFrom(this.ownUnreadable.text) : takenFrom(this.history.present)
   }
 
   /**
@@ -72,9 +97,7 @@ export class LayoutState {
     this.refresh()
     if (this.waitingText !== null) return this.waitingText
     const text = serializeForRun(this.history.present)
-    this.sent.delete(text)
-    this.sent.set(text, this.history.present)
-    for (const oldest of [...this.sent.keys()].slice(0, -SENT_LAYOUTS)) this.sent.delete(oldest)
+    this.sent.keep(text, this.history.present)
     return text
   }
 
@@ -83,27 +106,23 @@ export class LayoutState {
    * Else null.
    */
   get waitingText() {
-    if (this.unreadable) return this.unreadable.text
+    if (this.ownUnreadable) return this.ownUnreadable.text
     const { known = 'set' } = this.surroundings.canvas()
     const value = this.given?.value
-    return known !== 'set' && typeof value === 'string' ? value : null
+    if (known === 'set' || typeof value !== 'string') return null
+    return textTakenFrom(value) === this.takenFrom ? value : null
   }
 
   /**
-   * The layout of a run, by the text that the run got. A text that this editor did not send is read.
+   * The layout of a run, by the texts that the run got.
    * @param {string | undefined} text undefined: the newest run's
-   * @returns {Layout}
+   * @param {string | null} linked layout text of a link
    */
-  layoutOf(text) {
+  layoutOf(text, linked = null) {
     const { present } = this.history
-    const newest = [...this.sent.values()].at(-1) ?? present
-    if (text === undefined) return newest
-    if (text === (this.waitingText ?? serializeForRun(present))) return present
-    try {
-      return this.sent.get(text) ?? readLayout(text, this.surroundings.canvas()).layout
-    } catch {
-      return newest
-    }
+    const isPresent = text === (this.waitingText ?? serializeForRun(present))
+    const own = isPresent ? present : this.sent.find(text, present, this.surroundings.canvas())
+    return linked === null ? own : this.link.layoutOf(own, linked)
   }
 
   /**
@@ -112,7 +131,7 @@ export class LayoutState {
    * @returns {boolean} whether the value differs from the present one
    */
   replace(value) {
-    const same = !this.unreadable && typeof value === 'string' && value === serialize(this.history.present)
+    const same = !this.ownUnreadable && typeof value === 'string' && value === serialize(this.history.present)
     if (same) return false
     this.history = new History(emptyLayout())
     this.read(value, this.surroundings.canvas(), this.surroundings.units())
@@ -123,7 +142,7 @@ export class LayoutState {
 
   /** Keeps the history for the editor that will show this layout next. */
   keep() {
-    if (!this.unreadable) keepHistory(serialize(this.history.present), this.history)
+    if (!this.ownUnreadable) keepHistory(serialize(this.history.present), this.history)
   }
 
   /**
@@ -138,9 +157,9 @@ export class LayoutState {
       const { layout, notices } = readLayout(value, canvas, units)
       this.history.present = layout
       this.notices = notices
-      this.unreadable = null
+      this.ownUnreadable = null
     } catch (error) {
-      this.unreadable = {
+      this.ownUnreadable = {
         text: textOf(value),
         message: error instanceof Error ? error.message : String(error)
       }
@@ -148,46 +167,70 @@ export class LayoutState {
     }
   }
 
-  /** Reads the text again if the node's size or units have changed: a workflow sets them after the text. */
+  /** Reads the texts again if they, the node's size or its units have changed, and decides what counts. */
   refresh() {
+    this.refreshOwn()
+    if (!this.link.refresh(this.takenFrom)) return
+    this.failure = null
+    if (this.link.winner) this.notices = this.link.winner.notices
+  }
+
+  /** Reads the own text again if the node's size or units have changed: a workflow sets them after the text. */
+  refreshOwn() {
     if (!this.given) return
     const { value, units, pinned } = this.given
     const canvas = pinned ? this.given.canvas : this.surroundings.canvas()
     const { width, height } = this.given.canvas
     const now = this.surroundings.units()
     if (units === now && canvas.width === width && canvas.height === height) return
+    const taken = this.takenFrom
     this.read(value, canvas, now)
+    this.history.present = withTakenFrom(this.history.present, taken)
     this.given.pinned = pinned
   }
 
   /** The user has set another size of the picture. A layout that could be read keeps its proportions. */
   pin() {
-    if (!this.given || this.unreadable) return
+    if (!this.given || this.ownUnreadable) return
     const { width, height } = this.surroundings.canvas()
     const { canvas } = this.given
     if (canvas.width !== width || canvas.height !== height) this.given.pinned = true
   }
 
   /**
-   * Records a change by the user.
+   * Records a change by the user. It takes over the linked text.
    * @param {Layout} layout
    * @param {string | null} key consecutive changes with the same key are one step of the history
    */
   record(layout, key = null) {
-    if (this.unreadable) {
+    this.change(withTakenFrom(layout, this.link.reading?.hash ?? this.takenFrom), key)
+  }
+
+  /** Lets the linked text count again. */
+  useLink() {
+    this.change(withTakenFrom(this.history.present, undefined), null)
+  }
+
+  /**
+   * @param {Layout} layout
+   * @param {string | null} key
+   */
+  change(layout, key) {
+    if (this.ownUnreadable) {
       this.keepUnreadable()
       this.history.step(layout) // also to an equal layout
     } else this.history.record(layout, key)
-    this.unreadable = this.given = this.failure = null
+    this.ownUnreadable = this.given = this.failure = null
     this.notices = []
+    this.refresh()
   }
 
   undo() {
-    this.move(() => this.history.undo())
+    if (this.canUndo) this.move(() => this.history.undo())
   }
 
   redo() {
-    this.move(() => this.history.redo())
+    if (this.canRedo) this.move(() => this.history.redo())
   }
 
   /** @param {() => unknown} act moves in the history */
@@ -196,14 +239,15 @@ export class LayoutState {
     this.keepUnreadable()
     act()
     if (this.history.present === present) return
-    const { unreadable = null, given = null } = replaced.get(this.history.present) ?? {}
-    Object.assign(this, { unreadable, given })
+    const { ownUnreadable = null, given = null } = replaced.get(this.history.present) ?? {}
+    Object.assign(this, { ownUnreadable, given })
+    this.refresh()
   }
 
   /** Keeps an unreadable text for undo. */
   keepUnreadable() {
-    if (this.unreadable)
-      replaced.set(this.history.present, { unreadable: this.unreadable, given: this.given })
+    if (this.ownUnreadable)
+      replaced.set(this.history.present, { ownUnreadable: this.ownUnreadable, given: this.given })
   }
 
   /** The number of the box that the last run's error is about, or null. */

@@ -9,6 +9,7 @@ import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { hands } from './hands.js'
 import { kept } from './kept.js'
+import { linkedTexts } from './linked_texts.js'
 import { looks } from './looks.js'
 import { places } from './places.js'
 import { results } from './results.js'
@@ -61,6 +62,7 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       looks(inEditor)
       search(inEditor)
       texts(inEditor)
+      linkedTexts(inEditor)
       hands(inEditor)
       kept(inEditor)
       values(inEditor)

@@ -196,14 +196,14 @@ test('a layout read from another format is stored in the own format', () => {
 
 test('a size that the user sets does not stretch a layout that was read', () => {
   let canvas = { width: 768, height: 768 }
-  const state = new LayoutState({ canvas: () => canvas, units: () => null })
+  const state = new LayoutState({ canvas: () => canvas, units: () => null, linkedText: () => null })
   const text = JSON.stringify({ ...canvas, boxes: [{ x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }] })
   state.replace(text)
   canvas = { width: 1024, height: 512 }
   state.pin()
   state.refresh()
   assert.deepEqual([state.notices, formats.readLayout(state.value, canvas).notices], [[], []])
-  const other = new LayoutState({ canvas: () => canvas, units: () => null })
+  const other = new LayoutState({ canvas: () => canvas, units: () => null, linkedText: () => null })
   other.replace(text)
   assert.match(other.notices[0], /made for 768 x 768; its boxes are stretched to 1024 x 512/)
 })

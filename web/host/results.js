@@ -5,6 +5,7 @@ import { api } from '../../../scripts/api.js'
 import { descendantsOf, promptId } from './descendants.js'
 import { forAll } from './editors.js'
 import { linkedNode, nodeOf, widgetOf } from './graph.js'
+import { lastTextOf } from './links/texts.js'
 import { nodesOfRun } from './requests.js'
 
 /** @typedef {import('../view/results.js').Mark} Mark */
@@ -137,13 +138,15 @@ function isShownBy(shower, judge) {
  * @param {ComfyNode} node
  */
 function layoutIn(run, node) {
-  const text = run?.[promptId(node)]?.inputs.layout
+  const inputs = run?.[promptId(node)]?.inputs
+  const text = inputs?.layout
+  const linked = inputs && !inputs.layout_text ? null : lastTextOf(node)
   /** @type {import('../layout_model.js').Layout | undefined} */
   let layout
   forAll((editor, each) => {
     // On the face of a subgraph, an editor is not asked for its value.
     if (each === node && (editor.root.isConnected || !layout))
-      layout = editor.state.layoutOf(typeof text === 'string' ? text : undefined)
+      layout = editor.state.layoutOf(typeof text === 'string' ? text : undefined, linked)
   })
   return layout
 }

@@ -16,6 +16,7 @@ import {
   slotOf
 } from './graph.js'
 import { useLanguage } from './language.js'
+import { keepText, linkedTextOf, listenToTexts } from './links/texts.js'
 import { preference } from './preferences.js'
 import { presets } from './presets.js'
 import { listenToPreviews, previewLayout } from './preview.js'
@@ -87,7 +88,8 @@ function hostOf(node) {
     dropOwnership: () => resultOf(node).ownership && keepResult(node, { ownership: null }),
     livePicture: () => resultOf(node).live ?? null,
     background: () => backgroundOf(node),
-    textLinked: () => linkedNode(node, 'layout') !== undefined && !isPromoted(node),
+    textLinked: () => isTextLinked(node),
+    linkedText: () => linkedTextOf(node, isTextLinked(node)),
     linked() {
       const isLinked = LINKS.some((name) => linkedNode(node, name) !== undefined)
       return isLinked ? { boxes: resultOf(node).boxes ?? null } : null
@@ -139,6 +141,14 @@ function isPromoted(node) {
   return String(link?.origin_id) === SUBGRAPH_INPUT
 }
 
+/**
+ * Whether the layout itself comes from a link, so that a run does not get what is drawn.
+ * @param {ComfyNode} node
+ */
+function isTextLinked(node) {
+  return linkedNode(node, 'layout') !== undefined && !isPromoted(node)
+}
+
 /** @param {ComfyNode} node */
 function connect(node) {
   const editor = editorOf(node)
@@ -151,6 +161,7 @@ function connect(node) {
   )
   node.onExecuted = chained(node.onExecuted, (output) => {
     keepResult(node, readOutput(output))
+    keepText(node, output?.ifadapter_text?.at(-1) ?? null)
     editor.tell(output?.ifadapter_notices ?? [])
   })
   for (const widget of node.widgets ?? []) {
@@ -172,6 +183,7 @@ app.registerExtension({
   name: 'ComfyUI.IFAdapter.LayoutEditor',
   setup() {
     listenToRuns()
+    listenToTexts()
     listenToProgress()
     listenToPreviews()
   },

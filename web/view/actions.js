@@ -199,4 +199,16 @@ export class Actions {
     this.editor.host.unlink()
     this.editor.record(model.takenOver(this.state.layout, boxes))
   }
+
+  /** Copies the layout of the linked text into the editor, where it counts from now on. */
+  takeOverText() {
+    this.editor.record(this.state.shown)
+  }
+
+  /** Lets the linked text count again. */
+  useText() {
+    this.editor.gestures.cancel()
+    this.state.useLink()
+    this.afterHistory(t('The linked text counts again'))
+  }
 }

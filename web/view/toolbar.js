@@ -95,8 +95,8 @@ export class Toolbar {
   /** @param {Layout} layout */
   render(layout) {
     const { state, host } = this.editor
-    this.undo.disabled = !state.history.canUndo
-    this.redo.disabled = !state.history.canRedo
+    this.undo.disabled = !state.canUndo
+    this.redo.disabled = !state.canRedo
     this.copy.disabled = this.remove.disabled = state.selection.length === 0
     for (const [tool, preference] of /** @type {const} */ ([
       [this.grid, 'snap'],

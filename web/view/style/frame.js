@@ -16,7 +16,8 @@ export const FRAME_STYLE = `
 .dom-widget > .ifa-in-node, .lg-node :not(.ifa-overlay) > .ifa-in-node {
   margin-top: -40px; height: calc(100% + 40px); pointer-events: none;
 }
-.ifa-toolbar, .ifa-main, .ifa-notice, .ifa-remark, .ifa-link, .ifa-size, .ifa-panel, .ifa-menu, .ifa-flash {
+.ifa-toolbar, .ifa-main, .ifa-notice, .ifa-remark, .ifa-link, .ifa-counts, .ifa-size, .ifa-panel,
+.ifa-menu, .ifa-flash {
   pointer-events: auto;
 }
 .dom-widget > .ifa-in-node > .ifa-toolbar,
@@ -60,7 +61,7 @@ export const FRAME_STYLE = `
 .ifa-notice {
   color: var(--ifa-error); border: 1px solid var(--ifa-error); border-radius: 4px; padding: 6px;
 }
-.ifa-link, .ifa-remark, .ifa-size {
+.ifa-link, .ifa-counts, .ifa-remark, .ifa-size {
   border: 1px solid var(--ifa-line); border-radius: 4px; padding: 4px 6px; color: var(--ifa-soft);
 }
 .ifa-panel {

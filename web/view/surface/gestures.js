@@ -83,7 +83,7 @@ export class Gestures {
       to: at,
       from: [event.clientX, event.clientY],
       started: false,
-      layout: editor.state.history.present
+      layout: editor.state.shown
     }
   }
 

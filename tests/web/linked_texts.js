@@ -33,7 +33,12 @@ async function linkComputed(editor, text) {
 /** Adds an output that shows the prompt; returns a function that runs it. */
 async function promptOf(editor) {
   const shown = await editor.create('PreviewAny', { links: { source: [await editor.id(), 'prompt'] } })
-  return async () => (await editor.run()).outputs[shown]?.text[0]
+  return async () => {
+    const { outputs, status } = await editor.run()
+    assert.equal(status.status_str, 'success', JSON.stringify(status))
+    assert.ok(outputs[shown], JSON.stringify({ outputs, status }))
+    return outputs[shown].text[0]
+  }
 }
 
 /** Types a text into a node that holds one, as a user does. */
@@ -177,7 +182,7 @@ export function linkedTexts(inEditor) {
     const alert = editor.root.getByRole('alert')
     const prompt = await promptOf(editor)
     const held = await linkComputed(editor, 'I cannot do that.')
-    assert.equal(await prompt(), undefined)
+    assert.equal((await editor.run()).status.status_str, 'error')
     await alert.getByText('layout_text: The layout cannot be read as JSON').waitFor()
     await bar.getByText('it cannot be read').waitFor()
     assert.ok(await take.isHidden())
@@ -274,5 +279,27 @@ export function linkedTexts(inEditor) {
     assert.ok(Math.abs(width / height - 1) < 0.05)
     await caption(1).fill('a black bird')
     assert.ok(await crop.isVisible())
+  })
+
+  inEditor('a text that comes into a subgraph is followed out of it', TWO, async (editor) => {
+    const { bar, take, caption } = parts(editor)
+    const id = await editor.id()
+    const shown = await editor.create('PreviewAny', { links: { source: [id, 'prompt'] } })
+    const held = await linkText(editor, one('a red bird'))
+    await editor.page.evaluate((number) => {
+      const { canvas, graph } = window.app
+      const { node } = graph.convertToSubgraph(new Set([graph.getNodeById(number)]))
+      canvas.setGraph(node.subgraph)
+    }, id)
+    await editor.surface.waitFor()
+    await editor.settled()
+    await bar.getByText('The layout of the linked text counts').waitFor()
+    assert.equal(await caption(1).inputValue(), 'a red bird')
+    await take.click()
+    await caption(1).fill('a black bird')
+    assert.deepEqual((await editor.run()).outputs[shown].text, ['with a red bird, a black bird'])
+    await type(editor, held, one('a green frog'))
+    await bar.getByText('The layout of the linked text counts').waitFor()
+    assert.deepEqual((await editor.run()).outputs[shown].text, ['with a green frog, a green frog'])
   })
 }

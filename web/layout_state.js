@@ -211,10 +211,7 @@ export class LayoutState {
     this.change(withTakenFrom(this.history.present, undefined), null)
   }
 
-  /**
-   * @param {Layout} layout
-   * @param {string | null} key
-   */
+  /** @param {Layout} layout @param {string | null} key */
   change(layout, key) {
     if (this.ownUnreadable) {
       this.keepUnreadable()

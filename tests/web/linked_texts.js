@@ -172,7 +172,7 @@ export function linkedTexts(inEditor) {
       return window.app.loadGraphData(data)
     })
     await bar.getByText('not from what is drawn here').waitFor()
-    await editor.page.evaluate(() => window.app.queuePrompt(0))
+    assert.equal(await prompt(), 'with a red bird, a red bird')
     await take.waitFor()
     assert.equal(await caption(1).inputValue(), 'a red bird')
   })

@@ -240,7 +240,7 @@ def check(config: Config) -> bool:
     """
     if config.folder is None:
         raise ValueError("--check needs a folder of pictures. Give folder.path and folder.size.")
-    paths = [path for part in split(config.folder) for path in part]
+    paths = sorted(path for part in split(config.folder) for path in part)
     bad = bad_pictures(paths, config.adapter.shape.slots, decode=True)
     sys.stdout.write(report(len(paths), bad))
     return not bad

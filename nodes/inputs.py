@@ -85,6 +85,11 @@ def schedule_inputs() -> list[io.Input]:
 
 def only_value(name: str, values: Sequence[Value]) -> Value:
     """The value of an input that takes a single one, in a node that gets lists. Raises ValueError."""
+    if not values:
+        raise ValueError(
+            f"The input {name} got an empty list; expected one value. Remove its link, or see why the "
+            "linked node gives none."
+        )
     if any(value != values[0] for value in values):
         raise ValueError(
             f"The input {name} got a list of {len(values)} values; expected one. This node runs once for all "

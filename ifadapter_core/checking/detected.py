@@ -17,7 +17,9 @@ from .matching import Detection, PixelBox, pixel_box
 
 Size = tuple[int, int]  # width and height of a picture in pixels
 NO_PHRASE = -1  # of an instance that no label names
-WORD = re.compile(r"[^\W_]+")
+# A word; each character of scripts that are written without blanks (kana, Chinese characters).
+WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+ARTICLES = {"a", "an", "the"}
 
 
 class FoundBox(NamedTuple):
@@ -51,8 +53,8 @@ def read_detections(
 
     values: BOUNDING_BOX values: a list of boxes, or a list with a frame of boxes for each image. Either
         one value for each description, with a frame for each image; or one value for each description
-        of each image, with one frame; or, if the boxes have labels, one value for all images, or for
-        each image. Boxes are in pixels of their image.
+        of each image, with one frame; or, if the boxes have labels or there are none, one value for all
+        images, or for each image. Boxes are in pixels of their image.
     sizes: of the images.
     layouts: of the images.
 
@@ -67,6 +69,8 @@ def read_detections(
             return [_labelled(*each) for each in zip(by_image, sizes, layouts, strict=True)]
     by_description = _by_description(entries, layouts)
     if by_description is None:
+        if not any(frame for frames in entries for frame in frames) and _by_image(entries, len(sizes)):
+            return [Detected((), tuple(range(len(layout.instances)))) for layout in layouts]
         raise LayoutError(_wrong_count(entries, layouts))
     return [_described(*each) for each in zip(by_description, sizes, layouts, strict=True)]
 
@@ -74,13 +78,15 @@ def read_detections(
 def named_by(description: str, labels: Sequence[str]) -> int:
     """Index of the label that a description names, or ``NO_PHRASE``.
 
-    A description names a label if it contains its words, in any case and number. Of several labels it
-    names the first, and of two that begin at the same word the longer one.
+    A description names a label if it contains its words, in any case and number; an article before
+    the label does not count. Of several labels it names the first, and of two that begin at the same word
+    the longer one.
     """
     words = _words(description)
     best, key = NO_PHRASE, (len(words), 0)
     for index, label in enumerate(labels):
         wanted = _words(label)
+        wanted = wanted[1:] if len(wanted) > 1 and wanted[0] in ARTICLES else wanted
         for start in range(len(words) - len(wanted) + 1 if wanted else 0):
             if words[start : start + len(wanted)] == wanted and (start, -len(wanted)) < key:
                 best, key = index, (start, -len(wanted))
@@ -124,8 +130,8 @@ def _found(entry: Any, number: int) -> FoundBox:
 
 def _by_image(entries: Sequence[list[Boxes]], images: int) -> list[Boxes] | None:
     """The labelled boxes of each image; None if these are not values for images."""
-    if len(entries) == 1 and len(entries[0]) == images:
-        return entries[0]
+    if len(entries) == 1 and len(entries[0]) in (0, images):
+        return entries[0] or [[] for _ in range(images)]
     if len(entries) == images and all(len(frames) <= 1 for frames in entries):
         return [_only(frames) for frames in entries]
     return None

@@ -28,8 +28,8 @@ def box_masks(
         in each pixel, and with feathered edges the box behind shows through the box in front.
     grow: pixels to add on each side, before the visible part is found; negative shrinks, down to the
         pixel in the middle of the box.
-    feather: pixels over which a mask falls to 0 at its own edges, at most half of its side; edges of
-        the picture stay hard.
+    feather: pixels over which a mask falls to 0 at its own edges, at most half of its side, so that the
+        pixel in the middle is 1; edges of the picture stay hard.
     """
     masks = torch.zeros(len(boxes), height, width)
     for mask, box in zip(masks, boxes, strict=True):
@@ -43,6 +43,19 @@ def box_masks(
             mask.mul_(uncovered)
             uncovered.mul_(1 - whole)
     return masks
+
+
+def shrunk_to_a_pixel(boxes: Sequence[Box], height: int, width: int, grow: int) -> list[int]:
+    """Indices of the boxes of which a negative ``grow`` leaves nothing along a side but a pixel."""
+
+    def is_shrunk(start: float, end: float, size: int) -> bool:
+        return grow < 0 and round(end * size) - round(start * size) + 2 * grow < 1
+
+    return [
+        index
+        for index, box in enumerate(boxes)
+        if is_shrunk(box.x0, box.x1, width) or is_shrunk(box.y0, box.y1, height)
+    ]
 
 
 def _pixels(start: float, end: float, size: int, grow: int) -> tuple[int, int]:
@@ -59,7 +72,8 @@ def _ramp(first: int, last: int, size: int, feather: int) -> Tensor:
     """Weight of each pixel along one side: 1 in the box, falling to 0 at edges inside the picture."""
     centres = torch.arange(size) + 0.5
     ramp = ((centres > first) & (centres < last)).float()
-    width = min(feather, (last - first) / 2)
+    is_soft_twice = first > 0 and last < size
+    width = min(feather, (last - first - is_soft_twice) / 2)
     if width > 0:
         if first > 0:
             ramp *= ((centres - first) / width).clamp(0, 1)

@@ -12,7 +12,7 @@ from ..layout import Layout
 from ..layout_formats import to_json
 from .boxes import bounding_boxes, box_numbers
 from .elements import box_elements
-from .masks import box_masks
+from .masks import box_masks, shrunk_to_a_pixel
 from .segments import Segment, box_segments
 
 
@@ -30,7 +30,7 @@ class LayoutOutputs:
         run a node over an empty list.
     text: JSON in this pack's format.
     segments: content of SEGS.
-    notices: about masks without a pixel, and an empty layout.
+    notices: about masks without a pixel or shrunk to one, and an empty layout.
     """
 
     masks: Tensor
@@ -60,7 +60,7 @@ def layout_outputs(
         descriptions=layout.local_descriptions or [""],
         text=to_json(layout),
         segments=box_segments(layout, masks),
-        notices=tuple(_notices(masks)),
+        notices=(*_notices(masks), *_shrink_notice(layout, grow)),
     )
 
 
@@ -72,3 +72,10 @@ def _notices(masks: Tensor) -> list[str]:
         ]
     hidden = ", ".join(str(number) for number, mask in enumerate(masks, 1) if not mask.any())
     return [f"Box {hidden}: completely hidden by nearer boxes, so its mask is empty."] if hidden else []
+
+
+def _shrink_notice(layout: Layout, grow: int) -> list[str]:
+    shrunk = shrunk_to_a_pixel(layout.boxes, layout.height, layout.width, grow)
+    numbers = ", ".join(str(index + 1) for index in shrunk)
+    said = f"Box {numbers}: too small to shrink by {-grow} pixels, so a side of its mask is one pixel."
+    return [said] if shrunk else []

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..layout import Box, Layout
 from .place import Place
 
+SAME_RATIO = 0.05  # proportions that differ by less are the same
 MIN_PX = 0.5  # an instance with less of it inside a window, in pixels of the picture, is outside
 
 
@@ -39,6 +40,17 @@ def remap(layout: Layout, place: Place, width: int, height: int) -> Remapped:
     )
     left_out = tuple(index for index, box in enumerate(boxes) if box is None)
     return Remapped(Layout(width, height, instances, layout.caption), kept, left_out)
+
+
+def stretch_notice(layout: Layout, width: int, height: int, picture: str = "the picture") -> list[str]:
+    """A notice if a picture of this size in pixels has other proportions than its layout."""
+    ratio = layout.width * height / (layout.height * width)
+    if 1 - SAME_RATIO <= ratio <= 1 + SAME_RATIO:
+        return []
+    return [
+        f"The layout is of {layout.width} x {layout.height} pixels and {picture} of {width} x {height}: the "
+        "boxes were stretched to the picture."
+    ]
 
 
 def numbers_of(indices: Sequence[int]) -> str:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..layout import Layout, LayoutError
 from ..layout_formats import frames_of, linked_layout, read_linked
+from .remap import stretch_notice
 
 Value = TypeVar("Value")
-SAME_RATIO = 0.05  # proportions that differ by less are the same
 
 
 def pictures_of(images: Sequence[Tensor]) -> list[Tensor]:
@@ -99,12 +99,7 @@ def proportion_notices(layouts: Sequence[Layout], pictures: Sequence[Tensor]) ->
     notices = []
     for number, (layout, picture) in enumerate(zip(layouts, pictures, strict=True), 1):
         height, width = picture.shape[:2]
-        ratio = layout.width * height / (layout.height * width)
-        if not 1 - SAME_RATIO <= ratio <= 1 + SAME_RATIO:
-            notices.append(
-                f"The layout is of {layout.width} x {layout.height} pixels and picture {number} of {width} x "
-                f"{height}: the boxes were stretched to the picture."
-            )
+        notices += stretch_notice(layout, width, height, f"picture {number}")
     return notices
 
 

@@ -24,18 +24,27 @@ INTRODUCTION = re.compile(
 )
 LABEL = re.compile(
     r"^\W{0,9}(?:the )?(?:final |short )?(?:answer|caption|description|response|output)"
-    r"(?: of [^:\n]{1,80}| is)? ?:",
+    r"(?: of [^:\n]{1,80}| is)? ?:"
+    # Chinese and Japanese: description, answer, caption
+    "|^[^\\w\n]{0,9}(?:\\u56fe\\u7247|\\u56fe\\u50cf|\\u753b\\u50cf\\u306e)?"
+    "(?:\\u63cf\\u8ff0|\\u56de\\u7b54|\\u7b54\\u6848|\\u8aac\\u660e|\\u7b54\\u3048|"
+    "\\u30ad\\u30e3\\u30d7\\u30b7\\u30e7\\u30f3)[:\\uff1a]",
     re.IGNORECASE | re.MULTILINE,
 )
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"))  # around a whole answer
+# Around a whole answer.
+QUOTES = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"), ("\u300c", "\u300d"), ("\u300e", "\u300f"))
 KEYS = ("answer", "description", "caption", "text", "phrase", "response", "result")  # of an answer in JSON
 
 REFUSAL = re.compile(
     r"(?:i'?m|i am) (?:sorry|unable|not able|afraid)\b"
     r"|i (?:can'?t|can ?not|could not|couldn'?t|won'?t|will not|do not|don'?t|must decline|apologi[sz]e)\b"
     r"|(?:sorry|(?:my )?apologies|unfortunately|unable to|as an? (?:ai|language|large))\b"
-    r"|(?:n/a|none|null|unknown|(?:there is )?no answer)\W*$",
+    r"|there (?:is no|are no|isn'?t|aren'?t)\b"
+    r"|(?:n/a|none|null|unknown|yes|no|(?:there is )?no answer)\W*$"
+    # Chinese and Japanese: sorry, I cannot, as an AI
+    "|(?:\u5f88|\u975e\u5e38)?\u62b1\u6b49|\u5bf9\u4e0d\u8d77|\u6211(?:\u65e0\u6cd5|\u4e0d\u80fd)"
+    "|\u4f5c\u4e3a(?:\u4e00\u4e2a)?AI|\u7533\u3057\u8a33|\u3059\u307f\u307e\u305b\u3093|\u6b8b\u5ff5\u306a\u304c\u3089",
     re.IGNORECASE,
 )
 
@@ -54,13 +63,15 @@ def plain_text(answer: str) -> str:
     text = _after_last(LABEL, _after_last(INTRODUCTION, text))
     text = _from_json(text.strip()).strip("`* \n")
     for begin, end in QUOTES:
-        if text.startswith(begin) and text.endswith(end) and len(text) > 1:
-            text = text[1:-1].strip()
+        inner = text[1:-1]
+        is_one = f"{end} " not in inner  # not: "a cat" and "a dog"
+        if text.startswith(begin) and text.endswith(end) and len(text) > 1 and is_one:
+            text = inner.strip()
     return text
 
 
 def description_of(answer: str) -> str:
-    """The answer as a description in one line; "" for a refusal, or if there is none."""
+    """The answer as a description in one line; "" for a refusal, a yes or no, or if there is none."""
     text = " ".join(plain_text(answer).split())
     return "" if REFUSAL.match(text.replace("\u2019", "'")) or len(text) > MAX_DESCRIPTION else text
 

@@ -3,7 +3,7 @@ import logging
 from comfy_api.latest import io
 
 from ...ifadapter_core.crops.place import Place, Window
-from ...ifadapter_core.crops.remap import numbers_of, remap
+from ...ifadapter_core.crops.remap import numbers_of, remap, stretch_notice
 from ...ifadapter_core.layout import Layout
 from ..inputs import layout_input
 from ..types import LayoutType, PlaceType
@@ -84,6 +84,8 @@ class IFAdapterLayoutCrop(io.ComfyNode):
         place = Place(
             Window(x, y, width, height), picture_width or layout.width, picture_height or layout.height
         )
+        for notice in stretch_notice(layout, place.picture_width, place.picture_height):
+            logging.warning("IFAdapter Layout Crop: %s", notice)
         part = remap(layout, place, width, height)
         if part.left_out:
             logging.info("IFAdapter Layout Crop: outside of the tile: %s.", numbers_of(part.left_out))

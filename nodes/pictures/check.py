@@ -10,8 +10,9 @@ from ...ifadapter_core.checking.matching import MATCH_IOU
 from ...ifadapter_core.checking.picture import marked_pictures
 from ...ifadapter_core.checking.report import report
 from ...ifadapter_core.checking.result import check
+from ...ifadapter_core.crops.sources import one_each
 from ...ifadapter_core.layout import Layout
-from ..inputs import to_image, to_pictures
+from ..inputs import only_value, to_image, to_pictures
 from ..types import BoxesType, LayoutType
 
 
@@ -116,7 +117,8 @@ class IFAdapterCheck(io.ComfyNode):
         iou: Sequence[float] = (MATCH_IOU,),
     ) -> io.NodeOutput:
         pictures = [picture for batch in image for picture in to_pictures(batch)]
-        result = check([picture.size for picture in pictures], layout, boxes, answers, iou[0])
+        limit, layouts = only_value("iou", iou), one_each(layout, image, "layouts")
+        result = check([picture.size for picture in pictures], layouts, boxes, answers, limit)
         for notice in result.notices:
             logging.warning("IFAdapter Check: %s", notice)
         marked = torch.cat([to_image(picture) for picture in marked_pictures(pictures, result.images)])

@@ -106,6 +106,19 @@ def test_a_description_names_the_first_label_in_it(description: str, expected: i
     assert named_by(description, ["cat", "dog", "hot dog", "grass"]) == expected
 
 
+def test_an_article_of_a_label_does_not_count() -> None:
+    """Detectors that are asked in words give the words back as labels."""
+    assert named_by("a ginger cat", ["a dog", "a cat"]) == 1
+    assert named_by("two dogs", ["The Dog"]) == 0
+    assert named_by("a vitamin pill", ["a"]) == 0
+
+
+def test_labels_are_found_in_texts_without_blanks() -> None:
+    ginger_cat, cat, dog = "\u4e00\u53ea\u6a59\u8272\u7684\u732b", "\u732b", "\u72d7"
+    assert named_by(ginger_cat, [dog, cat]) == 1
+    assert named_by("\u30bd\u30d5\u30a1\u306e\u732b", ["\u30bd\u30d5\u30a1", cat]) == 0
+
+
 def test_plain_words_end_in_s_too() -> None:
     assert named_by("a glass vase", ["gla", "glass"]) == 1
     assert named_by("a bus", ["bus"]) == 0
@@ -121,6 +134,13 @@ def test_boxes_are_pixels_of_their_own_image() -> None:
     entry = {"xmin": 0.25, "ymin": 0, "xmax": 0.5, "ymax": 1, "units": "fractions"}
     detected = read_detections([[[{"box": entry, "units": "fractions"}]] * 2], sizes, [layout("a cat")] * 2)
     assert [each.detections[0].box for each in detected] == [(50, 0, 100, 100), (100, 0, 200, 50)]
+
+
+@pytest.mark.parametrize("values", [[[[], []]], [[]], [[[]], [[]]], [[], []]])
+def test_an_empty_detection_for_images_finds_no_instance(values: list) -> None:
+    """What a detector with labels gives if it finds nothing in any of two images."""
+    detected = read(values, *[layout("a cat", "a pot", "a dog")] * 2)
+    assert detected == [Detected((), (0, 1, 2))] * 2
 
 
 def test_without_instances_nothing_is_read() -> None:

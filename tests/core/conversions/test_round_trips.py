@@ -193,6 +193,14 @@ def test_a_hidden_box_is_said(visible: bool, notices: int) -> None:
     assert len(made.segments) == 2
 
 
+@pytest.mark.parametrize(("grow", "shrunk"), [(-4, ""), (-5, "Box 2:"), (-500, "Box 1, 2:"), (500, "")])
+def test_a_box_that_is_shrunk_to_a_pixel_is_said(grow: int, shrunk: str) -> None:
+    layout = Layout(100, 50, (Instance(Box(0, 0, 0.5, 1), "a cat"), Instance(Box(0, 0, 0.1, 1), "a pole")))
+    notices = layout_outputs(layout, grow=grow).notices
+    assert [notice for notice in notices if not (shrunk and notice.startswith(shrunk))] == []
+    assert len(notices) == bool(shrunk)
+
+
 def test_a_box_without_words_has_an_empty_description_and_the_impact_packs_placeholder() -> None:
     layout = Layout(16, 16, (Instance(Box(0, 0, 0.5, 0.5), ""),))
     made = layout_outputs(layout)

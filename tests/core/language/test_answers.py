@@ -32,6 +32,10 @@ WRAPPED = [
     '[{"caption": "a red kite"}]',
     'Answer: {"text": "a red kite"}',
     "a red\x1b kite\x00",
+    "\u300ca red kite\u300d",
+    "\u63cf\u8ff0\uff1aa red kite",  # Chinese: description
+    "**\u56de\u7b54:** a red kite",  # Chinese: answer
+    "\u8aac\u660e\uff1a\u300ca red kite\u300d",  # Japanese: description
 ]
 
 NO_DESCRIPTIONS = [
@@ -50,6 +54,13 @@ NO_DESCRIPTIONS = [
     '{"answer": "I\'m sorry"}',
     "None",
     "N/A",
+    "There is no kite in the picture.",
+    "There aren't any kites.",
+    "Yes.",  # to another question
+    "**Answer:** No",
+    "\u62b1\u6b49\uff0c\u6211\u65e0\u6cd5\u63cf\u8ff0\u3002",  # Chinese: sorry, I cannot
+    "\u6211\u65e0\u6cd5\u8bc6\u522b\u3002",  # Chinese: I cannot
+    "\u7533\u3057\u8a33\u3042\u308a\u307e\u305b\u3093\u3002",  # Japanese: sorry
     '{"description": "a red',  # cut off
     '{"boxes": [[1, 2, 3, 4], [5, 6, 7, 8]]}',
     '["a red kite", "a blue kite"]',
@@ -76,6 +87,9 @@ def test_refusals_and_cut_off_answers_are_no_descriptions(answer: str) -> None:
         "a boy's kite with a no-parking sign",
         "an old map: a river, two towns",
         "A caption below a picture of 3 < 5 sheep",
+        '"a red kite" and "a blue kite"',
+        "yes-or-no buttons on a desk",
+        "\u4e00\u53ea\u6a59\u8272\u7684\u732b",  # Chinese: a ginger cat
     ],
 )
 def test_descriptions_stay_as_they_are(text: str) -> None:

@@ -166,6 +166,21 @@ def test_a_batch_and_a_list_of_its_images_are_checked_alike(node, layout):
     assert listed[1:6] == whole[1:6]
 
 
+def test_layouts_of_batches_are_those_of_their_images_as_for_crops(node, layout):
+    """A batch of two for each of two layouts, as a sampler gives it that runs once for each layout."""
+    other = replace(layout, instances=layout.instances[:1])
+    batches, layouts = list(images(4).split(2)), [layout, other]
+    questions = node("IFAdapterCrops", image=batches, layout=layouts, size=[64], question=["check"])[3]
+    report = node("IFAdapterCheck", image=batches, layout=layouts, answers=["yes"] * len(questions))[1]
+    assert report.count("2 of 2 right") == report.count("1 of 1 right") == 2
+
+
+@pytest.mark.parametrize(("iou", "message"), [([0.5, 0.7], "list of 2 values"), ([], "an empty list")])
+def test_a_list_of_limits_is_an_error(node, layout, iou, message):
+    with pytest.raises(ValueError, match=f"iou got {'a ' if iou else ''}{message}"):
+        node("IFAdapterCheck", image=[images(1)], layout=[layout], answers=["yes", "yes"], iou=iou)
+
+
 def test_all_right_leaves_an_empty_layout(node, layout):
     outputs = node("IFAdapterCheck", image=[images(1)], layout=[layout], answers=["yes", "yes"])
     assert outputs[2:5] == (1.0, True, 0)

@@ -137,6 +137,14 @@ def test_a_tile_outside_of_the_picture_is_an_error(node, layout):
         node("IFAdapterLayoutCrop", layout=layout, x=200, y=0, width=128, height=128)
 
 
+def test_a_picture_of_other_proportions_stretches_the_boxes_with_a_notice(node, layout, caplog):
+    """As one of the two sizes alone does."""
+    node("IFAdapterLayoutCrop", layout=layout, x=0, y=0, width=64, height=64, picture_width=512)
+    assert "256 x 256 pixels and the picture of 512 x 256: the boxes were stretched" in caplog.text
+    node("IFAdapterLayoutCrop", layout=layout, x=0, y=0, width=64, height=64, picture_height=256)
+    assert caplog.text.count("stretched") == 1
+
+
 def test_the_semantic_map_of_a_tile_is_that_part_of_the_whole_map(node, ifadapter, clip):
     """A tile of 4 x 3 cells of 32 pixels."""
     boxes = [(0.1, 0.05, 0.55, 0.6), (0.8, 0.0, 1.0, 0.1), (0.4, 0.3, 0.95, 0.9)]

@@ -85,6 +85,26 @@ export async function startBrowser(...args) {
   })
 }
 
+/** Contexts that several tests use one after the other, by browser: the frontend is loaded from their cache. */
+const contexts = new WeakMap()
+const sharedContexts = new WeakSet()
+
+/** A page whose context stores nothing yet. options: of a context of its own. */
+async function newPage(browser, server, options) {
+  if (Object.keys(options).length)
+    return (await browser.newContext({ viewport: PIXELS, ...options })).newPage()
+  if (!contexts.has(browser)) contexts.set(browser, await browser.newContext({ viewport: PIXELS }))
+  const context = contexts.get(browser)
+  sharedContexts.add(context)
+  await context.clearCookies()
+  const page = await context.newPage()
+  const session = await context.newCDPSession(page)
+  const storageTypes = 'local_storage,indexeddb,websql,service_workers,file_systems'
+  await session.send('Storage.clearDataForOrigin', { origin: server.url, storageTypes })
+  await session.detach()
+  return page
+}
+
 /** Opens a workflow with one IFAdapter Layout node in a renderer. context: further options of the browser's context. */
 export async function openEditor(
   browser,
@@ -101,7 +121,7 @@ export async function openEditor(
     'Comfy.ColorPalette': palette,
     'Comfy.Locale': language
   }
-  const page = await (await browser.newContext({ viewport: PIXELS, ...context })).newPage()
+  const page = await newPage(browser, server, context)
   page.setDefaultTimeout(WAIT_MS)
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
@@ -152,7 +172,8 @@ export class Editor {
   }
 
   async close() {
-    await this.page.context().close()
+    if (sharedContexts.has(this.page.context())) await this.page.close()
+    else await this.page.context().close()
   }
 
   /** Reloads the page, with one layout node in a new workflow. */

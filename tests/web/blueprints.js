@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 
-import { poll } from './comfyui.js'
+import { EMPTY_CANVAS, openNodeSearch, poll } from './comfyui.js'
 import { EMPTY } from './gestures.js'
 
 const BLUEPRINTS = new URL('../../subgraphs/', import.meta.url)
-const EMPTY_CANVAS = [1050, 250] // px of the page, beside the layout node
 
 /** inEditor(name, layout, act, options): a test in an editor of its own. */
 export function blueprints(inEditor) {
@@ -39,8 +38,7 @@ export function blueprints(inEditor) {
 async function addedBlueprint(page, name) {
   const count = () => page.evaluate(() => window.app.graph._nodes.length)
   const before = await count()
-  await page.mouse.dblclick(...EMPTY_CANVAS, { delay: 5 })
-  await page.getByRole('combobox', { name: 'Add a node...' }).fill(name)
+  await (await openNodeSearch(page)).fill(name)
   await page.getByTestId('result-item').filter({ hasText: name }).first().click()
   await poll(async () => (await count()) > before)
   await page.mouse.click(...EMPTY_CANVAS) // places the node, which some frontends hold at the pointer

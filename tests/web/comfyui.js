@@ -16,6 +16,7 @@ const PYTHON = join(HOST, '.venv', 'bin', 'python')
 const START_MS = 180_000
 const WAIT_MS = 30_000
 const NODE_SIZE = [760, 640]
+export const EMPTY_CANVAS = [1050, 250] // px of the page, beside the layout node
 
 const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // installed by make test-web
 const PIXELS = { width: 1400, height: 900 }
@@ -155,6 +156,18 @@ export async function openEmptyWorkflow(page) {
       (await page.evaluate(() => window.app.graph._nodes.length)) === 0
     )
   })
+}
+
+/** Opens ComfyUI's node search by a double click beside the layout node; returns its text field. */
+export async function openNodeSearch(page) {
+  const field = page.getByRole('combobox', { name: 'Add a node...' })
+  await poll(async () => {
+    if (await field.isVisible()) return true
+    await page.mouse.dblclick(...EMPTY_CANVAS, { delay: 5 }) // two single clicks if the page is slow
+    await pause(500)
+    return false
+  })
+  return field
 }
 
 /** The path of the active workflow, or null. */

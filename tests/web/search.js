@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { openNodeSearch, poll } from './comfyui.js'
 import { EMPTY } from './gestures.js'
 
 const WORDS = [
@@ -30,15 +30,12 @@ const FIRST = 5 // results in which one of the pack's nodes must be, unless a co
 // The frontend sorts nodes that match only by an alias or by a similar word by their popularity. Six popular core nodes match
 // "position" by words such as "composite" and "positive".
 const FIRST_OF_WORD = { position: 7 }
-const EMPTY_CANVAS = [1050, 250] // px of the page, beside the layout node
 
 /** inEditor(name, layout, act, options): a test in an editor of its own. */
 export function search(inEditor) {
   inEditor("the node search finds the pack's nodes by the words that artists type", EMPTY, async (editor) => {
     const { page } = editor
-    await page.mouse.dblclick(...EMPTY_CANVAS, { delay: 5 })
-    const field = page.getByRole('combobox', { name: 'Add a node...' })
-    await field.waitFor()
+    const field = await openNodeSearch(page)
     const core = await coreNames(page)
     for (const word of WORDS) {
       await field.fill('qqqqqqqq') // clears the results of the previous word

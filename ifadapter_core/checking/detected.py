@@ -61,6 +61,7 @@ def read_detections(
     Raises LayoutError for boxes that cannot be read, and for another number of values or frames.
     """
     entries = [_frames_of(value) for value in values]
+    _refuse_fractions(entries)
     if not any(layout.instances for layout in layouts):
         return [Detected((), ()) for _ in layouts]
     if any(box.draft.description for frames in entries for frame in frames for box in frame):
@@ -202,12 +203,21 @@ def _labelled(boxes: Boxes, size: Size, layout: Layout) -> Detected:
     return Detected(detections, phrases, tuple(notices))
 
 
-def _pixels(draft: Draft, size: Size) -> PixelBox:
-    """A box in pixels of its image, which it may exceed. Raises LayoutError for fractions."""
-    corners = cast(Corners, draft.corners)
-    if draft.unit == "pixels" and min(corners) >= 0 and max(corners) <= 1:
+def _refuse_fractions(entries: Sequence[list[Boxes]]) -> None:
+    """Raise LayoutError if all boxes seem to be fractions. A single one may be a detection under a pixel."""
+    drafts = [box.draft for frames in entries for frame in frames for box in frame]
+
+    def is_fraction(draft: Draft) -> bool:
+        corners = cast(Corners, draft.corners)
+        return draft.unit == "pixels" and min(corners) >= 0 and max(corners) <= 1
+
+    if drafts and all(map(is_fraction, drafts)):
         raise LayoutError(
-            f"Detected box {draft.number} has no number above 1, as if its numbers were fractions. Expected "
-            "pixels of the image: multiply them by its width and height."
+            f"Detected box {drafts[0].number} has no number above 1, as if its numbers were fractions. "
+            "Expected pixels of the image: multiply them by its width and height."
         )
-    return pixel_box(to_fractions(corners, draft.unit, Canvas(*size)), size)
+
+
+def _pixels(draft: Draft, size: Size) -> PixelBox:
+    """A box in pixels of its image, which it may exceed."""
+    return pixel_box(to_fractions(cast(Corners, draft.corners), draft.unit, Canvas(*size)), size)

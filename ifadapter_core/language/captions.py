@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ..formats.fields import Corners, check_count, shown
+from ..formats.fields import Corners, check_count, kind_of, shown
 from ..formats.units import canvas_of
 from ..layout import Box, Instance, Layout, LayoutError
 from ..layout_formats import LayoutReading, Linked, read_linked
@@ -102,9 +102,13 @@ def _described(answers: Sequence[str], numbered: Sequence[Numbered]) -> tuple[li
         raise LayoutError(
             f"{_count(len(answers), 'caption')} for {_count(len(numbered), 'box', 'boxes')}; expected one "
             "for each box, in the same order. Link the boxes or the layout that the crops were made from, "
-            "and give the language model the crops as a list: a batch of pictures gets one caption."
+            "and give the language model the crops as a list: a batch of pictures gets one caption. Crops of "
+            "several pictures are captioned one picture after the other."
         )
     instances, notices = [], []
+    for answer in answers:
+        if not isinstance(answer, str):
+            raise LayoutError(f"A caption is {kind_of(answer)}; expected text. Link a STRING output.")
     for answer, (number, instance) in zip(answers, numbered, strict=True):
         text = description_of(answer)
         if text:

@@ -129,6 +129,12 @@ def test_boxes_may_exceed_the_picture() -> None:
     assert detected.detections[0].box == (-30, 10, 270, 40)
 
 
+def test_a_detection_under_a_pixel_does_not_stop_the_check_of_the_others() -> None:
+    speck = {"x": 0.0, "y": 0.25, "width": 0.5, "height": 0.5}
+    (detected,) = read([[speck], [box(3)]], layout("a cat", "a pot"))
+    assert [each.box[0] for each in detected.detections] == [0, 3]
+
+
 def test_boxes_are_pixels_of_their_own_image() -> None:
     sizes = [(200, 100), (400, 50)]
     entry = {"xmin": 0.25, "ymin": 0, "xmax": 0.5, "ymax": 1, "units": "fractions"}

@@ -80,6 +80,11 @@ def test_another_number_of_answers_is_an_error_with_both_numbers(answers: list[s
         caption_layout(answers, layout)
 
 
+def test_answers_that_are_no_text_are_an_error() -> None:
+    with pytest.raises(LayoutError, match=r"A caption is nothing; expected text"):
+        caption_boxes(["a cat", None], linked(CAT, DOG), 200, 200)  # type: ignore[list-item]
+
+
 def test_nothing_detected_is_a_layout_without_instances_and_a_notice() -> None:
     layout, notices = caption_boxes([], read_linked([[]], 200, 200), 200, 200, "an empty room")
     assert layout == Layout(200, 200, (), "an empty room")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def test_english_equals_the_schemas() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_is_complete(language: str) -> None:
     assert shape(node_defs(language)) == shape(node_defs("en"))
+
+
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_texts_call_nodes_by_the_names_of_their_language(language: str) -> None:
+    """Quotation marks enclose names of nodes, of this pack's and of the host's."""
+    defs = node_defs(language)
+    quoted = re.findall(
+        "[\u201c\u300c]([^\u201d\u300d]+)[\u201d\u300d]", json.dumps(defs, ensure_ascii=False)
+    )
+    named = {name for name in quoted if "IFAdapter" in name}
+    assert named
+    assert named <= {node["display_name"] for node in defs.values()}
+    assert "Generate Text" not in quoted  # the host's page calls it TextGenerate in these languages
 
 
 @pytest.mark.parametrize("node_id", IDS)

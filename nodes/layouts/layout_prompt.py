@@ -26,7 +26,7 @@ class IFAdapterLayoutPrompt(io.ComfyNode):
             search_aliases=[
                 "prompt to layout",
                 "text to layout",
-                "LLM layout",
+                "llm layout",
                 "layout from prompt",
                 "language model",
                 "prompt to boxes",

@@ -29,6 +29,8 @@ class IFAdapterLayoutOutputs(io.ComfyNode):
                 "box elements",
                 "ideogram elements",
                 "segs",
+                "bbox to segs",
+                "convert layout",
             ],
             inputs=[
                 layout_input(),

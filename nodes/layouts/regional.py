@@ -31,6 +31,8 @@ class IFAdapterRegionalConditioning(io.ComfyNode):
                 "conditioning set area",
                 "box prompt",
                 "localized prompt",
+                "regional prompter",
+                "latent couple",
             ],
             inputs=[
                 io.Clip.Input("clip", tooltip="The text encoder of the model. It encodes each description."),

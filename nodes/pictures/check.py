@@ -36,6 +36,8 @@ class IFAdapterCheck(io.ComfyNode):
                 "pick the best image",
                 "detection",
                 "quality",
+                "judge",
+                "best of n",
             ],
             is_input_list=True,
             is_output_node=True,

@@ -31,6 +31,9 @@ class IFAdapterCrops(io.ComfyNode):
                 "detail pass",
                 "inpaint crop",
                 "segments",
+                "adetailer",
+                "face detailer",
+                "crop and stitch",
             ],
             is_input_list=True,
             inputs=[

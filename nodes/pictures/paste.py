@@ -20,7 +20,14 @@ class IFAdapterPaste(io.ComfyNode):
             display_name="IFAdapter Paste",
             category="IFAdapter/picture",
             description="Pastes the crops of IFAdapter Crops back into their pictures, with soft seams.",
-            search_aliases=["paste crops", "uncrop", "stitch", "detailer paste", "inpaint stitch"],
+            search_aliases=[
+                "paste crops",
+                "uncrop",
+                "stitch",
+                "detailer paste",
+                "inpaint stitch",
+                "crop and stitch",
+            ],
             is_input_list=True,
             inputs=[
                 io.Image.Input(

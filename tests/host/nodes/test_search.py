@@ -35,6 +35,11 @@ def aliases(name: str) -> list[str]:
         "attention couple",
         "gligen",
         "grounding",
+        "adetailer",
+        "crop and stitch",
+        "regional prompter",
+        "bbox to segs",
+        "judge",
     ],
 )
 def test_a_word_that_artists_type_is_an_alias_or_a_name(word: str) -> None:

@@ -190,6 +190,11 @@ def test_detail_each_box_changes_the_box_alone(server: Server, picture: dict, la
     assert not changed.any()
 
 
+def test_check_each_box_has_all_outputs_of_the_check(server: Server) -> None:
+    names = [output["name"] for output in subgraph("Check each box")["outputs"]]
+    assert names == info(server, "IFAdapterCheck")["output_name"]
+
+
 def test_check_each_box_runs(server: Server, picture: dict, layout: dict) -> None:
     given = {"image": ["image", 0], "layout": ["layout", 0], "threshold": 0.0}
     graph, outputs = expanded(server, "Check each box", **given)

@@ -165,6 +165,22 @@ export function results(inEditor) {
     assert.equal(width, 256)
   })
 
+  inEditor('a check of a part of the layout marks no box of the whole', TWO, async (editor) => {
+    const picture = await sampled(editor)
+    const part = await editor.create('IFAdapterLayoutCrop', {
+      links: { layout: [await editor.id(), 'layout'] },
+      widgets: { x: 600, y: 400, width: 424, height: 624 } // the teapot alone, there the first box
+    })
+    const answers = await editor.create('IFAdapterTestAnswers', { widgets: { answers: '["yes"]' } })
+    await editor.create('IFAdapterCheck', {
+      links: { image: [picture, 'image'], layout: [part, 'layout'], answers: [answers, 'answers'] }
+    })
+    await editor.run()
+    await editor.root.locator('[data-row="cat"] .ifa-crop').waitFor()
+    for (const id of ['cat', 'pot'])
+      assert.ok(await editor.root.locator(`[data-row="${id}"] .ifa-mark`).isHidden(), id)
+  })
+
   inEditor('parts of a picture are no results, and a repair loses old verdicts', ONE, async (editor) => {
     const id = await editor.id()
     const picture = await sampled(editor, { seed: 0, control_after_generate: 'fixed' })

@@ -28,7 +28,8 @@ import { nodesOfRun } from './requests.js'
  * @property {string | null} [ownership] URL of the previewed layout
  */
 
-const CHECK = 'IFAdapterCheck'
+// Nodes whose layouts have other boxes than the editor's, or other numbers.
+const OTHER_BOXES = new Set(['IFAdapterCaptions', 'IFAdapterCheck', 'IFAdapterCrops', 'IFAdapterLayoutCrop'])
 const NOT_YET = { marks: undefined, judge: undefined, shower: undefined } // of a run that begins to answer
 
 /** @type {WeakMap<ComfyNode, RunResult>} */
@@ -96,8 +97,7 @@ async function onExecuted({ node: id, prompt_id: prompt, output }) {
   if (!pictures.length && !marks) return
   const run = await nodesOfRun(prompt)
   const origin = nodeOf(id)
-  // A layout of failed instances has numbers of its own.
-  if (!origin || (marks && linkedNode(origin, 'layout')?.type === CHECK)) return
+  if (!origin || (marks && OTHER_BOXES.has(linkedNode(origin, 'layout')?.type ?? ''))) return
   forAncestors(id, (node) => {
     const known = resultOf(node)
     const isNew = known.prompt !== prompt

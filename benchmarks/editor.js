@@ -11,6 +11,7 @@ const BOXES = 100
 const MOVES = 120
 const NODES = 20
 const ROUNDS = 5
+const ZOOM_WHEEL = 300 // px of the wheel
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
@@ -26,9 +27,11 @@ function layoutOf(count) {
   return JSON.stringify({ version: 1, caption: 'a shelf', boxes })
 }
 
-/** Milliseconds of each frame, while a box is dragged (one pointer event per frame) or while idle. */
-async function frames(editor, dragging) {
-  const [from, to] = [await editor.at([0.05, 0.05]), await editor.at([0.8, 0.8])]
+/**
+ * Milliseconds of each frame, while a box is dragged (one pointer event per frame) or while idle.
+ * from, to: pixels of the page
+ */
+async function frames(editor, [from, to], dragging) {
   await editor.page.mouse.move(...from)
   if (dragging) await editor.page.mouse.down()
   const gaps = await editor.page.evaluate(
@@ -58,6 +61,17 @@ async function frames(editor, dragging) {
   )
   await editor.page.mouse.up()
   return gaps
+}
+
+/** Zooms into the picture around a place, which stays where it is. */
+async function zoomIn({ page, root }, place) {
+  const percent = () => root.locator('[data-tool="zoom"]').innerText()
+  const before = await percent()
+  await page.mouse.move(...place)
+  await page.keyboard.down('Control')
+  await page.mouse.wheel(0, -ZOOM_WHEEL)
+  await page.keyboard.up('Control')
+  await poll(async () => (await percent()) !== before)
 }
 
 /** Milliseconds until a graph of NODES nodes of a type is loaded and drawn. */
@@ -93,8 +107,11 @@ for (const leg of LEGS) {
   const [server, browser] = await Promise.all([startServer(leg.frontend), startBrowser(...UNCAPPED)])
   const editor = await openEditor(browser, server, leg.renderer, { layout: layoutOf(BOXES) })
   await poll(async () => (await editor.boxes()).length === BOXES)
-  const idle = await frames(editor, false)
-  const gaps = await frames(editor, true)
+  const way = [await editor.at([0.05, 0.05]), await editor.at([0.8, 0.8])]
+  const idle = await frames(editor, way, false)
+  const gaps = await frames(editor, way, true)
+  await zoomIn(editor, way[0])
+  const zoomed = await frames(editor, way, true)
   const times = { with: [], without: [] }
   for (let round = 0; round < ROUNDS; round += 1) {
     times.with.push(await opening(editor, 'IFAdapterLayout', layoutOf(8)))
@@ -102,7 +119,8 @@ for (const leg of LEGS) {
   }
   const added = median(times.with) - median(times.without)
   process.stdout.write(
-    `${leg.name}: dragging one of ${BOXES} boxes, median frame ${median(gaps).toFixed(1)} ms (${median(idle).toFixed(1)} ms without a drag); ` +
+    `${leg.name}: dragging one of ${BOXES} boxes, median frame ${median(gaps).toFixed(1)} ms, ` +
+      `${median(zoomed).toFixed(1)} ms zoomed in (${median(idle).toFixed(1)} ms without a drag); ` +
       `opening ${NODES} nodes ${median(times.with).toFixed(0)} ms, ${added.toFixed(0)} ms more than ${NODES} text nodes\n`
   )
   await browser.close()

@@ -14,6 +14,7 @@ from ifadapter_core.layout_formats import to_json
 
 Graph = dict[str, dict[str, Any]]  # node id -> {"class_type": ..., "inputs": {...}}
 
+REPLACING = ("layout_text", "boxes", "masks")  # inputs of the layout node
 LAYOUT_NODE = "IFAdapterLayout"
 SEEDS = ("seed", "noise_seed")  # input names
 OUTPUTS = ("SaveImage", "PreviewImage")  # classes, by preference
@@ -124,12 +125,13 @@ def find_slots(graph: Graph, given: Mapping[str, Slot]) -> dict[str, Slot]:
         text. In our workflows it is linked to the layout node instead, and there is no such slot.
     image: the only ``SaveImage`` node, or else the only ``PreviewImage`` node.
 
-    Raises WorkflowError if a required slot is missing or ambiguous.
+    Raises WorkflowError if a required slot is missing or ambiguous, or if a link replaces the layout.
     """
     slots = dict(given)
     if "layout" not in slots:
         layouts = [node for node, each in graph.items() if each["class_type"] == LAYOUT_NODE]
         slots["layout"] = Slot(_only("layout", layouts), "layout")
+    _refuse_replaced(graph, slots["layout"])
     for name in ("width", "height"):
         if name not in slots and name in graph[slots["layout"].node]["inputs"]:
             slots[name] = Slot(slots["layout"].node, name)
@@ -147,6 +149,17 @@ def find_slots(graph: Graph, given: Mapping[str, Slot]) -> dict[str, Slot]:
     if "prompt" not in slots and (prompt := _prompt(graph)):
         slots["prompt"] = prompt
     return slots
+
+
+def _refuse_replaced(graph: Graph, layout: Slot) -> None:
+    """Raises WorkflowError if links of the layout node replace the layout that is filled in."""
+    inputs = graph[layout.node]["inputs"]
+    links = [name for name in REPLACING if isinstance(inputs.get(name), list)]
+    if graph[layout.node]["class_type"] == LAYOUT_NODE and links:
+        raise WorkflowError(
+            f"Node {layout.node} ({LAYOUT_NODE}) has a link at {', '.join(links)}, which replaces the "
+            "layouts of the benchmark. Remove the link."
+        )
 
 
 def find_input(graph: Graph, place: str) -> Slot:

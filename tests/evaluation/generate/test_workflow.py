@@ -14,9 +14,17 @@ from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 
 WORKFLOWS = Path(__file__).resolve().parents[3] / "workflows" / "api"
-ONE_LAYOUT = sorted(
-    path.name for path in WORKFLOWS.glob("*.json") if path.name != "two_layouts_in_a_batch.json"
-)
+# Workflows whose slots must be chosen, or that cannot be filled, and what the error says.
+REFUSED = {
+    "two_layouts_in_a_batch.json": "--slot layout=NODE.INPUT",
+    "check_and_repair.json": "--slot seed=NODE.INPUT",
+    "detail_each_box.json": "--slot seed=NODE.INPUT",
+    "redraw_a_tile.json": "--slot seed=NODE.INPUT",
+    "layouts_for_ideogram.json": "no candidate for the slot seed",
+    "layout_from_a_prompt.json": "layout_text, which replaces the layouts of the benchmark. Remove the link",
+    "layout_from_a_picture.json": "layout_text, which replaces the layouts of the benchmark. Remove the link",
+}
+ONE_LAYOUT = sorted(path.name for path in WORKFLOWS.glob("*.json") if path.name not in REFUSED)
 LAYOUT = Layout(832, 1216, (Instance(Box(0.1, 0.2, 0.3, 0.7), "a red cat"),), "a room")
 
 
@@ -55,6 +63,13 @@ def test_slots_of_our_workflows_are_found_and_filled(name: str) -> None:
         if filled[node]["inputs"][key] != before[node]["inputs"][key]
     ]
     assert {key for _, key in changed} <= {"layout", "width", "height", "seed"}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_workflows_of_ours_say_what_to_choose(name: str) -> None:
+    with pytest.raises(WorkflowError) as refused:
+        read_workflow(WORKFLOWS / name)
+    assert REFUSED[name] in str(refused.value)
 
 
 def test_a_prompt_given_as_text_is_a_slot(tmp_path: Path) -> None:

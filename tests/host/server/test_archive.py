@@ -103,7 +103,7 @@ def test_all_editor_files_are_served(archive_server: Server, installed: Path) ->
 def test_template_browser_lists_the_ui_workflows_only(archive_server: Server) -> None:
     listed = archive_server.get("/workflow_templates")
     assert sorted(listed[NAME]) == TEMPLATES
-    assert len(TEMPLATES) == 4
+    assert len(TEMPLATES) == 12
     assert listed.keys() == {NAME}
 
 

@@ -22,9 +22,14 @@ NODES = {
     "IFAdapterSimple",
     "IFAdapterDemoModels",
     "IFAdapterBatchMaps",
+    "IFAdapterLayoutPrompt",
+    "IFAdapterCaptions",
     "IFAdapterCrops",
     "IFAdapterLayoutCrop",
     "IFAdapterPaste",
+    "IFAdapterCheck",
+    "IFAdapterLayoutOutputs",
+    "IFAdapterRegionalConditioning",
 }
 # Nodes that need files, and the nodes of small_models_pack in their place, with the inputs that these take.
 STAND_INS: dict[str, tuple[str, list[str]]] = {

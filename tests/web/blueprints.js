@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { EMPTY_CANVAS, openNodeSearch, poll } from './comfyui.js'
 import { EMPTY } from './gestures.js'
 
+const SEARCH_MS = 5000
 const BLUEPRINTS = new URL('../../subgraphs/', import.meta.url)
 
 /** inEditor(name, layout, act, options): a test in an editor of its own. */
@@ -38,8 +39,17 @@ export function blueprints(inEditor) {
 async function addedBlueprint(page, name) {
   const count = () => page.evaluate(() => window.app.graph._nodes.length)
   const before = await count()
-  await (await openNodeSearch(page)).fill(name)
-  await page.getByTestId('result-item').filter({ hasText: name }).first().click()
+  const item = page.getByTestId('result-item').filter({ hasText: name }).first()
+  await poll(async () => {
+    await (await openNodeSearch(page)).fill(name)
+    try {
+      await item.click({ timeout: SEARCH_MS })
+      return true
+    } catch {
+      await page.keyboard.press('Escape') // a search that opened before the page was ready stays empty
+      return false
+    }
+  })
   await poll(async () => (await count()) > before)
   await page.mouse.click(...EMPTY_CANVAS) // places the node, which some frontends hold at the pointer
   return page.evaluate(async () => {

@@ -55,20 +55,21 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
         })
       }
 
-      blueprints(inEditor)
       gestures(inEditor)
+      hands(inEditor)
+      if (leg.briefly) return
       graph(inEditor)
       runs(inEditor)
       looks(inEditor)
       search(inEditor)
       texts(inEditor)
       linkedTexts(inEditor)
-      hands(inEditor)
       kept(inEditor)
       values(inEditor)
       room(inEditor)
       results(inEditor)
       places(inEditor)
+      blueprints(inEditor)
     })
   }
 })

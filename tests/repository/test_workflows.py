@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ FOOTER_PX = 72  # height of the footer that the frontend adds below a node with 
 Graph = dict[str, Any]
 
 
+@cache
 def node_ids() -> list[str]:
     """The node ids that the Manager's static scan finds.
 

@@ -56,20 +56,23 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
       }
 
       gestures(inEditor)
-      hands(inEditor)
-      if (leg.briefly) return
-      graph(inEditor)
-      runs(inEditor)
-      looks(inEditor)
-      search(inEditor)
-      texts(inEditor)
-      linkedTexts(inEditor)
-      kept(inEditor)
-      values(inEditor)
-      room(inEditor)
-      results(inEditor)
-      places(inEditor)
-      blueprints(inEditor)
+      if (!leg.briefly) {
+        graph(inEditor)
+        runs(inEditor)
+        looks(inEditor)
+        search(inEditor)
+        texts(inEditor)
+        linkedTexts(inEditor)
+      }
+      hands(inEditor) // keeps a preset
+      if (!leg.briefly) {
+        kept(inEditor)
+        values(inEditor)
+        room(inEditor)
+        results(inEditor)
+        places(inEditor)
+        blueprints(inEditor)
+      }
     })
   }
 })

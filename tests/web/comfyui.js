@@ -23,8 +23,8 @@ const PIXELS = { width: 1400, height: 900 }
 
 /**
  * Frontends and renderers under test. IFADAPTER_WEB_LEG selects those with the given text in their name, or "all".
- * briefly: only the cases of gestures and lost work run in `make test`, since each half of the leg is whole in
- * another one: the renderer in the first, the frontend in the last.
+ * briefly: only the cases of hands.js run in `make test`, since each half of the leg is whole in another one: the
+ * renderer in the first, the frontend in the last.
  */
 const CHOSEN = process.env.IFADAPTER_WEB_LEG ?? ''
 export const LEGS = [

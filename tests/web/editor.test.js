@@ -55,8 +55,8 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
         })
       }
 
-      gestures(inEditor)
       if (!leg.briefly) {
+        gestures(inEditor)
         graph(inEditor)
         runs(inEditor)
         looks(inEditor)

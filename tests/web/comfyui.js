@@ -21,12 +21,13 @@ export const EMPTY_CANVAS = [1050, 250] // px of the page, beside the layout nod
 const NEWEST = join(PACK, 'build', 'frontend', 'comfyui_frontend_package') // installed by make test-web
 const PIXELS = { width: 1400, height: 900 }
 
+const CHOSEN = process.env.IFADAPTER_WEB_LEG ?? ''
+
 /**
  * Frontends and renderers under test. IFADAPTER_WEB_LEG selects those with the given text in their name, or "all".
  * briefly: only the cases of hands.js run in `make test`, since each half of the leg is whole in another one: the
  * renderer in the first, the frontend in the last.
  */
-const CHOSEN = process.env.IFADAPTER_WEB_LEG ?? ''
 export const LEGS = [
   { name: "the host's frontend, classic", frontend: null, renderer: 'classic' },
   { name: 'newest frontend, classic', frontend: NEWEST, renderer: 'classic', briefly: CHOSEN === '' },

@@ -65,6 +65,24 @@ def feather_input() -> io.Input:
     )
 
 
+def side_input(name: str, tooltip: str, optional: bool = False) -> io.Input:
+    """Width or height of a picture in pixels."""
+    return io.Int.Input(name, default=1024, min=64, max=16384, step=8, optional=optional, tooltip=tooltip)
+
+
+def bbox_format_input(more: str = "") -> io.Input:
+    """Meaning of linked boxes that are four plain numbers. more: a further sentence of the tooltip."""
+    return io.Combo.Input(
+        "bbox_format",
+        options=["xywh", "xyxy"],
+        default="xywh",
+        optional=True,
+        advanced=True,
+        tooltip="Meaning of linked boxes that are four plain numbers (BBOX). xywh: left, top, width, height. "
+        "xyxy: left, top, right, bottom." + more,
+    )
+
+
 def schedule_inputs() -> list[io.Input]:
     """Strength of the adapter, and the part of the noise schedule in which it acts."""
     strength = "How strongly the adapter acts: 1 is the trained strength, 0 switches it off."

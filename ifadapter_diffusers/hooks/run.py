@@ -22,7 +22,7 @@ class Run:
     """One call of a pipeline with the adapter.
 
     The attention processors stay as they are: what the processor of an adapted layer gives to the
-    output projection gets the layer's semantic map added, whoever computed it.
+    output projection gets the layer's semantic map added, with any attention processor.
     """
 
     def __init__(

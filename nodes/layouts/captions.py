@@ -8,7 +8,7 @@ from torch import Tensor
 from ...ifadapter_core.language.captions import caption_linked
 from ...ifadapter_core.layout import Layout
 from ...ifadapter_core.layout_formats import to_json
-from ..inputs import only_value, picture_size
+from ..inputs import bbox_format_input, only_value, picture_size, side_input
 from ..types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
 
 
@@ -59,24 +59,12 @@ class IFAdapterCaptions(io.ComfyNode):
                     tooltip="The picture that the boxes belong to. Its size is used in place of width and "
                     "height.",
                 ),
-                io.Int.Input(
+                side_input(
                     "width",
-                    default=1024,
-                    min=64,
-                    max=16384,
-                    step=8,
+                    "Width in pixels of the boxes' picture. A layout keeps its own size.",
                     optional=True,
-                    tooltip="Width in pixels of the boxes' picture. A layout keeps its own size.",
                 ),
-                io.Int.Input(
-                    "height",
-                    default=1024,
-                    min=64,
-                    max=16384,
-                    step=8,
-                    optional=True,
-                    tooltip="Height in pixels of the boxes' picture.",
-                ),
+                side_input("height", "Height in pixels of the boxes' picture.", optional=True),
                 io.String.Input(
                     "caption",
                     default="",
@@ -84,15 +72,7 @@ class IFAdapterCaptions(io.ComfyNode):
                     optional=True,
                     tooltip="The global caption: what the whole picture shows. Empty: that of the layout.",
                 ),
-                io.Combo.Input(
-                    "bbox_format",
-                    options=["xywh", "xyxy"],
-                    default="xywh",
-                    optional=True,
-                    advanced=True,
-                    tooltip="Meaning of linked boxes that are four plain numbers (BBOX). xywh: left, top, "
-                    "width, height. xyxy: left, top, right, bottom.",
-                ),
+                bbox_format_input(),
             ],
             outputs=[
                 LayoutType.Output(

@@ -17,7 +17,7 @@ from ...ifadapter_core.layout_formats import (
 )
 from ...ifadapter_core.previews import layout_picture
 from ..host.editor import results_for_editor, show_linked_boxes, show_linked_text
-from ..inputs import to_image
+from ..inputs import bbox_format_input, side_input, to_image
 from ..types import BoxesType, ElementsType, LayoutType, NumbersType, SegsType
 
 AS_WRITTEN = "as written"
@@ -66,22 +66,8 @@ class IFAdapterLayout(io.ComfyNode):
                     "language models write. Text around the JSON is left out. The node's help page "
                     "lists all formats.",
                 ),
-                io.Int.Input(
-                    "width",
-                    default=1024,
-                    min=64,
-                    max=16384,
-                    step=8,
-                    tooltip="Width of the picture in pixels.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=1024,
-                    min=64,
-                    max=16384,
-                    step=8,
-                    tooltip="Height of the picture in pixels.",
-                ),
+                side_input("width", "Width of the picture in pixels."),
+                side_input("height", "Height of the picture in pixels."),
                 io.MultiType.Input(
                     "boxes",
                     [BoxesType, ElementsType, NumbersType, SegsType],
@@ -96,16 +82,7 @@ class IFAdapterLayout(io.ComfyNode):
                     optional=True,
                     tooltip="One box is put around each mask. They replace the boxes of the layout.",
                 ),
-                io.Combo.Input(
-                    "bbox_format",
-                    options=["xywh", "xyxy"],
-                    default="xywh",
-                    optional=True,
-                    advanced=True,
-                    tooltip="Meaning of linked boxes that are four plain numbers (BBOX). xywh: "
-                    "left, top, width, height. xyxy: left, top, right, bottom. Rows of five numbers "
-                    "are always left, top, right, bottom and score.",
-                ),
+                bbox_format_input(" Rows of five numbers are always left, top, right, bottom and score."),
                 io.Image.Input(
                     "background",
                     optional=True,

@@ -8,6 +8,7 @@ from ...ifadapter_core.language.layout_prompt import (
     layout_prompt,
 )
 from ...ifadapter_core.layout import MAX_INSTANCES
+from ..inputs import side_input
 
 EXAMPLE = "a ginger cat and a green teapot on a wooden table"
 
@@ -40,22 +41,8 @@ class IFAdapterLayoutPrompt(io.ComfyNode):
                     tooltip="What the picture should show, in your own words and any language that the "
                     "model knows.",
                 ),
-                io.Int.Input(
-                    "width",
-                    default=1024,
-                    min=64,
-                    max=16384,
-                    step=8,
-                    tooltip="Width of the picture in pixels. The prompt states its proportions.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=1024,
-                    min=64,
-                    max=16384,
-                    step=8,
-                    tooltip="Height of the picture in pixels.",
-                ),
+                side_input("width", "Width of the picture in pixels. The prompt states its proportions."),
+                side_input("height", "Height of the picture in pixels."),
                 io.Int.Input(
                     "instances",
                     default=0,

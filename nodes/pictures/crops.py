@@ -8,7 +8,7 @@ from torch import Tensor
 from ...ifadapter_core.crops.instances import QUESTIONS, cut_instances, questions_about
 from ...ifadapter_core.crops.sources import pictures_of, source_layouts
 from ...ifadapter_core.layout import Layout
-from ..inputs import only_value
+from ..inputs import bbox_format_input, only_value
 from ..types import BoxesType, ElementsType, LayoutType, NumbersType, PlaceType, SegsType
 
 
@@ -78,15 +78,7 @@ class IFAdapterCrops(io.ComfyNode):
                     tooltip="What the questions ask a vision-language model. describe: what the crop shows, "
                     "for IFAdapter Captions. check: whether it fits its description, for IFAdapter Check.",
                 ),
-                io.Combo.Input(
-                    "bbox_format",
-                    options=["xywh", "xyxy"],
-                    default="xywh",
-                    optional=True,
-                    advanced=True,
-                    tooltip="Meaning of linked boxes that are four plain numbers (BBOX). xywh: left, top, "
-                    "width, height. xyxy: left, top, right, bottom.",
-                ),
+                bbox_format_input(),
             ],
             outputs=[
                 io.Image.Output(

@@ -41,12 +41,13 @@ async function addedBlueprint(page, name) {
   const before = await count()
   const item = page.getByTestId('result-item').filter({ hasText: name }).first()
   await poll(async () => {
-    await (await openNodeSearch(page)).fill(name)
+    const field = await openNodeSearch(page)
     try {
+      await field.fill(name, { timeout: SEARCH_MS })
       await item.click({ timeout: SEARCH_MS })
       return true
     } catch {
-      await page.keyboard.press('Escape') // a search that opened before the page was ready stays empty
+      await page.keyboard.press('Escape') // a search that opened before the page was ready closes or stays empty
       return false
     }
   })

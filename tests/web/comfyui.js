@@ -15,6 +15,7 @@ const HOST = process.env.COMFYUI_PATH ?? join(homedir(), 'comfy', 'ComfyUI')
 const PYTHON = join(HOST, '.venv', 'bin', 'python')
 const START_MS = 180_000
 const WAIT_MS = 30_000
+const SEARCH_MS = 3000 // until the node search opens
 const NODE_SIZE = [760, 640]
 export const EMPTY_CANVAS = [1050, 250] // px of the page, beside the layout node
 
@@ -168,10 +169,14 @@ export async function openEmptyWorkflow(page) {
 export async function openNodeSearch(page) {
   const field = page.getByRole('combobox', { name: 'Add a node...' })
   await poll(async () => {
-    if (await field.isVisible()) return true
     await page.mouse.dblclick(...EMPTY_CANVAS, { delay: 5 }) // two single clicks if the page is slow
-    await pause(500)
-    return false
+    try {
+      await field.waitFor({ timeout: SEARCH_MS }) // another click would close a search that is about to open
+    } catch {
+      return false
+    }
+    await pause(300)
+    return field.isVisible() // one that opened before the page was ready closes again
   })
   return field
 }

@@ -2,7 +2,7 @@
 # make test-fast  the inner loop, under 2 minutes: no host, no browser, no subprocess; leaves out tests marked `slow`
 # make test-core  all tests that need neither ComfyUI nor a browser: every folder of tests/ but host and web
 # make test-host  the tests inside ComfyUI, newest and oldest supported
-# make test-web   the layout editor, in a browser; needs Node.js 20 or newer; IFADAPTER_WEB_LEG=all runs every case in every leg
+# make test-web   the layout editor, in a browser; needs Node.js 20 or newer
 # make lint       style, types, security, and which package may import which
 # make format     rewrite the sources in the project's style
 # make demo       sample a few layouts with the small models of demo/ into demo_output/; ARGS="--seed 1 --layout my.json"

@@ -4,7 +4,9 @@
 // without a frame rate limit. Opening: load a graph with 20 layout nodes of 8 boxes each, and one with 20 text
 // nodes of the same size as baseline.
 
-import { LEGS, openEditor, poll, reasonToSkip, startBrowser, startServer } from '../tests/web/comfyui.js'
+import { openEditor } from '../tests/web/pages.js'
+import { poll } from '../tests/web/poll.js'
+import { LEGS, reasonToSkip, startBrowser, startServer } from '../tests/web/server.js'
 
 const UNCAPPED = ['--disable-frame-rate-limit', '--disable-gpu-vsync'] // default: at least 16.7 ms per frame
 const BOXES = 100

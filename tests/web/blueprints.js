@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 
-import { EMPTY_CANVAS, openNodeSearch, poll } from './comfyui.js'
+import { EMPTY_CANVAS, openNodeSearch } from './frontend.js'
+import { poll } from './poll.js'
 import { EMPTY } from './gestures.js'
 
 const SEARCH_MS = 5000

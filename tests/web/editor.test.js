@@ -3,19 +3,21 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
-import { LEGS, openEditor, reasonToSkip, startBrowser, startServer } from './comfyui.js'
 import { blueprints } from './blueprints.js'
+import { rendererOf } from './frontend.js'
 import { gestures } from './gestures.js'
 import { graph } from './graph.js'
 import { hands } from './hands.js'
 import { kept } from './kept.js'
 import { linkedTexts } from './linked_texts.js'
 import { looks } from './looks.js'
+import { openEditor } from './pages.js'
 import { places } from './places.js'
 import { results } from './results.js'
 import { room } from './room.js'
 import { runs } from './runs.js'
 import { search } from './search.js'
+import { LEGS, reasonToSkip, startBrowser, startServer } from './server.js'
 import { texts } from './texts.js'
 import { values } from './values.js'
 
@@ -38,41 +40,36 @@ describe('editor', { concurrency: LEGS_AT_ONCE }, () => {
         await server?.stop()
       })
 
-      /** A test with a new editor. Errors on the page fail it. */
+      /** A test with a new editor. Errors on the page fail it. options: see openEditor. */
       function inEditor(name, layout, act, options = {}) {
         test(name, { timeout: TEST_MS }, async () => {
           const editor = await openEditor(browser, server, leg.renderer, { layout, ...options })
+          let passed = false
           try {
-            assert.equal(
-              await editor.page.evaluate(() => Boolean(window.LiteGraph.vueNodesMode)),
-              leg.renderer === 'Nodes 2.0'
-            )
+            assert.equal(await rendererOf(editor.page), leg.renderer)
             await act(editor)
             assert.deepEqual(editor.errors, [])
+            passed = true
           } finally {
-            await editor.close()
+            await editor.close(passed)
           }
         })
       }
 
-      if (!leg.briefly) {
-        gestures(inEditor)
-        graph(inEditor)
-        runs(inEditor)
-        looks(inEditor)
-        search(inEditor)
-        texts(inEditor)
-        linkedTexts(inEditor)
-      }
+      gestures(inEditor)
+      graph(inEditor)
+      runs(inEditor)
+      looks(inEditor)
+      search(inEditor)
+      texts(inEditor)
+      linkedTexts(inEditor)
       hands(inEditor) // keeps a preset
-      if (!leg.briefly) {
-        kept(inEditor)
-        values(inEditor)
-        room(inEditor)
-        results(inEditor)
-        places(inEditor)
-        blueprints(inEditor)
-      }
+      kept(inEditor)
+      values(inEditor)
+      room(inEditor)
+      results(inEditor)
+      places(inEditor)
+      blueprints(inEditor)
     })
   }
 })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 
 export const EMPTY = '{"version":1,"caption":"","boxes":[]}'
 export const TWO = JSON.stringify({

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 const HOSTILE = `"><img src=x onerror="window.injected = true"><script>window.injected = true</script><svg onload="window.injected = true">`

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 const WORDS = 'a hen on a log with 2 brown eggs [nearby]'

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 /** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
@@ -103,7 +103,7 @@ export function kept(inEditor) {
     await page.evaluate(() =>
       window.comfyAPI.app.app.extensionManager.setting.set('Comfy.Workflow.Persist', false)
     )
-  })
+  }, { fresh: true })
 
   inEditor('a key during a drag does not undo the drag, nor the drag the key', TWO, async (editor) => {
     await editor.page.mouse.move(...(await editor.at([0.3, 0.5])))

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { assertAt, TWO } from './gestures.js'
 
 /** A layout of one box as text. */

@@ -4,7 +4,9 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { LEGS, openEditor, poll, reasonToSkip, startBrowser, startServer } from './comfyui.js'
+import { openEditor } from './pages.js'
+import { poll } from './poll.js'
+import { LEGS, reasonToSkip, startBrowser, startServer } from './server.js'
 import { EMPTY } from './gestures.js'
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')

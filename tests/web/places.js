@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 const ANSWER = `Here you are:

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { TWO } from './gestures.js'
 
 const ONE = JSON.stringify({ boxes: [{ id: 'cat', x: 0.1, y: 0.3, w: 0.4, h: 0.5, caption: 'a ginger cat' }] })

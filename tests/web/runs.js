@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 
-import { poll } from './comfyui.js'
+import { poll } from './poll.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 /** inEditor(name, layout, act, options): a test with a new editor, see editor.test.js. */
@@ -61,7 +61,7 @@ export function runs(inEditor) {
     await editor.page.route('**/clip_words.txt', (route) => route.abort())
     await editor.reload(TWO)
     await editor.root.getByText('about 5 of 77 tokens').first().waitFor()
-  })
+  }, { fresh: true })
 
   inEditor(
     'boxes of linked masks are shown even after a failed run, and can be taken over',

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 
-import { openNodeSearch, poll } from './comfyui.js'
+import { openNodeSearch } from './frontend.js'
+import { poll } from './poll.js'
 import { EMPTY } from './gestures.js'
 
 const WORDS = [

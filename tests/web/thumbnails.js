@@ -6,7 +6,9 @@ import { dirname, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-import { LEGS, openEditor, poll, reasonToSkip, startBrowser, startServer } from './comfyui.js'
+import { openEditor } from './pages.js'
+import { poll } from './poll.js'
+import { LEGS, reasonToSkip, startBrowser, startServer } from './server.js'
 
 const WORKFLOWS = join(resolve(dirname(fileURLToPath(import.meta.url)), '..', '..'), 'workflows')
 const RUNS_HERE = 'try_it_without_downloads'

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 
-import { openEmptyWorkflow, poll } from './comfyui.js'
+import { openEmptyWorkflow } from './frontend.js'
+import { poll } from './poll.js'
 import { assertAt, EMPTY, TWO } from './gestures.js'
 
 const PIXELS = '{"units": "pixels", "boxes": [{"x": 512, "y": 256, "w": 1024, "h": 512, "caption": "a cat"}]}'
@@ -187,5 +188,5 @@ export function values(inEditor) {
     assert.match(await field.first().inputValue(), /a ginger cat with white paws/)
     const { output } = await page.evaluate(() => window.app.graphToPrompt())
     assert.match(Object.values(output)[0].inputs.layout, /a ginger cat with white paws/)
-  })
+  }, { fresh: true })
 }

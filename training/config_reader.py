@@ -1,22 +1,35 @@
-"""Reads YAML files into dataclasses.
+"""Reads YAML files into dataclasses, which pydantic builds.
 
-Every key must be a field, and every value of the field's type.
+Every key must be a field. A value stays a text until it meets its field, whose type decides what the text
+means: ``no`` is a name for ``mixed_precision`` and false for ``gradient_checkpointing``, and ``2026`` is a
+number for ``steps`` and a folder for ``output``.
 """
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Sequence
-from dataclasses import MISSING, fields, is_dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 T = TypeVar("T")
 CONFIGS = Path(__file__).parent / "configs"
 RECIPES = Path(__file__).parent / "recipes"
+QUOTED_NUMBER = re.compile(r"'([-+]?[\d.]+)'")
+WRONG_KEYS = {"unexpected_keyword_argument": "unknown", "missing": "missing"}
+
+
+class TextLoader(yaml.SafeLoader):
+    """YAML whose plain values are texts, except for null. Merge keys (``<<``) work."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012, as in the base class
+        first: [(tag, form) for tag, form in forms if tag.endswith((":null", ":merge"))]
+        for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def config_path(name: str) -> Path:
@@ -81,70 +94,51 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def build(kind: type[T], data: Any, where: str) -> T:
     """Parsed YAML as a dataclass. where: name of the data in messages.
 
-    Raises ValueError naming the key if one is unknown, missing, of the wrong type or out of range.
+    Raises ValueError with a line for each key that is unknown, missing, of the wrong type or out of range.
     """
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} is {data!r}; expected a section with keys.")
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = [str(key) for key in data if key not in known]
-    missing = [
-        name
-        for name, entry in known.items()
-        if name not in data and entry.default is MISSING and entry.default_factory is MISSING
-    ]
-    problems = [
-        f"{problem}: {', '.join(keys)}"
-        for problem, keys in (("unknown", unknown), ("missing", missing))
-        if keys
-    ]
-    if problems:
-        raise ValueError(f"{where}: {'; '.join(problems)}. The keys are {', '.join(known)}.")
-    hints = typing.get_type_hints(kind)
-    values = {key: _build_value(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    # Standard dataclasses inherit the settings of what contains them.
+    container = TypeAdapter(list[kind], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]
     try:
-        return kind(**values)
-    except ValueError as error:  # of a dataclass that checks its values
-        raise ValueError(f"{where}: {error}") from None
+        return container.validate_python([data])[0]
+    except ValidationError as error:
+        lines = [_message(kind, where, problem) for problem in error.errors(include_url=False)]
+        raise ValueError("\n".join(dict.fromkeys(lines))) from None
 
 
-def _build_value(kind: Any, data: Any, where: str) -> Any:
-    """Parsed YAML as a value of a field's type."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):  # T | None
-        if data is None:
-            return None
-        return _build_value(next(part for part in arguments if part is not type(None)), data, where)
-    if is_dataclass(kind):
-        return build(typing.cast("type[Any]", kind), data, where)
-    if origin is Literal:
-        if data not in arguments:
-            raise ValueError(f"{where} is {data!r}; expected one of {', '.join(map(str, arguments))}.")
-        return data
-    if origin is tuple:
-        if not isinstance(data, list):
-            raise ValueError(f"{where} is {data!r}; expected a list.")
-        if Ellipsis not in arguments and len(data) != len(arguments):
-            raise ValueError(f"{where} is {data!r}; expected {len(arguments)} values.")
-        return tuple(
-            _build_value(arguments[0], entry, f"{where}[{number}]") for number, entry in enumerate(data)
-        )
-    if kind is float and isinstance(data, str):  # YAML 1.1 reads 1e-4 as a string
-        data = _to_float(data)
-    wanted = (int, float) if kind is float else kind
-    if not isinstance(data, wanted) or (isinstance(data, bool) and kind is not bool):
-        raise ValueError(f"{where} is {data!r}; expected a value of type {kind.__name__}.")
-    return kind(data)
+def _message(kind: type, where: str, problem: Mapping[str, Any]) -> str:
+    """One line that names the key, what was given and what is expected."""
+    sort, path, context = problem["type"], problem["loc"][1:], problem.get("ctx", {})
+    if sort in WRONG_KEYS:
+        *path, key = path
+    if sort in WRONG_KEYS and isinstance(key, str):
+        text = f": {WRONG_KEYS[sort]}: {key}. The keys are {', '.join(_keys(kind, path))}."
+    elif sort == "value_error":  # of a dataclass that checks its values
+        text = f": {context['error']}"
+    else:
+        literals = context.get("expected", "").replace("'", "").replace(" or ", ", ")
+        expected = {
+            "dataclass_type": "a section with keys",
+            "literal_error": f"one of {literals}",
+            "missing": "more values",
+            "string_type": "a value of type str",
+            "too_long": f"{context.get('max_length')} values",
+            "tuple_type": "a list",
+        }.get(sort, f"a value of type {sort.partition('_')[0]}")
+        given = QUOTED_NUMBER.sub(r"\1", repr(problem["input"]))
+        text = f" is {given}; expected {expected}."
+    return where + "".join(f"[{key}]" if isinstance(key, int) else f": {key}" for key in path) + text
 
 
-def _to_float(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _keys(kind: Any, path: Sequence[str | int]) -> list[str]:
+    """The keys of a section, which may be optional."""
+    for key in path:
+        hint = get_type_hints(kind)[str(key)]
+        kind = next(part for part in (hint, *get_args(hint)) if is_dataclass(part))
+    return [entry.name for entry in fields(kind)]
 
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, TextLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is not YAML: {error}") from error

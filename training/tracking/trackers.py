@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def start_trackers(accelerator: Accelerator, folder: Path, step: int, settings: 
     for tracker in accelerator.log_with:
         if isinstance(tracker, MetricsFile) and accelerator.is_main_process:
             tracker.resume(step)
+    logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # the trainer itself tells of bad losses
     flat = {key: value if _is_plain(value) else str(value) for key, value in flatten(settings).items()}
     try:
         accelerator.init_trackers(PROJECT, flat, options)

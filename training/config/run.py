@@ -1,0 +1,46 @@
+"""A whole config file, and how it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar, overload
+
+from ..config_reader import build, config_path, read_config
+from ..value_checks import filled
+from .adapter import AdapterConfig
+from .folder import FolderConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole config file. The drawn world adds a section (see ``shapes/models/config.py``).
+
+    output: folder of the run.
+    base: base model: a folder in diffusers' format, a hub name, or a checkpoint file.
+    folder: the pictures to train on.
+    """
+
+    output: str
+    adapter: AdapterConfig
+    base: str | None = None
+    folder: FolderConfig | None = None
+
+    def __post_init__(self) -> None:
+        filled(self, "output")
+
+
+ConfigKind = TypeVar("ConfigKind", bound=Config)
+
+
+@overload
+def load_config(name: str, overrides: Sequence[str] = ()) -> Config: ...
+@overload
+def load_config(name: str, overrides: Sequence[str], kind: type[ConfigKind]) -> ConfigKind: ...
+def load_config(name: str, overrides: Sequence[str] = (), kind: type[Config] = Config) -> Config:
+    """Read a config file and apply overrides such as ``adapter.loop.steps=100``.
+
+    name: a config in ``configs/``, or the path of a .yaml file. kind: dataclass of the whole file.
+    Raises ValueError naming the key if one is unknown, missing or of the wrong type.
+    """
+    return build(kind, read_config(name, overrides), config_path(name).name)

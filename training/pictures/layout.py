@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ifadapter_core.layout import Layout
+from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 
 ROUNDED_PX = 2  # sides of a scaled picture are whole pixels, which changes its shape by this much at most
@@ -38,6 +38,19 @@ def read_layout(picture: Path, width: int, height: int) -> Layout:
     if not layout.instances:
         raise ValueError(f"{path} has no boxes. Describe at least one instance, or remove the picture.")
     return layout
+
+
+def layout_text(layout: Layout) -> str:
+    """A layout without its canvas as compact JSON; ``read_layout_text`` is the exact inverse."""
+    parts = [[*instance.box, instance.local_description, instance.strength] for instance in layout.instances]
+    return json.dumps([layout.caption, parts], separators=(",", ":"))
+
+
+def read_layout_text(text: str, width: int, height: int) -> Layout:
+    """The counterpart of ``layout_text``, on a canvas of width x height pixels."""
+    caption, parts = json.loads(text)
+    instances = tuple(Instance(Box(*part[:4]), *part[4:]) for part in parts)
+    return Layout(width, height, instances, caption)
 
 
 def _check_shape(picture: Path, width: int, height: int, own_width: Any, own_height: Any) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from shapes.models.stages import DemoRun
 
 SKIPPED = "skipped_pictures.txt"
+INDEXES = "picture_indexes"  # of folders that cannot be written
 STAGES = ("vae", "unet", "adapter", "world")
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
@@ -178,7 +179,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
         slots = init.config.settings.slots if init else settings.shape.slots
-        pictures, others = split(folder, slots)
+        pictures, others = split(folder, slots, Path(config.output) / INDEXES)
         batches = picture_batches(config, folder, pictures)
         if others is not None:
             held_out = HeldOutPictures(others, folder.size, settings.held_out_pictures)
@@ -232,7 +233,8 @@ def check(config: Config) -> bool:
     """
     if config.folder is None:
         raise ValueError("--check needs a folder of pictures. Give folder.path and folder.size.")
-    parts = [part for part in split(config.folder, config.adapter.shape.slots) if part is not None]
+    found = split(config.folder, config.adapter.shape.slots, Path(config.output) / INDEXES)
+    parts = [part for part in found if part is not None]
     bad = {(part.where(index), reason) for part in parts for index, reason in undecodable(part).items()}
     sys.stdout.write(report(sum(map(len, parts)), dict(sorted(bad))))
     return not bad

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import torch
 
@@ -22,14 +22,18 @@ from .samples import Samples, Subset
 from .sources import open_samples
 
 
-def split(folder: FolderConfig, slots: int | None = None) -> tuple[Samples, Samples | None]:
+def split(
+    folder: FolderConfig, slots: int | None = None, spare: Path | None = None
+) -> tuple[Samples, Samples | None]:
     """The samples of a folder to train on, and those held out, if any.
 
     A share is chosen by a hash of the names: the same in every run, whatever the order of the files.
 
+    slots, spare: see ``open_samples``.
+
     Raises ValueError without pictures on either side, or if a held-out picture is trained on.
     """
-    samples = open_samples(folder.path, slots)
+    samples = open_samples(folder.path, slots, spare)
     if folder.held_out is None:
         return samples, None
     if folder.held_out.endswith("%"):
@@ -44,7 +48,7 @@ def split(folder: FolderConfig, slots: int | None = None) -> tuple[Samples, Samp
             Subset(samples, [index for index in indices if index not in chosen]),
             Subset(samples, sorted(chosen)),
         )
-    held_out = open_samples(folder.held_out, slots)
+    held_out = open_samples(folder.held_out, slots, spare)
     trained = {os.path.realpath(samples.where(index)) for index in range(len(samples))}
     places = [held_out.where(index) for index in range(len(held_out))]
     if both := [place for place in places if os.path.realpath(place) in trained]:

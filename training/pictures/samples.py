@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch import Tensor
 from ifadapter_core.layout import Layout
 from ifadapter_diffusers.randomness import seeded_generator
 
+Numbers = Sequence[int] | npt.NDArray[np.int64]
 ORDER_STREAM = 0  # purpose of random numbers; see CROP_STREAM in ``batches.py``
 
 
@@ -62,7 +65,7 @@ class Samples(Protocol):
         """Name, sizes of the files, and layout: equal only for equal samples."""
         ...
 
-    def order(self, seed: int, epoch: int, among: Sequence[int] | None = None) -> Tensor:
+    def order(self, seed: int, epoch: int, among: Numbers | None = None) -> Tensor:
         """The order of an epoch: int64 (number of samples) positions.
 
         among: indices of the samples to order; the result counts in it. None = all.
@@ -84,11 +87,11 @@ class Subset(Samples):
     indices: of the samples, in their order.
     """
 
-    def __init__(self, samples: Samples, indices: Sequence[int]) -> None:
-        self.samples, self.indices = samples, list(indices)
-        self._bad = {
-            number: samples.bad[index] for number, index in enumerate(self.indices) if index in samples.bad
-        }
+    def __init__(self, samples: Samples, indices: Numbers) -> None:
+        self.samples, self.indices = samples, np.asarray(indices, np.int64)
+        bad = np.fromiter(samples.bad, np.int64)
+        found = np.flatnonzero(np.isin(self.indices, bad)).tolist()
+        self._bad = {number: samples.bad[int(self.indices[number])] for number in found}
 
     @property
     def bad(self) -> Mapping[int, str]:
@@ -98,26 +101,26 @@ class Subset(Samples):
         return len(self.indices)
 
     def name(self, index: int) -> str:
-        return self.samples.name(self.indices[index])
+        return self.samples.name(int(self.indices[index]))
 
     def where(self, index: int) -> str:
-        return self.samples.where(self.indices[index])
+        return self.samples.where(int(self.indices[index]))
 
     def size(self, index: int) -> tuple[int, int]:
-        return self.samples.size(self.indices[index])
+        return self.samples.size(int(self.indices[index]))
 
     def layout(self, index: int) -> Layout:
-        return self.samples.layout(self.indices[index])
+        return self.samples.layout(int(self.indices[index]))
 
     def picture(self, index: int) -> Image.Image:
-        return self.samples.picture(self.indices[index])
+        return self.samples.picture(int(self.indices[index]))
 
     def check(self, index: int) -> None:
-        self.samples.check(self.indices[index])
+        self.samples.check(int(self.indices[index]))
 
     def identity(self, index: int) -> str:
-        return self.samples.identity(self.indices[index])
+        return self.samples.identity(int(self.indices[index]))
 
-    def order(self, seed: int, epoch: int, among: Sequence[int] | None = None) -> Tensor:
-        chosen = self.indices if among is None else [self.indices[number] for number in among]
+    def order(self, seed: int, epoch: int, among: Numbers | None = None) -> Tensor:
+        chosen = self.indices if among is None else self.indices[np.asarray(among, np.int64)]
         return self.samples.order(seed, epoch, chosen)

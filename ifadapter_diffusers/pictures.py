@@ -6,7 +6,7 @@ laid on ``BACKGROUND``, CMYK and palettes converted. Of an animation, the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -41,14 +41,19 @@ def picture_files(folder: Path, pattern: str = "*") -> list[Path]:
     Raises ValueError that names pictures of formats that are not read.
     """
     files = sorted(path for path in folder.glob(pattern) if path.is_file())
-    others = [str(path.relative_to(folder)) for path in files if path.suffix.lower() in OTHER_SUFFIXES]
+    refuse_other_formats(folder, [str(path.relative_to(folder)) for path in files])
+    return [path for path in files if path.suffix.lower() in SUFFIXES]
+
+
+def refuse_other_formats(folder: Path, names: Iterable[str]) -> None:
+    """Raises ValueError that lists the pictures of formats that are not read. names: of files."""
+    others = [name for name in names if Path(name).suffix.lower() in OTHER_SUFFIXES]
     if others:
         first = ", ".join(others[:MAX_NAMES]) + (" .." if len(others) > MAX_NAMES else "")
         raise ValueError(
             f"{folder} has {len(others)} pictures of formats that are not read: {first}. "
             f"Convert them to one of {', '.join(SUFFIXES)}, or move them to another folder."
         )
-    return [path for path in files if path.suffix.lower() in SUFFIXES]
 
 
 def read_picture(source: Path | IO[bytes], remedy: str = REMEDY) -> Image.Image:
@@ -75,13 +80,13 @@ def decoded_sizes(paths: Sequence[Path], remedy: str = REMEDY) -> Iterator[tuple
         yield from pool.imap(partial(picture_size, remedy=remedy), paths)
 
 
-def picture_size(path: Path, decode: bool = True, remedy: str = REMEDY) -> tuple[int, int]:
+def picture_size(source: Path | IO[bytes], decode: bool = True, remedy: str = REMEDY) -> tuple[int, int]:
     """Width and height of a picture, after its EXIF orientation.
 
     decode: read all of the file, not its header only. Raises ValueError as ``read_picture`` does.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(source) as picture:
             width, height = picture.size
             if decode:
                 picture.draft(None, (1, 1))  # decodes a JPEG at an eighth of its size, which is faster
@@ -90,7 +95,7 @@ def picture_size(path: Path, decode: bool = True, remedy: str = REMEDY) -> tuple
             turned = picture.getexif().get(ExifTags.Base.Orientation) in TRANSPOSED
             return (height, width) if turned else (width, height)
     except Exception as error:
-        raise _unreadable(path, error, remedy) from error
+        raise _unreadable(source, error, remedy) from error
 
 
 def _unreadable(source: Path | IO[bytes], error: Exception, remedy: str) -> ValueError:

@@ -29,9 +29,10 @@ from .new_adapter import load_init
 from .objective.denoising import LayoutBatch
 from .objective.held_out import HeldOutLoss
 from .optimization.optimizer import check_optimizer
-from .pictures.check import bad_pictures, report
-from .pictures.folder import PictureFolder
+from .pictures.batches import PictureBatches
+from .pictures.check import report, undecodable
 from .pictures.held_out import HeldOutPictures, split
+from .pictures.samples import Samples
 from .pictures.skips import SkipList
 from .tracking.trackers import tracker_names
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from shapes.models.stages import DemoRun
 
 SKIPPED = "skipped_pictures.txt"
+INDEXES = "picture_indexes"  # of folders that cannot be written
 STAGES = ("vae", "unet", "adapter", "world")
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 
@@ -118,7 +120,7 @@ def run(stage: str, config: Config, override: bool = False) -> None:
         set_seed(config.adapter.loop.seed)  # of the new weights
         adapter = adapter_stage(config, override)
         train(adapter, config.adapter.loop, folder / stage)
-        if isinstance(adapter.batches, PictureFolder):
+        if isinstance(adapter.batches, PictureBatches):
             sys.stdout.write(adapter.batches.skip_count())
         return
     if demo is None:
@@ -170,17 +172,17 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
             "Give base: a folder in diffusers' format, a hub name, or a .safetensors file."
         )
     batches: Dataset[LayoutBatch]
-    pictures: list[Path] = []
+    pictures: Samples | None = None
     held_out: HeldOutPictures | None = None
     title = "held-out layouts"
     if folder is not None:
         if folder.size % SIDE_UNIT:
             raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
         slots = init.config.settings.slots if init else settings.shape.slots
-        pictures, others = split(folder)
-        batches = picture_folder(config, folder, pictures, slots)
-        if others:
-            held_out = HeldOutPictures(others, folder.size, slots, settings.held_out_pictures)
+        pictures, others = split(folder, slots, Path(config.output) / INDEXES)
+        batches = picture_batches(config, folder, pictures)
+        if others is not None:
+            held_out = HeldOutPictures(others, folder.size, settings.held_out_pictures)
             layouts = held_out.layouts(settings.samples)
         else:
             layouts, title = batches.central_layouts(settings.samples), "layouts of training pictures"
@@ -189,7 +191,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
         layouts = demo.held_out(settings.samples)
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
-    described = run_settings.describe(config, pictures, held_out.paths if held_out else ())
+    described = run_settings.describe(config, pictures, held_out.samples if held_out else None)
     run = Path(config.output) / "adapter"
     run_settings.compare(run, described, "adapter", override)
     stage = AdapterStage(
@@ -210,24 +212,15 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     return stage
 
 
-def picture_folder(
-    config: Config, folder: FolderConfig, pictures: Sequence[Path], slots: int
-) -> PictureFolder:
+def picture_batches(config: Config, folder: FolderConfig, pictures: Samples) -> PictureBatches:
     """The pictures to train on. The run's folder gets a list of those that are skipped."""
     settings = config.adapter
     skips = SkipList(Path(config.output) / "adapter" / SKIPPED)
-    found = PictureFolder(
-        folder.path,
-        folder.size,
-        settings.batch_size,
-        settings.loop.seed,
-        slots,
-        folder.max_bad,
-        skips,
-        pictures,
+    found = PictureBatches(
+        pictures, folder.size, settings.batch_size, settings.loop.seed, folder.max_bad, skips
     )
     if found.skipped and os.environ.get("RANK", "0") == "0":
-        skips.extend(found.skipped)
+        skips.extend(found.skipped_places())
         count = len(pictures)
         logging.warning("%d of %d pictures are skipped: see %s.", len(found.skipped), count, skips.path)
     return found
@@ -240,9 +233,10 @@ def check(config: Config) -> bool:
     """
     if config.folder is None:
         raise ValueError("--check needs a folder of pictures. Give folder.path and folder.size.")
-    paths = sorted(path for part in split(config.folder) for path in part)
-    bad = bad_pictures(paths, config.adapter.shape.slots, decode=True)
-    sys.stdout.write(report(len(paths), bad))
+    found = split(config.folder, config.adapter.shape.slots, Path(config.output) / INDEXES)
+    parts = [part for part in found if part is not None]
+    bad = {(part.where(index), reason) for part in parts for index, reason in undecodable(part).items()}
+    sys.stdout.write(report(sum(map(len, parts)), dict(sorted(bad))))
     return not bad
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .config import Config
+from .pictures.samples import Samples
 from .run_state import saved_states
 
 FILE = "settings.json"
@@ -40,15 +40,17 @@ FOREIGN = {
 }
 
 
-def describe(config: Config, pictures: Sequence[Path] = (), held_out: Sequence[Path] = ()) -> dict[str, Any]:
+def describe(
+    config: Config, pictures: Samples | None = None, held_out: Samples | None = None
+) -> dict[str, Any]:
     """Everything that decides a run, as JSON: config, pictures, processes, versions, state of the code.
 
     held_out: pictures on which the loss is measured; they decide no step.
     """
     return {
         "config": json.loads(json.dumps(asdict(config))),  # lists for tuples, as they are read back
-        "pictures": fingerprint(pictures, Path(config.folder.path)) if config.folder else None,
-        "held_out": fingerprint(held_out) if held_out else None,
+        "pictures": _fingerprint(pictures),
+        "held_out": _fingerprint(held_out),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "versions": {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}},
         "git": git_state(Path(__file__).parent),
@@ -127,18 +129,9 @@ def _decides(key: str, stage: str) -> bool:
     return key not in FREE and ".".join(key.split(".")[-2:]) not in FREE
 
 
-def fingerprint(pictures: Sequence[Path], folder: Path | None = None) -> dict[str, Any]:
-    """Number of the pictures, and a hash of the names and sizes of their files and layouts.
-
-    folder: to which the names are relative; None = names without folders.
-    """
-    digest = hashlib.sha256()
-    for picture in pictures:
-        for path in (picture, picture.with_suffix(".json")):
-            size = path.stat().st_size if path.exists() else None
-            name = path.relative_to(folder).as_posix() if folder else path.name
-            digest.update(f"{name}\0{size}\n".encode())
-    return {"count": len(pictures), "sha256": digest.hexdigest()}
+def _fingerprint(samples: Samples | None) -> dict[str, Any] | None:
+    """Number of the samples and a hash of them."""
+    return None if samples is None else {"count": len(samples), "sha256": samples.fingerprint()}
 
 
 def _pictures(entry: Mapping[str, Any]) -> str | None:

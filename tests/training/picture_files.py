@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
+
+from training.pictures.batches import PictureBatches
+from training.pictures.folder import FolderSamples
 
 BOX = {"box": [4, 4, 20, 20], "caption": "a thing"}
 
@@ -18,3 +22,10 @@ def write(folder: Path, name: str, boxes: int = 1) -> Path:
     layout = {"caption": name, "annotations": [BOX] * boxes}
     (folder / name).with_suffix(".json").write_text(json.dumps(layout))
     return folder / name
+
+
+def folder_batches(
+    folder: Path, size: int, batch_size: int, *, slots: int | None = None, **more: Any
+) -> PictureBatches:
+    """The batches of all pictures in a folder."""
+    return PictureBatches(FolderSamples(folder, slots), size, batch_size, **more)

@@ -18,6 +18,7 @@ import training.__main__ as command
 from ifadapter_core.storage import load_weights
 from tiny_models import sd
 from training.config import Config, load_config
+from training.pictures.folder import FolderSamples
 from training.run_settings import FILE, compare, describe, differences, git_state
 from training.run_settings import write as write_settings
 
@@ -41,7 +42,7 @@ def config(tmp_path: Path) -> Config:
 
 def described(config: Config) -> dict[str, Any]:
     assert config.folder
-    return describe(config, sorted(Path(config.folder.path).glob("*.png")))
+    return describe(config, FolderSamples(config.folder.path))
 
 
 @pytest.fixture

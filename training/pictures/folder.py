@@ -1,138 +1,229 @@
-"""A dataset of random crops from a folder of pictures with layouts as JSON."""
+"""A folder of pictures with layouts as JSON, as samples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-import numpy as np
-import torch
+from filelock import FileLock
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from ifadapter_core.layout import Layout
-from ifadapter_diffusers.pictures import SUFFIXES, picture_files, picture_size, read_picture
-from ifadapter_diffusers.randomness import seeded_generator
+import ifadapter_core
+import ifadapter_diffusers.pictures
+from ifadapter_diffusers.pictures import (
+    OTHER_SUFFIXES,
+    SUFFIXES,
+    THREADS,
+    picture_size,
+    read_picture,
+    refuse_other_formats,
+)
 
-from ..objective.denoising import LayoutBatch
-from .check import bad_pictures, check_share, one_line, usable_layout
-from .crop import Square, crop
-from .skips import SkipList
+from . import layout as layout_module
+from .check import one_line, progress
+from .index import Index, Row, make_index, read_index
+from .indexed import IndexedSamples
+from .layout import read_layout
 
-ORDER_STREAM, CROP_STREAM = 0, 1  # purposes of random numbers
+INDEX = ".ifadapter_index.jsonl"
+READERS = (  # the code that decides what an index has
+    *sorted(Path(ifadapter_core.__file__).parent.glob("formats/*.py")),
+    *(Path(ifadapter_core.__file__).parent / name for name in ("layout.py", "layout_formats.py")),
+    Path(ifadapter_diffusers.pictures.__file__),
+    Path(layout_module.__file__),
+)
 
 
-class PictureFolder(Dataset[LayoutBatch]):
-    """Index -> batch of pictures (B, 3, size, size) and layouts, deterministic; shuffled each epoch.
+class FolderSamples(IndexedSamples):
+    """The pictures of a folder and its subfolders, sorted by name.
 
-    Pictures are read as by ``ifadapter_diffusers.pictures`` and cropped to a random square of their
-    shorter side. They are not mirrored: descriptions may say left and right.
+    Pictures are read as by ``ifadapter_diffusers.pictures``: headers and layouts at once, pixels when
+    they are needed. Headers and layouts are kept in an index in the folder, so that the next start reads
+    only those of new and changed files.
 
-    A picture that cannot be used is skipped: the next one of the epoch's order takes its place. Headers
-    and layouts are read at once, pixels when they are needed.
-
-    folder: searched with its subfolders.
-    size: side of the pictures, in pixels.
-    seed: of the order and the crops.
     slots: most boxes that a layout may have; None = any number.
-    max_bad: fraction of the pictures that may be skipped.
-    skips: file that lists the skipped pictures.
-    pictures: those of the folder to use; default: all.
+    spare: folder for the index if the pictures' own cannot be written; None = keep no index then.
 
-    Raises ValueError that names pictures of a format that is not read, or if more than ``max_bad``
-    cannot be used: broken, without a layout, with an invalid one, without boxes.
+    Raises ValueError if there are none, or if there are pictures of a format that is not read.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        size: int,
-        batch_size: int,
-        seed: int = 0,
-        slots: int | None = None,
-        max_bad: float = 0.0,
-        skips: SkipList | None = None,
-        pictures: Sequence[Path] | None = None,
-    ) -> None:
-        self.pictures = pictures_in(folder) if pictures is None else list(pictures)
-        self.size = size
-        self.batch_size = batch_size
-        self.seed = seed
-        self.slots = slots
-        self.max_bad = max_bad
-        self.skips = skips
-        self.skipped = bad_pictures(self.pictures, slots, decode=False)
-        check_share(self.skipped, len(self.pictures), max_bad)
+    def __init__(self, folder: str | Path, slots: int | None = None, spare: Path | None = None) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise ValueError(f"There is no folder {folder}.")
+        super().__init__(_open_index(self.folder, spare), slots)
 
-    def __getitem__(self, number: int) -> LayoutBatch:
-        first = number * self.batch_size
-        samples = [self.picture(index) for index in range(first, first + self.batch_size)]
-        pictures, layouts = zip(*samples, strict=True)
-        return LayoutBatch(list(layouts), images=torch.stack(pictures))
+    def path(self, index: int) -> Path:
+        return self.folder / self.name(index)
 
-    def picture(self, index: int) -> tuple[Tensor, Layout]:
-        """A picture (3, size, size) in -1..1 and its layout. index: counts through all epochs."""
-        epoch, rank = divmod(index, len(self.pictures))
-        picture, layout = self._usable(_order(len(self.pictures), self.seed, epoch), rank)
-        square, layout = crop(layout, seeded_generator(self.seed, index, CROP_STREAM))
-        return square_pixels(picture, square, self.size), self._resize(layout)
+    def where(self, index: int) -> str:
+        return str(self.path(index))
 
-    def _usable(self, order: Tensor, rank: int) -> tuple[Image.Image, Layout]:
-        """The picture at a rank of an order, or the next one that can be used, and its layout.
+    def read(self, row: Row) -> Image.Image:
+        return read_picture(self.folder / row.name)
 
-        Raises ValueError if too many cannot.
-        """
-        for place in range(rank, rank + len(order)):
-            path = self.pictures[order[place % len(order)]]
-            if path in self.skipped:
+    def check(self, index: int) -> None:
+        picture_size(self.folder / self.usable_row(index).name, decode=True)
+
+    def layout_place(self, index: int) -> str:
+        return str(self.path(index).with_suffix(".json"))
+
+
+class _Files(NamedTuple):
+    """The files of a picture when they were found; -1 = there is no JSON.
+
+    sizes: of the picture and its JSON, in bytes. times: their mtimes and ctimes, in ns.
+    """
+
+    sizes: tuple[int, int]
+    times: tuple[int, int, int, int]
+
+
+def _open_index(folder: Path, spare: Path | None) -> Index:
+    """The index of a folder as it is now; read from the file and written where that differs."""
+    files = _scan(folder)
+    places = [folder / INDEX]
+    if spare is not None:
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        places.append(spare / f"index_{name}.jsonl")
+    head = {"kind": "folder", "folder": str(folder), "readers": _readers()}
+    for place in places:
+        if (index := _kept(place, head)) and _current(index, head, files):
+            return index
+    for place in places:
+        with _locked(place) as writable:
+            if not writable:
                 continue
+            index = _kept(place, head, warn=True)  # another process may have written it meanwhile
+            if index and _current(index, head, files):
+                return index
+            index = _updated(index, head, folder, files)
             try:
-                picture = read_picture(path)
-                return picture, usable_layout(path, *picture.size, self.slots)
-            except ValueError as error:
-                self.skipped[path] = one_line(error)
-                if self.skips:
-                    self.skips.add(path, self.skipped[path])
-                check_share(self.skipped, len(self.pictures), self.max_bad)
-        raise ValueError("No picture can be used any more.")
-
-    def central_layouts(self, count: int) -> list[Layout]:
-        """Layouts of the first pictures, cropped to the central square."""
-        paths = [path for path in self.pictures if path not in self.skipped][:count]
-        layouts = [usable_layout(path, *picture_size(path, decode=False), self.slots) for path in paths]
-        return [self._resize(crop(layout)[1]) for layout in layouts]
-
-    def skip_count(self) -> str:
-        """A line with the number of skipped pictures, those of the data loader's processes included."""
-        count = len(self.skips.names()) if self.skips else len(self.skipped)
-        where = f", see {self.skips.path}" if self.skips else ""
-        return f"Skipped pictures: {count} of {len(self.pictures)}{where}.\n" if count else ""
-
-    def _resize(self, layout: Layout) -> Layout:
-        return Layout(self.size, self.size, layout.instances, layout.caption)
+                index.write(place)
+            except OSError:
+                continue
+            return index
+    logging.warning("No index of %s can be written, so each start reads all layouts.", folder)
+    return _updated(None, head, folder, files)
 
 
-def square_pixels(picture: Image.Image, square: Square, size: int) -> Tensor:
-    """A square of a picture, scaled: (3, size, size) in -1..1."""
-    corners = (square.x, square.y, square.x + square.side, square.y + square.side)
-    resized = picture.resize((size, size), Image.Resampling.LANCZOS, box=corners)
-    pixels = np.asarray(resized, np.float32).transpose(2, 0, 1)
-    return torch.from_numpy(pixels / np.float32(127.5) - np.float32(1))
-
-
-def pictures_in(folder: str | Path) -> list[Path]:
-    """The pictures of a folder and its subfolders, sorted. Raises ValueError if there are none."""
-    if not Path(folder).is_dir():
-        raise ValueError(f"There is no folder {folder}.")
-    pictures = picture_files(Path(folder), "**/*")
+def _scan(folder: Path) -> dict[str, _Files]:
+    """The pictures of a folder and its subfolders by name, sorted as paths."""
+    pictures: dict[str, os.stat_result] = {}
+    layouts: dict[str, os.stat_result] = {}
+    others = []
+    waiting = [""]
+    while waiting:
+        parent = waiting.pop()
+        with os.scandir(folder / parent) as entries:
+            for entry in entries:
+                name = f"{parent}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{name}/")
+                    continue
+                stem, suffix = os.path.splitext(name)
+                kind = suffix.lower()
+                if kind not in (*SUFFIXES, *OTHER_SUFFIXES, ".json") or not entry.is_file():
+                    continue
+                if kind in SUFFIXES:
+                    pictures[name] = entry.stat()
+                elif kind == ".json":
+                    layouts[f"{stem}.json"] = entry.stat()
+                else:
+                    others.append(name)
+    refuse_other_formats(folder, sorted(others))
     if not pictures:
         raise ValueError(f"There are no pictures in {folder}; expected {', '.join(SUFFIXES)}.")
-    return pictures
+    names = sorted(pictures, key=lambda name: name.split("/"))
+    return {name: _files(pictures[name], layouts.get(_layout_name(name))) for name in names}
 
 
-@lru_cache(maxsize=2)
-def _order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of the pictures in an epoch."""
-    return torch.randperm(count, generator=seeded_generator(seed, epoch, ORDER_STREAM))
+def _layout_name(name: str) -> str:
+    return f"{os.path.splitext(name)[0]}.json"
+
+
+def _files(picture: os.stat_result, layout: os.stat_result | None) -> _Files:
+    times = (layout.st_mtime_ns, layout.st_ctime_ns) if layout else (-1, -1)
+    return _Files(
+        (picture.st_size, layout.st_size if layout else -1),
+        (picture.st_mtime_ns, picture.st_ctime_ns, *times),
+    )
+
+
+def _readers() -> str:
+    """Hash of the code that reads pictures and layouts: another version may read them otherwise."""
+    digest = hashlib.sha256()
+    for path in READERS:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept(place: Path, head: dict[str, str], warn: bool = False) -> Index | None:
+    """The index in a file, if it is one of a folder, whole and of this version."""
+    try:
+        index = read_index(place.read_bytes(), str(place))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        if warn:
+            logging.warning("The index is made anew: %s", error)
+        return None
+    return index if all(index.head.get(key) == head[key] for key in ("kind", "readers")) else None
+
+
+def _same(row: Row, index: Index, head: dict[str, str], files: _Files | None) -> bool:
+    """Whether a row is of the files as they are now. A reason has the path of its folder."""
+    moved = row.reason is not None and index.head.get("folder") != head["folder"]
+    return (row.files, row.place) == files and not moved
+
+
+def _current(index: Index, head: dict[str, str], files: dict[str, _Files]) -> bool:
+    """Whether an index has just these files, as they are now."""
+    rows = map(index.row, range(len(index)))
+    return len(index) == len(files) and all(
+        row.name == name and _same(row, index, head, found)
+        for row, (name, found) in zip(rows, files.items(), strict=True)
+    )
+
+
+def _updated(index: Index | None, head: dict[str, str], folder: Path, files: dict[str, _Files]) -> Index:
+    """The index of these files: the rows of an older index where a file has not changed."""
+    old = map(index.row, range(len(index))) if index else ()
+    kept = {row.name: row for row in old if index and _same(row, index, head, files.get(row.name))}
+    changed = [name for name in files if name not in kept]
+    with ThreadPool(THREADS) as pool:
+        read = pool.imap(partial(_read, folder, files), changed)
+        kept |= zip(changed, progress(read, len(changed)), strict=True)
+    return make_index(head, (kept[name] for name in files))
+
+
+def _read(folder: Path, files: dict[str, _Files], name: str) -> Row:
+    sizes, times = files[name]
+    path = folder / PurePosixPath(name)
+    try:
+        return Row.usable(name, times, sizes, read_layout(path, *picture_size(path, decode=False)))
+    except ValueError as error:
+        return Row(name, times, sizes, reason=one_line(error))
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[bool]:
+    """Wait until no other process writes an index here; False if its folder cannot be written."""
+    lock = FileLock(f"{place}.lock")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):  # the latter where files cannot be locked
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

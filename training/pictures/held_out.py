@@ -4,90 +4,103 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 
 from ifadapter_core.layout import Layout
-from ifadapter_diffusers.pictures import read_picture
 
 from ..config import FolderConfig
 from ..objective.denoising import LayoutBatch
 from ..value_checks import percent
-from .check import bad_pictures, usable_layout
+from .batches import square_pixels
+from .check import undecodable
 from .crop import crop
-from .folder import pictures_in, square_pixels
+from .samples import Samples, Subset
+from .sources import open_samples
 
 
-def split(folder: FolderConfig) -> tuple[list[Path], list[Path]]:
-    """The pictures of a folder to train on, and those held out, each sorted.
+def split(
+    folder: FolderConfig, slots: int | None = None, spare: Path | None = None
+) -> tuple[Samples, Samples | None]:
+    """The samples of a folder to train on, and those held out, if any.
 
     A share is chosen by a hash of the names: the same in every run, whatever the order of the files.
 
+    slots, spare: see ``open_samples``.
+
     Raises ValueError without pictures on either side, or if a held-out picture is trained on.
     """
-    pictures = pictures_in(folder.path)
+    samples = open_samples(folder.path, slots, spare)
     if folder.held_out is None:
-        return pictures, []
+        return samples, None
     if folder.held_out.endswith("%"):
-        count = max(round(percent(folder, "held_out") * len(pictures)), 1)
-        if count == len(pictures):
+        count = max(round(percent(folder, "held_out") * len(samples)), 1)
+        if count == len(samples):
             raise ValueError(
                 f"{folder.path} has one picture, so none can be held out. Set folder.held_out=null."
             )
-        chosen = set(sorted(pictures, key=lambda path: _digest(path.relative_to(folder.path)))[:count])
-        return [path for path in pictures if path not in chosen], [
-            path for path in pictures if path in chosen
-        ]
-    held_out = pictures_in(folder.held_out)
-    resolved = {path.resolve() for path in pictures}
-    if both := [path for path in held_out if path.resolve() in resolved]:
+        indices = range(len(samples))
+        chosen = set(sorted(indices, key=lambda index: _digest(samples.name(index)))[:count])
+        return (
+            Subset(samples, [index for index in indices if index not in chosen]),
+            Subset(samples, sorted(chosen)),
+        )
+    held_out = open_samples(folder.held_out, slots, spare)
+    trained = {os.path.realpath(samples.where(index)) for index in range(len(samples))}
+    places = [held_out.where(index) for index in range(len(held_out))]
+    if both := [place for place in places if os.path.realpath(place) in trained]:
         raise ValueError(
             f"{len(both)} of the pictures in folder.held_out are trained on too, among them {both[0]}. "
             "Move them, or give a share, such as folder.held_out=2%."
         )
-    return pictures, held_out
+    return samples, held_out
 
 
-def _digest(name: Path) -> bytes:
-    return hashlib.sha256(name.as_posix().encode()).digest()
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
 class HeldOutPictures:
     """Pictures with layouts, cropped to the central square.
 
     Pictures that cannot be used are left out, with a warning.
+    samples: to choose from.
     size: side of the pictures, in pixels.
-    slots: most boxes that a layout may have; None = any number.
     count: most pictures to use; they are chosen by a hash of their names.
 
     Raises ValueError if none can be used.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int, slots: int | None, count: int) -> None:
-        chosen = sorted(paths, key=lambda path: _digest(Path(path.name)))[:count]
-        bad = bad_pictures(chosen, slots, decode=True)
+    def __init__(self, samples: Samples, size: int, count: int) -> None:
+        names = [PurePosixPath(samples.name(index)).name for index in range(len(samples))]
+        chosen = sorted(range(len(samples)), key=lambda index: _digest(names[index]))[:count]
+        bad = undecodable(samples, chosen)
         if bad:
             logging.warning("%d held-out pictures are left out: %s", len(bad), " ".join(bad.values()))
-        self.paths = sorted(path for path in chosen if path not in bad)
-        if not self.paths:
+        self.samples = Subset(samples, sorted(set(chosen) - set(bad)))
+        if not len(self.samples):
             raise ValueError(f"None of the {len(chosen)} held-out pictures can be used.")
-        self.size, self.slots = size, slots
+        self.size = size
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.samples)
 
     def batch(self, numbers: Sequence[int]) -> LayoutBatch:
         """The pictures of these numbers."""
         images, layouts = [], []
         for number in numbers:
-            picture = read_picture(self.paths[number])
-            square, layout = crop(usable_layout(self.paths[number], *picture.size, self.slots))
-            images.append(square_pixels(picture, square, self.size))
-            layouts.append(Layout(self.size, self.size, layout.instances, layout.caption))
+            square, layout = crop(self.samples.layout(number))
+            images.append(square_pixels(self.samples.picture(number), square, self.size))
+            layouts.append(self._resize(layout))
         return LayoutBatch(layouts, images=torch.stack(images))
 
     def layouts(self, count: int) -> list[Layout]:
         """The layouts of the first pictures."""
-        return self.batch(range(min(count, len(self)))).layouts
+        numbers = range(min(count, len(self)))
+        return [self._resize(crop(self.samples.layout(number))[1]) for number in numbers]
+
+    def _resize(self, layout: Layout) -> Layout:
+        return Layout(self.size, self.size, layout.instances, layout.caption)

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ifadapter_core.layout import Layout
+from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 
 ROUNDED_PX = 2  # sides of a scaled picture are whole pixels, which changes its shape by this much at most
@@ -21,9 +21,26 @@ def read_layout(picture: Path, width: int, height: int) -> Layout:
     """
     path = picture.with_suffix(".json")
     if not path.is_file():
-        raise ValueError(f"{picture} has no layout: there is no {path.name} beside it.")
+        raise missing_layout(str(picture), path.name)
     try:
-        text = path.read_text("utf-8-sig")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error}).") from error
+    return parse_layout(content, str(path), picture.name, width, height)
+
+
+def missing_layout(picture: str, name: str) -> ValueError:
+    """The error of a picture without a layout. name: of the file that is missing."""
+    return ValueError(f"{picture} has no layout: there is no {name} beside it.")
+
+
+def parse_layout(content: bytes, path: str, picture: str, width: int, height: int) -> Layout:
+    """The layout in the content of a file. path: of the file; picture: name; both for messages.
+
+    Raises ValueError as ``read_layout`` does.
+    """
+    try:
+        text = content.decode("utf-8-sig")
         data = json.loads(text)
         if isinstance(data, dict):
             given = {key: data[key] for key in ("width", "height") if data.get(key) is not None}
@@ -40,7 +57,20 @@ def read_layout(picture: Path, width: int, height: int) -> Layout:
     return layout
 
 
-def _check_shape(picture: Path, width: int, height: int, own_width: Any, own_height: Any) -> None:
+def pack_layout(layout: Layout) -> list[Any]:
+    """A layout without its canvas as values of JSON; ``unpack_layout`` is the exact inverse."""
+    parts = [[*instance.box, instance.local_description, instance.strength] for instance in layout.instances]
+    return [layout.caption, parts]
+
+
+def unpack_layout(packed: list[Any], width: int, height: int) -> Layout:
+    """The counterpart of ``pack_layout``, on a canvas of width x height pixels."""
+    caption, parts = packed
+    instances = tuple(Instance(Box(*part[:4]), *part[4:]) for part in parts)
+    return Layout(width, height, instances, caption)
+
+
+def _check_shape(picture: str, width: int, height: int, own_width: Any, own_height: Any) -> None:
     """Raises ValueError if the size that a layout gives contradicts the picture's shape.
 
     width, height: of the picture, in pixels.
@@ -51,7 +81,7 @@ def _check_shape(picture: Path, width: int, height: int, own_width: Any, own_hei
     difference = math.log(width / height) - math.log(own_width / own_height)
     if abs(difference) > ROUNDED_PX / min(width, height, *sides):
         raise ValueError(
-            f"Its width and height are {own_width:g} x {own_height:g}, but {picture.name} has "
+            f"Its width and height are {own_width:g} x {own_height:g}, but {picture} has "
             f"{width} x {height} pixels, which is another shape. Give the boxes in pixels of the picture "
             "after its EXIF orientation, with that width and height."
         )

@@ -16,18 +16,18 @@ class SkipList:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def extend(self, skipped: Mapping[Path, str]) -> None:
+    def extend(self, skipped: Mapping[str, str]) -> None:
         """Append the pictures that are not listed yet."""
         known = set(self.names())
-        lines = [f"{path}\t{reason}\n" for path, reason in skipped.items() if str(path) not in known]
+        lines = [f"{path}\t{reason}\n" for path, reason in skipped.items() if path not in known]
         if lines:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.writelines(lines)
 
-    def add(self, picture: Path, reason: str) -> None:
+    def add(self, picture: str, reason: str) -> None:
         """Append a picture, unless it is listed already, with a warning."""
-        if str(picture) not in self.names():
+        if picture not in self.names():
             self.extend({picture: reason})
             count = len(self.names())
             logging.warning("%s It is skipped, as are %d in all: see %s.", reason, count, self.path)

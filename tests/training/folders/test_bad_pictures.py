@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from picture_files import write
+from picture_files import folder_batches, write
 from torch.utils.data import DataLoader
 
 import training.__main__ as command
 from tiny_models import sd
-from training.pictures.folder import PictureFolder
+from training.pictures.batches import PictureBatches
 from training.pictures.skips import SkipList
 
 
@@ -37,35 +37,35 @@ def folder(tmp_path: Path) -> Path:
 BAD = {"02.jpg", "05.jpg", "07.jpg", "08.jpg"}
 
 
-def captions(pictures: PictureFolder, batches: int) -> list[str]:
+def captions(pictures: PictureBatches, batches: int) -> list[str]:
     return [layout.caption for number in range(batches) for layout in pictures[number].layouts]
 
 
 def test_the_next_picture_of_the_order_takes_the_place_of_a_bad_one(folder: Path, tmp_path: Path) -> None:
     skips = SkipList(tmp_path / "run" / "skipped.txt")
-    pictures = PictureFolder(folder, 16, 2, slots=4, max_bad=0.5, skips=skips)
+    pictures = folder_batches(folder, 16, 2, slots=4, max_bad=0.5, skips=skips)
     found = captions(pictures, 10)  # two epochs
 
     whole = tmp_path / "whole"
     whole.mkdir()
     for number in range(10):
         write(whole, f"{number:02}.jpg")
-    order = captions(PictureFolder(whole, 16, 2), 10)
+    order = captions(folder_batches(whole, 16, 2), 10)
     for epoch in (order[:10], order[10:]):
         following = [*epoch, *epoch]
         expected = [next(name for name in following[rank:] if name not in BAD) for rank in range(10)]
         assert found[:10] == expected
         found = found[10:]
-    assert {path.name for path in pictures.skipped} == BAD
+    assert {pictures.samples.name(index) for index in pictures.skipped} == BAD
 
 
 def test_a_cut_file_is_found_when_its_pixels_are_read(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     skips = SkipList(tmp_path / "run" / "skipped.txt")
-    pictures = PictureFolder(folder, 16, 2, slots=4, max_bad=0.5, skips=skips)
-    assert {path.name for path in pictures.skipped} == BAD - {"05.jpg"}
-    skips.extend(pictures.skipped)
+    pictures = folder_batches(folder, 16, 2, slots=4, max_bad=0.5, skips=skips)
+    assert {pictures.samples.name(index) for index in pictures.skipped} == BAD - {"05.jpg"}
+    skips.extend(pictures.skipped_places())
     with caplog.at_level(logging.WARNING):
         captions(pictures, 10)
     assert [Path(name).name for name in skips.names()] == ["02.jpg", "07.jpg", "08.jpg", "05.jpg"]
@@ -75,36 +75,36 @@ def test_a_cut_file_is_found_when_its_pixels_are_read(
     lines = skips.path.read_text().splitlines()
     assert "02.jpg has no layout" in lines[0]
     assert "07.json has 5 boxes, but the adapter has 4 slots." in lines[1]
-    skips.extend(pictures.skipped)
+    skips.extend(pictures.skipped_places())
     assert skips.path.read_text().splitlines() == lines  # each once
 
 
 @pytest.mark.slow
 def test_data_loader_processes_skip_and_list_alike(folder: Path, tmp_path: Path) -> None:
     skips = SkipList(tmp_path / "skipped.txt")
-    pictures = PictureFolder(folder, 16, 2, slots=4, max_bad=0.5, skips=skips)
+    pictures = folder_batches(folder, 16, 2, slots=4, max_bad=0.5, skips=skips)
     loader = DataLoader(
         pictures, batch_size=None, sampler=range(10), num_workers=2, multiprocessing_context="fork"
     )
     found = [layout.caption for batch in loader for layout in batch.layouts]
     assert [Path(name).name for name in skips.names()] == ["05.jpg"]
-    assert found == captions(PictureFolder(folder, 16, 2, slots=4, max_bad=0.5), 10)
+    assert found == captions(folder_batches(folder, 16, 2, slots=4, max_bad=0.5), 10)
 
 
 def test_too_many_bad_pictures_are_an_error_that_names_some(folder: Path) -> None:
     with pytest.raises(
         ValueError, match=r"^3 of 10 pictures cannot be used, more than folder\.max_bad, 20%\."
     ) as e:
-        PictureFolder(folder, 16, 2, slots=4, max_bad=0.2)
+        folder_batches(folder, 16, 2, slots=4, max_bad=0.2)
     assert "02.jpg has no layout" in str(e.value)
     assert "\n" not in str(e.value)
-    pictures = PictureFolder(folder, 16, 2, slots=4, max_bad=0.3)
+    pictures = folder_batches(folder, 16, 2, slots=4, max_bad=0.3)
     with pytest.raises(ValueError, match=r"^4 of 10 pictures cannot be used.*And 1 more\."):
         captions(pictures, 10)
 
 
 def test_sample_sheets_show_pictures_that_can_be_used(folder: Path) -> None:
-    pictures = PictureFolder(folder, 16, 2, slots=4, max_bad=0.5)
+    pictures = folder_batches(folder, 16, 2, slots=4, max_bad=0.5)
     names = [layout.caption for layout in pictures.central_layouts(4)]
     assert names == ["00.jpg", "01.jpg", "03.jpg", "04.jpg"]
 

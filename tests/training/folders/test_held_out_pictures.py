@@ -10,8 +10,9 @@ import torch
 from picture_files import write
 
 from training.config import FolderConfig
-from training.pictures.folder import PictureFolder
+from training.pictures.batches import PictureBatches
 from training.pictures.held_out import HeldOutPictures, split
+from training.pictures.samples import Samples
 
 
 @pytest.fixture
@@ -23,33 +24,37 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
+def names(samples: Samples | None) -> list[str]:
+    assert samples is not None
+    return [samples.name(index) for index in range(len(samples))]
+
+
 def config(pictures: Path, held_out: str | None) -> FolderConfig:
     return FolderConfig(str(pictures), 32, held_out=held_out)
 
 
 @pytest.mark.parametrize(("share", "count"), [("20%", 4), ("50%", 10), ("0.1%", 1), ("7.5%", 2)])
 def test_a_share_is_held_out_and_the_others_train(pictures: Path, share: str, count: int) -> None:
-    training, held_out = split(config(pictures, share))
+    training, held_out = map(names, split(config(pictures, share)))
     assert len(held_out) == count
-    assert sorted([*training, *held_out]) == split(config(pictures, None))[0]
+    assert sorted([*training, *held_out]) == sorted(names(split(config(pictures, None))[0]))
     assert not set(training) & set(held_out)
 
 
 def test_a_share_depends_on_the_names_only(pictures: Path, tmp_path: Path) -> None:
-    chosen = split(config(pictures, "20%"))[1]
+    chosen = names(split(config(pictures, "20%"))[1])
     shutil.copytree(pictures, tmp_path / "copy")
-    copied = split(config(tmp_path / "copy", "20%"))[1]
-    names = [path.relative_to(pictures) for path in chosen]
-    assert [path.relative_to(tmp_path / "copy") for path in copied] == names
+    assert names(split(config(tmp_path / "copy", "20%"))[1]) == chosen
     write(pictures, "new.png")  # a picture changes its side only where the count does
-    assert len(set(split(config(pictures, "19%"))[1]) & set(chosen)) >= 3
+    assert len(set(names(split(config(pictures, "19%"))[1])) & set(chosen)) >= 3
 
 
 def test_another_folder_is_held_out(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "others").mkdir()
     other = write(tmp_path / "others", "a.png")
     training, held_out = split(config(pictures, str(tmp_path / "others")))
-    assert (len(training), held_out) == (20, [other])
+    assert held_out is not None
+    assert (len(training), len(held_out), held_out.where(0)) == (20, 1, str(other))
 
 
 @pytest.mark.parametrize("held_out", ["0%", "60%", "-1%", "two%", "%", "nan%"])
@@ -73,15 +78,15 @@ def test_one_picture_cannot_be_shared(tmp_path: Path) -> None:
 
 def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
     training, held_out = split(config(pictures, "20%"))
-    batches = PictureFolder(pictures, 32, 4, pictures=training)
+    batches = PictureBatches(training, 32, 4)
     captions = {layout.caption for number in range(12) for layout in batches[number].layouts}
-    assert captions == {path.name for path in training}
-    assert not captions & {path.name for path in held_out}
+    assert captions == {Path(name).name for name in names(training)}
+    assert not captions & {Path(name).name for name in names(held_out)}
 
 
 def test_held_out_pictures_are_central_squares(pictures: Path) -> None:
     _, held_out = split(config(pictures, "50%"))
-    found = HeldOutPictures(held_out, 20, None, 6)
+    found = HeldOutPictures(held_out, 20, 6)
     assert len(found) == 6
     batch = found.batch(range(6))
     assert batch.images is not None
@@ -97,11 +102,12 @@ def test_bad_held_out_pictures_are_left_out_with_a_warning(
     pictures: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, held_out = split(config(pictures, "20%"))
-    content = held_out[0].read_bytes()
-    held_out[0].write_bytes(content[: len(content) // 2])
-    assert len(HeldOutPictures(held_out, 20, None, 64)) == 3
-    assert f"1 held-out pictures are left out: {held_out[0]}" in caplog.text
-    for path in held_out:
+    paths = [Path(held_out.where(index)) for index in range(len(held_out))]
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(content[: len(content) // 2])
+    assert len(HeldOutPictures(held_out, 20, 64)) == 3
+    assert f"1 held-out pictures are left out: {paths[0]}" in caplog.text
+    for path in paths:
         path.write_bytes(b"no picture")
     with pytest.raises(ValueError, match="None of the 4 held-out pictures can be used"):
-        HeldOutPictures(held_out, 20, None, 64)
+        HeldOutPictures(held_out, 20, 64)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from picture_files import folder_batches
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.pictures.folder import PictureFolder
 from training.pictures.layout import read_layout
 
 COLOURS = [(230, 20, 20), (20, 200, 40), (30, 40, 220), (240, 230, 40)]
@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_boxes_frame_the_same_content_in_every_crop(folder: Path) -> None:
-    pictures = PictureFolder(folder, 64, 4)
+    pictures = folder_batches(folder, 64, 4)
     seen = set()
     for number in range(10):
         batch = pictures[number]
@@ -86,17 +86,17 @@ def test_boxes_frame_the_same_content_in_every_crop(folder: Path) -> None:
 
 
 def test_batches_are_deterministic(folder: Path) -> None:
-    first, again = PictureFolder(folder, 32, 3, seed=4), PictureFolder(folder, 32, 3, seed=4)
+    first, again = folder_batches(folder, 32, 3, seed=4), folder_batches(folder, 32, 3, seed=4)
     for number in (7, 0, 3):
         assert torch.equal(first[number].images, again[number].images)
         assert first[number].layouts == again[number].layouts
     assert any(
-        first[number].layouts != PictureFolder(folder, 32, 3, seed=5)[number].layouts for number in range(3)
+        first[number].layouts != folder_batches(folder, 32, 3, seed=5)[number].layouts for number in range(3)
     )
 
 
 def test_each_epoch_has_every_picture_once_in_a_new_order(folder: Path) -> None:
-    pictures = PictureFolder(folder, 16, 2)
+    pictures = folder_batches(folder, 16, 2)
     captions = [layout.caption for number in range(20) for layout in pictures[number].layouts]
     epochs = [tuple(captions[start : start + 5]) for start in range(0, 40, 5)]
     assert all(len(set(epoch)) == 5 for epoch in epochs)
@@ -105,7 +105,7 @@ def test_each_epoch_has_every_picture_once_in_a_new_order(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_data_loader_processes_give_the_same_batches(folder: Path) -> None:
-    pictures = PictureFolder(folder, 16, 2)
+    pictures = folder_batches(folder, 16, 2)
     loader = DataLoader(
         pictures, batch_size=None, sampler=range(3, 7), num_workers=2, multiprocessing_context="fork"
     )
@@ -118,7 +118,7 @@ def test_data_loader_processes_give_the_same_batches(folder: Path) -> None:
 
 def test_pictures_are_not_mirrored(tmp_path: Path) -> None:
     write(tmp_path, "a.png", 60, 60, [(0, 0, 25, 60), (35, 0, 25, 60)])
-    pictures = PictureFolder(tmp_path, 60, 1)
+    pictures = folder_batches(tmp_path, 60, 1)
     for number in range(20):
         assert [box.x0 for box in pictures[number].layouts[0].boxes] == pytest.approx([0, 35 / 60])
 
@@ -140,7 +140,7 @@ def test_the_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> No
     )
     boxes = [{"box": [10, 10, 40, 40], "caption": "thing 0"}, {"box": [60, 20, 35, 35], "caption": "thing 1"}]
     (tmp_path / "a.json").write_text(json.dumps({"annotations": boxes}))
-    pictures = PictureFolder(tmp_path, 60, 1)
+    pictures = folder_batches(tmp_path, 60, 1)
     for number in range(6):
         image, (layout,) = pictures[number].images[0], pictures[number].layouts
         for colour, text in zip(colours_in_boxes(image, layout), layout.local_descriptions, strict=True):
@@ -153,15 +153,15 @@ def test_all_image_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     suffix = ".jpg" if mode == "CMYK" else ".png"
     picture(30, 20, [(2, 2, 10, 10)]).convert(mode).save(tmp_path / f"a{suffix}")
     (tmp_path / "a.json").write_text('{"annotations": [{"box": [2, 2, 10, 10], "caption": "it"}]}')
-    assert PictureFolder(tmp_path, 16, 1)[0].images.shape == (1, 3, 16, 16)
+    assert folder_batches(tmp_path, 16, 1)[0].images.shape == (1, 3, 16, 16)
 
 
 def test_central_layouts_are_cropped_to_the_middle(folder: Path) -> None:
-    layouts = PictureFolder(folder, 64, 2).central_layouts(3)
+    layouts = folder_batches(folder, 64, 2).central_layouts(3)
     assert [layout.caption for layout in layouts] == ["a.png", "b.PNG", "c.webp"]
     assert {(layout.width, layout.height) for layout in layouts} == {(64, 64)}
     assert layouts[2].local_descriptions == ["thing 1"]
-    assert len(PictureFolder(folder, 64, 2).central_layouts(99)) == 5
+    assert len(folder_batches(folder, 64, 2).central_layouts(99)) == 5
 
 
 # Layout files
@@ -256,21 +256,21 @@ def test_an_invalid_layout_is_an_error_naming_the_file(tmp_path: Path, text: str
     picture(200, 100, []).save(tmp_path / "a.jpg")
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=message):
-        PictureFolder(tmp_path, 64, 1)
+        folder_batches(tmp_path, 64, 1)
 
 
 def test_an_unusable_folder_is_an_error_naming_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no folder .*nowhere"):
-        PictureFolder(tmp_path / "nowhere", 64, 1)
+        folder_batches(tmp_path / "nowhere", 64, 1)
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(ValueError, match=rf"no pictures in {re.escape(str(tmp_path))}; expected \.jpg"):
-        PictureFolder(tmp_path, 64, 1)
+        folder_batches(tmp_path, 64, 1)
     picture(20, 10, []).save(tmp_path / "b.jpg")
     with pytest.raises(ValueError, match=r"b\.jpg has no layout: there is no b\.json beside it"):
-        PictureFolder(tmp_path, 64, 1)
+        folder_batches(tmp_path, 64, 1)
     (tmp_path / "b.jpg").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"b\.jpg cannot be read"):
-        PictureFolder(tmp_path, 64, 1)
+        folder_batches(tmp_path, 64, 1)
 
 
 def test_a_truncated_picture_is_found_before_the_training(tmp_path: Path) -> None:
@@ -278,14 +278,14 @@ def test_a_truncated_picture_is_found_before_the_training(tmp_path: Path) -> Non
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"a\.png cannot be read"):
-        PictureFolder(tmp_path, 64, 1)
+        folder_batches(tmp_path, 64, 1)
 
 
 @pytest.mark.parametrize("name", ["b.tif", "b.heic", "more/b.GIF"])
 def test_pictures_of_other_formats_are_named_not_skipped(folder: Path, name: str) -> None:
     (folder / name).touch()
     with pytest.raises(ValueError, match=rf"1 pictures of formats that are not read: {name}"):
-        PictureFolder(folder, 64, 1)
+        folder_batches(folder, 64, 1)
 
 
 def test_transparent_pixels_are_white_and_16_bit_gray_is_scaled(tmp_path: Path) -> None:
@@ -293,6 +293,6 @@ def test_transparent_pixels_are_white_and_16_bit_gray_is_scaled(tmp_path: Path) 
     layout = '{"annotations": [{"box": [2, 2, 10, 10], "caption": "it"}]}'
     Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(tmp_path / "a.png")
     (tmp_path / "a.json").write_text(layout)
-    assert (PictureFolder(tmp_path, 16, 1)[0].images == 1).all()
+    assert (folder_batches(tmp_path, 16, 1)[0].images == 1).all()
     Image.fromarray(np.full((16, 16), 25700, np.uint16)).save(tmp_path / "a.png")
-    assert PictureFolder(tmp_path, 16, 1)[0].images.unique().item() == pytest.approx(100 / 127.5 - 1)
+    assert folder_batches(tmp_path, 16, 1)[0].images.unique().item() == pytest.approx(100 / 127.5 - 1)

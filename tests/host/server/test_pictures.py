@@ -83,9 +83,15 @@ def test_the_demo_draws_its_layout(server: Server) -> None:
     """The committed workflow, with the models that ship with the pack."""
     graph = committed("try_it_without_downloads.json")
     layout = layout_of(graph)
-    picture = pixels(server.picture(graph))
+    shown = pixels(server.picture(graph))
+    assert shown.shape == (512, 512, 3)  # enlarged to be seen
+    graph[only(graph, "SaveImage")]["inputs"]["images"] = [only(graph, "VAEDecode"), 0]
+    (drawn,) = server.saved(server.finished(graph), graph)
+    picture = pixels(drawn)
     assert picture.shape == (layout.height, layout.width, 3) == (128, 128, 3)
     assert picture.std() > 1
+    small = Image.fromarray(shown).resize((128, 128), Image.Resampling.BOX)
+    assert np.abs(picture.astype(int) - np.asarray(small)).mean() < 3  # the same picture
     verdicts = verify(picture, figures_of(layout))
     assert len(verdicts) == len(layout.instances)
     assert all(verdict.success for verdict in verdicts)

@@ -33,7 +33,7 @@ def split(
 
     Raises ValueError without pictures on either side, or if a held-out picture is trained on.
     """
-    samples = open_samples(folder.path, slots, spare)
+    samples = open_samples(folder.path, folder, slots, spare)
     if folder.held_out is None:
         return samples, None
     if folder.held_out.endswith("%"):
@@ -48,15 +48,20 @@ def split(
             Subset(samples, [index for index in indices if index not in chosen]),
             Subset(samples, sorted(chosen)),
         )
-    held_out = open_samples(folder.held_out, slots, spare)
-    trained = {os.path.realpath(samples.where(index)) for index in range(len(samples))}
-    places = [held_out.where(index) for index in range(len(held_out))]
-    if both := [place for place in places if os.path.realpath(place) in trained]:
+    held_out = open_samples(folder.held_out, folder, slots, spare)
+    trained = set(_origins(samples))
+    places = zip(_origins(held_out), map(held_out.where, range(len(held_out))), strict=True)
+    if both := [place for origin, place in places if origin in trained]:
         raise ValueError(
             f"{len(both)} of the pictures in folder.held_out are trained on too, among them {both[0]}. "
             "Move them, or give a share, such as folder.held_out=2%."
         )
     return samples, held_out
+
+
+def _origins(samples: Samples) -> list[str]:
+    """Where each sample is, whatever the path that leads there."""
+    return [os.path.realpath(samples.where(index)) for index in range(len(samples))]
 
 
 def _digest(name: str) -> bytes:

@@ -1,0 +1,92 @@
+"""The pictures of shards as samples."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ifadapter_diffusers.pictures import picture_size, read_picture
+from ifadapter_diffusers.randomness import seeded_generator
+
+from ..index import Index, Row
+from ..indexed import IndexedSamples
+from ..samples import ORDER_STREAM, Numbers
+from .stores import Store
+from .tars import DamagedShardError, named
+
+
+class ShardSamples(IndexedSamples):
+    """The samples of an index of shards. Pixels are read from their places in the shards.
+
+    window: shards whose samples are shuffled together, so that only so many are open at a time and each
+        is read once in an epoch; 0 = shuffle all samples, as those of a folder.
+    slots: most boxes that a layout may have; None = any number.
+    """
+
+    def __init__(self, index: Index, store: Store, window: int = 0, slots: int | None = None) -> None:
+        self.store, self.window = store, window
+        super().__init__(index, slots)
+
+    def where(self, index: int) -> str:
+        return self._where(self.index.row(index))
+
+    def read(self, row: Row) -> Image.Image:
+        return read_picture(named(self._content(row), self._where(row)))
+
+    def check(self, index: int) -> None:
+        row = self.usable_row(index)
+        picture_size(named(self._content(row), self._where(row)), decode=True)
+
+    def layout_place(self, index: int) -> str:
+        return self.where(index)
+
+    def order(self, seed: int, epoch: int, among: Numbers | None = None) -> Tensor:
+        places = self.index.places if among is None else self.index.places[np.asarray(among, np.int64)]
+        if not self.window:
+            return super().order(seed, epoch, among)
+        return windowed_order(
+            torch.from_numpy(places), self.window, seeded_generator(seed, epoch, ORDER_STREAM)
+        )
+
+    def identity(self, index: int) -> str:
+        """Also of the shard and the window if they decide the order; else equal to that of a folder."""
+        found = super().identity(index)
+        return f"{found} {self.index.places[index]} {self.window}" if self.window else found
+
+    def _content(self, row: Row) -> bytes:
+        """The picture's file. Raises DamagedShardError that names the shard."""
+        shard, offset, crc, _ = row.place
+        tries = 3  # the cache may remove a file before it is opened
+        for _ in range(tries):
+            try:
+                with self.store.file(shard).open("rb") as file:
+                    file.seek(offset)
+                    content = file.read(row.files[0])
+            except FileNotFoundError:
+                continue
+            if len(content) == row.files[0] and zlib.crc32(content) == crc:
+                return content
+            if not self.store.discard(shard):
+                break
+        raise DamagedShardError(
+            f"The shard {self.store.place(shard)} is damaged: {row.name} is not what the index says."
+        )
+
+    def _where(self, row: Row) -> str:
+        return f"{self.store.place(row.place[0])}/{row.name}"
+
+
+def windowed_order(shards: Tensor, window: int, generator: torch.Generator) -> Tensor:
+    """An order of samples: shards shuffled, then the samples of every ``window`` of them in turn.
+
+    shards: int64 (samples): the shard of each. Returns int64 (samples) positions.
+    """
+    present = shards.unique()
+    ranks = torch.zeros(int(present.max()) + 1, dtype=torch.int64)
+    ranks[present] = torch.randperm(len(present), generator=generator)
+    shuffled = torch.randperm(len(shards), generator=generator)
+    return shuffled[(ranks[shards[shuffled]] // window).argsort(stable=True)]

@@ -11,10 +11,9 @@ from ifadapter_diffusers.pictures import THREADS
 from ...value_checks import above, at_least, fraction
 from ..folder import FolderSamples
 from ..index import Index
-from .cache import GIGABYTE
 from .indexer import index_shards
 from .parts import LEFT_OUT
-from .writer import write_shards
+from .writer import MEGABYTE, write_shards
 
 SIZE_MB = 512.0
 MAX_BAD = 0.1
@@ -76,6 +75,6 @@ def _write(options: argparse.Namespace) -> tuple[Index, int]:
 def summary(index: Index, left_out: int, folder: Path) -> str:
     """A line with the numbers of pictures and shards."""
     shards = index.head["shards"]
-    size = sum(shard["bytes"] for shard in shards) / GIGABYTE
+    size = sum(shard["bytes"] for shard in shards) / MEGABYTE
     more = f" {left_out} pictures are left out: see {folder / LEFT_OUT}." if left_out else ""
-    return f"{len(index)} pictures in {len(shards)} shards of {size:.3g} GB in {folder}.{more}\n"
+    return f"{len(index)} pictures in {len(shards)} shards, {size:,.1f} MB, in {folder}.{more}\n"

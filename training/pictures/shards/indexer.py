@@ -56,10 +56,10 @@ def index_shards(folder: Path, max_bad: float, threads: int) -> tuple[Index, int
 
 
 def _row(shard: Path, sample: TarSample) -> Row:
-    name = stem_of(sample.key)
+    suffix = os.path.splitext(sample.pictures[0].name)[1] if len(sample.pictures) == 1 else ""
+    name = stem_of(sample.key) + suffix
     try:
         picture, layout = _files(shard, sample)
-        name += os.path.splitext(picture.name)[1]
         content, text = (_read(shard, member) for member in (picture, layout))
         where = f"{shard}/{picture.name}"
         size = picture_size(named(content, where), decode=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,6 @@ def merge(
     lines = [f"{name}\t{reason}\n" for name, reason in reasons.items()]
     if lines:
         (folder / LEFT_OUT).write_text("".join(lines), "utf-8")
-        logging.warning("%d pictures are left out: see %s.", len(lines), folder / LEFT_OUT)
     else:
         (folder / LEFT_OUT).unlink(missing_ok=True)
     index.write(folder / INDEX)

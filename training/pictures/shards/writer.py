@@ -245,5 +245,7 @@ class _Hashed:
         self.file, self.digest = file, hashlib.sha256()
 
     def write(self, content: bytes) -> int:
+        if self.file.closed:  # an unfinished tar file, which writes its end when it is deleted
+            return len(content)
         self.digest.update(content)
         return self.file.write(content)

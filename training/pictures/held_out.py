@@ -49,12 +49,12 @@ def split(
             Subset(samples, sorted(chosen)),
         )
     held_out = open_samples(folder.held_out, folder, slots, spare)
-    trained = set(_origins(samples))
-    places = zip(_origins(held_out), map(held_out.where, range(len(held_out))), strict=True)
-    if both := [place for origin, place in places if origin in trained]:
+    places, contents = set(_origins(samples)), {samples.identity(index) for index in range(len(samples))}
+    origins = enumerate(_origins(held_out))
+    if both := [n for n, place in origins if place in places or held_out.identity(n) in contents]:
         raise ValueError(
-            f"{len(both)} of the pictures in folder.held_out are trained on too, among them {both[0]}. "
-            "Move them, or give a share, such as folder.held_out=2%."
+            f"{len(both)} of the pictures in folder.held_out are trained on too, among them "
+            f"{held_out.where(both[0])}. Move them, or give a share, such as folder.held_out=2%."
         )
     return samples, held_out
 

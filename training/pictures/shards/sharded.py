@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -45,17 +46,14 @@ class ShardSamples(IndexedSamples):
         return self.where(index)
 
     def order(self, seed: int, epoch: int, among: Numbers | None = None) -> Tensor:
-        places = self.index.places if among is None else self.index.places[np.asarray(among, np.int64)]
         if not self.window:
             return super().order(seed, epoch, among)
-        return windowed_order(
-            torch.from_numpy(places), self.window, seeded_generator(seed, epoch, ORDER_STREAM)
-        )
+        places = self.index.places if among is None else self.index.places[np.asarray(among, np.int64)]
+        generator = seeded_generator(seed, epoch, ORDER_STREAM)
+        return windowed_order(torch.from_numpy(places), self.window, generator)
 
-    def identity(self, index: int) -> str:
-        """Also of the shard and the window if they decide the order; else equal to that of a folder."""
-        found = super().identity(index)
-        return f"{found} {self.index.places[index]} {self.window}" if self.window else found
+    def order_key(self, indices: npt.NDArray[np.int64]) -> bytes:
+        return f"{self.window}\n".encode() + self.index.places[indices].tobytes() if self.window else b""
 
     def _content(self, row: Row) -> bytes:
         """The picture's file. Raises DamagedShardError that names the shard."""

@@ -17,6 +17,7 @@ from .shards.sharded import ShardSamples
 from .shards.stores import LocalStore, RemoteStore
 
 URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters at least: C: is a drive
+CACHED_WINDOWS = 3  # the one that trains, the one that is fetched, and one that a slower process reads
 REMOTE_WINDOW = 4  # shards whose samples are shuffled together if they come from a URL
 
 
@@ -56,12 +57,12 @@ def _remote(url: str, settings: FolderConfig, slots: int | None) -> ShardSamples
     folder = Path(settings.shard_cache) if settings.shard_cache else default_folder()
     records = index.head["shards"]
     sizes = sorted((record["bytes"] for record in records), reverse=True)
-    needed = sum(sizes[: 2 * window or None])  # a batch may have samples of two windows
-    if needed > settings.shard_cache_gb * GIGABYTE:
+    count = min(CACHED_WINDOWS * window or len(sizes), len(sizes))
+    needed = sum(sizes[:count]) / GIGABYTE
+    if needed > settings.shard_cache_gb:
         raise ValueError(
-            f"shard_cache_gb is {settings.shard_cache_gb:g}, but {'two' if window else 'all'} "
-            f"{f'times {window} ' if window else ''}shards of {url} have {needed / GIGABYTE:.3g} GB. Raise it"
-            f"{', or lower shuffle' if window != 1 else ''}."
+            f"shard_cache_gb is {settings.shard_cache_gb:g}, but {count} shards of {url} have "
+            f"{needed:.3g} GB. Raise it{', or lower shuffle' * (window > 1)}."
         )
     return ShardSamples(
         index, RemoteStore(url, records, ShardCache(folder, settings.shard_cache_gb)), window, slots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import multiprocessing
 import os
@@ -29,7 +30,7 @@ from training.pictures.folder import FolderSamples
 from training.pictures.held_out import HeldOutPictures, split
 from training.pictures.samples import Samples, Subset
 from training.pictures.shards.cache import ShardCache
-from training.pictures.shards.sharded import windowed_order
+from training.pictures.shards.sharded import shard_windows, windowed_order
 from training.pictures.shards.tars import DamagedShardError
 from training.pictures.sources import open_samples
 
@@ -223,7 +224,8 @@ def test_each_shard_is_read_once_in_an_order_with_few_shards_at_a_time(
     shards: list[int], window: int, seed: int
 ) -> None:
     places = torch.tensor(shards)
-    order = windowed_order(places, window, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    order = windowed_order(places, shard_windows(places, window, generator), generator)
     assert sorted(order.tolist()) == list(range(len(shards)))
     read = places[order].tolist()
     spans = {each: (read.index(each), len(read) - read[::-1].index(each)) for each in set(read)}
@@ -260,9 +262,9 @@ def test_the_fingerprint_tells_the_order(pictures: Path, shards: Path) -> None:
 def test_a_url_gives_the_batches_of_the_disk_and_each_shard_is_fetched_once_an_epoch(
     shards: Path, server: Server, tmp_path: Path
 ) -> None:
-    """Although the cache holds only the shards of two windows."""
+    """Although the cache holds only six of eight shards."""
     sizes = sorted(path.stat().st_size for path in shards.glob("*.tar"))
-    limit = sum(sizes[-4:]) / 1e9
+    limit = sum(sizes[-6:]) / 1e9
     remote = opened(server.url, tmp_path / "cache", shuffle=2, shard_cache_gb=limit)
     assert remote.fingerprint() == opened(shards, shuffle=2).fingerprint()
     assert server.counts == {"index.jsonl": 1}  # nothing else is fetched at the start
@@ -288,10 +290,25 @@ def test_a_pipe_gives_the_batches_of_the_disk(shards: Path, tmp_path: Path) -> N
 def test_all_pictures_of_a_url_can_be_shuffled_together(pictures: Path, shards: Path, tmp_path: Path) -> None:
     url = f"pipe:cat '{shards}/index.jsonl'"
     assert_same_batches(opened(url, tmp_path / "cache", shuffle=0), FolderSamples(pictures), 20)
-    with pytest.raises(ValueError, match=r"shard_cache_gb is 0\.0001, but all shards of pipe:.* have .* GB"):
+    with pytest.raises(
+        ValueError, match=r"shard_cache_gb is 0\.0001, but 8 shards of pipe:.* have .* GB\. Raise it\."
+    ):
         opened(url, tmp_path / "cache", shuffle=0, shard_cache_gb=0.0001)
-    with pytest.raises(ValueError, match=r"but two times 4 shards of .*\. Raise it, or lower shuffle"):
-        opened(url, tmp_path / "cache", shard_cache_gb=0.0001)
+    with pytest.raises(ValueError, match=r"but 6 shards of .*\. Raise it, or lower shuffle"):
+        opened(url, tmp_path / "cache", shuffle=2, shard_cache_gb=0.0001)
+
+
+@needs_curl
+def test_the_next_shards_are_fetched_while_a_window_trains(server: Server, tmp_path: Path) -> None:
+    samples = opened(server.url, tmp_path / "cache", shuffle=2)
+    order = samples.order(0, 0).tolist()
+    shards = list(dict.fromkeys(number // PER_SHARD for number in order))
+    samples.picture(order[0])
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_fetch)"):
+            thread.join(30)
+    fetched = {name for name in server.counts if name.endswith(".tar")}
+    assert fetched == {f"pictures-{number:06d}.tar" for number in (shards[0], *shards[2:4])}
 
 
 @needs_curl
@@ -347,8 +364,6 @@ def test_the_least_recently_used_shards_go(tmp_path: Path) -> None:
 
 
 def sha256(content: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(content).hexdigest()
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +34,7 @@ class ShardSamples(IndexedSamples):
 
     def __init__(self, index: Index, store: Store, window: int = 0, slots: int | None = None) -> None:
         self.store, self.window = store, window
+        self._next: dict[int, tuple[int, ...]] = {}  # shard -> those of the next window
         super().__init__(index, slots)
 
     def where(self, index: int) -> str:
@@ -50,7 +55,11 @@ class ShardSamples(IndexedSamples):
             return super().order(seed, epoch, among)
         places = self.index.places if among is None else self.index.places[np.asarray(among, np.int64)]
         generator = seeded_generator(seed, epoch, ORDER_STREAM)
-        return windowed_order(torch.from_numpy(places), self.window, generator)
+        shards = torch.from_numpy(places)
+        windows = shard_windows(shards, self.window, generator)
+        if self.store.remote:
+            self._next = {shard: after for window, after in pairwise(windows) for shard in window}
+        return windowed_order(shards, windows, generator)
 
     def order_key(self, indices: npt.NDArray[np.int64]) -> bytes:
         return f"{self.window}\n".encode() + self.index.places[indices].tobytes() if self.window else b""
@@ -58,6 +67,7 @@ class ShardSamples(IndexedSamples):
     def _content(self, row: Row) -> bytes:
         """The picture's file. Raises DamagedShardError that names the shard."""
         shard, offset, crc, _ = row.place
+        self._fetch_ahead(shard)
         tries = 3  # the cache may remove a file before it is opened
         for _ in range(tries):
             try:
@@ -74,17 +84,37 @@ class ShardSamples(IndexedSamples):
             f"The shard {self.store.place(shard)} is damaged: {row.name} is not what the index says."
         )
 
+    def _fetch_ahead(self, shard: int) -> None:
+        """Begin to fetch the next window of shards when the first picture of a window is read."""
+        if after := self._next.get(shard):
+            self._next = {each: then for each, then in self._next.items() if then != after}
+            threading.Thread(target=_fetch, args=(self.store, after), daemon=True).start()
+
     def _where(self, row: Row) -> str:
         return f"{self.store.place(row.place[0])}/{row.name}"
 
 
-def windowed_order(shards: Tensor, window: int, generator: torch.Generator) -> Tensor:
-    """An order of samples: shards shuffled, then the samples of every ``window`` of them in turn.
+def _fetch(store: Store, shards: tuple[int, ...]) -> None:
+    """Fetch shards into the cache. Errors show when the pictures are read."""
+    with suppress(OSError):
+        for shard in shards:
+            store.file(shard)
+
+
+def shard_windows(shards: Tensor, window: int, generator: torch.Generator) -> list[tuple[int, ...]]:
+    """The distinct shards in a random order, in groups of ``window``. shards: int64 (samples)."""
+    present = shards.unique()
+    shuffled = present[torch.randperm(len(present), generator=generator)].tolist()
+    return [tuple(shuffled[first : first + window]) for first in range(0, len(shuffled), window)]
+
+
+def windowed_order(shards: Tensor, windows: Sequence[tuple[int, ...]], generator: torch.Generator) -> Tensor:
+    """An order of samples: shuffled within each window of shards, one window after the other.
 
     shards: int64 (samples): the shard of each. Returns int64 (samples) positions.
     """
-    present = shards.unique()
-    ranks = torch.zeros(int(present.max()) + 1, dtype=torch.int64)
-    ranks[present] = torch.randperm(len(present), generator=generator)
+    ranks = torch.zeros(int(shards.max()) + 1, dtype=torch.int64)
+    for rank, window in enumerate(windows):
+        ranks[list(window)] = rank
     shuffled = torch.randperm(len(shards), generator=generator)
-    return shuffled[(ranks[shards[shuffled]] // window).argsort(stable=True)]
+    return shuffled[ranks[shards[shuffled]].argsort(stable=True)]

@@ -14,7 +14,12 @@ Records = Sequence[Mapping[str, Any]]  # of an index: name, bytes and sha256 of 
 
 
 class Store(Protocol):
-    """The shards of an index, by number."""
+    """The shards of an index, by number.
+
+    remote: whether a file must be fetched first.
+    """
+
+    remote: bool
 
     def place(self, number: int) -> str:
         """Path or URL of a shard, in messages."""
@@ -31,6 +36,8 @@ class Store(Protocol):
 
 class LocalStore(Store):
     """Shards in a folder. Raises DamagedShardError if one is missing or has another size."""
+
+    remote = False
 
     def __init__(self, folder: Path, records: Records) -> None:
         self.paths = [folder / record["name"] for record in records]
@@ -58,6 +65,8 @@ class RemoteStore(Store):
 
     Raises ValueError if the URL does not name the index.
     """
+
+    remote = True
 
     def __init__(self, url: str, records: Records, cache: ShardCache) -> None:
         before, name, after = url.rpartition(INDEX)

@@ -18,6 +18,7 @@ from ..value_checks import percent
 from .batches import square_pixels
 from .check import undecodable
 from .crop import crop
+from .folder import FolderSamples
 from .samples import Samples, Subset
 from .sources import open_samples
 
@@ -31,9 +32,12 @@ def split(
 
     slots, spare: see ``open_samples``.
 
-    Raises ValueError without pictures on either side, or if a held-out picture is trained on.
+    Raises ValueError without pictures on either side, if a held-out picture is trained on, or if a folder
+    without shards is to be shuffled by shards; see also ``open_samples``.
     """
     samples = open_samples(folder.path, folder, slots, spare)
+    if folder.shuffle and isinstance(samples, FolderSamples):
+        raise ValueError(f"shuffle is {folder.shuffle}, which is for shards; {folder.path} has none.")
     if folder.held_out is None:
         return samples, None
     if folder.held_out.endswith("%"):

@@ -30,8 +30,8 @@ def open_samples(
     slots: most boxes that a layout may have; None = any number.
     spare: folder for the index of a folder of pictures that cannot be written.
 
-    Raises ValueError if there are none, if shards have no index, or if a setting does not fit; OSError
-    if a shard is missing or a URL cannot be read.
+    Raises ValueError if there are none, if shards have no index, or if the cache is too small; OSError if
+    a shard is missing or a URL cannot be read.
     """
     if URL.match(path) and not Path(path).is_dir():
         if path.startswith("file:"):
@@ -46,8 +46,6 @@ def open_samples(
         return ShardSamples(index, store, settings.shuffle or 0, slots)
     if next(folder.glob("*.tar"), None):
         raise ValueError(f"{path} has shards without an index. Run python -m training shard --index {path}")
-    if settings.shuffle:
-        raise ValueError(f"shuffle is {settings.shuffle}, which is for shards; {path} has none.")
     return FolderSamples(folder, slots, spare)
 
 

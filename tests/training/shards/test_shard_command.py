@@ -344,6 +344,19 @@ def test_samples_of_other_kinds_are_left_out_with_their_reasons(tmp_path: Path) 
     assert "old.gif is no .jpg" in lines["old.gif"]
 
 
+def test_samples_of_one_name_are_all_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b", "c"):
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            add(tar, "0.jpg", jpeg(0))
+            add(tar, "1.jpg", jpeg(0))
+            add(tar, "1.json", json.dumps({"annotations": [BOX]}).encode())
+    shard("--index", tmp_path, status=2)
+    assert "3 of 6 pictures cannot be used" in capsys.readouterr().err
+    shard("--index", tmp_path, "--max-bad", 0.5)
+    assert capsys.readouterr().out.startswith("3 pictures in 3 shards, 0.0 MB")
+    assert (tmp_path / "left_out.txt").read_text().count("no layout") == 3
+
+
 def test_names_that_begin_anew_in_each_shard_get_those_of_the_shards(tmp_path: Path) -> None:
     for name in ("a", "b"):
         with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:

@@ -205,7 +205,8 @@ def test_a_damaged_shard_is_an_error_that_names_it(shards: Path, damage: str) ->
 
 def test_wrong_settings_are_refused(pictures: Path, shards: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"shuffle is 2, which is for shards; {pictures} has none"):
-        opened(pictures, shuffle=2)
+        split(settings(pictures, shuffle=2))
+    assert split(settings(shards, shuffle=2, held_out=str(varied(tmp_path / "others", ["a.png"]))))[1]
     with pytest.raises(ValueError, match="shuffle is -1; expected at least 0"):
         opened(shards, shuffle=-1)
     with pytest.raises(ValueError, match="shard_cache_gb is 0; expected more than 0"):

@@ -57,24 +57,22 @@ def merge(
     Raises ValueError if they are more than the fraction ``max_bad`` of all, or if there are no others.
     """
     parts = [(shard, read_rows(shard)) for shard in shards]
-    records, rows, reasons = list[dict[str, Any]](), list[Row](), dict[str, str]()
+    records, rows, bad = list[dict[str, Any]](), list[Row](), list[Row]()
     for shard, part in parts:
         assert part is not None, shard
         for row in map(part.row, range(len(part))):
-            if row.reason is not None:
-                reasons[row.name] = row.reason
-            else:
-                rows.append(row._replace(place=(len(records), *row.place[1:])))
+            found = rows if row.reason is None else bad
+            found.append(row._replace(place=(len(records), *row.place[1:])))
         if record := part.head["shard"]:
             records.append({"name": shard.name, "bytes": record["bytes"], "sha256": record["sha256"]})
-    check_share(reasons.values(), len(rows) + len(reasons), max_bad, "--max-bad")
+    check_share([str(row.reason) for row in bad], len(rows) + len(bad), max_bad, "--max-bad")
     if not rows:
         raise ValueError(f"There are no pictures in {folder}.")
     if len({row.name for row in rows}) < len(rows):  # each shard counts anew
         stems = [Path(record["name"]).stem for record in records]
         rows = [row._replace(name=f"{stems[row.place[0]]}/{row.name}") for row in rows]
     index = make_index({"kind": KIND, "shards": records, "plan": plan}, rows)
-    lines = [f"{name}\t{reason}\n" for name, reason in reasons.items()]
+    lines = [f"{row.name}\t{row.reason}\n" for row in bad]
     if lines:
         (folder / LEFT_OUT).write_text("".join(lines), "utf-8")
     else:

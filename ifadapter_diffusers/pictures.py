@@ -100,7 +100,7 @@ def picture_size(source: Path | IO[bytes], decode: bool = True, remedy: str = RE
 
 def _unreadable(source: Path | IO[bytes], error: Exception, remedy: str) -> ValueError:
     """Pillow's decoders raise errors of many types for broken files."""
-    name = source if isinstance(source, Path) else "The picture"
+    name = str(source) if isinstance(source, Path) else getattr(source, "name", "The picture")
     return ValueError(f"{name} cannot be read ({error}). {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""``python -m training STAGE``: train one stage, or resume it. ``cost`` measures a step instead."""
+"""``python -m training STAGE``: train one stage, or resume it. Other first words are other commands."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from .pictures.batches import PictureBatches
 from .pictures.check import report, undecodable
 from .pictures.held_out import HeldOutPictures, split
 from .pictures.samples import Samples
+from .pictures.shards import command as shard_command
 from .pictures.skips import SkipList
 from .tracking.trackers import tracker_names
 
@@ -51,6 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
     if given[:1] == ["cost"]:
         cost_command.main(given[1:])
         return
+    if given[:1] == ["shard"]:
+        shard_command.main(given[1:])
+        return
     if given[:1] == ["export"]:
         from shapes.models import export
 
@@ -60,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m training",
         description="Train an IFAdapter, or the demo's base model. "
         "`python -m training cost --help`: measure a step. "
+        "`python -m training shard --help`: write pictures as shards. "
         "`python -m training export --help`: write the demo's models of a run.",
     )
     parser.add_argument(

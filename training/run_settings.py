@@ -26,6 +26,7 @@ PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
 FREE = frozenset(
     (
         *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
+        *("folder.shuffle", "folder.shard_cache", "folder.shard_cache_gb"),  # it tells their order too
         *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,16 @@ def folder_batches(
 ) -> PictureBatches:
     """The batches of all pictures in a folder."""
     return PictureBatches(FolderSamples(folder, slots), size, batch_size, **more)
+
+
+def varied(folder: Path, names: Iterable[str]) -> Path:
+    """A folder of pictures of different pixels, sizes and boxes, named by their captions."""
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        width, height = 40 + number % 7, 60 - number % 5
+        pixels = torch.randint(256, (height, width, 3), generator=torch.Generator().manual_seed(number))
+        Image.frombytes("RGB", (width, height), bytes(pixels.flatten().tolist())).save(path)
+        boxes = [{"box": [4, 4 + each, 20, 20], "caption": f"thing {each}"} for each in range(1 + number % 3)]
+        path.with_suffix(".json").write_text(json.dumps({"caption": name, "annotations": boxes}))
+    return folder

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..value_checks import at_least, filled, fraction, percent
+from ..value_checks import above, at_least, filled, fraction, percent
 
 
 @dataclass(frozen=True)
 class FolderConfig:
-    """A folder of pictures with layouts (see ``pictures/folder.py``).
+    """Pictures with layouts (see ``pictures/sources.py``).
 
-    path: the folder; subfolders are included.
+    path: a folder of pictures, subfolders included; a folder of shards; or the URL of the index of shards.
     size: side of the training crops, in pixels.
     max_bad: fraction of the pictures that may be skipped because they cannot be used.
     held_out: pictures that are not trained on: a share of the folder, such as ``2%``, or another folder;
         None = none.
+    shuffle: shards whose pictures are shuffled together, so that each is read once in an epoch; 0 = shuffle
+        all pictures. None = 4 for shards of a URL, else 0.
+    shard_cache: folder for the shards of a URL; None = ``~/.cache/ifadapter/shards``.
+    shard_cache_gb: most gigabytes that it may hold.
     """
 
     path: str
     size: int
     max_bad: float = 0.1
     held_out: str | None = None
+    shuffle: int | None = None
+    shard_cache: str | None = None
+    shard_cache_gb: float = 50.0
 
     def __post_init__(self) -> None:
         filled(self, "path")
@@ -31,3 +38,6 @@ class FolderConfig:
             filled(self, "held_out")
             if self.held_out.endswith("%"):
                 percent(self, "held_out")
+        if self.shuffle is not None:
+            at_least(self, 0, "shuffle")
+        above(self, 0, "shard_cache_gb")

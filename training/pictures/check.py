@@ -55,16 +55,16 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def check_share(bad: Collection[str], count: int, max_bad: float) -> None:
+def check_share(bad: Collection[str], count: int, max_bad: float, setting: str = "folder.max_bad") -> None:
     """Raises ValueError if more than a fraction ``max_bad`` of ``count`` pictures is bad.
 
-    bad: the reasons.
+    bad: the reasons. setting: name of the fraction, for the message.
     """
     if len(bad) <= max_bad * count:
         return
     reasons = list(bad)
     more = f" And {len(reasons) - MAX_NAMES} more." if len(reasons) > MAX_NAMES else ""
     raise ValueError(
-        f"{len(bad)} of {count} pictures cannot be used, more than folder.max_bad, {max_bad:.0%}. "
+        f"{len(bad)} of {count} pictures cannot be used, more than {setting}, {max_bad:.0%}. "
         f"{' '.join(reasons[:MAX_NAMES])}{more}"
     )

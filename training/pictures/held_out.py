@@ -18,6 +18,7 @@ from ..value_checks import percent
 from .batches import square_pixels
 from .check import undecodable
 from .crop import crop
+from .folder import FolderSamples
 from .samples import Samples, Subset
 from .sources import open_samples
 
@@ -31,9 +32,12 @@ def split(
 
     slots, spare: see ``open_samples``.
 
-    Raises ValueError without pictures on either side, or if a held-out picture is trained on.
+    Raises ValueError without pictures on either side, if a held-out picture is trained on, or if a folder
+    without shards is to be shuffled by shards; see also ``open_samples``.
     """
-    samples = open_samples(folder.path, slots, spare)
+    samples = open_samples(folder.path, folder, slots, spare)
+    if folder.shuffle and isinstance(samples, FolderSamples):
+        raise ValueError(f"shuffle is {folder.shuffle}, which is for shards; {folder.path} has none.")
     if folder.held_out is None:
         return samples, None
     if folder.held_out.endswith("%"):
@@ -48,15 +52,20 @@ def split(
             Subset(samples, [index for index in indices if index not in chosen]),
             Subset(samples, sorted(chosen)),
         )
-    held_out = open_samples(folder.held_out, slots, spare)
-    trained = {os.path.realpath(samples.where(index)) for index in range(len(samples))}
-    places = [held_out.where(index) for index in range(len(held_out))]
-    if both := [place for place in places if os.path.realpath(place) in trained]:
+    held_out = open_samples(folder.held_out, folder, slots, spare)
+    places, contents = set(_origins(samples)), {samples.identity(index) for index in range(len(samples))}
+    origins = enumerate(_origins(held_out))
+    if both := [n for n, place in origins if place in places or held_out.identity(n) in contents]:
         raise ValueError(
-            f"{len(both)} of the pictures in folder.held_out are trained on too, among them {both[0]}. "
-            "Move them, or give a share, such as folder.held_out=2%."
+            f"{len(both)} of the pictures in folder.held_out are trained on too, among them "
+            f"{held_out.where(both[0])}. Move them, or give a share, such as folder.held_out=2%."
         )
     return samples, held_out
+
+
+def _origins(samples: Samples) -> list[str]:
+    """Where each sample is, whatever the path that leads there."""
+    return [os.path.realpath(samples.where(index)) for index in range(len(samples))]
 
 
 def _digest(name: str) -> bytes:

@@ -121,10 +121,13 @@ class Index:
         )
 
     def write(self, path: Path) -> None:
-        """Write the file whole: to a temporary one, which is then renamed. Raises OSError."""
+        """Write the file whole: to a temporary one, which is then renamed. Raises OSError.
+
+        No other process may write it at the same time.
+        """
         digest = hashlib.sha256(self._text).hexdigest()
         head = {"format": FORMAT, "version": VERSION, "count": len(self), "sha256": digest, **self.head}
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        part = path.with_name(f"{path.name}.part")
         try:
             with part.open("wb") as file:
                 file.write(json.dumps(head).encode() + b"\n")

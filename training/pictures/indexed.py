@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ifadapter_core.layout import Layout
 
 from .index import Index, Row
-from .samples import Samples
+from .samples import Numbers, Samples
 
 
 class IndexedSamples(Samples):
@@ -61,6 +63,14 @@ class IndexedSamples(Samples):
 
     def identity(self, index: int) -> str:
         return self.index.ids[index].decode()
+
+    def fingerprint(self, among: Numbers | None = None) -> str:
+        chosen = np.arange(len(self)) if among is None else np.asarray(among, np.int64)
+        return hashlib.sha256(self.index.ids[chosen].tobytes() + self.order_key(chosen)).hexdigest()
+
+    def order_key(self, indices: npt.NDArray[np.int64]) -> bytes:
+        """What decides the order of samples, if it is not their number alone."""
+        return b""
 
     def usable_row(self, index: int) -> Row:
         """The row of a sample. Raises ValueError if it is bad."""

@@ -62,7 +62,7 @@ class Samples(Protocol):
         ...
 
     def identity(self, index: int) -> str:
-        """Name, sizes of the files, and layout: equal only for equal samples."""
+        """Hash of name, sizes of the files, and layout."""
         ...
 
     def order(self, seed: int, epoch: int, among: Numbers | None = None) -> Tensor:
@@ -73,11 +73,14 @@ class Samples(Protocol):
         count = len(self) if among is None else len(among)
         return torch.randperm(count, generator=seeded_generator(seed, epoch, ORDER_STREAM))
 
-    def fingerprint(self) -> str:
-        """Hash of the identities of all samples, in hexadecimal digits."""
+    def fingerprint(self, among: Numbers | None = None) -> str:
+        """Hash of everything that decides what is trained in which order, in hexadecimal digits.
+
+        among: indices of the samples that count; None = all.
+        """
         digest = hashlib.sha256()
-        for index in range(len(self)):
-            digest.update(self.identity(index).encode("utf-8", "surrogatepass"))
+        for index in range(len(self)) if among is None else among:
+            digest.update(self.identity(int(index)).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
 
@@ -122,5 +125,11 @@ class Subset(Samples):
         return self.samples.identity(int(self.indices[index]))
 
     def order(self, seed: int, epoch: int, among: Numbers | None = None) -> Tensor:
-        chosen = self.indices if among is None else self.indices[np.asarray(among, np.int64)]
-        return self.samples.order(seed, epoch, chosen)
+        return self.samples.order(seed, epoch, self._chosen(among))
+
+    def fingerprint(self, among: Numbers | None = None) -> str:
+        return self.samples.fingerprint(self._chosen(among))
+
+    def _chosen(self, among: Numbers | None) -> npt.NDArray[np.int64]:
+        """Indices in the source of all samples, or of those with the numbers ``among``."""
+        return self.indices if among is None else self.indices[np.asarray(among, np.int64)]

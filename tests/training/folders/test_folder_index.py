@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from picture_files import BOX, write
@@ -219,3 +221,29 @@ def test_samples_can_be_pickled_and_chosen(folder: Path) -> None:
     assert inner.identity(0) == samples.identity(1)
     with pytest.raises(ValueError, match="has no layout"):
         inner.size(0)
+
+
+@pytest.mark.slow
+def test_of_several_processes_one_reads_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = multiprocessing.get_context("fork")
+    count = context.Value("i", 0)
+    together = context.Barrier(3)
+    read = folder_module.read_layout
+
+    def counted(*given: Any) -> Any:
+        with count.get_lock():
+            count.value += 1
+        return read(*given)
+
+    def start() -> None:
+        together.wait()
+        assert list(FolderSamples(folder).bad) == [1, 2]
+
+    monkeypatch.setattr(folder_module, "read_layout", counted)
+    processes = [context.Process(target=start) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert count.value == 3  # a, b and d; c is no picture

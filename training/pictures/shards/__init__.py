@@ -1,0 +1,1 @@
+"""Shards: pictures with layouts in tar files of webdataset, and their index."""

@@ -1,4 +1,4 @@
-"""Command line: ``python -m evaluation build|generate|score|table|calibrate|sweep``."""
+"""Command line: ``python -m evaluation build|describe|generate|score|table|calibrate|sweep``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .errors import INSTALL, EvaluationError
 
 COMMANDS = {
     "build": "build a benchmark from COCO annotations or from the drawn world",
+    "describe": "write a layout beside each picture of a folder, for training",
     "generate": "generate a picture for every layout of a benchmark, with ComfyUI or diffusers",
     "score": "score pictures: instance feature success, AP, CLIP score and FID",
     "table": "join the scores of several runs into one table",

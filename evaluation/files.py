@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 BLOCK_BYTES = 2**20
+JPEG_QUALITY = 92
 MESSAGE_CHARACTERS = 600  # limit for the differences listed in one error message
 
 
@@ -54,6 +55,13 @@ def png_bytes(picture: Image.Image) -> bytes:
     out = io.BytesIO()
     rgb = picture.convert("RGB")
     Image.frombytes("RGB", rgb.size, rgb.tobytes()).save(out, "PNG")
+    return out.getvalue()
+
+
+def jpeg_bytes(picture: Image.Image) -> bytes:
+    """JPEG of the RGB pixels, many times faster to write and smaller than a PNG of a photograph."""
+    out = io.BytesIO()
+    picture.convert("RGB").save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()
 
 

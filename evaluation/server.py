@@ -67,6 +67,7 @@ class Server:
             base_url=base,
             auth=(user, password) if basic else None,
             timeout=timeout_s,
+            limits=httpx.Limits(max_connections=None),  # as many as there are threads
             # Compressed, a small response could fill the memory.
             headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})},
         )

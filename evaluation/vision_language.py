@@ -16,13 +16,14 @@ import torch
 from PIL import Image
 
 from .errors import EvaluationError
-from .files import png_bytes
+from .files import jpeg_bytes, png_bytes
 from .server import Server, ServerError, checked_key
 
 MAX_ANSWER_TOKENS = 128
 ATTEMPTS = 6  # per question, before the endpoint is given up
 FIRST_WAIT_S = 1.0  # before the second attempt; doubled before each further one
 TIMEOUT_S = 120.0  # per request
+REFUSED_PICTURE = (400, 413, 422)  # statuses that may be due to one picture
 KEY_VARIABLE = "EVALUATION_API_KEY"  # environment variable, for endpoints that require an API key
 
 
@@ -48,6 +49,10 @@ class AnswerError(EvaluationError):
 
 class EmptyAnswerError(AnswerError):
     """The model answered with an empty text."""
+
+
+class RefusedPictureError(AnswerError):
+    """The server refused this one request, such as a picture that is too small; others may be accepted."""
 
 
 class LocalModel:
@@ -97,6 +102,8 @@ class Endpoint:
     name: model id on the server.
     timeout_s: time limit of one request, seconds.
     wait: sleeps for a number of seconds.
+    tokens: most tokens of an answer.
+    jpeg: send pictures as JPEG, not as PNG.
 
     Raises ValueError for a wrong URL or API key.
     """
@@ -107,15 +114,20 @@ class Endpoint:
         name: str,
         timeout_s: float = TIMEOUT_S,
         wait: Callable[[float], None] = time.sleep,
+        tokens: int = MAX_ANSWER_TOKENS,
+        jpeg: bool = False,
     ) -> None:
         self.name = name
         key = checked_key(os.environ.get(KEY_VARIABLE, ""), f"The environment variable {KEY_VARIABLE}")
         self._server = Server(url, timeout_s, key)
         self._wait = wait
+        self._tokens = tokens
+        self._jpeg = jpeg
 
     def ask(self, picture: Image.Image, prompt: str) -> str:
         """Raises AnswerError after ``ATTEMPTS`` failures, or at once if the server refuses the request."""
-        image = f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
+        encoding, data = ("jpeg", jpeg_bytes(picture)) if self._jpeg else ("png", png_bytes(picture))
+        image = f"data:image/{encoding};base64,{base64.b64encode(data).decode()}"
         content = [
             {"type": "image_url", "image_url": {"url": image}},
             {"type": "text", "text": prompt},
@@ -124,7 +136,7 @@ class Endpoint:
             "model": self.name,
             "messages": [{"role": "user", "content": content}],
             "temperature": 0,
-            "max_tokens": MAX_ANSWER_TOKENS,
+            "max_tokens": self._tokens,
         }
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -153,7 +165,8 @@ class Endpoint:
             raise _TransientError(f"status {response.status}")
         shown = self._server.shown(response.body)
         if response.status != 200:
-            raise AnswerError(
+            kind = RefusedPictureError if response.status in REFUSED_PICTURE else AnswerError
+            raise kind(
                 f"{self._server.name} refused the request for the model {self.name} "
                 f"({response.status}): '{shown}'"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ifadapter_core.language.answers import description_of
 from ifadapter_core.language.questions import caption_question, prompt_text
-from ifadapter_core.layout import Box, Instance, Layout
+from ifadapter_core.layout import Instance, Layout
 from ifadapter_core.layout_formats import from_json
 from ifadapter_diffusers.pictures import decoded_sizes, read_picture
 from shapes.drawing import draw
@@ -23,17 +22,12 @@ from ..benchmark import Benchmark, release_json, write_benchmark
 from ..files import inside, pin_settings, png_bytes, write_atomic
 from ..vision_language import AnswerError, VisionLanguage
 from ..worklist import Worklist, in_threads
+from .boxes import PROMPTS, NoDescriptionError, ask, crop_box
 from .coco import Draft
 
 BUILD = "build.json"
 REAL = "real"
-PROMPTS = Path(__file__).parent / "prompts"
 MAX_UNDESCRIBED = 10  # pictures after which a model that described none is given up
-MAX_SHOWN = 200  # characters of an answer in a message
-
-
-class NoDescriptionError(Exception):
-    """The model's answer for a picture is no description."""
 
 
 class CocoBuilder:
@@ -168,24 +162,10 @@ class CocoBuilder:
 
     def _ask(self, draft: Draft, picture: Image.Image, question: str) -> str:
         """The answer as a description in one line. Raises NoDescriptionError if it is none."""
-        answer = self.model.ask(picture, question)
-        text = description_of(answer)
-        if not text:
-            raise NoDescriptionError(f"{draft.file_name}, for which it answered {answer[:MAX_SHOWN]!r}")
-        return text
-
-
-def crop_box(picture: Image.Image, box: Box) -> Image.Image:
-    """Crop a box (fractions of the picture), rounded outwards to at least one whole pixel."""
-    (x0, x1), (y0, y1) = (
-        (int(low * side), -int(-high * side // 1)) for low, high, side in _edges(box, picture.size)
-    )
-    return picture.crop((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)))
-
-
-def _edges(box: Box, size: tuple[int, int]) -> Iterable[tuple[float, float, int]]:
-    """(low, high, side in pixels) of each axis."""
-    return ((box.x0, box.x1, size[0]), (box.y0, box.y1, size[1]))
+        try:
+            return ask(self.model, picture, question)
+        except NoDescriptionError as error:
+            raise NoDescriptionError(f"{draft.file_name}, {error}") from error
 
 
 def build_drawn(folder: Path, world: World, count: int) -> Benchmark:

@@ -13,8 +13,8 @@ class CocoSettings:
     annotations: COCO's ``instances_*.json``.
     images: folder of its pictures.
     model: vision-language model that describes them, by hub id or folder.
-    endpoint: base URL of the server that runs the model, up to ``/v1``; None for a local model.
-    requests: number of concurrent requests to the endpoint.
+    endpoints: base URLs of the servers that run the model, up to ``/v1``; none for a local model.
+    requests: number of concurrent requests to each endpoint.
     device: torch device of a local model.
     size: side of the square canvas in pixels.
     seed: seed for the choice of pictures.
@@ -23,7 +23,7 @@ class CocoSettings:
     annotations: Path
     images: Path
     model: str
-    endpoint: str | None
+    endpoints: tuple[str, ...]
     requests: int
     device: str
     size: int

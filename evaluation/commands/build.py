@@ -28,10 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", help="image-text-to-text model that describes the pictures, by hub id or folder"
     )
     coco.add_argument(
-        "--endpoint", metavar="URL", help="OpenAI-compatible server that runs the model, up to /v1"
+        "--endpoint",
+        metavar="URL",
+        action="append",
+        help="OpenAI-compatible server that runs the model, up to /v1; repeat it for several servers",
     )
     coco.add_argument(
-        "--requests", type=int, default=8, help="concurrent requests to the endpoint (default 8)"
+        "--requests", type=int, default=8, help="concurrent requests to each endpoint (default 8)"
     )
     coco.add_argument("--device", default="cpu", help="of a model without endpoint, for example cuda")
     coco.add_argument(
@@ -75,7 +78,7 @@ def _coco(options: argparse.Namespace) -> CocoSettings:
         annotations=options.annotations,
         images=options.images,
         model=options.model,
-        endpoint=options.endpoint or None,
+        endpoints=tuple(filter(None, options.endpoint or ())),
         requests=options.requests,
         device=options.device,
         size=options.size,
@@ -95,8 +98,9 @@ def _build_coco(settings: BuildSettings, coco: CocoSettings) -> None:
 
     from ..build.builder import CocoBuilder
     from ..build.coco import Selection, choose, read_annotations
+    from ..endpoints import Endpoints
     from ..files import digest_of
-    from ..vision_language import Endpoint, LocalModel
+    from ..vision_language import Endpoint, LocalModel, VisionLanguage
 
     selection = Selection()
     drafts = choose(read_annotations(coco.annotations), selection, settings.count, coco.seed)
@@ -106,8 +110,13 @@ def _build_coco(settings: BuildSettings, coco: CocoSettings) -> None:
         "selection": asdict(selection),
         "seed": coco.seed,
     }
-    model = Endpoint(coco.endpoint, coco.model) if coco.endpoint else LocalModel(coco.model, coco.device)
-    requests = coco.requests if coco.endpoint else 1  # a local model answers one question at a time
+    model: VisionLanguage
+    if coco.endpoints:
+        model = Endpoints([Endpoint(url, coco.model) for url in coco.endpoints])
+        requests = coco.requests * len(coco.endpoints)
+    else:
+        model = LocalModel(coco.model, coco.device)
+        requests = 1  # a local model answers one question at a time
     CocoBuilder(settings.output, coco.images, coco.size, model, source, requests).build(drafts)
 
 

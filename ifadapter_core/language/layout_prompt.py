@@ -128,7 +128,7 @@ def layout_prompt(
         "square_width": notation.number(SQUARE * height / longer),
         "square_height": notation.number(SQUARE * width / longer),
         "description": prompt_text(f"descriptions_{descriptions}"),
-        "example": _example(notation, descriptions),
+        "example": example_answer(notation, descriptions),
     }
     text = FIELD.sub(lambda match: str(fields[match[1]]), prompt_text("layout"))
     return family.chat.replace("{}", text)
@@ -151,8 +151,8 @@ def _count(instances: int) -> str:
     )
 
 
-def _example(notation: Notation, descriptions: str) -> str:
-    """The answer of the example, with one box a line."""
+def example_answer(notation: Notation, descriptions: str) -> str:
+    """The answer of the example, with one box a line. descriptions: one of ``DESCRIPTIONS``."""
     data = json.loads((PROMPTS / "example.json").read_text("utf-8"))
     boxes = [
         notation.box(

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import torch
 
+import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
+
+# isort: split
 from ifadapter_diffusers.painter import METHODS, Painter
 
 from ..models.config import load_shapes_config

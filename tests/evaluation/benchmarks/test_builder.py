@@ -17,7 +17,8 @@ from PIL import Image
 
 from evaluation.__main__ import main
 from evaluation.benchmark import read_benchmark
-from evaluation.build.builder import CocoBuilder, crop_box
+from evaluation.build.boxes import crop_box
+from evaluation.build.builder import CocoBuilder
 from evaluation.vision_language import ATTEMPTS, AnswerError, EmptyAnswerError, Endpoint
 from ifadapter_core.layout import Box
 from shapes.descriptions import read_description

@@ -101,9 +101,16 @@ class VisionServer(Loopback):
 
     faults: "hang", "break", an Answer or None, for the first requests in order.
     block_at: number of a request that is never answered; ``blocked`` is set when it arrives.
+    answer: content of a request -> text.
     """
 
-    def __init__(self, faults: list[Any] | None = None, block_at: int | None = None) -> None:
+    def __init__(
+        self,
+        faults: list[Any] | None = None,
+        block_at: int | None = None,
+        answer: Callable[[Any], str] | None = None,
+    ) -> None:
+        self.answer = answer or words
         self.faults = deque(faults or [])
         self.block_at = block_at
         self.blocked = Event()
@@ -123,7 +130,7 @@ class VisionServer(Loopback):
             self.stopping.wait()
         if fault in ("hang", "break"):
             return None
-        return fault or completion(words(content))
+        return fault or completion(self.answer(content))
 
 
 def completion(text: Any) -> Answer:

@@ -1,0 +1,38 @@
+"""The open questions, in the order of the README's table."""
+
+from __future__ import annotations
+
+from .studies import cost, ladder, overlap, tokens
+from .study import Question, Study
+
+QUESTIONS = (
+    Question(
+        "Which tokens does an instance need?",
+        (tokens.STUDY,),
+        """The release's adapter has the same two kinds of tokens and can be sampled without one of them
+(*IFAdapter Encode*). SDXL's descriptions are longer and its EoT token is that of a large text encoder, so the
+sizes of the effects do not carry over.""",
+    ),
+    Question(
+        "What happens where boxes overlap?",
+        (overlap.STUDY,),
+        """The rules are those of the nodes, and the gate has the same form. How much a hidden figure loses
+depends on the training data: this adapter saw figures of which at least 60 % are visible, with a clear order
+of depth. Photos have no such rule.""",
+    ),
+    Question(
+        "What does the adapter cost, and when must it act?",
+        (cost.STUDY,),
+        """The shape of the curves may carry over, since places are decided early in any noise schedule; the
+release acts for 30 % of the schedule with a style LoRA. The shares of time and memory do not carry over:
+[performance](performance.md) has those of SDXL's layers.""",
+    ),
+    Question(
+        "How far do simpler methods get?",
+        (ladder.STUDY,),
+        """The order of the methods may carry over, the distances do not. This base model was trained with
+rough positions in its captions, which SDXL was not, and its attention is too coarse for regional
+attention.""",
+    ),
+)
+STUDIES: dict[str, Study] = {study.key: study for question in QUESTIONS for study in question.studies}

@@ -14,8 +14,9 @@ from ..drawing import Pixels
 from ..methods import METHODS as COMPARED
 from ..results.rows import AUTOENCODER, REAL
 from .methods.plain_mean import PLAIN_MEAN
+from .methods.sequence import SEQUENCE
 
-METHODS = {**COMPARED, PLAIN_MEAN.key: PLAIN_MEAN}
+METHODS = {**COMPARED, **{method.key: method for method in (PLAIN_MEAN, SEQUENCE)}}
 
 
 class Models(Protocol):
@@ -59,6 +60,11 @@ class Painting:
     def samples(self) -> bool:
         """Whether a diffusion model paints."""
         return self.method not in (REAL, AUTOENCODER)
+
+    @property
+    def trains(self) -> bool:
+        """Whether its weights are trained by the study."""
+        return not isinstance(self.models, Shipped)
 
     def settings(self) -> dict[str, Any]:
         """All that decides the pictures, as JSON, except the number of steps."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from .studies import cost, ladder, overlap, tokens
+from .studies import cost, ladder, overlap, queries, sequence, tokens, tokens_trained
 from .study import Question, Study
 
 QUESTIONS = (
     Question(
+        "How many appearance queries does an instance need?",
+        (queries.STUDY,),
+        """The number needed follows the number of attributes in a description: here at most four. SDXL's
+descriptions name more, and the release has 4 queries for each depth. A number that suffices here is a lower
+bound at best.""",
+    ),
+    Question(
+        "A map of instances, or their tokens in the text's sequence?",
+        (sequence.STUDY,),
+        """A map keeps an instance's tokens out of other boxes in a model of any size. How well a large model
+learns places from box embeddings alone cannot be told from this one: GLIGEN did so with far more training.""",
+    ),
+    Question(
         "Which tokens does an instance need?",
-        (tokens.STUDY,),
+        (tokens_trained.STUDY, tokens.STUDY),
         """The release's adapter has the same two kinds of tokens and can be sampled without one of them
 (*IFAdapter Encode*). SDXL's descriptions are longer and its EoT token is that of a large text encoder, so the
 sizes of the effects do not carry over.""",

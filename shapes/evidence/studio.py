@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ifadapter_diffusers.painter import NOISE_ROWS, Painter
 
-from ..drawing import Pixels, draw
+from ..drawing import Pixels
 from ..models.config import load_shapes_config
 from ..results.pictures import through_autoencoder
 from ..results.rows import REAL
@@ -23,10 +23,12 @@ from ..sampler import HELD_OUT, World
 from ..scene import Scene
 from .cache import Arrays, Cache, digest
 from .layouts.layout_sets import LayoutSet
+from .looks.table import LOOKS
 from .numbers.scores import VERSION, Scores, joined, score
 from .painting import Models, Painting, paint
 
 FORMAT = 1  # of the cached pictures; raise it when the same settings give other pictures
+PIXELS = 12  # every so many scenes of a pool keep their pictures, for autoencoders
 REFERENCE = HELD_OUT[5000:]  # drawings of the Frechet distance, disjoint from the layouts
 
 
@@ -70,6 +72,7 @@ class Studio:
         self.kind = torch.device(options.device).type
         self.chunk = NOISE_ROWS if self.kind == "cpu" else GPU_CHUNK
         self._painter: tuple[str, Painter] | None = None
+        self._pool: tuple[str, Any] | None = None
 
     def painter(self, models: Models) -> Painter:
         """The last one is kept."""
@@ -82,19 +85,41 @@ class Studio:
             self._painter = (name, painter)
         return self._painter[1]
 
+    def pool(self, look: str) -> Any:
+        """The scenes to train on, in a look: ``PoolTensors``, and pictures. The last one is kept."""
+        from .trained.pool import draw_pool, pool_config  # not at the top: it needs the trainer
+
+        if self._pool is None or self._pool[0] != look:
+            self._pool = None  # frees its memory first
+            options = self.options
+            drawn = draw_pool(
+                self.cache,
+                self.judges,
+                self.world,
+                look,
+                pool_config(options.pool, options.pool // PIXELS),
+                options.demo / "tokenizer",
+                torch.device(options.device),
+            )
+            self._pool = (look, drawn)
+        return self._pool[1]
+
     def settings(self, painting: Painting, layouts: LayoutSet) -> dict[str, Any]:
         """All that decides the pictures of a condition, except the number of layouts."""
         options = self.options
-        run = {
+        run: dict[str, Any] = {
             "weights": self.weights,
             "steps": painting.steps or options.steps,
             "guidance": options.guidance,
             "seed": options.seed,
             "device": self.kind,
         }
+        if painting.trains:
+            run |= {"train_steps": options.train_steps, "train_batch": options.train_batch}
+            run["pool"] = options.pool
         return {
             "format": FORMAT,
-            "layouts": {"kind": layouts.kind, "value": layouts.value},
+            "layouts": layouts.settings(),
             **painting.settings(),
             **({} if painting.method == REAL else run),
         }
@@ -116,8 +141,8 @@ class Studio:
             if scored.exists():
                 jobs.append(Scores(**self.cache.arrays(scored, dict)))
                 continue
-            pictures = self._pictures(path, painting, part, first)
-            pending[len(jobs)] = (scored, self.judges.submit(score, pictures, part))
+            pictures = self._pictures(path, painting, part, first, layouts.look)
+            pending[len(jobs)] = (scored, self.judges.submit(score, pictures, part, layouts.look))
             jobs.append(pending[len(jobs)][1])
             self._keep(pending, done=True)
         self._keep(pending, done=False)
@@ -135,19 +160,22 @@ class Studio:
         scenes = [layouts.scene(self.world, index) for index in range(self.options.layouts)]
         folder = self.cache.place("pictures", self.settings(painting, layouts))
         part = scenes[: self.chunk]
-        return self._pictures(folder / f"{0:05d}_{digest(repr(part))[:8]}.npz", painting, part, 0)[:count]
+        path = folder / f"{0:05d}_{digest(repr(part))[:8]}.npz"
+        return self._pictures(path, painting, part, 0, layouts.look)[:count]
 
-    def _pictures(self, path: Path, painting: Painting, scenes: Sequence[Scene], first: int) -> Pixels:
+    def _pictures(
+        self, path: Path, painting: Painting, scenes: Sequence[Scene], first: int, look: str
+    ) -> Pixels:
         def make() -> Arrays:
-            return {"pictures": self._paint(painting, scenes, first)}
+            return {"pictures": self._paint(painting, scenes, first, look)}
 
         return self.cache.arrays(path, make)["pictures"]
 
-    def _paint(self, painting: Painting, scenes: Sequence[Scene], first: int) -> Pixels:
+    def _paint(self, painting: Painting, scenes: Sequence[Scene], first: int, look: str) -> Pixels:
         if painting.samples:
             layouts = [scene.layout for scene in scenes]
             return paint(self.painter(painting.models), painting, layouts, first, self.options.steps)
-        drawings = np.stack([draw(scene) for scene in scenes])
+        drawings = np.stack([LOOKS[look].draw(scene) for scene in scenes])
         if painting.method == REAL:
             return drawings
         return through_autoencoder(self.painter(painting.models).base, drawings)

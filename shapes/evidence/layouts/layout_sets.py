@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ...sampler import HELD_OUT, World, sample_scene
 from ...scene import Scene
+from ..looks.table import LOOKS
 from .arrangements import pair_scene, stack_scene
 
 Kind = Literal["held out", "pairs", "stacks", "counts"]
@@ -24,13 +25,24 @@ class LayoutSet:
     kind: held out = the drawn world's own; pairs = two figures of one IoU; stacks = figures on a
         diagonal; counts = figures of 44 to 46 pixels.
     value: the IoU of pairs, the number of figures of stacks and counts.
+    look: a key of LOOKS: how its pictures look and its texts are worded.
     """
 
     kind: Kind = "held out"
     value: float = 0.0
+    look: str = "plain"
+
+    def settings(self) -> dict[str, Any]:
+        """As JSON, without the usual look."""
+        look = {} if self.look == "plain" else {"look": self.look}
+        return {"kind": self.kind, "value": self.value, **look}
 
     def scene(self, world: World, index: int) -> Scene:
         """The scene of an index below 1000, the same in every run."""
+        look = LOOKS[self.look]
+        return look.words(self._scene(look.world(world), index))
+
+    def _scene(self, world: World, index: int) -> Scene:
         if self.kind == "pairs":
             return pair_scene(world, self.value, index)
         if self.kind == "stacks":

@@ -14,6 +14,7 @@ from ...results.picture_score import MEASURES as JUDGED
 from ...results.picture_score import InstanceScore, score_instances
 from ...scene import Scene
 from ..cache import Arrays
+from ..looks.table import LOOKS
 
 VERSION = 1  # of the scores; another one is not read from the cache
 LEAKED = "leaked"
@@ -73,9 +74,15 @@ def joined(parts: Sequence[Scores]) -> Scores:
     )
 
 
-def score(pictures: Pixels, scenes: Sequence[Scene]) -> Scores:
-    """Judge pictures (P, H, W, 3) of scenes."""
-    judged = [score_instances(picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
+def score(pictures: Pixels, scenes: Sequence[Scene], look: str = "plain") -> Scores:
+    """Judge pictures (P, H, W, 3) of scenes in a look: restored to the plain one, which the judge knows.
+
+    The features are those of the pictures as they are.
+    """
+    restore = LOOKS[look].restore
+    judged = [
+        score_instances(restore(picture), scene) for picture, scene in zip(pictures, scenes, strict=True)
+    ]
     hits = [
         [one.has(measure) for measure in JUDGED] + [leaked(one, others(instances, number))]
         for instances in judged

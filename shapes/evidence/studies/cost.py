@@ -109,19 +109,18 @@ def tables(record: Record) -> str:
     steps = record.extra.get("steps")
     if not steps:
         return condition_table(record)
-    head = ("instances", "step without the adapter, ms", "with it, ms", "longer by")
-    rows = [
-        (
-            str(one["instances"]),
-            f"{one['plain_ms']:.2f}",
-            f"{one['adapted_ms']:.2f}",
-            f"{100 * (one['adapted_ms'] / one['plain_ms'] - 1):.0f} %",
-        )
-        for one in steps
-    ]
+    in_memory = "plain_mib" in steps[0]
+    head = ["instances", "step without the adapter, ms", "with it, ms", "longer by"]
+    head += ["peak memory without it, MiB", "with it"] if in_memory else []
+    rows = []
+    for one in steps:
+        longer = 100 * (one["adapted_ms"] / one["plain_ms"] - 1)
+        row = [str(one["instances"]), f"{one['plain_ms']:.2f}", f"{one['adapted_ms']:.2f}", f"{longer:.0f} %"]
+        row += [f"{one['plain_mib']:.1f}", f"{one['adapted_mib']:.1f}"] if in_memory else []
+        rows.append(row)
     text = (
         f"One step of one picture (two rows, with guidance), the median of {record.extra['repeats']}, "
-        f"on {record.extra['device']}. Tokens are made once for a layout: {record.extra['encode_ms']:.1f} ms "
+        f"on {record.extra['device']}. Tokens are made once for a layout: {steps[-1]['encode_ms']:.1f} ms "
         f"for {steps[-1]['instances']} instances, with the text encoder."
     )
     return "\n\n".join([condition_table(record), text, markdown([head, *rows])])

@@ -13,10 +13,11 @@ from ifadapter_diffusers.sampling import Control
 from ..drawing import Pixels
 from ..methods import METHODS as COMPARED
 from ..results.rows import AUTOENCODER, REAL
+from .methods.control_copy import CONTROL
 from .methods.plain_mean import PLAIN_MEAN
 from .methods.sequence import SEQUENCE
 
-METHODS = {**COMPARED, **{method.key: method for method in (PLAIN_MEAN, SEQUENCE)}}
+METHODS = {**COMPARED, **{method.key: method for method in (PLAIN_MEAN, SEQUENCE, CONTROL)}}
 
 
 class Models(Protocol):

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .studies import cost, ladder, overlap, queries, sequence, tokens, tokens_trained
+from .studies import (
+    cost,
+    domains,
+    ladder,
+    ladder_control,
+    looks,
+    overlap,
+    queries,
+    sequence,
+    tokens,
+    tokens_trained,
+)
 from .study import Question, Study
 
 QUESTIONS = (
@@ -17,7 +28,7 @@ bound at best.""",
         "A map of instances, or their tokens in the text's sequence?",
         (sequence.STUDY,),
         """A map keeps an instance's tokens out of other boxes in a model of any size. How well a large model
-learns places from box embeddings alone cannot be told from this one: GLIGEN did so with far more training.""",
+learns places from box embeddings alone this one cannot tell; GLIGEN did so with far more training.""",
     ),
     Question(
         "Which tokens does an instance need?",
@@ -34,6 +45,19 @@ depends on the training data: this adapter saw figures of which at least 60 % ar
 of depth. Photos have no such rule.""",
     ),
     Question(
+        "Does the adapter work on other base models of the same kind?",
+        (looks.STUDY,),
+        """That an adapter survives a fine-tuned base, and how its loss compares with the base's own, is the
+question of every community checkpoint. The sizes of the effects depend on how far a checkpoint is from its
+origin; these looks are far.""",
+    ),
+    Question(
+        "Does it carry over to another domain?",
+        (domains.STUDY,),
+        """The base model here knows nothing of the domain, neither its look nor its words; SDXL has seen
+satellite pictures and sections. So the gain from a few steps of the adapter alone is a lower bound.""",
+    ),
+    Question(
         "What does the adapter cost, and when must it act?",
         (cost.STUDY,),
         """The shape of the curves may carry over, since places are decided early in any noise schedule; the
@@ -42,7 +66,7 @@ release acts for 30 % of the schedule with a style LoRA. The shares of time and 
     ),
     Question(
         "How far do simpler methods get?",
-        (ladder.STUDY,),
+        (ladder.STUDY, ladder_control.STUDY),
         """The order of the methods may carry over, the distances do not. This base model was trained with
 rough positions in its captions, which SDXL was not, and its attention is too coarse for regional
 attention.""",

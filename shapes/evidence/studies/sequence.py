@@ -18,12 +18,13 @@ METHODS = {
 SETS = {"": LayoutSet(), " alike": LayoutSet("pairs", 0.0), " overlap": LayoutSet("pairs", 0.4)}
 TITLES = {"": "", " alike": ", apart pairs", " overlap": ", pairs of IoU 0.4"}
 MEASURES = ("success", "drawn_well", "found", "leaked")
-TEXT = """The same instance tokens used in two ways, by two adapters that were trained alike: in the **semantic
-map**, where the cells of a box attend to their own instance and the gate mixes them; and **in the text's
-sequence** in GLIGEN's manner: in each adapted layer the tokens of all instances join those of the text in one
-attention, and a gate, tanh(alpha), fades between the attention to the text and to both. There the box is told
-by the grounding embedding in the tokens alone. (GLIGEN's own layers are self-attention with weights of their
-own; this variant has the weights of the map's projections and no others.) "Found" is the place alone."""
+TEXT = """The same instance tokens used in two ways, by two adapters that were trained alike: in the
+**semantic map**, where the cells of a box attend to their own instance and the gate mixes them; and **in
+the text's sequence** in GLIGEN's manner: in each adapted layer the tokens of all instances join those of
+the text in one attention, and a gate, tanh(alpha), fades between the attention to the text and to both.
+There the box is told by the grounding embedding in the tokens alone. (GLIGEN's own layers are
+self-attention with weights of their own; this variant has the weights of the map's projections and no
+others.) "Found" is the place alone."""
 
 
 def answer(record: Record) -> str:

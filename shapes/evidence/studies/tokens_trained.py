@@ -22,8 +22,8 @@ PAINTINGS = {
 OTHERS = tuple(key for key in PAINTINGS if key != "both")
 MEASURES = ("success", "drawn_well", "leaked")
 TEXT = """Adapters that were trained with one kind of tokens only, and one that reads the text at depth -2
-alone in place of -2, -4 and -6 (4 appearance tokens in place of 12). All were trained alike; none meets tokens
-in sampling that it did not meet in training."""
+alone in place of -2, -4 and -6 (4 appearance tokens in place of 12). All were trained alike; none meets
+tokens in sampling that it did not meet in training."""
 
 
 def answer(record: Record) -> str:

@@ -14,6 +14,7 @@ from ifadapter_core.tokens import InstanceTokens
 from ifadapter_diffusers.painter import Painter
 from ifadapter_diffusers.sampling import batch_tokens
 from training.adapter_stage import AdapterStage
+from training.config import AdapterConfig
 
 from ...models.pool_stages import PoolAdapterStage, SlotDenoising
 from ...models.slots import SlotUNet
@@ -67,7 +68,7 @@ class TrainedAdapter:
         config = replace(config, shape=shape)
         budget = {"steps": config.loop.steps, "batch": config.batch_size}
         folder = studio.cache.place("adapters", {**settings(studio, self), **budget})
-        weights = train_once(folder, partial(self._stage, studio, config), config.loop, studio.kind)
+        weights = train_once(folder, partial(self.stage, studio, config), config.loop, studio.kind)
         options = studio.options
         return Painter(
             options.demo,
@@ -78,7 +79,8 @@ class TrainedAdapter:
             device=options.device,
         )
 
-    def _stage(self, studio: Studio, config: Any) -> AdapterStage:
+    def stage(self, studio: Studio, config: AdapterConfig) -> AdapterStage:
+        """Its training."""
         tensors, _ = studio.pool(self.look)
         layouts = [
             LayoutSet(look=self.look).scene(studio.world, index).layout for index in range(config.samples)

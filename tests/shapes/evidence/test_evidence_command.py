@@ -55,7 +55,7 @@ def test_all_studies_are_listed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--studies", "everything"), "no everything; expected some of tokens"),
+        (("--studies", "everything"), "no everything; expected some of queries"),
         (("--layouts", "1"), "--layouts is 1; expected at least 2"),
         (("--layouts", "2000"), "--layouts is 2000; expected at most 1000"),
         (("--update", "LICENSE"), "LICENSE has no lines"),

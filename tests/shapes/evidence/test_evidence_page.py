@@ -15,7 +15,11 @@ from shapes.evidence.run import RESULTS, read_results, rounded, write_page, writ
 from shapes.evidence.study import Record
 
 ROOT = Path(__file__).resolve().parents[3]
-RECORDS = {key: record(study, {}) for key, study in STUDIES.items()}
+EXTRA = {
+    "queries": {"weights": {f"L {count}": 768_000 for count in (1, 2, 4, 8)}, "times": {}},
+    "ladder-control": {"weights": {"adapter": 768_000, "control": 2_500_000}},
+}
+RECORDS = {key: record(study, {}, extra=EXTRA.get(key)) for key, study in STUDIES.items()}
 
 
 def test_a_study_that_has_not_run_is_named_with_its_command() -> None:
@@ -34,7 +38,7 @@ def test_the_page_has_an_answer_a_plot_and_a_table_for_each_study_that_has_run()
         assert text.count(f"(evidence/{study.key}.png)") == 1
         assert study.tables(RECORDS[study.key]) in text
     assert text.count("**Answer**") == len(STUDIES)
-    assert text.count("**SDXL**") == len(QUESTIONS)
+    assert text.count("**SDXL**") == len(QUESTIONS) == 8
 
 
 def test_the_table_has_a_line_for_each_question() -> None:

@@ -7,6 +7,7 @@
 # make format     rewrite the sources in the project's style
 # make demo       sample a few layouts with the small models of demo/ into demo_output/; ARGS="--seed 1 --layout my.json"
 # make results    measure the demo's models on held-out layouts, into docs/results/ and two tables; ARGS="--device cuda"
+# make evidence   studies of open questions, into docs/evidence.md; ARGS="--studies overlap", ARGS="--list"; it resumes
 # make bench      time the layers, sampling steps in ComfyUI and the editor, into build/bench/; needs 16 GB of memory
 # make gpu        correctness, speed and memory on a GPU, into build/gpu/; ARGS="--parts unet"; uses PYTHON, whose torch needs CUDA
 # make pictures   the docs' pictures of the editor, the registry's icon and banner
@@ -25,7 +26,7 @@ PARALLEL := -n 2 --dist worksteal
 WITHOUT_HOST := $(filter-out tests/host/ tests/web/ %/__pycache__/,$(sort $(wildcard tests/*/)))
 NPM := $(shell command -v npm 2>/dev/null)
 
-.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results pictures thumbnails bench gpu
+.PHONY: test test-fast test-core test-host test-web lint lint-python lint-web format demo results evidence pictures thumbnails bench gpu
 
 test: $(VENV)/.ready
 	$(BIN)/python tests/run_parts.py lint test-core test-host test-web
@@ -45,6 +46,9 @@ demo: $(MODELS_VENV)/.ready
 
 results: $(MODELS_VENV)/.ready
 	$(MODELS_PYTHON) -m shapes.comparison --update README.md demo/README.md $(ARGS)
+
+evidence: $(MODELS_VENV)/.ready
+	$(MODELS_PYTHON) -m shapes.evidence --update README.md $(ARGS)
 
 lint: lint-python lint-web
 

@@ -156,7 +156,7 @@ def _draw(numbers: range) -> list[tuple[str, ...]]:
     descriptions = []
     for number in numbers:
         heavy = int((number + 1) * config.crowded) > int(number * config.crowded)
-        scene = _sample(crowded if heavy else world, number, config.pictures)
+        scene = sample_with_room(crowded if heavy else world, number, config.pictures)
         _store(arrays, number, scene)
         captions += caption_texts(scene)
         descriptions.append(tuple(figure.local_description for figure in scene.figures))
@@ -165,7 +165,7 @@ def _draw(numbers: range) -> list[tuple[str, ...]]:
     return descriptions
 
 
-def _sample(world: World, number: int, step: int) -> Scene:
+def sample_with_room(world: World, number: int, step: int) -> Scene:
     """The scene of a number, or of ``step`` later ones if there is no room for its figures."""
     for attempt in range(ATTEMPTS - 1):
         with suppress(ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -137,7 +137,7 @@ class SlotDenoising(nn.Module):
         noises = self.loss.noises
         with torch.no_grad():
             states = self.base.text_encoders[0](ids).last_hidden_state
-        tokens = self._tokens(boxes, descriptions, described)
+        tokens = self.instance_tokens(boxes, descriptions, described)
         slots = Slots(*(_copies(part, noises) for part in (tokens, boxes, present)))
         prediction = self.adapted.denoise(noisy, timesteps, Conditioning(_copies(states, noises)), slots)
 
@@ -147,7 +147,7 @@ class SlotDenoising(nn.Module):
         errors = (prediction.float() - target).square().mean(dim=1) * weights
         return (errors * levels[:, None, None]).sum() / weights.sum()
 
-    def _tokens(self, boxes: Tensor, descriptions: Tensor, described: Tensor) -> Tensor:
+    def instance_tokens(self, boxes: Tensor, descriptions: Tensor, described: Tensor) -> Tensor:
         """Instance tokens of all slots (B, S, M, D)."""
         numbers = descriptions.flatten()
         kept = _copies(described, descriptions.shape[1])
@@ -165,16 +165,25 @@ def _copies(rows: Tensor, count: int) -> Tensor:
 
 
 class PoolAdapterStage(AdapterStage):
-    """The stage of an adapter on a pool."""
+    """The stage of an adapter on a pool.
+
+    unet: the UNet with the adapter. objective: its loss.
+    """
 
     def __init__(
-        self, base: BaseModel, config: AdapterConfig, tensors: PoolTensors, held_out: Sequence[Layout]
+        self,
+        base: BaseModel,
+        config: AdapterConfig,
+        tensors: PoolTensors,
+        held_out: Sequence[Layout],
+        unet: type[SlotUNet] = SlotUNet,
+        objective: Callable[..., SlotDenoising] = SlotDenoising,
     ) -> None:
         batches: Any = PoolBatches(tensors, config.batch_size, config.loop.seed)
         super().__init__(base, config.shape, config.loss, batches, held_out, guidance=config.guidance)
         phrases = embed_all(base, tensors.descriptions, config.shape.text_depths)
-        adapted = SlotUNet(base.unet, self.adapter)
-        self.objective: Any = SlotDenoising(base, adapted, config.loss, phrases)
+        adapted = unet(base.unet, self.adapter)
+        self.objective: Any = objective(base, adapted, config.loss, phrases)
 
 
 @torch.no_grad()

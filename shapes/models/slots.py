@@ -111,11 +111,15 @@ class SlotUNet(AdaptedUNet):
         return dense_residual(self.adapter, key, q, self.slots.tokens, self.grids[size])
 
 
-def dense_residual(adapter: IFAdapter, key: str, q: Tensor, tokens: Tensor, grid: Grid) -> Tensor:
+def dense_residual(
+    adapter: IFAdapter, key: str, q: Tensor, tokens: Tensor, grid: Grid, evenly: bool = False
+) -> Tensor:
     """What ``InstanceCrossAttention`` adds to the text cross attention: (B, N, C), dtype of q.
 
     key: of the layer in ``adapter.layers``. q: (B, N, C) projected queries.
     tokens: (B, S, M, D) instance tokens.
+    evenly: replace the learned gate: the instances that cover a cell share equally what the gate gives
+        them together.
     """
     layer: Any = adapter.layers[key]
     projected = adapter.keys_values(key, tokens)
@@ -125,6 +129,9 @@ def dense_residual(adapter: IFAdapter, key: str, q: Tensor, tokens: Tensor, grid
     features = attend(queries, k.flatten(0, 1), v.flatten(0, 1), layer.heads)
     features = features.unflatten(0, k.shape[:2]) * grid.covered[..., None].to(q.dtype)  # B, S, N, C
     weights = _weights(layer.fusion, features, grid)
+    if evenly:
+        covering = grid.covered.to(weights.dtype)
+        weights = covering * (weights * covering).sum(1, True) / covering.sum(1, True).clamp(min=1)
     weights = (weights * layer.alpha.float().tanh()).to(q.dtype)
     return (weights[..., None] * features).sum(dim=1).to(q.dtype)
 

@@ -11,5 +11,5 @@ from package_of_same_name import restore
 sys.path.append(str(Path(__file__).parent / "support"))
 
 restore("shapes")
-for folder in ("detail", "models", "recognition", "results"):
+for folder in ("detail", "evidence", "models", "recognition", "results"):
     importlib.import_module(f"shapes.{folder}")

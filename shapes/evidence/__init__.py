@@ -1,0 +1,1 @@
+"""Studies of open questions of the method in the drawn world: ``python -m shapes.evidence``."""

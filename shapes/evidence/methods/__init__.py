@@ -1,0 +1,1 @@
+"""Ways to paint a layout that only the studies have."""

@@ -1,0 +1,1 @@
+"""What is counted in the pictures, with intervals."""

@@ -1,0 +1,72 @@
+"""Bootstrap intervals of rates and of their differences. The unit is the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scores import ALL, MEASURES, Scores
+
+RESAMPLES = 2000
+PERCENTILES = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A rate or a difference of rates, with its 95 % interval. All in 0..1, or -1..1."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_list(self) -> list[float]:
+        return [self.value, self.low, self.high]
+
+
+def rate(scores: Scores, measure: str, group: str = ALL) -> Estimate:
+    """The share of the group's instances that have a measure.
+
+    Raises ValueError if the group is empty.
+    """
+    hits, totals = _per_picture(scores, measure, group)
+    return _estimate(float(hits.sum() / totals.sum()), _resampled(hits, totals, 0))
+
+
+def difference(a: Scores, b: Scores, measure: str, group: str = ALL, paired: bool = True) -> Estimate:
+    """The rate of a minus that of b.
+
+    paired: whether both have pictures of the same layouts; these are then resampled together, which
+        gives narrower intervals.
+    """
+    parts = [_per_picture(scores, measure, group) for scores in (a, b)]
+    if paired and not np.array_equal(parts[0][1], parts[1][1]):
+        raise ValueError("The pictures are not of the same layouts; expected paired=False.")
+    rates = [float(hits.sum() / totals.sum()) for hits, totals in parts]
+    seeds = (0, 0) if paired else (0, 1)
+    resampled = [_resampled(*part, seed) for part, seed in zip(parts, seeds, strict=True)]
+    return _estimate(rates[0] - rates[1], resampled[0] - resampled[1])
+
+
+def _per_picture(scores: Scores, measure: str, group: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Instances with the measure, and all instances of the group: (P,) each."""
+    chosen, pictures = scores.chosen(group), len(scores.counts)
+    if not chosen.any():
+        raise ValueError(f"No instance is in the group {group}.")
+    owner = scores.picture[chosen]
+    hits = scores.hits[chosen, MEASURES.index(measure)].astype(np.float64)
+    totals = np.bincount(owner, minlength=pictures).astype(np.float64)
+    return np.bincount(owner, weights=hits, minlength=pictures).astype(np.float64), totals
+
+
+def _resampled(hits: NDArray[np.float64], totals: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Rates of resampled pictures: (RESAMPLES,)."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    picks = rng.integers(len(hits), size=(RESAMPLES, len(hits)))
+    return hits[picks].sum(1) / np.maximum(totals[picks].sum(1), 1)
+
+
+def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
+    low, high = np.percentile(resampled, PERCENTILES)
+    return Estimate(value, float(low), float(high))

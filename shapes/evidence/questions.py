@@ -1,0 +1,75 @@
+"""The open questions, in the order of the README's table."""
+
+from __future__ import annotations
+
+from .studies import (
+    cost,
+    domains,
+    ladder,
+    ladder_control,
+    looks,
+    overlap,
+    queries,
+    sequence,
+    tokens,
+    tokens_trained,
+)
+from .study import Question, Study
+
+QUESTIONS = (
+    Question(
+        "How many appearance queries does an instance need?",
+        (queries.STUDY,),
+        """The number needed follows the number of attributes in a description: here at most four. SDXL's
+descriptions name more, and the release has 4 queries for each depth. A number that suffices here is a lower
+bound at best.""",
+    ),
+    Question(
+        "A map of instances, or their tokens in the text's sequence?",
+        (sequence.STUDY,),
+        """A map keeps an instance's tokens out of other boxes in a model of any size. How well a large model
+learns places from box embeddings alone this one cannot tell; GLIGEN did so with far more training.""",
+    ),
+    Question(
+        "Which tokens does an instance need?",
+        (tokens_trained.STUDY, tokens.STUDY),
+        """The release's adapter has the same two kinds of tokens and can be sampled without one of them
+(*IFAdapter Encode*). SDXL's descriptions are longer and its EoT token is that of a large text encoder, so the
+sizes of the effects do not carry over.""",
+    ),
+    Question(
+        "What happens where boxes overlap?",
+        (overlap.STUDY,),
+        """The rules are those of the nodes, and the gate has the same form. How much a hidden figure loses
+depends on the training data: this adapter saw figures of which at least 60 % are visible, with a clear order
+of depth. Photos have no such rule.""",
+    ),
+    Question(
+        "Does the adapter work on other base models of the same kind?",
+        (looks.STUDY,),
+        """That an adapter survives a fine-tuned base, and how its loss compares with the base's own, is the
+question of every community checkpoint. The sizes of the effects depend on how far a checkpoint is from its
+origin; these looks are far.""",
+    ),
+    Question(
+        "Does it carry over to another domain?",
+        (domains.STUDY,),
+        """The base model here knows nothing of the domain, neither its look nor its words; SDXL has seen
+satellite pictures and sections. So the gain from a few steps of the adapter alone is a lower bound.""",
+    ),
+    Question(
+        "What does the adapter cost, and when must it act?",
+        (cost.STUDY,),
+        """The shape of the curves may carry over, since places are decided early in any noise schedule; the
+release acts for 30 % of the schedule with a style LoRA. The shares of time and memory do not carry over:
+[performance](performance.md) has those of SDXL's layers.""",
+    ),
+    Question(
+        "How far do simpler methods get?",
+        (ladder.STUDY, ladder_control.STUDY),
+        """The order of the methods may carry over, the distances do not. This base model was trained with
+rough positions in its captions, which SDXL was not, and its attention is too coarse for regional
+attention.""",
+    ),
+)
+STUDIES: dict[str, Study] = {study.key: study for question in QUESTIONS for study in question.studies}

@@ -1,0 +1,1 @@
+"""The page: tables, plots and the answers."""

@@ -1,0 +1,105 @@
+"""The page of the studies and the README's table, from their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...results.tables import markdown
+from ..questions import QUESTIONS
+from ..study import Question, Record, Study
+
+BEGIN, END = "<!-- evidence: written by make evidence -->", "<!-- end of evidence -->"
+
+
+def page(records: Mapping[str, Record]) -> str:
+    """All questions as a Markdown page. Studies without numbers are named with their command."""
+    parts = [_head(), "| question | answer |\n| --- | --- |\n" + "\n".join(_lines(records))]
+    for number, question in enumerate(QUESTIONS, 1):
+        parts.append(f"## {number}. {question.text}")
+        for study in question.studies:
+            parts += _study(study, records.get(study.key))
+        parts.append(f"**SDXL**: {question.carries}")
+    return "\n\n".join(parts) + "\n"
+
+
+def readme_table(records: Mapping[str, Record]) -> str:
+    """One line for each question: the question, the answer, the command."""
+    lines = [("question", "answer in the drawn world", "command")]
+    for question in QUESTIONS:
+        keys = " ".join(study.key for study in question.studies)
+        lines.append((question.text, answer(question, records), f'`make evidence ARGS="--studies {keys}"`'))
+    return markdown(lines)
+
+
+def answer(question: Question, records: Mapping[str, Record]) -> str:
+    """The answers of a question's studies; those that have not run are named."""
+    return " ".join(
+        _sentence(study.brief(records[study.key])) if study.key in records else f"{study.title}: not run yet."
+        for study in question.studies
+    )
+
+
+def update_table(path: Path, table: str | None = None) -> None:
+    """Replace what is between the comment lines of a file; without a table, only check that they are there.
+
+    Raises ValueError if they are not, OSError if the file cannot be read.
+    """
+    before, begin, rest = path.read_text("utf-8").partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(f"{END}\n")
+    if not begin or not end:
+        raise ValueError(f"{path} has no lines {BEGIN!r} and {END!r}. Put them where the table belongs.")
+    if table is not None:
+        path.write_text(f"{before}{begin}\n{table}\n\n{end}{after}", "utf-8")
+
+
+def _head() -> str:
+    return """# Open questions, answered in the drawn world
+
+Written by `make evidence`. The paper leaves these questions open. In the drawn world of the
+[demo](../demo/README.md) they have exact answers: a program draws the scenes, and a program judges the
+pictures. Each study is one command; a run that was stopped resumes. Studies that have not run say so.
+
+- **Judged right**: the instance is found at its box (IoU at least 0.5), and its shape, colour, pattern and
+  pattern colour are right. **Drawn well**: judged right, and at least 80 % of its box's pixels have the right
+  colour. See [the results](results/README.md).
+- **Leaked**: the instance is found, but its shape, colour or pattern is wrong and is that of another instance
+  of the layout.
+- **Intervals** are 95 % bootstrap intervals; the unit is the layout. Conditions with the same layouts start
+  from the same noise and are resampled together. An answer says "no difference seen" where the interval of
+  the difference contains 0. Intervals are not corrected for the number of comparisons.
+- Layouts are held out: no model has trained on them."""
+
+
+def _lines(records: Mapping[str, Record]) -> list[str]:
+    return [f"| {question.text} | {answer(question, records)} |" for question in QUESTIONS]
+
+
+def _study(study: Study, record: Record | None) -> list[str]:
+    parts = [f"### {study.title}", study.text]
+    if record is None:
+        return [*parts, f"**Not run yet**: `{study.command}`"]
+    return [
+        *parts,
+        _run_line(study, record),
+        f"**Answer**: {_sentence(study.answer(record))}",
+        f"![{study.title}](evidence/{study.key}.png)",
+        study.tables(record),
+    ]
+
+
+def _run_line(study: Study, record: Record) -> str:
+    settings = record.settings
+    text = (
+        f"`{study.command}`: {settings['layouts']} layouts for each condition, "
+        f"{settings['steps']} DDIM steps, guidance {settings['guidance']}, seed {settings['seed']}, "
+        f"on {settings['device']}; weights {settings['weights']}"
+    )
+    if study.trains:
+        budget = f"{settings['train_steps']} steps of {settings['train_batch']} pictures"
+        text += f"; trained for {budget} each"
+    return f"{text}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."

@@ -1,0 +1,172 @@
+"""Overlapping boxes: the learned gate against the plain mean and the layout's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ifadapter_diffusers.sampling import Control
+
+from ..layouts.layout_sets import LayoutSet
+from ..numbers.scores import ALL, PLACES
+from ..painting import Painting
+from ..report.plots import lines
+from ..report.tables import group_table
+from ..study import Comparison, Condition, Record, Study, in_words, is_clear, share
+
+IOUS = (0.0, 0.2, 0.4, 0.6)
+STACKS = (2, 3, 4, 5)
+COUNTS = tuple(range(1, 11))
+SLOTS = 6  # of the demo's adapter
+RULES = {
+    "real": ("real drawings", Painting("real")),
+    "gate": ("learned gate", Painting()),
+    "mean": ("plain mean", Painting("mean")),
+    "order": ("layout order", Painting(control=Control(front_hides_back=True))),
+}
+OVERLAPS = {
+    **{f"pairs {iou:g}": LayoutSet("pairs", iou) for iou in IOUS},
+    **{f"stacks {figures}": LayoutSet("stacks", figures) for figures in STACKS},
+}
+TEXT = f"""Three layout sets, with figures of the sizes of training:
+
+- **Pairs** of equal boxes with an IoU of 0, 0.2, 0.4 or 0.6. The front one then hides 0, 33, 57 or 75 % of
+  the other box; training hides at most 40 % of a figure.
+- **Stacks** of 2 to 5 boxes on a diagonal, each with an IoU of 0.28 with its neighbours.
+- **1 to 10 instances** of 44 to 46 pixels that may overlap as in training. The adapter was trained with at
+  most {SLOTS} instances, the number of its slots; with more, the softmax has one slot for each. More
+  instances are also closer together.
+
+Three rules decide in overlaps: the **learned gate** of the adapter; the **plain mean**, where the instances
+that cover a cell share equally what the gate gives them together; and the **layout order**, where the later
+box hides the earlier ones (*depth order* of the Semantic Map node). "Real drawings" is the judge's own score:
+it cannot recognize what is hidden."""
+
+
+def conditions() -> list[Condition]:
+    overlapping = [
+        Condition(f"{rule} {name}", title, painting, layouts, PLACES)
+        for name, layouts in OVERLAPS.items()
+        for rule, (title, painting) in RULES.items()
+    ]
+    counted = [
+        Condition(f"{rule} counts {count}", RULES[rule][0], RULES[rule][1], LayoutSet("counts", count))
+        for count in COUNTS
+        for rule in ("real", "gate")
+    ]
+    return overlapping + counted
+
+
+def comparisons() -> list[Comparison]:
+    rules = [
+        Comparison(f"{rule} {name}", f"gate {name}", group=group)
+        for name in OVERLAPS
+        for rule in ("mean", "order")
+        for group in (ALL, "back", "front")
+    ]
+    counts = [
+        Comparison(f"gate counts {count}", f"gate counts {SLOTS}", paired=False)
+        for count in COUNTS
+        if count > SLOTS
+    ]
+    return rules + counts
+
+
+def answer(record: Record) -> str:
+    heaviest, stack = f"pairs {IOUS[2]:g}", f"stacks {STACKS[2]}"
+    most = f"gate counts {COUNTS[-1]}"
+    found = record.difference(most, f"gate counts {SLOTS}")
+    slots = in_words(f"{COUNTS[-1]} instances", f"{SLOTS}", found)
+    fronts, backs = (share(record.rate(f"gate {heaviest}", group=place)) for place in ("front", "back"))
+    return (
+        f"{versus(record, 'order')}; {versus(record, 'mean')}. At an IoU of {IOUS[2]:g} the learned gate "
+        f"gets {fronts} of the front and {backs} of the back instances, in stacks of {STACKS[2]} "
+        f"{share(record.rate(f'gate {stack}'))} of all. Beyond the slots, {slots}"
+    )
+
+
+def brief(record: Record) -> str:
+    return f"{versus(record, 'order')}; {versus(record, 'mean')}"
+
+
+def versus(record: Record, rule: str) -> str:
+    """Where a rule is better or worse than the learned gate, over all layout sets with overlap."""
+    better: list[str] = []
+    worse: list[str] = []
+    for name in OVERLAPS:
+        found = record.difference(f"{rule} {name}", f"gate {name}")
+        if is_clear(found) and name != "pairs 0":
+            (better if found.value > 0 else worse).append(f"{_place(name)} {100 * found.value:+.1f}")
+    title = RULES[rule][0]
+    parts = [
+        f"{word} than the learned gate in {_listed(places)} points"
+        for word, places in (("better", better), ("worse", worse))
+        if places
+    ]
+    if not parts:
+        return f"{title}: no difference seen from the learned gate in any set"
+    return f"{title} is " + " and ".join(parts)
+
+
+def _place(name: str) -> str:
+    kind, value = name.split()
+    return f"pairs of IoU {value}" if kind == "pairs" else f"stacks of {value}"
+
+
+def _listed(places: Sequence[str]) -> str:
+    return ", ".join(places)
+
+
+def plot(record: Record, figure: Any) -> None:
+    figure.set_size_inches(9, 6)
+    axes = figure.subplots(2, 3)
+    for row, (kind, values, label) in enumerate(
+        (("pairs", IOUS, "IoU of a pair"), ("stacks", STACKS, "instances of a stack"))
+    ):
+        for column, group in enumerate(("front", "back")):
+            series = {
+                title: [(value, f"{rule} {kind} {value:g}") for value in values]
+                for rule, (title, _) in RULES.items()
+            }
+            lines(axes[row, column], record, series, label, group=group)
+            axes[row, column].set_title(f"{group} instance")
+    middle = {
+        title: [(value, f"{rule} stacks {value}") for value in STACKS] for rule, (title, _) in RULES.items()
+    }
+    lines(axes[1, 2], record, middle, "instances of a stack", group="middle")
+    axes[1, 2].set_title("middle instances")
+    counts = {
+        RULES[rule][0]: [(count, f"{rule} counts {count}") for count in COUNTS] for rule in ("real", "gate")
+    }
+    lines(axes[0, 2], record, counts, "instances")
+    axes[0, 2].axvline(SLOTS + 0.5, color="#888888", linestyle=":")
+    axes[0, 2].set_title("all instances")
+    axes[0, 0].legend(fontsize="small")
+
+
+def tables(record: Record) -> str:
+    pairs = {title: [f"{rule} pairs {iou:g}" for iou in IOUS] for rule, (title, _) in RULES.items()}
+    stacks = {title: [f"{rule} stacks {figures}" for figures in STACKS] for rule, (title, _) in RULES.items()}
+    counts = {RULES[rule][0]: [f"{rule} counts {count}" for count in COUNTS] for rule in ("real", "gate")}
+    parts = [
+        "Judged right, pairs by IoU:",
+        group_table(record, pairs, [f"{iou:g}" for iou in IOUS], ("back", "front", ALL)),
+        "Judged right, stacks by number of instances:",
+        group_table(record, stacks, [str(figures) for figures in STACKS], ("back", "middle", "front", ALL)),
+        "Judged right, by number of instances:",
+        group_table(record, counts, [str(count) for count in COUNTS], (ALL,)),
+    ]
+    return "\n\n".join(parts)
+
+
+STUDY = Study(
+    "overlap",
+    "Overlap",
+    TEXT,
+    conditions(),
+    comparisons(),
+    answer,
+    brief,
+    plot,
+    tables,
+)

@@ -1,0 +1,138 @@
+"""The shipped base model fine-tuned to a look, and merged with a low-rank part of that update."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+
+from ifadapter_diffusers.base_model import BaseModel
+from ifadapter_diffusers.painter import Painter
+
+from ...models.pool_batches import PixelBatches
+from ...models.pool_stages import pool_unet_stage
+from ...models.unet import UNetStage
+from ...models.vae import VAEStage
+from ..cache import write_atomic
+from ..studio import Studio
+from .budget import DONE, loop_config, new_base, settings, train_once
+
+UNET_RATE, VAE_RATE = 5e-4, 1e-3  # learning rates; the base model's own training ended at zero
+VAE_BATCH = 4  # a quarter of the adapters' batch: pictures are larger than latents
+ENCODED, WORST = 0.25, 0.05  # see ``Reconstruction``; as in the demo's training
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The base model on a look, with the shipped adapter, which has not seen it.
+
+    The UNet learns the look, with the text encoder frozen, and so does the autoencoder's decoder: the
+    demo's latents are thumbnails, from which the decoder draws the look's edges and lines.
+
+    look: a key of LOOKS.
+    rank: of the low-rank update of each weight matrix of the UNet; None = the whole update.
+    part: how much of the update is merged, 0..1.
+    """
+
+    look: str
+    rank: int | None = None
+    part: float = 1.0
+
+    def settings(self) -> dict[str, Any]:
+        return {"models": "fine-tuned base", "look": self.look, "rank": self.rank, "part": self.part}
+
+    def painter(self, studio: Studio) -> Painter:
+        """Fine-tunes the base model first if the cache does not have it."""
+        options = studio.options
+        return Painter(
+            self._folder(studio),
+            options.seed,
+            options.steps,
+            options.guidance,
+            adapter=options.demo / "ifadapter.safetensors",
+            device=options.device,
+        )
+
+    def _folder(self, studio: Studio) -> Path:
+        """The folder of the merged base model."""
+        budget = {"steps": studio.options.train_steps, "batch": studio.options.train_batch}
+        folder = studio.cache.place("merged", {**settings(studio, self), **budget})
+        if not (folder / DONE).exists():
+            unet, vae = fine_tuned(studio, self.look)
+            base = new_base(studio).to("cpu")
+            tuned_unet = UNet2DConditionModel.from_pretrained(unet)
+            merge(base.unet, tuned_unet.state_dict(), self.part, self.rank)
+            merge(base.vae, AutoencoderKL.from_pretrained(vae).state_dict(), self.part)
+            for name in ("text_encoder", "tokenizer", "scheduler"):
+                shutil.copytree(studio.options.demo / name, folder / name, dirs_exist_ok=True)
+            shutil.copyfile(studio.options.demo / "model_index.json", folder / "model_index.json")
+            base.unet.save_pretrained(folder / "unet")
+            base.vae.save_pretrained(folder / "vae")
+            write_atomic(folder / DONE, b"")
+        return folder
+
+
+def merge(module: Any, tuned: dict[str, Tensor], part: float, rank: int | None = None) -> None:
+    """Add a part of the update from the module's weights to the tuned ones, in place.
+
+    rank: matrices get their best approximation of this rank, other weights stay; None = the whole update.
+    """
+    weights = module.state_dict()
+    for name, weight in weights.items():
+        update = tuned[name].float() - weight.float()
+        if rank is not None:
+            update = low_rank(update, rank) if weight.ndim > 1 else torch.zeros_like(update)
+        weights[name] = (weight.float() + part * update).to(weight.dtype)
+    module.load_state_dict(weights)
+
+
+def low_rank(update: Tensor, rank: int) -> Tensor:
+    """The best approximation of a weight (out, ...) by a matrix of this rank."""
+    u, s, v = torch.linalg.svd(update.flatten(1), full_matrices=False)
+    return (u[:, :rank] * s[:rank] @ v[:rank]).view_as(update)
+
+
+def fine_tuned(studio: Studio, look: str) -> tuple[Path, Path]:
+    """The folders of the fine-tuned UNet and autoencoder, which are trained if they do not exist."""
+    options = studio.options
+    budget = {"steps": options.train_steps, "batch": options.train_batch}
+    folder = studio.cache.place("bases", {**settings(studio, FineTuned(look)), **budget})
+    make_unet, make_vae = partial(unet_stage, studio, look), partial(vae_stage, studio, look)
+    unet = train_once(folder / "unet", make_unet, loop_config(studio, UNET_RATE), studio.kind)
+    vae = train_once(folder / "vae", make_vae, loop_config(studio, VAE_RATE), studio.kind)
+    return unet / "unet", vae
+
+
+def unet_stage(studio: Studio, look: str) -> UNetStage:
+    """The stage of the UNet on a look, from the shipped weights; the text encoder is frozen."""
+    tensors, _ = studio.pool(look)
+    base: BaseModel = new_base(studio)
+    stage = pool_unet_stage(
+        studio.world,
+        base.tokenizers[0],
+        tensors,
+        studio.options.train_batch,
+        studio.options.seed,
+        base.vae,
+    )
+    objective: Any = stage.objective
+    objective.unet.load_state_dict(base.unet.state_dict())
+    objective.text_encoder.load_state_dict(base.text_encoders[0].state_dict())
+    objective.text_encoder.requires_grad_(False)
+    return stage
+
+
+def vae_stage(studio: Studio, look: str) -> VAEStage:
+    """The stage of the autoencoder on a look, from the shipped weights."""
+    _, pixels = studio.pool(look)
+    size = max(studio.options.train_batch // VAE_BATCH, 1)
+    batches = PixelBatches(pixels, size, studio.options.seed, torch.device(studio.options.device))
+    stage = VAEStage(studio.world, batches, ENCODED, WORST)
+    stage.vae.load_state_dict(new_base(studio).vae.state_dict())
+    return stage

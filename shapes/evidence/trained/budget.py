@@ -1,0 +1,83 @@
+"""How the studies train: one budget for all adapters of a study."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import set_seed
+
+from ifadapter_diffusers.base_model import BaseModel
+from training.config import AdapterConfig, LoopConfig
+from training.loop import Stage, train
+
+from ...models.config import load_shapes_config
+from ..cache import write_atomic
+from ..studio import Studio
+
+CONFIG = "shapes_gpu"  # whose adapter and rates the studies use
+DONE = "done"
+SAVES = 4  # states during a training, from which it resumes
+
+
+def adapter_config(studio: Studio, steps: int | None = None) -> AdapterConfig:
+    """The demo's adapter with the budget of the studies. steps: of another budget."""
+    given = load_shapes_config(CONFIG).adapter
+    loop = loop_config(studio, given.loop.learning_rate, steps)
+    return replace(given, batch_size=studio.options.train_batch, loop=loop, samples=4)
+
+
+def loop_config(studio: Studio, learning_rate: float, steps: int | None = None) -> LoopConfig:
+    steps = studio.options.train_steps if steps is None else steps
+    return LoopConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        weight_decay=0.0,
+        warmup=min(100, steps // 6),
+        schedule="cosine",
+        betas=(0.9, 0.99),
+        ema_decay=0.99,  # the average of about a hundred steps, since budgets are short
+        mixed_precision="bf16" if studio.kind == "cuda" else "no",
+        save_every=max(steps // SAVES, 1),
+        sample_every=steps,
+        held_out_every=steps,
+        log_every=50,
+        keep_states=1,
+        trackers=(),
+        seed=studio.options.seed,
+    )
+
+
+def train_once(folder: Path, make: Callable[[], Stage], loop: LoopConfig, device: str) -> Path:
+    """The weights that a stage writes, in ``folder/weights``; trained or resumed unless they are finished."""
+    if not (folder / DONE).exists():
+        if device == "cpu":
+            os.environ["ACCELERATE_USE_CPU"] = "true"  # the trainer would take a GPU
+        else:
+            torch.set_float32_matmul_precision("high")
+        set_seed(loop.seed)  # of the new weights
+        train(make(), loop, folder)
+        write_atomic(folder / DONE, b"")
+    return folder / "weights"
+
+
+def settings(studio: Studio, models: Any) -> dict[str, Any]:
+    """All that decides the weights of trained models: the budget, the shipped weights and the recipe."""
+    options = studio.options
+    return {
+        **models.settings(),
+        "weights": studio.weights,
+        "pool": options.pool,
+        "seed": options.seed,
+        "device": studio.kind,
+    }
+
+
+def new_base(studio: Studio, folder: Path | None = None) -> BaseModel:
+    """The shipped base model, or that of a folder, in float32 on the device."""
+    base = BaseModel.from_pretrained(str(folder or studio.options.demo))
+    return base.to(studio.options.device)

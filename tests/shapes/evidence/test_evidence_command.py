@@ -1,0 +1,73 @@
+"""``python -m shapes.evidence``: a whole run with few layouts and one step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shapes.evidence.questions import STUDIES
+from shapes.evidence.report.page import BEGIN, END
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "shapes.evidence", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_run_writes_numbers_plots_the_page_and_the_table(tmp_path: Path) -> None:
+    readme, output = tmp_path / "README.md", tmp_path / "docs"
+    readme.write_text(f"{BEGIN}\n{END}\n")
+    few = ("--studies", "tokens", "--layouts", "2", "--steps", "1", "--processes", "1")
+    places = ("--output", str(output), "--work", str(tmp_path / "work"), "--update", str(readme))
+    done = run(*few, *places)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tokens: ")
+    assert {path.relative_to(output).as_posix() for path in output.rglob("*.*")} == {
+        "evidence.md",
+        "evidence/results.json",
+        "evidence/tokens.png",
+    }
+    report = json.loads((output / "evidence" / "results.json").read_text())
+    assert report["studies"]["tokens"]["settings"]["layouts"] == 2
+    assert "Switched off in an adapter" in readme.read_text()
+    page = (output / "evidence.md").read_text()
+    assert "**Not run yet**" in page
+
+    (output / "evidence.md").unlink()
+    assert run("--report", "--output", str(output)).returncode == 0
+    assert (output / "evidence.md").read_text() == page
+
+
+def test_all_studies_are_listed() -> None:
+    done = run("--list", "--studies", "all")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(STUDIES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--studies", "everything"), "no everything; expected some of queries"),
+        (("--layouts", "1"), "--layouts is 1; expected at least 2"),
+        (("--layouts", "2000"), "--layouts is 2000; expected at most 1000"),
+        (("--update", "LICENSE"), "LICENSE has no lines"),
+        (("--demo", "nowhere"), "nowhere/ifadapter.safetensors"),
+    ],
+)
+def test_wrong_arguments_are_named_before_anything_is_painted(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = run(*arguments, "--output", str(tmp_path / "out"), "--work", str(tmp_path / "work"))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "work").exists()

@@ -18,6 +18,7 @@ from toy_runs import CONFIG, assert_same, crash, request_stop, result
 from tiny_models import Toy
 from training.config import LoopConfig
 from training.loop import train
+from training.processes.group import Processes
 from training.tracking.trackers import METRICS, MetricsFile, tracker_names
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -41,7 +42,7 @@ class Sum:
     def __init__(self, objective: Any) -> None:
         self.objective = objective
 
-    def parts(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Iterator[torch.Tensor]:
+    def parts(self, processes: Processes, adapter: bool = True) -> Iterator[torch.Tensor]:
         yield self.objective.line.weight.detach().sum() if adapter else torch.zeros(())
 
     def means(self, sums: torch.Tensor) -> dict[str, float]:

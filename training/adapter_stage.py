@@ -16,9 +16,10 @@ from ifadapter_core.checkpoint import AdapterWeights
 from ifadapter_core.layout import Layout
 from ifadapter_core.previews import layout_picture
 from ifadapter_core.storage import save_weights
+from ifadapter_core.tokens import InstanceTokens
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.contact_sheet import titled_rows, to_image
-from ifadapter_diffusers.sampling import GUIDANCE, STEPS, sample_layouts, unit_noise
+from ifadapter_diffusers.sampling import GUIDANCE, STEPS, batch_tokens, sample_layouts, unit_noise
 
 from .config import AdapterLoss, AdapterShape
 from .new_adapter import new_adapter
@@ -97,10 +98,14 @@ class AdapterStage:
             noise[share],
             STEPS,
             self.guidance,
-            None if adapter else [self.adapter.no_instances() for _ in layouts],
+            self.tokens(layouts) if adapter else [self.adapter.no_instances() for _ in layouts],
             prompts=[layout.caption for layout in layouts],
         )
         return processes.join(pictures, len(self.layouts))
+
+    def tokens(self, layouts: Sequence[Layout]) -> list[InstanceTokens]:
+        """The tokens of layouts for the sample sheets."""
+        return batch_tokens(self.adapter, self.base, layouts)
 
     def gates(self) -> dict[str, float]:
         """tanh(alpha) of each layer, by the name of its attention in the UNet."""

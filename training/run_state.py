@@ -217,7 +217,7 @@ class RunState:
         )
         save_custom_state(self.progress, folder, PROGRESS)
         if self.average:
-            save_custom_state(_WholeAverage(self), folder, AVERAGE)
+            save_custom_state(_WholeAverage(self, self.average), folder, AVERAGE)
         self.weights.save(folder)
 
     def _read(self, folder: Path) -> None:
@@ -237,7 +237,7 @@ class RunState:
         if not self.processes.is_main:
             self.progress.losses.clear()
         if self.average:
-            load_custom_state(_WholeAverage(self), folder, AVERAGE)
+            load_custom_state(_WholeAverage(self, self.average), folder, AVERAGE)
         self.weights.load(folder)
 
     def _load_weights(self, folder: Path) -> None:
@@ -253,17 +253,17 @@ class RunState:
 
 
 class _WholeAverage:
-    """The moving average with whole tensors in its state."""
+    """The moving average of a run with whole tensors in its state."""
 
-    def __init__(self, state: RunState) -> None:
-        self.state = state
+    def __init__(self, state: RunState, average: EMAModel) -> None:
+        self.state, self.average = state, average
 
     def state_dict(self) -> dict[str, Any]:
-        values = self.state.average.state_dict()
+        values = self.average.state_dict()
         parts = zip(values["shadow_params"], self.state.trained, strict=True)
         return {**values, "shadow_params": [self.state._gather(part, name) for part, name in parts]}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
         weights = zip(values["shadow_params"], self.state.trained.values(), strict=True)
         parts = [self.state.weights.divide(whole, weight).clone() for whole, weight in weights]
-        self.state.average.load_state_dict({**values, "shadow_params": parts})
+        self.average.load_state_dict({**values, "shadow_params": parts})

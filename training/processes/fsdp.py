@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
+from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from ..config import DTYPES, LoopConfig
@@ -20,6 +21,10 @@ from .weights import Result, WholeWeights, autocast_forward, precision, replace_
 # Tensor of the optimizer's state, its weight, number of the weight -> tensor.
 Change = Callable[[Tensor, Tensor, int], Tensor]
 BLOCKS = ["BasicTransformerBlock"]  # of the UNet, each gathered when its turn comes
+ONLY_BLOCKS = (
+    "Shard blocks of the UNet only: set fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP and "
+    "fsdp_transformer_layer_cls_to_wrap: BasicTransformerBlock."
+)
 UNET = "base.unet."
 EVALUATE = "evaluate"  # name of the method that FSDP takes for a further forward
 
@@ -37,6 +42,10 @@ class ShardedWeights(WholeWeights):
         plugin = self.accelerator.state.fsdp_plugin
         if plugin.fsdp_version != 2:
             raise ValueError("The accelerate config has fsdp_version 1. Set fsdp_version: 2.")
+        if plugin.auto_wrap_policy is size_based_auto_wrap_policy:
+            raise ValueError(
+                f"The accelerate config has fsdp_auto_wrap_policy SIZE_BASED_WRAP. {ONLY_BLOCKS}"
+            )
         if config.optimizer != "adamw":
             raise ValueError(
                 f"optimizer is {config.optimizer}, which FSDP cannot divide. "
@@ -60,11 +69,7 @@ class ShardedWeights(WholeWeights):
         for name, module in self.objective.named_modules():
             if isinstance(module, FSDPModule) and name and not name.startswith(UNET):
                 kind = type(module).__bases__[-1].__name__
-                raise ValueError(
-                    f"The accelerate config shards {name} ({kind}) by itself. Shard blocks of the UNet only: "
-                    "set fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP and "
-                    "fsdp_transformer_layer_cls_to_wrap: BasicTransformerBlock."
-                )
+                raise ValueError(f"The accelerate config shards {name} ({kind}) by itself. {ONLY_BLOCKS}")
 
     def autocast(self) -> AbstractContextManager[Any]:
         return precision(self.accelerator.device, self.dtype)

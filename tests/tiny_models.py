@@ -26,6 +26,7 @@ from shapes.models.vocabulary import train_vocabulary
 from training.adapter_stage import AdapterStage
 from training.config import AdapterLoss, AdapterShape
 from training.objective.denoising import LayoutBatch
+from training.processes.group import Processes
 
 SIZE = 32  # pixels along each side: 16 latent cells
 TEXTS = (
@@ -203,7 +204,7 @@ class Toy:
         self.objective = _ToyObjective()
         self.batches: Dataset[Any] = _Points()
 
-    def sheet(self, generator: torch.Generator) -> Image.Image:
+    def sheet(self, generator: torch.Generator, processes: Processes) -> Image.Image:
         return Image.new("RGB", (4, 4))
 
     def save(self, folder: Path) -> None:

@@ -19,12 +19,14 @@ from ifadapter_core.storage import save_weights
 from ifadapter_core.tokens import InstanceTokens
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.contact_sheet import titled_rows, to_image
-from ifadapter_diffusers.sampling import GUIDANCE, STEPS, sample_layouts, unit_noise
+from ifadapter_diffusers.sampling import GUIDANCE, STEPS, batch_tokens, sample_layouts, unit_noise
 
 from .config import AdapterLoss, AdapterShape
 from .new_adapter import new_adapter
 from .objective.denoising import InstanceDenoising, LayoutBatch
 from .objective.held_out import HeldOutLoss
+from .processes.group import ALONE, Processes
+from .processes.weights import whole_tensor
 
 
 class AdapterStage:
@@ -65,18 +67,17 @@ class AdapterStage:
         self.guidance = guidance
         self._base_pictures: tuple[Tensor, Tensor] | None = None  # noise, pictures
 
-    def sheet(self, generator: torch.Generator) -> Image.Image:
+    def sheet(self, generator: torch.Generator, processes: Processes = ALONE) -> Image.Image:
         """Three rows: layouts, and pictures from their captions without and with the adapter.
 
         The captions are those of the training, without the local descriptions. Both rows of pictures
-        start from the same noise.
+        start from the same noise. Each process samples a part of the layouts; all get the sheet.
         """
         noise = unit_noise(self.base, self.layouts, generator)
-        pictures = self._sample(noise, None)
+        pictures = self._sample(noise, processes)
         if self._base_pictures is None or not torch.equal(self._base_pictures[0], noise):
             # The base model does not change, so its pictures are sampled once.
-            none = [self.adapter.no_instances() for _ in self.layouts]
-            self._base_pictures = (noise, self._sample(noise, none))
+            self._base_pictures = (noise, self._sample(noise, processes, adapter=False))
         size = (pictures.shape[-1], pictures.shape[-2])
         return titled_rows(
             {
@@ -86,25 +87,32 @@ class AdapterStage:
             }
         )
 
-    def _sample(self, noise: Tensor, instances: Sequence[InstanceTokens] | None) -> Tensor:
-        captions = [layout.caption for layout in self.layouts]
-        return sample_layouts(
+    def _sample(self, noise: Tensor, processes: Processes, adapter: bool = True) -> Tensor:
+        """Pictures (B, 3, H, W) of all layouts."""
+        share = processes.share(len(self.layouts))
+        layouts = [self.layouts[number] for number in share]
+        pictures = sample_layouts(
             self.objective.adapted,
             self.base,
-            self.layouts,
-            noise,
+            layouts,
+            noise[share],
             STEPS,
             self.guidance,
-            instances,
-            prompts=captions,
+            self.tokens(layouts) if adapter else [self.adapter.no_instances() for _ in layouts],
+            prompts=[layout.caption for layout in layouts],
         )
+        return processes.join(pictures, len(self.layouts))
+
+    def tokens(self, layouts: Sequence[Layout]) -> list[InstanceTokens]:
+        """The tokens of layouts for the sample sheets."""
+        return batch_tokens(self.adapter, self.base, layouts)
 
     def gates(self) -> dict[str, float]:
         """tanh(alpha) of each layer, by the name of its attention in the UNet."""
         names = list(self.base.unet.attn_processors)
         layers: Any = self.adapter.layers
-        alphas = torch.stack([layer.alpha.detach().reshape(()) for layer in layers.values()])
-        values = alphas.float().tanh().tolist()
+        alphas = (whole_tensor(layer.alpha.detach()).reshape(()) for layer in layers.values())
+        values = torch.stack(list(alphas)).float().tanh().tolist()
         return {
             names[int(index)].removesuffix(".attn2.processor"): value
             for index, value in zip(layers, values, strict=True)

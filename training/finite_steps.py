@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from .processes.group import Processes
+from .processes.weights import WholeWeights
 from .run_state import Progress
 
 
@@ -15,26 +16,23 @@ class FiniteSteps:
     """Takes the optimizer's steps, except those with a loss or gradient that is not finite.
 
     A fused optimizer skips on its device, so a GPU is not waited for; ``check`` reads the counts.
+    All processes skip the same steps.
 
-    optimizer: as prepared by accelerate. scaled: whether a gradient scaler skips steps already (fp16).
+    weights: with the optimizer, prepared; a gradient scaler (fp16) and DeepSpeed skip steps themselves.
     limit: steps in a row, skipped, after which the training ends. name: of the run, in messages.
     """
 
     def __init__(
-        self,
-        optimizer: Any,
-        progress: Progress,
-        device: torch.device,
-        scaled: bool,
-        limit: int,
-        name: str,
+        self, weights: WholeWeights, progress: Progress, processes: Processes, limit: int, name: str
     ) -> None:
-        self.optimizer = optimizer
+        self.optimizer = weights.optimizer
         self.progress = progress
-        self.scaled = scaled
+        self.processes = processes
+        self.alone = weights.steps_alone
         self.limit = limit
         self.name = name
-        self._fused = all(group.get("fused") for group in optimizer.param_groups)
+        self._fused = all(group.get("fused") for group in self.optimizer.param_groups)
+        device = weights.accelerator.device
         self._since = torch.zeros((), device=device)  # skipped since the last check
         self._in_row = torch.zeros((), device=device)
         self._longest = torch.zeros((), device=device)  # row since the last check
@@ -42,11 +40,11 @@ class FiniteSteps:
     def step(self, norm: Tensor | None, losses: list[Tensor]) -> None:
         """Take a step, unless the norm of the gradient or a loss of its batches is not finite."""
         parts = losses if norm is None else [*losses, norm.to(losses[0])]
-        bad = ~torch.stack(parts).isfinite().all()
+        bad = self.processes.any_on_device(~torch.stack(parts).isfinite().all())
         self._since += bad
         self._in_row = (self._in_row + 1) * bad
         self._longest = torch.maximum(self._longest, self._in_row)
-        if self.scaled:
+        if self.alone:
             self.optimizer.step()
         elif self._fused:
             inner = self.optimizer.optimizer
@@ -66,7 +64,8 @@ class FiniteSteps:
         self._longest.copy_(self._in_row)
         if since:
             self.progress.skipped += since
-            logging.warning(
+            logging.log(
+                logging.WARNING if self.processes.is_main else logging.DEBUG,
                 "%s: %d steps up to step %d were skipped, because their loss or gradient is not finite "
                 "(%d in all).",
                 self.name,

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import send_to_device, set_seed
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -24,8 +23,9 @@ from ifadapter_diffusers.randomness import seeded_generator
 
 from .config import LoopConfig
 from .finite_steps import FiniteSteps
-from .optimization.optimizer import new_optimizer
 from .optimization.schedule import LearningRate
+from .processes.group import Processes
+from .processes.launch import new_accelerator, weights_of
 from .run_state import RunState
 from .stop_requests import StopRequests
 from .tracking.monitor import Monitor
@@ -43,8 +43,8 @@ class Stage(Protocol):
     def batches(self) -> Dataset[Any]:
         """Index -> batch, deterministic. The index counts over all processes and accumulation steps."""
 
-    def sheet(self, generator: torch.Generator) -> Image.Image:
-        """Samples of the current weights."""
+    def sheet(self, generator: torch.Generator, processes: Processes) -> Image.Image:
+        """Samples of the current weights. All processes call it, and may share the work."""
 
     def save(self, folder: Path) -> None:
         """Write the current weights in the format in which they are used."""
@@ -61,33 +61,28 @@ def train(
     Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png``,
     ``metrics.jsonl``, ``samples/``, with held-out pictures ``held_out.csv``, and what the trackers write.
 
-    On Ctrl-C or SIGTERM it finishes the batch, drops an unfinished step, saves, and raises
-    KeyboardInterrupt. Steps whose loss or gradient is not finite are skipped.
+    On Ctrl-C or SIGTERM one process finishes the batch and drops an unfinished step; several finish the
+    step. Then it saves, and raises KeyboardInterrupt. Steps whose loss or gradient is not finite are
+    skipped.
     Raises ValueError for fp16 on the CPU, for packages that are not installed, for the state of another
     model or of more steps, or if too many steps in a row are skipped.
     """
     started = clock()
     folder.mkdir(parents=True, exist_ok=True)
 
-    # Device and precision.
-    accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
-        gradient_accumulation_steps=config.accumulation,
-        log_with=[MetricsFile(folder / METRICS), *tracker_names(config)],
-        project_config=ProjectConfiguration(logging_dir=str(folder / LOGS)),
-    )
-    if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU train with bf16 or no.")
+    # Device, precision, processes. The optimizer is of the trained weights only.
+    trackers = [MetricsFile(folder / METRICS), *tracker_names(config)]
+    accelerator = new_accelerator(config, folder / LOGS, trackers)
+    processes = Processes(accelerator)
     set_seed(config.seed)
-
-    # Optimizer of the trained weights only.
-    trained = [parameter for parameter in stage.objective.parameters() if parameter.requires_grad]
-    optimizer = new_optimizer(trained, config, accelerator.device)
-    objective, optimizer = accelerator.prepare(stage.objective, optimizer)
+    named = stage.objective.named_parameters()
+    shapes = {name: weight.shape for name, weight in named if weight.requires_grad}
+    weights = weights_of(accelerator)
+    objective, optimizer = weights.prepare(stage.objective, config)
     learning_rate, rate = LearningRate(config), 0.0
 
     # Resume from the saved state, if there is one.
-    state = RunState(accelerator, stage.objective, config.ema_decay, config.keep_states)
+    state = RunState(weights, shapes, config.ema_decay, config.keep_states)
     state.restore(folder)
     progress = state.progress
     if progress.step > config.steps:
@@ -105,16 +100,9 @@ def train(
     if config.minutes and progress.seconds >= 60 * config.minutes:
         last = first  # the time of a finished run
     numbers = range(first, last, accelerator.num_processes)
-    loader = DataLoader(
-        stage.batches,
-        batch_size=None,
-        sampler=numbers,
-        num_workers=config.workers,
-        worker_init_fn=_ignore_ctrl_c,
-    )
+    loader = _loader(stage.batches, numbers, config, pinned=accelerator.device.type == "cuda")
 
-    scaled = accelerator.scaler is not None
-    finite = FiniteSteps(optimizer, progress, accelerator.device, scaled, config.max_skipped + 1, folder.name)
+    finite = FiniteSteps(weights, progress, processes, config.max_skipped + 1, folder.name)
     step_losses: list[Tensor] = []  # of the batches of the step in progress
     stopping = False
     bar = tqdm(
@@ -130,6 +118,7 @@ def train(
             stopping = not monitor.catch_up(requests)
         for number, batch in zip(() if stopping else numbers, loader, strict=not stopping):
             # One batch. The optimizer steps at the last one of an accumulation.
+            batch = send_to_device(batch, accelerator.device, non_blocking=True)
             with accelerator.accumulate(objective):
                 rate = learning_rate(progress.step, clock() - started)
                 for group in optimizer.param_groups:
@@ -137,20 +126,18 @@ def train(
                 generator = seeded_generator(config.seed, number, device=accelerator.device)
                 loss = objective(batch, generator)
                 accelerator.backward(loss)
-                loss = loss.detach()
-                step_losses.append(
-                    loss if accelerator.num_processes == 1 else accelerator.gather(loss).mean()
-                )
+                step_losses.append(loss.detach())
                 if accelerator.sync_gradients:
-                    norm = accelerator.clip_grad_norm_(trained, config.max_gradient_norm)
+                    norm = weights.clip(config.max_gradient_norm)
                     finite.step(norm, step_losses)
                     optimizer.zero_grad()
 
-            # A stop request of any process stops all of them. An unfinished step is dropped.
-            stopping = _any_process(accelerator, requests.made)
+            # A stop request ends one process here, and several of them at the end of their step: processes
+            # that ask one another wait for one another.
             if not accelerator.sync_gradients:
-                if stopping:
-                    break
+                if processes.count == 1 and requests.made:
+                    stopping = True
+                    break  # the unfinished step is dropped
                 continue
 
             # End of an optimizer step: average, log.
@@ -166,7 +153,8 @@ def train(
             # Save and sample.
             if config.minutes:
                 progress.seconds = seconds
-            late = _any_process(accelerator, bool(config.minutes) and seconds >= 60 * config.minutes)
+            late = bool(config.minutes) and seconds >= 60 * config.minutes
+            stopping, late = processes.any(requests.made, late)
             done = late or progress.step == config.steps
             if stopping or done or progress.step % config.save_every == 0:
                 finite.check()
@@ -190,13 +178,22 @@ def train(
         raise KeyboardInterrupt
 
 
-def _any_process(accelerator: Accelerator, here: bool) -> bool:
-    """Whether a condition holds in any process. With one process the GPU need not be waited for."""
-    if accelerator.num_processes == 1:
-        return here
-    if here:
-        accelerator.set_trigger()
-    return accelerator.check_trigger()
+def _loader(
+    batches: Dataset[Any], numbers: Sequence[int], config: LoopConfig, pinned: bool
+) -> DataLoader[Any]:
+    """The batches of these numbers, loaded ahead by ``config.workers`` processes.
+
+    pinned: in memory from which a GPU copies without waiting.
+    """
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=config.workers,
+        worker_init_fn=_ignore_ctrl_c,
+        pin_memory=pinned,
+        generator=seeded_generator(config.seed),  # of the workers' seeds
+    )
 
 
 def _ignore_ctrl_c(worker: int) -> None:
@@ -211,16 +208,15 @@ def _ignore_ctrl_c(worker: int) -> None:
 def _save(state: RunState, stage: Stage, folder: Path) -> None:
     """Save the state, and the averaged weights for use."""
     state.save(folder)
-    if state.accelerator.is_main_process:
-        with state.averaged_weights():
+    with state.for_use():
+        if state.processes.is_main:
             stage.save(folder / "weights")
-    state.accelerator.wait_for_everyone()
+    state.processes.wait()
 
 
 def _sample(state: RunState, stage: Stage, path: Path, seed: int) -> None:
-    """Save a sample sheet of the averaged weights. No-op except in the main process."""
-    if not state.accelerator.is_main_process:
-        return
-    path.parent.mkdir(exist_ok=True)
-    with state.averaged_weights(), torch.no_grad():
-        stage.sheet(seeded_generator(seed)).save(path)
+    """Save a sample sheet of the averaged weights."""
+    sheet = state.evaluate(lambda: stage.sheet(seeded_generator(seed), state.processes))
+    if state.processes.is_main:
+        path.parent.mkdir(exist_ok=True)
+        sheet.save(path)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .config import Config
 from .pictures.samples import Samples
-from .run_state import saved_states
+from .state_files import saved_states
 
 FILE = "settings.json"
 GONE = "not set"

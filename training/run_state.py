@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from zipfile import ZipFile
+from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate.checkpointing import (
+    load_accelerator_state,
+    load_custom_state,
+    save_accelerator_state,
+    save_custom_state,
+)
 from diffusers.training_utils import EMAModel
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ifadapter_core.weights.errors import listed
 from ifadapter_core.weights.tensors import non_finite
 
+from .processes.group import Processes
+from .processes.weights import WholeWeights
+from .state_files import OtherStateError, check_whole, flush, rotate, saved_states
+
 TRAINED = "trained.safetensors"
-TORCH_FILES = (".bin", ".pkl", ".pt")  # written by torch.save
+PROGRESS, AVERAGE = 0, 1  # numbers of the files custom_checkpoint_N.pkl
 
-
-class OtherModelError(ValueError):
-    """The state belongs to a run of another model."""
+Result = TypeVar("Result")
 
 
 class Progress:
@@ -33,6 +37,7 @@ class Progress:
 
     seconds: time that the finished steps took; counted only in runs with a time limit.
     skipped: steps whose loss or gradient was not finite; they count as done.
+    losses: of the batches of this process; while a state is saved, the main process has those of all.
     """
 
     def __init__(self) -> None:
@@ -40,6 +45,11 @@ class Progress:
         self.skipped = 0
         self.seconds = 0.0
         self.losses: list[Tensor] = []
+
+    def collect(self, processes: Processes) -> None:
+        """Move the losses of all processes to the main one. Their mean stays the same."""
+        values = processes.numbers([loss.item() for loss in self.losses])
+        self.losses = [torch.tensor(value) for value in values]
 
     def state_dict(self) -> dict[str, Any]:
         losses = [loss.item() for loss in self.losses]
@@ -56,31 +66,33 @@ class Progress:
 class RunState:
     """The state of a run: trained weights, moving average, optimizer, random states, progress.
 
-    Saved by accelerate; this class adds average and progress, and leaves out frozen weights.
-    Create it after ``accelerator.prepare``.
+    Its files have whole weights, however these are divided between the processes, and no frozen ones.
+    All processes must call the methods together. Create it after ``weights.prepare``.
 
-    trained: parameters of the objective that require gradients, by name.
-    average: their exponential moving average, or None.
+    weights: how the weights are divided.
+    shapes: of the parameters of the objective that are trained, by name, as they are saved.
+    average: exponential moving average of this process's part of them, or None.
     keep: number of states on the disk: ``state``, then the older ``state.old``, ``state.old2``, ...
     """
 
     def __init__(
-        self, accelerator: Accelerator, objective: nn.Module, ema_decay: float, keep: int = 1
+        self, weights: WholeWeights, shapes: dict[str, torch.Size], ema_decay: float, keep: int = 1
     ) -> None:
-        self.accelerator = accelerator
-        self.keep = keep
-        weights = objective.named_parameters()
-        self.trained = {name: weight for name, weight in weights if weight.requires_grad}
-        self.average = EMAModel(self.trained.values(), decay=ema_decay, foreach=True) if ema_decay else None
+        self.weights, self.shapes, self.keep = weights, shapes, keep
+        self.accelerator = weights.accelerator
+        self.processes = Processes(self.accelerator)
+        self.trained = dict(zip(shapes, weights.trained(), strict=True))
+        self.average = EMAModel(self._parts(), decay=ema_decay, foreach=True) if ema_decay else None
         self.progress = Progress()
-        accelerator.register_for_checkpointing(*filter(None, (self.progress, self.average)))
-        accelerator.register_save_state_pre_hook(self._save_weights)
-        accelerator.register_load_state_pre_hook(self._load_weights)
+
+    def _parts(self) -> list[Tensor]:
+        """What this process holds of the trained weights."""
+        return [self.weights.part(weight) for weight in self.trained.values()]
 
     def finish_step(self) -> None:
         """Count an optimizer step and update the moving average."""
         if self.average:
-            self.average.step(self.trained.values())
+            self.average.step(self._parts())
         self.progress.step += 1
 
     def restore(self, folder: Path) -> None:
@@ -90,7 +102,6 @@ class RunState:
         """
         if states := saved_states(folder):
             self._load(*states[:2])
-            self.accelerator.step = 0  # states hold no partial accumulation
         if self.average:
             self.average.to(self.accelerator.device)
 
@@ -98,11 +109,11 @@ class RunState:
         """before: an older state, for the error message."""
         path = state
         try:
-            for path in sorted(state.iterdir()):
-                _check_whole(path)
+            for path in sorted(state.rglob("*")):
+                check_whole(path)
             path = state
-            self.accelerator.load_state(str(state))
-        except OtherModelError:
+            self._read(state)
+        except OtherStateError:
             raise
         except Exception as error:  # of torch, safetensors, zipfile and accelerate
             way_out = (
@@ -121,28 +132,33 @@ class RunState:
         before are kept.
         """
         self._check_finite(folder)
+        self.progress.collect(self.processes)
         new = folder / "state.new"
-        if self.accelerator.is_main_process and new.exists():  # left by a crash
-            shutil.rmtree(new)
-        self.accelerator.wait_for_everyone()
+        if self.processes.is_main:
+            shutil.rmtree(new, ignore_errors=True)  # left by a crash
+            new.mkdir(parents=True)
+        self.processes.wait()
         try:
-            self.accelerator.save_state(str(new))
+            self._write(new)
         except Exception as error:  # of torch and safetensors, for example on a full disk
             raise OSError(
                 f"{new} cannot be written ({error}). {folder / 'state'} is kept. "
                 "Make room on the disk; the same command then resumes."
             ) from error
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            _flush(new)
-            _rotate(folder, self.keep)
+        self.processes.wait()
+        if self.processes.is_main:
+            flush(new)
+            rotate(folder, self.keep)
 
     def _check_finite(self, folder: Path) -> None:
         averages = self.average.shadow_params if self.average else ()
-        tensors = {**self.trained, **{f"average {number}": tensor for number, tensor in enumerate(averages)}}
-        if bad := non_finite({name: tensor.detach() for name, tensor in tensors.items()}):
+        tensors = dict(zip(self.trained, self._parts(), strict=True))
+        tensors |= {f"average {number}": tensor for number, tensor in enumerate(averages)}
+        bad = non_finite({name: tensor.detach() for name, tensor in tensors.items()})
+        if self.processes.any(bool(bad))[0]:
+            where = listed(bad) if bad else "the part of another process"
             raise ValueError(
-                f"Nothing is saved: NaN or infinite weights in {listed(bad)}. The states in {folder} are "
+                f"Nothing is saved: NaN or infinite weights in {where}. The states in {folder} are "
                 "kept. Lower learning_rate; the same command then resumes."
             )
 
@@ -152,72 +168,102 @@ class RunState:
         if self.average is None:
             yield
             return
-        self.average.store(self.trained.values())
-        self.average.copy_to(self.trained.values())
+        self.average.store(self._parts())
+        self.average.copy_to(self._parts())
         try:
             yield
         finally:
-            self.average.restore(self.trained.values())
+            self.average.restore(self._parts())
 
-    def _save_weights(self, models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
-        """Hook of accelerate: save the trained weights only, not the frozen base model."""
-        weights.clear()
-        if self.accelerator.is_main_process:
-            tensors = {name: weight.detach().contiguous() for name, weight in self.trained.items()}
-            save_file(tensors, Path(folder) / TRAINED)
+    def evaluate(self, function: Callable[[], Result]) -> Result:
+        """Call a function that uses the modules with the averaged weights, without gradients."""
+        with self.averaged_weights(), torch.no_grad():
+            return self.weights.run(function)
 
-    def _load_weights(self, models: list[nn.Module], folder: str) -> None:
-        """Hook of accelerate: the counterpart of ``_save_weights``."""
-        models.clear()
-        stored = load_file(Path(folder) / TRAINED)
-        stored_shapes = {name: weight.shape for name, weight in stored.items()}
-        if stored_shapes != {name: weight.shape for name, weight in self.trained.items()}:
-            raise OtherModelError(
-                f"The run in {Path(folder).parent} is of another model. "
+    @contextmanager
+    def for_use(self) -> Iterator[None]:
+        """Context in which the modules of the main process hold the averaged weights, whole."""
+        with self.averaged_weights(), self.weights.gathered(self._whole()):
+            yield
+
+    def _whole(self) -> dict[str, Tensor]:
+        """The trained weights as they are saved, on the CPU if they are divided; for the main process."""
+        return {
+            name: self._gather(self.weights.part(weight), name).detach()
+            for name, weight in self.trained.items()
+        }
+
+    def _gather(self, part: Tensor, name: str) -> Tensor:
+        whole = self.weights.whole(part, self.trained[name]).reshape(self.shapes[name])
+        if not self.weights.divides:
+            return whole
+        return whole.cpu() if self.processes.is_main else whole.new_zeros(0)
+
+    def _write(self, folder: Path) -> None:
+        """Write the files of a state."""
+        accelerator = self.accelerator
+        tensors = {name: tensor.contiguous() for name, tensor in self._whole().items()}
+        if self.processes.is_main:
+            save_file(tensors, folder / TRAINED)
+        save_accelerator_state(
+            str(folder),
+            [],
+            self.weights.optimizers,
+            [],
+            [],
+            accelerator.process_index,
+            accelerator.step,
+            accelerator.scaler,
+        )
+        save_custom_state(self.progress, folder, PROGRESS)
+        if self.average:
+            save_custom_state(_WholeAverage(self, self.average), folder, AVERAGE)
+        self.weights.save(folder)
+
+    def _read(self, folder: Path) -> None:
+        """Read the files of a state: the counterpart of ``_write``."""
+        self.weights.check(folder)
+        self._load_weights(folder)
+        load_accelerator_state(
+            str(folder),
+            [],
+            self.weights.optimizers,
+            [],
+            [],
+            self.accelerator.process_index,
+            self.accelerator.scaler,
+        )
+        load_custom_state(self.progress, folder, PROGRESS)
+        if not self.processes.is_main:
+            self.progress.losses.clear()
+        if self.average:
+            load_custom_state(_WholeAverage(self, self.average), folder, AVERAGE)
+        self.weights.load(folder)
+
+    def _load_weights(self, folder: Path) -> None:
+        stored = load_file(folder / TRAINED)
+        if {name: weight.shape for name, weight in stored.items()} != self.shapes:
+            raise OtherStateError(
+                f"The run in {folder.parent} is of another model. "
                 "Choose another output, or remove that folder."
             )
         with torch.no_grad():
             for name, weight in self.trained.items():
-                weight.copy_(stored[name])
+                self.weights.part(weight).copy_(self.weights.divide(stored[name], weight))
 
 
-def saved_states(folder: Path) -> list[Path]:
-    """The states in the folder of a run, the newest first."""
-    # Without state there is still state.old if the process died between two renames.
-    older = sorted(folder.glob("state.old*"), key=_age)
-    return [state for state in (folder / "state", *older) if state.is_dir()]
+class _WholeAverage:
+    """The moving average of a run with whole tensors in its state."""
 
+    def __init__(self, state: RunState, average: EMAModel) -> None:
+        self.state, self.average = state, average
 
-def _rotate(folder: Path, keep: int) -> None:
-    """Rename ``state.new`` to ``state``, ``state`` to ``state.old`` and so on; remove what is older."""
-    names = ["state.new", "state", "state.old", *(f"state.old{number}" for number in range(2, keep + 1))]
-    paths = [folder / name for name in names[: keep + 2]]
-    shutil.rmtree(paths[-1], ignore_errors=True)
-    for older, newer in zip(paths[:0:-1], paths[-2::-1], strict=True):
-        if newer.exists():
-            newer.replace(older)
-    for state in saved_states(folder)[keep:]:
-        shutil.rmtree(state, ignore_errors=True)
+    def state_dict(self) -> dict[str, Any]:
+        values = self.average.state_dict()
+        parts = zip(values["shadow_params"], self.state.trained, strict=True)
+        return {**values, "shadow_params": [self.state._gather(part, name) for part, name in parts]}
 
-
-def _age(state: Path) -> int:
-    """2 for ``state.old2``, 1 for ``state.old``."""
-    number = state.name.removeprefix("state.old")
-    return int(number) if number.isdecimal() else 1
-
-
-def _check_whole(path: Path) -> None:
-    """Raises an error of any type if a file was cut off. Reads only its directory of contents."""
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt"):
-            pass
-    elif path.suffix in TORCH_FILES:
-        with ZipFile(path):
-            pass
-
-
-def _flush(folder: Path) -> None:
-    """Write the files of a folder to the disk, so that a power cut cannot empty them after the renames."""
-    for path in folder.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file)
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        weights = zip(values["shadow_params"], self.state.trained.values(), strict=True)
+        parts = [self.state.weights.divide(whole, weight).clone() for whole, weight in weights]
+        self.average.load_state_dict({**values, "shadow_params": parts})

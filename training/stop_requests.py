@@ -16,6 +16,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAME_SECONDS = 1.0  # a launcher repeats Ctrl-C to its processes, which is no second request
 LEFT = 130  # exit status after Ctrl-C
 FIRST = "\nStopping after this batch, then saving. Ctrl-C again leaves at once with the last saved state.\n"
+FIRST_OF_SEVERAL = FIRST.replace("batch", "step")
+LAUNCHER = "TORCHELASTIC_RUN_ID"  # environment variable of processes that torch's launcher starts
 SECOND = "\nLeft without saving. The last saved state is whole; the same command resumes from it.\n"
 
 
@@ -33,6 +35,7 @@ class StopRequests:
         self.made = False
         self._clock, self._leave = clock, leave
         self._first: float | None = None
+        self._first_signal = 0
 
     def __enter__(self) -> StopRequests:
         self._reader, self._writer = socket.socketpair()
@@ -66,11 +69,16 @@ class StopRequests:
         """Announce a signal, or end the process."""
         now = self._clock()
         if self._first is None:
-            self._first = now
-            _say(FIRST)
-        elif number == signal.SIGINT and now - self._first > SAME_SECONDS:
+            self._first, self._first_signal = now, number
+            _say(FIRST if os.environ.get("WORLD_SIZE", "1") == "1" else FIRST_OF_SEVERAL)
+        elif now - self._first > SAME_SECONDS and self._asks_again(number):
             _say(SECOND)
             self._leave(LEFT)
+
+    def _asks_again(self, number: int) -> bool:
+        """Whether a signal is a second Ctrl-C. Torch's launcher sends SIGTERM for that."""
+        launched = LAUNCHER in os.environ and self._first_signal == signal.SIGINT
+        return number == signal.SIGINT or launched
 
 
 def _say(text: str) -> None:

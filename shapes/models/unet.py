@@ -23,6 +23,7 @@ from ifadapter_diffusers.latents import decode
 from ifadapter_diffusers.plain_attention import use_plain_attention_on_cpu
 from ifadapter_diffusers.sampling import GUIDANCE, STEPS, add_noise, guided
 from ifadapter_diffusers.text import token_ids
+from training.processes.group import ALONE, Processes
 
 from ..dataset import Pictures
 from ..descriptions import placed_caption
@@ -198,7 +199,7 @@ class UNetStage:
         self.batches = batches
         self.held_out = [sample_scene(world, index) for index in HELD_OUT[:SHEET_PICTURES]]
 
-    def sheet(self, generator: torch.Generator) -> Image.Image:
+    def sheet(self, generator: torch.Generator, processes: Processes = ALONE) -> Image.Image:
         """Drawings of held-out scenes, eight to a row, above pictures from their placed captions."""
         unet, scheduler = self.objective.unet, self.objective.scheduler
         captions = [caption_of(scene, "placed") for scene in self.held_out]

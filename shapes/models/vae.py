@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ifadapter_diffusers.contact_sheet import grid, to_image
+from training.processes.group import ALONE, Processes
 
 from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
@@ -117,7 +118,7 @@ class VAEStage:
         self.held_out = Pictures(world, HELD_OUT)
         self.batches: Dataset[Any] = batches
 
-    def sheet(self, generator: torch.Generator) -> Image.Image:
+    def sheet(self, generator: torch.Generator, processes: Processes = ALONE) -> Image.Image:
         """Held-out pictures, eight to a row, with their reconstructions below."""
         images = torch.stack([self.held_out[number][0] for number in range(SHEET_PICTURES)])
         images = images.to(self.vae.device)

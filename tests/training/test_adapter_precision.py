@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import launched
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from ifadapter_core.tokens import PhraseEmbeddings
 from ifadapter_diffusers.base_model import BaseModel
@@ -107,68 +101,3 @@ def test_all_tensors_follow_the_model_to_another_device(words: Path, monkeypatch
     sampled = sample_layouts(stage.objective.adapted, stage.base, some, seeded_generator(0), 1, 2.0)
     assert sampled.device.type == "meta"
     assert sampled.shape == images.shape
-
-
-@pytest.mark.slow
-@pytest.mark.slow
-@pytest.mark.usefixtures("fresh_accelerate")
-def test_two_processes_train_as_one_with_twice_the_accumulation(words: Path, tmp_path: Path) -> None:
-    launched.run(words, tmp_path / "one", accumulation=2)
-    environment = {
-        **os.environ,
-        "ACCELERATE_USE_CPU": "true",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests"))),
-    }
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.accelerate_cli",
-        "launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-    ]
-    launch += [
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "--main_process_port",
-        "0",
-    ]
-    command = [*launch, launched.__file__, str(words), str(tmp_path / "two"), "1"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (load_file(tmp_path / name / "weights" / "ifadapter.safetensors") for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
-    start = adapter_stage(words).adapter.state_dict()
-    assert max(float((one[name] - start[name]).abs().max()) for name in one) > 1e-3
-    lines = done.stdout.splitlines()
-    assert [line for line in lines if ":" in line] == ["save:0", "save:0", "sheet:0"]
-    assert sum(line.startswith("two  step 3  loss ") for line in lines) == 1  # of one process only
-    losses = [(tmp_path / name / "losses.csv").read_text().split()[1].split(",") for name in ("one", "two")]
-    assert losses[0][0] == losses[1][0] == "3"
-    assert float(losses[0][1]) == pytest.approx(float(losses[1][1]), abs=1e-5)
-    held_out = [
-        [float(value) for value in (tmp_path / name / "held_out.csv").read_text().split()[-1].split(",")]
-        for name in ("one", "two")
-    ]
-    assert held_out[0][0] == held_out[1][0] == 3
-    assert held_out[0] == pytest.approx(held_out[1], abs=1e-4)
-    bands = [
-        {key: value for key, value in line.items() if key.startswith("loss_by_timestep/")}
-        for name in ("one", "two")
-        for line in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
-        if "train/loss" in line
-    ]
-    assert len(bands) == 2
-    assert bands[0] == pytest.approx(bands[1], abs=1e-4)  # of the rows of both processes
-    ranks = [
-        sorted(path.name for path in (tmp_path / name / "state").glob("random_states_*"))
-        for name in ("one", "two")
-    ]
-    assert ranks == [["random_states_0.pkl"], ["random_states_0.pkl", "random_states_1.pkl"]]

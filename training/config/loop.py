@@ -48,6 +48,7 @@ class LoopConfig:
     trackers: accelerate's trackers that get the metrics, such as ``wandb``; None = tensorboard where it
         is installed. ``metrics.jsonl`` has them always.
     held_out_every: steps between measurements of the held-out loss.
+    tf32: on a CUDA device, multiply float32 matrices with 10 bits of mantissa (TensorFloat-32).
     """
 
     steps: int
@@ -73,6 +74,7 @@ class LoopConfig:
     power: float = 1.0
     trackers: tuple[str, ...] | None = None
     held_out_every: int = 500
+    tf32: bool = True
 
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "accumulation", "save_every", "sample_every", "log_every", "keep_states")

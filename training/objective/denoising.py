@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ifadapter_core.adapter import IFAdapter
-from ifadapter_core.layout import Layout
+from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.tokens import PhraseEmbeddings
 from ifadapter_diffusers.adapted_unet import AdaptedUNet, RowGroup
 from ifadapter_diffusers.base_model import BaseModel
@@ -18,6 +19,8 @@ from ifadapter_diffusers.sampling import add_noise, canvas_of
 from ..config import AdapterLoss
 from .bands import BandLosses
 from .weights import box_weights, snr_weights
+
+NO_EFFECT = Instance(Box(0.0, 0.0, 1.0, 1.0), "")
 
 
 class LayoutBatch(NamedTuple):
@@ -58,7 +61,11 @@ class InstanceDenoising(nn.Module):
             "" if drop else layout.caption for layout, drop in zip(batch.layouts, drop_global, strict=True)
         ]
         conditioning = base.condition(captions, canvas_of(batch.layouts)).repeat(noises)
-        groups = training_groups(self.adapted.adapter, base, batch.layouts, drop_local, noises)
+        layouts, strength = batch.layouts, 1.0
+        if not any(layout.instances for layout in layouts):
+            # An instance without effect: several processes need a gradient of every weight, in one order.
+            layouts, strength = [replace(layouts[0], instances=(NO_EFFECT,)), *layouts[1:]], 0.0
+        groups = training_groups(self.adapted.adapter, base, layouts, drop_local, noises, strength)
 
         # Noise, and its prediction.
         latents = self.latents(batch)
@@ -78,10 +85,7 @@ class InstanceDenoising(nn.Module):
         errors = (prediction - target).square().mean(dim=1) * weights
         self.bands.add(timesteps, errors.detach().sum(dim=(1, 2)) / weights.sum(dim=(1, 2)))
         levels = snr_weights(base.scheduler, timesteps, self.loss.snr_gamma)
-        loss = (errors * levels[:, None, None]).sum() / weights.sum()
-        if not groups:  # DDP waits for a gradient of every weight
-            loss = loss + 0 * sum(weight.sum() for weight in self.adapted.adapter.parameters())
-        return loss
+        return (errors * levels[:, None, None]).sum() / weights.sum()
 
     def latents(self, batch: LayoutBatch) -> Tensor:
         """The scaled latents (B, C, h, w) of a batch, on the base model's device."""
@@ -92,11 +96,17 @@ class InstanceDenoising(nn.Module):
 
 
 def training_groups(
-    adapter: IFAdapter, base: BaseModel, layouts: Sequence[Layout], dropped: Sequence[bool], copies: int
+    adapter: IFAdapter,
+    base: BaseModel,
+    layouts: Sequence[Layout],
+    dropped: Sequence[bool],
+    copies: int,
+    strength: float = 1.0,
 ) -> list[RowGroup]:
     """The instances of each picture, each repeated in ``copies`` adjacent rows of the batch.
 
     dropped: pictures with null tokens in place of their local descriptions; their boxes stay.
+    strength: of all instances.
     """
     if not any(layout.instances for layout in layouts):
         return []
@@ -124,7 +134,7 @@ def training_groups(
             rows=tuple(range(number * copies, (number + 1) * copies)),
             tokens=part.expand(copies, -1, -1, -1),
             boxes=box,
-            strengths=(1.0,) * len(box),
+            strengths=(strength,) * len(box),
         )
         for number, (part, box) in enumerate(zip(tokens, boxes, strict=True))
     ]

@@ -13,7 +13,8 @@ from ifadapter_diffusers.adapted_unet import BatchInstances
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import canvas_of, noise_target
 
-from .bands import BANDS, BandLosses, band_means
+from ..processes.group import ALONE, Processes
+from .bands import BandLosses, band_means
 from .denoising import InstanceDenoising, LayoutBatch, training_groups
 from .weights import box_weights
 
@@ -45,17 +46,22 @@ class HeldOutLoss:
         self.objective, self.pictures, self.batch_size = objective, pictures, batch_size
         self._batches: dict[tuple[int, ...], LayoutBatch] = {}
 
-    def parts(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Iterator[Tensor]:
-        """The losses of every n-th picture, by batch: float32 (2, 1 + BANDS) sums, and numbers of rows.
+    def parts(self, processes: Processes = ALONE, adapter: bool = True) -> Iterator[Tensor]:
+        """The losses of this process's share, by batch: float32 (2, 1 + BANDS) sums, and numbers of rows.
 
         The first column is the loss inside boxes, the others are of the bands of timesteps. All batches
-        of all processes add up.
+        of all processes add up; each process has equally many.
         adapter: False measures the base model alone.
         """
-        yield torch.zeros(2, 1 + BANDS)  # a process may have no picture
-        numbers = range(process, len(self.pictures), processes)
-        for first in range(0, len(numbers), self.batch_size):
-            yield self._batch_sums(tuple(numbers[first : first + self.batch_size]), adapter)
+        count = len(self.pictures)
+        share = processes.share(count)
+        own = len(range(processes.index, count, processes.count))  # the others fill up
+        for first in range(0, len(share), self.batch_size):
+            numbers = share[first : min(first + self.batch_size, own)]
+            if numbers:
+                yield self._batch_sums(tuple(numbers), adapter)
+            else:
+                yield torch.zeros_like(self._batch_sums((share[first],), adapter))
 
     def means(self, sums: Tensor) -> dict[str, float]:
         """The mean loss as ``loss``, that inside of boxes, and that of each band, by name."""

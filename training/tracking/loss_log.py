@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..processes.group import Processes
 from ..run_state import Progress
 from .csv_log import CsvLog
 
@@ -19,21 +20,24 @@ SMOOTHING = 0.05  # weight of each new row in the plot's moving average
 class LossLog:
     """A CSV file with the mean loss of every few steps.
 
-    writes: whether this process writes the file; only one of several processes does.
+    The losses of all processes are gathered when a row is written, by the main one.
     """
 
-    def __init__(self, path: Path, progress: Progress, writes: bool) -> None:
-        self.progress, self.writes = progress, writes
-        self.log = CsvLog(path, progress.step, writes, ("step", "loss"))
+    def __init__(self, path: Path, progress: Progress, processes: Processes) -> None:
+        self.progress, self.processes, self.writes = progress, processes, processes.is_main
+        self.log = CsvLog(path, progress.step, self.writes, ("step", "loss"))
 
     def add(self, losses: Sequence[Tensor]) -> None:
-        """Add the losses () of the batches of a step to the next row."""
+        """Add the losses () of this process's batches of a step to the next row."""
         self.progress.losses.extend(losses)
 
     def write_row(self) -> float:
         """Write the mean of the finite losses since the last row, and return it; NaN if there are none."""
-        losses = torch.stack([loss.cpu() for loss in self.progress.losses])
-        mean = losses[losses.isfinite()].mean().item()
+        losses = torch.stack([torch.zeros(()), *(loss.cpu() for loss in self.progress.losses)]).double()
+        finite = losses[1:][losses[1:].isfinite()]
+        # In float64 the order of the sum shows in no digit of the file.
+        total, count = self.processes.total(torch.stack([finite.sum(), torch.tensor(len(finite))])).tolist()
+        mean = total / count if count else math.nan
         self.progress.losses.clear()
         self.log.add({"step": self.progress.step, "loss": mean})
         return mean

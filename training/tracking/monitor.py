@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,10 @@ class Monitor:
         self.stage, self.state, self.folder, self.clock = stage, state, folder, clock
         self.accelerator: Accelerator = state.accelerator
         self.progress = state.progress
-        self.writes = self.accelerator.is_main_process
+        self.processes = state.processes
+        self.writes = self.processes.is_main
         self.speaks = speaks and self.writes
-        self.losses = LossLog(folder / "losses.csv", self.progress, self.writes)
+        self.losses = LossLog(folder / "losses.csv", self.progress, self.processes)
         self.held_out = getattr(stage, "held_out_loss", None)
         self._held_out_log = CsvLog(folder / "held_out.csv", self.progress.step, self.writes)
         self._base: dict[str, float] | None = None  # held-out losses of the base model
@@ -67,7 +68,7 @@ class Monitor:
         values = {"train/loss": loss, "train/learning_rate": self._rate, **self._gradient()}
         values["train/skipped_steps"] = self.progress.skipped
         if (bands := getattr(self.stage.objective, "bands", None)) is not None:
-            sums = self._all_processes(bands.take())
+            sums = self.processes.total(bands.take())
             means = band_means(sums, bands.names())
             values |= {f"loss_by_timestep/{name}": value for name, value in means.items()}
         if hasattr(self.stage, "gates"):
@@ -88,7 +89,7 @@ class Monitor:
         For the start of a run, and where the run before stopped between saving and measuring.
         """
         known = self.writes and self.progress.step in [row for row, _ in self._held_out_log.curve()]
-        return self._in_any_process(known) or self.measure_held_out(requests)
+        return self.processes.any(known)[0] or self.measure_held_out(requests)
 
     def measure_held_out(self, requests: StopRequests) -> bool:
         """Measure and write the held-out loss of the averaged weights. No-op without held-out pictures.
@@ -97,9 +98,8 @@ class Monitor:
         """
         if self.held_out is None:
             return True
-        with self.paused(), self.accelerator.autocast(), self.state.averaged_weights():
-            self._base = self._base or self._held_out_means(requests, adapter=False)
-            means = self._held_out_means(requests) if self._base else None
+        with self.paused():
+            means = self.state.evaluate(lambda: self._measure(requests))
         if self._base is None or means is None:
             return False
         values = {**means, f"{BASE}loss": self._base["loss"]}
@@ -119,22 +119,20 @@ class Monitor:
         yield
         self._time += self.clock() - before
 
+    def _measure(self, requests: StopRequests) -> dict[str, float] | None:
+        """The held-out losses; those of the base model are measured once. None after a request to stop."""
+        with self.state.weights.autocast():
+            self._base = self._base or self._held_out_means(requests, adapter=False)
+            return self._held_out_means(requests) if self._base else None
+
     def _held_out_means(self, requests: StopRequests, adapter: bool = True) -> dict[str, float] | None:
-        """None after a request to stop."""
         assert self.held_out is not None
-        index, count = self.accelerator.process_index, self.accelerator.num_processes
-        parts = self.held_out.parts(index, count, adapter)
-        sums = sum(takewhile(lambda _: not requests.made, parts))
-        if self._in_any_process(requests.made):
-            return None
-        return self.held_out.means(self._all_processes(sums))
-
-    def _in_any_process(self, here: bool) -> bool:
-        return bool(self._all_processes(torch.tensor(float(here))))
-
-    def _all_processes(self, sums: Tensor) -> Tensor:
-        """The sums over all processes, on the CPU."""
-        return self.accelerator.reduce(sums.to(self.accelerator.device), "sum").cpu()
+        sums = []
+        for part in self.held_out.parts(self.processes, adapter):
+            sums.append(part)
+            if self.processes.any(requests.made)[0]:
+                return None
+        return self.held_out.means(self.processes.total(torch.stack(sums).sum(dim=0)))
 
     def _gradient(self) -> dict[str, float]:
         total, count, largest = self._norms.tolist()
@@ -151,8 +149,10 @@ class Monitor:
         return speed
 
     def _log(self, values: dict[str, float]) -> None:
+        """Log the finite values: JSON and tensorboard have no others."""
         if self.writes:
-            self.accelerator.log(values, step=self.progress.step)
+            finite = {name: value for name, value in values.items() if math.isfinite(value)}
+            self.accelerator.log(finite, step=self.progress.step)
 
     def _say(self, text: str) -> None:
         """A line of text, where there is no terminal for a progress bar."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ifadapter_core.layout import Layout
 from ifadapter_core.storage import load_weights
 from ifadapter_core.tokens import InstanceTokens
 from ifadapter_diffusers.painter import Painter
-from ifadapter_diffusers.sampling import batch_tokens
 from training.adapter_stage import AdapterStage
 from training.config import AdapterConfig
 
@@ -113,9 +113,9 @@ class ChosenTokens(SlotDenoising):
 class ChosenTokensStage(PoolAdapterStage):
     """Its sample sheets have the tokens of the training."""
 
-    def _sample(self, noise: Tensor, instances: Sequence[InstanceTokens] | None) -> Tensor:
-        if instances is None:
-            tokens = batch_tokens(self.adapter, self.base, self.layouts)
-            kept = self.objective.kept
-            instances = [replace(one, cond=one.cond[:, kept], uncond=one.uncond[:, kept]) for one in tokens]
-        return super()._sample(noise, instances)
+    def tokens(self, layouts: Sequence[Layout]) -> list[InstanceTokens]:
+        kept = self.objective.kept
+        return [
+            replace(one, cond=one.cond[:, kept], uncond=one.uncond[:, kept])
+            for one in super().tokens(layouts)
+        ]

@@ -18,6 +18,7 @@ from ifadapter_diffusers.plain_attention import use_plain_attention_on_cpu
 from ifadapter_diffusers.sampling import add_noise
 from ifadapter_diffusers.text import token_ids
 from training.config import AdapterConfig, AdapterLoss
+from training.processes.group import ALONE, Processes
 
 from ...models.pool import CAPTIONS
 from ...models.pool_batches import PoolBatch, PoolBatches, PoolTensors
@@ -109,7 +110,7 @@ class ControlStage:
         self.objective = ControlDenoising(base, copy.to(base.device), config.loss, colours)
         self.batches: Any = PoolBatches(tensors, config.batch_size, config.loop.seed)
 
-    def sheet(self, generator: torch.Generator) -> Image.Image:
+    def sheet(self, generator: torch.Generator, processes: Processes = ALONE) -> Image.Image:
         """Layouts of the first batch in colours, above the drawings that they were made from."""
         batch = self.batches[0]
         colours = self.objective.colours[batch.descriptions]

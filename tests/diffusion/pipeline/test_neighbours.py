@@ -89,7 +89,6 @@ def test_layers_replaced_after_the_adapter_was_loaded(case: Case) -> None:
 
 def test_a_lora_with_its_strength(case: Case, tmp_path: Path) -> None:
     """Through diffusers' own loader, on the UNet and the text encoders, at the strength of the call."""
-    pytest.importorskip("peft", reason="diffusers loads LoRAs with PEFT")
     generator = torch.Generator().manual_seed(9)
     weights: dict[str, Tensor] = {}
     encoders = {"text_encoder": case.pipe.text_encoder}

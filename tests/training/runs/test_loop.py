@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
+import random
 import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -46,6 +48,28 @@ def test_data_loader_processes_ignore_ctrl_c_and_obey_sigterm(tmp_path: Path) ->
     stage.batches = Handlers()
     train(stage, replace(CONFIG, steps=1, workers=1), tmp_path)
     assert stage.objective.calls == ["True True"]
+
+
+class Seeds(Dataset[Any]):
+    """Batches whose number reports the random state of the data loader process."""
+
+    def __getitem__(self, number: int) -> tuple[tuple[int, ...], Tensor]:
+        values = (torch.rand(()).item(), float(np.random.rand()), random.random())
+        return (number, *values), torch.zeros(1, 3)
+
+
+@pytest.mark.slow
+def test_data_loader_processes_are_seeded_by_the_run(tmp_path: Path) -> None:
+    """The batches are made from their numbers; this is for code in a data set that forgets to."""
+    seen = []
+    for name, seed in (("first", 0), ("again", 0), ("other", 1)):
+        torch.manual_seed(len(seen))
+        stage = Toy()
+        stage.batches = Seeds()
+        train(stage, replace(CONFIG, steps=4, workers=2, seed=seed), tmp_path / name)
+        seen.append(stage.objective.calls)
+    assert seen[0] == seen[1]
+    assert all(a != b for a, b in zip(seen[0], seen[2], strict=True))
 
 
 def test_accumulation_averages_the_gradients_of_the_batches(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import SIZE, Batches, set_alpha
 from training.adapter_stage import AdapterStage
 from training.objective.held_out import INSIDE, NOISES, HeldOutLoss
+from training.processes.group import Processes
 
 
 def means(stage: AdapterStage, batch_size: int = 2, adapter: bool = True) -> dict[str, float]:
@@ -33,8 +34,16 @@ def test_the_loss_is_the_same_each_time_and_in_batches_of_any_size(stage: Adapte
 
 def test_processes_share_the_pictures(stage: AdapterStage) -> None:
     measured = HeldOutLoss(stage.objective, HeldOutLatents(), 2)
-    parts = sum(part for process in range(7) for part in measured.parts(process, 7))  # two have none
-    assert torch.allclose(parts, sum(measured.parts()), rtol=1e-5)
+    parts = [list(measured.parts(one_of(process, 7))) for process in range(7)]  # two have none
+    assert torch.allclose(sum(part for each in parts for part in each), sum(measured.parts()), rtol=1e-5)
+    for count in (2, 3, 7):  # sharded weights need as many passes in each
+        assert len({len(list(measured.parts(one_of(process, count)))) for process in range(count)}) == 1
+
+
+def one_of(index: int, count: int) -> Processes:
+    processes = Processes()
+    processes.index, processes.count = index, count
+    return processes
 
 
 def test_the_loss_is_the_error_of_the_prediction(stage: AdapterStage) -> None:

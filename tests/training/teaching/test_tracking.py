@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -18,6 +20,7 @@ from toy_runs import CONFIG, assert_same, crash, request_stop, result
 from tiny_models import Toy
 from training.config import LoopConfig
 from training.loop import train
+from training.processes.group import Processes
 from training.tracking.trackers import METRICS, MetricsFile, tracker_names
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -41,7 +44,7 @@ class Sum:
     def __init__(self, objective: Any) -> None:
         self.objective = objective
 
-    def parts(self, process: int = 0, processes: int = 1, adapter: bool = True) -> Iterator[torch.Tensor]:
+    def parts(self, processes: Processes, adapter: bool = True) -> Iterator[torch.Tensor]:
         yield self.objective.line.weight.detach().sum() if adapter else torch.zeros(())
 
     def means(self, sums: torch.Tensor) -> dict[str, float]:
@@ -213,16 +216,65 @@ def test_a_tracker_that_cannot_start_names_the_setting(
         train(Toy(), QUIET, tmp_path)
 
 
-def test_tensorboard_is_the_default_where_it_is_installed(tmp_path: Path) -> None:
-    installed = any(importlib.util.find_spec(name) for name in ("tensorboard", "tensorboardX"))
-    assert tracker_names(LoopConfig(steps=1)) == (["tensorboard"] if installed else [])
+def test_tensorboard_is_the_default_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tracker_names(LoopConfig(steps=1)) == ["tensorboard"]
     assert tracker_names(LoopConfig(steps=1, trackers=())) == []
-    train(Toy(), replace(QUIET, steps=4, trackers=None), tmp_path)
-    written = list((tmp_path / "logs").rglob("events.out.tfevents.*"))
-    assert bool(written) == installed
-    tags = ("train/loss", "train/gradient_norm", "train/learning_rate")
-    contents = b"".join(path.read_bytes() for path in written)
-    assert not installed or all(tag.encode() in contents for tag in tags)
+    monkeypatch.setattr("training.tracking.trackers.get_available_trackers", lambda: [])
+    assert tracker_names(LoopConfig(steps=1)) == []
+    with pytest.raises(
+        ValueError, match=r"tensorboard, which is not installed\. Run pip install tensorboard"
+    ):
+        tracker_names(LoopConfig(steps=1, trackers=("tensorboard",)))
+
+
+def test_tensorboard_gets_the_metrics_of_each_line(tmp_path: Path) -> None:
+    """Also those of a resumed run, which hides the steps that are repeated."""
+    config = replace(QUIET, trackers=("tensorboard",))
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(Taught(13, crash), config, tmp_path)  # the line of step 12 is repeated
+    (tmp_path / "logs").rename(tmp_path / "before")  # files of the same second have the same name
+    train(Taught(), config, tmp_path)
+    lines = {line["step"]: line for line in metrics(tmp_path) if "train/loss" in line}
+    found = board(tmp_path / "before", tmp_path / "logs")
+    for name in ("train/loss", "train/gradient_norm", "train/learning_rate"):
+        expected = {step: pytest.approx(line[name], rel=1e-6) for step, line in lines.items()}
+        assert found[name] == expected
+    held_out = {step: pytest.approx(row["loss"], abs=1e-6) for step, row in held_out_rows(tmp_path).items()}
+    assert found["held_out/loss"] == held_out
+
+
+def test_tensorboard_gets_no_loss_that_is_not_finite(tmp_path: Path) -> None:
+    stage = Toy()
+    stage.objective.register_forward_hook(
+        lambda _, given, loss: loss * math.nan if given[0][0] == 2 else loss
+    )
+    train(stage, replace(QUIET, steps=4, log_every=1, trackers=("tensorboard",)), tmp_path)
+    assert board(tmp_path / "logs")["train/loss"].keys() == {1, 2, 4}
+    assert [line["step"] for line in metrics(tmp_path) if "train/loss" in line] == [1, 2, 4]
+
+
+def held_out_rows(folder: Path) -> dict[int, dict[str, float]]:
+    return {int(row["step"]): row for row in own_runs.held_out(folder)}
+
+
+def board(*folders: Path) -> dict[str, dict[int, float]]:
+    """The curves in the files of tensorboard: values by step, by name. Later folders replace earlier ones."""
+    from tensorboardX.event_file_writer import EventsWriter  # noqa: F401  (its protobufs)
+    from tensorboardX.proto.event_pb2 import Event
+
+    curves: dict[str, dict[int, float]] = {}
+    for path in [path for folder in folders for path in sorted(folder.rglob("events.out.tfevents.*"))]:
+        content = path.read_bytes()
+        while content:  # records: length, its checksum, event, its checksum
+            (size,) = struct.unpack("<Q", content[:8])
+            event = Event.FromString(content[12 : 12 + size])
+            content = content[16 + size :]
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    curves.setdefault(value.tag, {})[event.step] = value.simple_value
+    return curves
 
 
 @pytest.mark.slow

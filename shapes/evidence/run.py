@@ -23,11 +23,12 @@ PLOTS = "evidence"
 
 def run_study(study: Study, studio: Studio) -> dict[str, Any]:
     """Paint, judge and compare the conditions of a study: the values of its ``Record``."""
-    scores: dict[str, Scores] = {}
+    waiting = {}
     for number, condition in enumerate(study.conditions, 1):
         title = f"{study.key} {number} of {len(study.conditions)}, {condition.title}"
         sys.stderr.write(f"{title}\n")
-        scores[condition.key] = studio.scores(condition.painting, condition.layouts, title)
+        waiting[condition.key] = studio.start(condition.painting, condition.layouts, title)
+    scores: dict[str, Scores] = {key: wait() for key, wait in waiting.items()}
     return {
         "settings": run_settings(studio, study),
         "conditions": {

@@ -86,6 +86,7 @@ def test_all_studies_are_listed() -> None:
         (("--studies", "everything"), "no everything; expected some of queries"),
         (("--layouts", "1"), "--layouts is 1; expected at least 2"),
         (("--layouts", "2000"), "--layouts is 2000; expected at most 1000"),
+        (("--pool", "8"), "--pool is 8; expected at least --train-batch, 160"),
         (("--update", "LICENSE"), "LICENSE has no lines"),
         (("--demo", "nowhere"), "nowhere/ifadapter.safetensors"),
     ],

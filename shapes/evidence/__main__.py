@@ -1,6 +1,6 @@
 """``python -m shapes.evidence``: run studies in the drawn world and write docs/evidence.md.
 
-The judging processes import this module again, so it imports the models only where it uses them.
+It imports the models only where it uses them, so that wrong arguments are named at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
+
+from .processes import follow_parent
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +64,8 @@ def main(given: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # one thread per judging process; read when it starts
-    with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as judges:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.processes, context, initializer=follow_parent) as judges:
         try:
             return run(options, studies, judges)
         except BaseException:

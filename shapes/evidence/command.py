@@ -36,6 +36,8 @@ def check(options: argparse.Namespace) -> list[Study]:
             )
     if options.layouts > MOST_LAYOUTS:
         raise ValueError(f"--layouts is {options.layouts}; expected at most {MOST_LAYOUTS}.")
+    if options.pool < options.train_batch:
+        raise ValueError(f"--pool is {options.pool}; expected at least --train-batch, {options.train_batch}.")
     for path in options.update:
         update_table(path)
     if not options.report and not (options.demo / "ifadapter.safetensors").is_file():

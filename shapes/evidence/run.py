@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .cache import write_atomic
 from .numbers.intervals import difference, rate
 from .numbers.reference import frechet
 from .numbers.scores import ALL, MEASURES, Scores
@@ -23,11 +25,12 @@ PLOTS = "evidence"
 
 def run_study(study: Study, studio: Studio) -> dict[str, Any]:
     """Paint, judge and compare the conditions of a study: the values of its ``Record``."""
-    scores: dict[str, Scores] = {}
+    waiting = {}
     for number, condition in enumerate(study.conditions, 1):
         title = f"{study.key} {number} of {len(study.conditions)}, {condition.title}"
         sys.stderr.write(f"{title}\n")
-        scores[condition.key] = studio.scores(condition.painting, condition.layouts, title)
+        waiting[condition.key] = studio.start(condition.painting, condition.layouts, title)
+    scores: dict[str, Scores] = {key: wait() for key, wait in waiting.items()}
     return {
         "settings": run_settings(studio, study),
         "conditions": {
@@ -89,10 +92,15 @@ def write_results(output: Path, study: Study, values: dict[str, Any]) -> None:
     """Add a study to ``results.json``, beside those of earlier and parallel runs, and save its plot."""
     path = output / RESULTS
     known = {key: record.values for key, record in read_results(output).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, "studies": {**known, study.key: rounded(values)}}, indent=1)
-    path.write_text(f"{text}\n", "utf-8")
+    report = {"format": FORMAT, "studies": {**known, study.key: rounded(values)}}
+    # One line for each interval.
+    text = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", _on_one_line, json.dumps(report, indent=1))
+    write_atomic(path, f"{text}\n".encode())
     save_plot(study, Record(rounded(values)), output / PLOTS / f"{study.key}.png")
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return f"[{' '.join(found[1].split())}]"
 
 
 def rounded(values: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from .painting import Models, Painting, paint
 
 FORMAT = 1  # of the cached pictures; raise it when the same settings give other pictures
 PIXELS = 12  # every so many scenes of a pool keep their pictures, for autoencoders
+LOOK_POOL = 4  # a look's pool is so many times smaller: a fine-tuning sees fewer scenes
+JUDGE_JOB = 8  # pictures judged by one task of a process
 REFERENCE = HELD_OUT[5000:]  # drawings of the Frechet distance, disjoint from the layouts
 
 
@@ -60,6 +62,22 @@ class Options:
     config: str = "shapes"
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A chunk of pictures that is being judged.
+
+    path: of its scores in the cache. jobs: their scores, part by part.
+    """
+
+    path: Path
+    jobs: list[Future[Scores]]
+
+    def scores(self, studio: Studio) -> Scores:
+        """Waits for the judges, and writes the scores to the cache."""
+        made = joined([job.result() for job in self.jobs])
+        return Scores(**studio.cache.arrays(self.path, made.arrays))
+
+
 class Studio:
     """judges: processes that score pictures while the next ones are painted."""
 
@@ -72,6 +90,7 @@ class Studio:
         self.kind = torch.device(options.device).type
         self.chunk = NOISE_ROWS if self.kind == "cpu" else GPU_CHUNK
         self._painter: tuple[str, Painter] | None = None
+        self._judged: list[Judged] = []
         self._pool: tuple[str, Any] | None = None
 
     def painter(self, models: Models) -> Painter:
@@ -92,12 +111,13 @@ class Studio:
         if self._pool is None or self._pool[0] != look:
             self._pool = None  # frees its memory first
             options = self.options
+            count = options.pool if look == "plain" else max(options.pool // LOOK_POOL, options.train_batch)
             drawn = draw_pool(
                 self.cache,
                 self.judges,
                 self.world,
                 look,
-                pool_config(options.pool, options.pool // PIXELS),
+                pool_config(count, max(options.pool // PIXELS, options.train_batch)),
                 options.demo / "tokenizer",
                 torch.device(options.device),
             )
@@ -124,44 +144,48 @@ class Studio:
             **({} if painting.method == REAL else run),
         }
 
-    def scores(self, painting: Painting, layouts: LayoutSet, title: str) -> Scores:
-        """Paint and judge the layouts of a condition; what the cache has is read from it.
+    def start(self, painting: Painting, layouts: LayoutSet, title: str) -> Callable[[], Scores]:
+        """Paint the layouts of a condition, and return a function that waits for their scores.
 
-        title: of the progress bar.
+        What the cache has is read from it. The judging goes on while the next condition is painted or its
+        models are trained. title: of the progress bar.
         """
         scenes = [layouts.scene(self.world, index) for index in range(self.options.layouts)]
         folder = self.cache.place("pictures", self.settings(painting, layouts))
         starts = range(0, len(scenes), self.chunk)
-        jobs: list[Future[Scores] | Scores] = []
-        pending: dict[int, tuple[Path, Future[Scores]]] = {}
+        parts: list[Judged | Scores] = []
         for first in tqdm(starts, desc=title, unit="chunk", dynamic_ncols=True, leave=False):
-            part = scenes[first : first + self.chunk]
-            path = folder / f"{first:05d}_{digest(repr(part))[:8]}.npz"
+            chunk = scenes[first : first + self.chunk]
+            path = folder / f"{first:05d}_{digest(repr(chunk))[:8]}.npz"
             scored = path.with_suffix(f".scores{VERSION}.npz")
             if scored.exists():
-                jobs.append(Scores(**self.cache.arrays(scored, dict)))
+                parts.append(Scores(**self.cache.arrays(scored, dict)))
                 continue
-            pictures = self._pictures(path, painting, part, first, layouts.look)
-            pending[len(jobs)] = (scored, self.judges.submit(score, pictures, part, layouts.look))
-            jobs.append(pending[len(jobs)][1])
-            self._keep(pending, done=True)
-        self._keep(pending, done=False)
-        return joined([job if isinstance(job, Scores) else job.result() for job in jobs])
+            pictures = self._pictures(path, painting, chunk, first, layouts.look)
+            self._judged.append(self._judge(scored, pictures, chunk, layouts.look))
+            parts.append(self._judged[-1])
+            self._keep_finished()
+        return lambda: joined([part if isinstance(part, Scores) else part.scores(self) for part in parts])
 
-    def _keep(self, pending: dict[int, tuple[Path, Future[Scores]]], done: bool) -> None:
-        """Write scores to the cache: of the finished jobs only, or of all."""
-        for number, (path, job) in list(pending.items()):
-            if job.done() or not done:
-                self.cache.arrays(path, job.result().arrays)
-                del pending[number]
+    def scores(self, painting: Painting, layouts: LayoutSet, title: str) -> Scores:
+        """Paint and judge the layouts of a condition: see ``start``."""
+        return self.start(painting, layouts, title)()
 
-    def pictures(self, painting: Painting, layouts: LayoutSet, count: int) -> Pixels:
-        """The first pictures of a condition, from the cache or painted now: (count, H, W, 3)."""
-        scenes = [layouts.scene(self.world, index) for index in range(self.options.layouts)]
-        folder = self.cache.place("pictures", self.settings(painting, layouts))
-        part = scenes[: self.chunk]
-        path = folder / f"{0:05d}_{digest(repr(part))[:8]}.npz"
-        return self._pictures(path, painting, part, 0, layouts.look)[:count]
+    def _judge(self, path: Path, pictures: Pixels, scenes: Sequence[Scene], look: str) -> Judged:
+        jobs = [
+            self.judges.submit(
+                score, pictures[first : first + JUDGE_JOB], scenes[first : first + JUDGE_JOB], look
+            )
+            for first in range(0, len(scenes), JUDGE_JOB)
+        ]
+        return Judged(path, jobs)
+
+    def _keep_finished(self) -> None:
+        """Write the scores that are known to the cache."""
+        for chunk in self._judged[:]:
+            if all(job.done() for job in chunk.jobs):
+                chunk.scores(self)
+                self._judged.remove(chunk)
 
     def _pictures(
         self, path: Path, painting: Painting, scenes: Sequence[Scene], first: int, look: str

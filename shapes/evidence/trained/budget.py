@@ -57,10 +57,13 @@ def train_once(folder: Path, make: Callable[[], Stage], loop: LoopConfig, device
     if not (folder / DONE).exists():
         if device == "cpu":
             os.environ["ACCELERATE_USE_CPU"] = "true"  # the trainer would take a GPU
-        else:
-            torch.set_float32_matmul_precision("high")
         set_seed(loop.seed)  # of the new weights
-        train(make(), loop, folder)
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            train(make(), loop, folder)
+        finally:  # pictures must not depend on what was trained before
+            torch.set_float32_matmul_precision(precision)
         write_atomic(folder / DONE, b"")
     return folder / "weights"
 

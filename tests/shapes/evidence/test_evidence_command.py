@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,32 @@ def test_a_run_writes_numbers_plots_the_page_and_the_table(tmp_path: Path) -> No
     assert (output / "evidence.md").read_text() == page
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals")
+def test_judging_processes_end_with_a_killed_command() -> None:
+    script = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+from shapes.evidence.processes import follow_parent
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=follow_parent) as judges:
+        print(judges.submit(os.getpid).result(), flush=True)
+        sys.stdin.read()
+"""
+    pipe, environment = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, stdin=pipe, stdout=pipe
+    ) as command:
+        assert command.stdout is not None
+        assert int(command.stdout.readline()) != command.pid
+        command.kill()
+        # The judge holds the other end of the pipe too, which ends when both processes have ended.
+        ended, _, _ = select.select([command.stdout], [], [], 60)
+        assert ended
+        assert command.stdout.read() == b""
+
+
 def test_all_studies_are_listed() -> None:
     done = run("--list", "--studies", "all")
     assert done.returncode == 0, done.stderr
@@ -58,6 +86,7 @@ def test_all_studies_are_listed() -> None:
         (("--studies", "everything"), "no everything; expected some of queries"),
         (("--layouts", "1"), "--layouts is 1; expected at least 2"),
         (("--layouts", "2000"), "--layouts is 2000; expected at most 1000"),
+        (("--pool", "8"), "--pool is 8; expected at least --train-batch, 160"),
         (("--update", "LICENSE"), "LICENSE has no lines"),
         (("--demo", "nowhere"), "nowhere/ifadapter.safetensors"),
     ],

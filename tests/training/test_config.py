@@ -60,7 +60,7 @@ def release_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def test_there_is_a_config_for_each_base() -> None:
-    assert SHIPPED == ["sd15", "sdxl", "shapes", "shapes_gpu"]
+    assert SHIPPED == ["demo", "sd15", "sdxl", "shapes", "shapes_gpu"]
 
 
 @pytest.mark.parametrize("name", ["sd15", "sdxl"])  # shapes: see tests/shapes

@@ -71,6 +71,10 @@ class AdapterStage:
         The captions are those of the training, without the local descriptions. Both rows of pictures
         start from the same noise.
         """
+        with self.base.whole():
+            return self._sheet(generator)
+
+    def _sheet(self, generator: torch.Generator) -> Image.Image:
         noise = unit_noise(self.base, self.layouts, generator)
         pictures = self._sample(noise, None)
         if self._base_pictures is None or not torch.equal(self._base_pictures[0], noise):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -22,7 +22,8 @@ VAE, TEXT_ENCODERS = "vae", "text_encoders"  # parts that can be set aside
 SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint files of SDXL only
 
 
-class SizeConditioning(NamedTuple):
+@dataclass(frozen=True)
+class SizeConditioning:
     """What SDXL is told of a picture's size, in pixels, as in its training.
 
     original: (height, width) of the picture before it was scaled.

@@ -24,6 +24,8 @@ from .adapter_stage import AdapterStage
 from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
 from .cost import command as cost_command
+from .cropping.buckets import SIDE_UNIT
+from .cropping.crops import configured_crops
 from .loop import Stage, train
 from .new_adapter import load_init
 from .objective.denoising import LayoutBatch
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 SKIPPED = "skipped_pictures.txt"
 INDEXES = "picture_indexes"  # of folders that cannot be written
 STAGES = ("vae", "unet", "adapter", "world")
-SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
+TRAINED = "layouts of training pictures"  # title on the sample sheets without held-out pictures
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -190,7 +192,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
             held_out = HeldOutPictures(others, folder.size, settings.held_out_pictures)
             layouts = held_out.layouts(settings.samples)
         else:
-            layouts, title = batches.central_layouts(settings.samples), "layouts of training pictures"
+            layouts, title = batches.central_layouts(settings.samples, folder.size), TRAINED
     elif demo is not None and config.base is None:  # its cached latents fit its own base model only
         batches = demo.layout_batches(settings.batch_size)
         layouts = demo.held_out(settings.samples)
@@ -221,9 +223,8 @@ def picture_batches(config: Config, folder: FolderConfig, pictures: Samples) -> 
     """The pictures to train on. The run's folder gets a list of those that are skipped."""
     settings = config.adapter
     skips = SkipList(Path(config.output) / "adapter" / SKIPPED)
-    found = PictureBatches(
-        pictures, folder.size, settings.batch_size, settings.loop.seed, folder.max_bad, skips
-    )
+    crops = configured_crops(folder, pictures, settings.batch_size, settings.loop.seed)
+    found = PictureBatches(crops, settings.batch_size, settings.loop.seed, folder.max_bad, skips)
     if found.skipped and os.environ.get("RANK", "0") == "0":
         skips.extend(found.skipped_places())
         count = len(pictures)

@@ -33,6 +33,8 @@ FREE = frozenset(
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),
     )
 )
+# What runs did before there were these settings.
+EARLIER = {"folder.aspect": "square", "folder.crops": 0}
 # Sections of other stages, by stage.
 FOREIGN = {
     "adapter": ("shapes.vae", "shapes.unet"),
@@ -110,7 +112,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> l
         {**flatten(entry["config"]), "processes": entry["processes"], "pictures": _pictures(entry)}
         for entry in (old, new)
     )
-    # A key that the older entry lacks is of a newer version of the trainer, which keeps what was done.
+    if "folder.path" in before:
+        before |= {key: value for key, value in EARLIER.items() if key not in before}
+    # Any other key that the older entry lacks is of a newer version of the trainer, which keeps what was done.
     keys = [key for key in before if _decides(key, stage) and before[key] != now.get(key, GONE)]
     return [f"{key} {before[key]}, now {now.get(key, GONE)}" for key in keys]
 

@@ -39,7 +39,10 @@ class TextStates:
         phrases = self.phrases
         if phrases is not None:
             phrases = PhraseEmbeddings(
-                *(part.to(device) for part in (phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds))
+                *(
+                    part.to(device)
+                    for part in (phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds)
+                )
             )
         return TextStates(_moved(self.captions, device), _moved(self.empty, device), phrases)
 

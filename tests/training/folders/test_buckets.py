@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.pictures.buckets import Canvas, bucket_canvases, nearest, sdxl_canvases
+from training.cropping.buckets import Canvas, bucket_canvases, nearest, sdxl_canvases
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 

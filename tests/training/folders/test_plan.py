@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ifadapter_diffusers.randomness import seeded_generator
-from training.pictures.buckets import Canvas
-from training.pictures.plan import BatchPlan
+from training.cropping.buckets import Canvas
+from training.cropping.plan import BatchPlan
 
 TALL, SQUARE, WIDE = Canvas(64, 128), Canvas(64, 64), Canvas(128, 64)
 counts = st.lists(st.integers(1, 12), min_size=1, max_size=3)

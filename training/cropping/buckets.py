@@ -50,9 +50,7 @@ def nearest(canvases: Sequence[Canvas], width: int, height: int) -> Canvas:
     return min(canvases, key=lambda canvas: (abs(canvas.log_aspect - aspect), -canvas.width))
 
 
-def bucket_canvases(
-    sizes: Sequence[tuple[int, int]], canvases: Sequence[Canvas], least: int
-) -> list[Canvas]:
+def bucket_canvases(sizes: Sequence[tuple[int, int]], canvases: Sequence[Canvas], least: int) -> list[Canvas]:
     """The canvas of each picture: the nearest one that is the canvas of at least ``least`` pictures.
 
     Rare canvases join their nearest neighbour, the rarest first, until all have enough pictures or one

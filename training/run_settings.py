@@ -114,7 +114,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> l
     )
     if "folder.path" in before:
         before |= {key: value for key, value in EARLIER.items() if key not in before}
-    # Any other key that the older entry lacks is of a newer version of the trainer, which keeps what was done.
+    # Other keys that the older entry lacks are of a newer version of the trainer, which keeps what was done.
     keys = [key for key in before if _decides(key, stage) and before[key] != now.get(key, GONE)]
     return [f"{key} {before[key]}, now {now.get(key, GONE)}" for key in keys]
 

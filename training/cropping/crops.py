@@ -13,15 +13,15 @@ from torch import Tensor
 from ifadapter_diffusers.randomness import seeded_generator
 
 from ..config import FolderConfig
+from ..pictures.samples import Samples
 from .buckets import Canvas, bucket_canvases, sdxl_canvases
 from .crop import Crop, Window, crop
 from .plan import Use
-from ..pictures.samples import Samples
 
 CROP_STREAM, FIXED_CROP_STREAM = (
     1,
     2,
-)  # purposes of random numbers; see ORDER_STREAM in ``pictures/samples.py``
+)  # purposes of random numbers; see ORDER_STREAM
 
 
 class Crops:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ifadapter_core.tokens import PhraseEmbeddings
 
-from .latents import decode, encode
+from .latents import decode, encode, load_vae
 from .text import PhraseEncoder, token_ids
 
 VAE, TEXT_ENCODERS = "vae", "text_encoders"  # parts that can be set aside
@@ -115,11 +115,17 @@ class BaseModel(nn.Module):
         self.requires_grad_(False).eval()
 
     @classmethod
-    def from_pretrained(cls, path: str, dtype: torch.dtype = torch.float32) -> BaseModel:
+    def from_pretrained(
+        cls, path: str, dtype: torch.dtype = torch.float32, vae: str | None = None
+    ) -> BaseModel:
         """Load a folder in diffusers' format, a Hugging Face hub name, or one .safetensors file.
 
-        dtype: of the UNet and the text encoders. The autoencoder stays float32: SDXL's overflows in
-            float16.
+        dtype: of the UNet and the text encoders. The model's own autoencoder stays float32: SDXL's
+            overflows in float16.
+        vae: another autoencoder in place of the model's own, in ``dtype``: a folder in diffusers' format
+            or a hub name.
+
+        Raises ValueError if ``vae`` cannot be loaded or has other latents.
         """
         if Path(path).is_file():
             with safe_open(path, framework="pt") as file:
@@ -130,6 +136,8 @@ class BaseModel(nn.Module):
         else:
             dtypes = {"vae": torch.float32, "default": dtype}
             pipeline = DiffusionPipeline.from_pretrained(path, dtype=dtypes)
+        if vae is not None:
+            pipeline.vae = load_vae(vae, pipeline.vae, dtype)
         base = cls(pipeline)
         base.unet.to(dtype)
         base.text_encoders.to(dtype)

@@ -170,7 +170,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
     if config.base is not None:
         dtype = DTYPES[settings.loop.mixed_precision]
-        load_base = partial(BaseModel.from_pretrained, config.base, dtype)
+        load_base = partial(BaseModel.from_pretrained, config.base, dtype, config.vae)
     elif demo is not None:
         load_base = demo.base
     else:

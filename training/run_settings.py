@@ -38,8 +38,8 @@ EARLIER = {"folder.aspect": "square", "folder.crops": 0}
 # Sections of other stages, by stage.
 FOREIGN = {
     "adapter": ("shapes.vae", "shapes.unet"),
-    "vae": ("adapter", "shapes.unet", "base", "folder"),
-    "unet": ("adapter", "shapes.vae", "base", "folder"),
+    "vae": ("adapter", "shapes.unet", "base", "folder", "vae"),
+    "unet": ("adapter", "shapes.vae", "base", "folder", "vae"),
 }
 
 

@@ -19,15 +19,20 @@ class Config:
     output: folder of the run.
     base: base model: a folder in diffusers' format, a hub name, or a checkpoint file.
     folder: the pictures to train on.
+    vae: an autoencoder in place of the base model's own: a folder in diffusers' format or a hub name. It
+        runs in the precision of ``mixed_precision``; the base model's own always in float32.
     """
 
     output: str
     adapter: AdapterConfig
     base: str | None = None
     folder: FolderConfig | None = None
+    vae: str | None = None
 
     def __post_init__(self) -> None:
         filled(self, "output")
+        if self.vae is not None and self.base is None:
+            raise ValueError(f"vae is {self.vae}, but the config names no base model. Give base too.")
 
 
 ConfigKind = TypeVar("ConfigKind", bound=Config)

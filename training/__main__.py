@@ -21,11 +21,12 @@ from ifadapter_diffusers.base_model import BaseModel
 
 from . import run_settings
 from .adapter_stage import AdapterStage
+from .cache import command as cache_command
+from .cache.opening import open_caches
 from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
 from .cost import command as cost_command
-from .cropping.buckets import SIDE_UNIT
-from .cropping.crops import configured_crops
+from .cropping.crops import check_size, configured_crops
 from .loop import Stage, train
 from .new_adapter import load_init
 from .objective.denoising import LayoutBatch
@@ -57,6 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
     if given[:1] == ["shard"]:
         shard_command.main(given[1:])
         return
+    if given[:1] == ["cache"]:
+        cache_command.main(given[1:])
+        return
     if given[:1] == ["export"]:
         from shapes.models import export
 
@@ -67,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Train an IFAdapter, or the demo's base model. "
         "`python -m training cost --help`: measure a step. "
         "`python -m training shard --help`: write pictures as shards. "
+        "`python -m training cache --help`: compute latents and text states once. "
         "`python -m training export --help`: write the demo's models of a run.",
     )
     parser.add_argument(
@@ -183,8 +188,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     held_out: HeldOutPictures | None = None
     title = "held-out layouts"
     if folder is not None:
-        if folder.size % SIDE_UNIT:
-            raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
+        check_size(folder)
         slots = init.config.settings.slots if init else settings.shape.slots
         pictures, others = split(folder, slots, Path(config.output) / INDEXES)
         batches = picture_batches(config, folder, pictures)
@@ -201,8 +205,13 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     described = run_settings.describe(config, pictures, held_out.samples if held_out else None)
     run = Path(config.output) / "adapter"
     run_settings.compare(run, described, "adapter", override)
+    base = load_base()
+    if isinstance(batches, PictureBatches):
+        depths = (init.config.settings if init else settings.shape).text_depths
+        batches.caches = open_caches(config, base, batches.crops, depths)
+        base.set_aside(*batches.caches.unneeded())
     stage = AdapterStage(
-        load_base(),
+        base,
         settings.shape,
         settings.loss,
         batches,

@@ -28,6 +28,7 @@ FREE = frozenset(
         *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
         *("folder.shuffle", "folder.shard_cache", "folder.shard_cache_gb"),  # it tells their order too
         *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
+        *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash tells whether they are of the run
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),
@@ -38,8 +39,8 @@ EARLIER = {"folder.aspect": "square", "folder.crops": 0}
 # Sections of other stages, by stage.
 FOREIGN = {
     "adapter": ("shapes.vae", "shapes.unet"),
-    "vae": ("adapter", "shapes.unet", "base", "folder", "vae"),
-    "unet": ("adapter", "shapes.vae", "base", "folder", "vae"),
+    "vae": ("adapter", "shapes.unet", "base", "folder", "vae", "cache"),
+    "unet": ("adapter", "shapes.vae", "base", "folder", "vae", "cache"),
 }
 
 

@@ -47,3 +47,22 @@ class FolderConfig:
         if self.shuffle is not None:
             at_least(self, 0, "shuffle")
         above(self, 0, "shard_cache_gb")
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """What ``python -m training cache`` computes once, and a training reads.
+
+    path: folder of the cache.
+    latents: of the pictures; needs ``folder.crops``.
+    text: what the text encoders give for captions and local descriptions.
+    """
+
+    path: str
+    latents: bool = True
+    text: bool = True
+
+    def __post_init__(self) -> None:
+        filled(self, "path")
+        if not (self.latents or self.text):
+            raise ValueError("latents and text are both false, so nothing is cached. Set one of them.")

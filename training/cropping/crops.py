@@ -14,7 +14,7 @@ from ifadapter_diffusers.randomness import seeded_generator
 
 from ..config import FolderConfig
 from ..pictures.samples import Samples
-from .buckets import Canvas, bucket_canvases, sdxl_canvases
+from .buckets import SIDE_UNIT, Canvas, bucket_canvases, sdxl_canvases
 from .crop import Crop, Window, crop
 from .plan import Use
 
@@ -79,6 +79,12 @@ def bucketed_crops(samples: Samples, size: int, batch_size: int, count: int = 0,
     for index, canvas in zip(usable, found, strict=True):
         canvases[index] = canvas
     return Crops(samples, canvases, True, count, seed)
+
+
+def check_size(folder: FolderConfig) -> None:
+    """Raises ValueError for a size whose latents are not halved evenly."""
+    if folder.size % SIDE_UNIT:
+        raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
 
 
 def configured_crops(folder: FolderConfig, samples: Samples, batch_size: int, seed: int) -> Crops:

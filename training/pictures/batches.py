@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from ifadapter_core.layout import Layout
 
+from ..cache.opening import Caches
 from ..cropping.buckets import Canvas
 from ..cropping.crop import Crop, crop
 from ..cropping.crops import Crops, window_pixels
@@ -27,6 +28,7 @@ class PictureBatches(Dataset[LayoutBatch]):
     seed: of the order.
     max_bad: fraction of the pictures that may be skipped.
     skips: file that lists the skipped pictures.
+    caches: what is read in place of pictures and texts. Set after construction.
 
     Raises ValueError that names some if more than ``max_bad`` of the pictures cannot be used.
     """
@@ -46,34 +48,42 @@ class PictureBatches(Dataset[LayoutBatch]):
         self.skips = skips
         self.skipped = dict(self.samples.bad)
         check_share(self.skipped.values(), len(self.samples), max_bad)
+        self.caches = Caches()
         self.plan = BatchPlan(crops.canvases, batch_size, self._order)
 
     def __getitem__(self, number: int) -> LayoutBatch:
         canvas, uses = self.plan(number)
-        pictures, crops = zip(*(self._usable(use, canvas) for use in uses), strict=True)
+        found, crops = zip(*(self._usable(use, canvas) for use in uses), strict=True)
+        layouts, pixels = [cropped.layout for cropped in crops], torch.stack(found)
+        cached, texts = self.caches.latents is not None, self.caches.texts
         return LayoutBatch(
-            [cropped.layout for cropped in crops],
-            images=torch.stack(pictures),
+            layouts,
+            latents=pixels if cached else None,
+            images=None if cached else pixels,
+            text=texts.of(layouts) if texts else None,
             sizes=[cropped.size for cropped in crops],
         )
 
     def _usable(self, use: Use, canvas: Canvas) -> tuple[Tensor, Crop]:
-        """The picture of a use, or the next one that can be used, and its crop.
+        """The picture of a use, or the next one that can be used: its pixels or latents, and its crop.
 
         Raises ValueError if too many cannot.
         """
-        for sample in (*use.samples, *range(len(self.samples))):
+        others = () if self.caches.latents or self.caches.texts else range(len(self.samples))
+        for sample in (*use.samples, *others):
             if sample in self.skipped:
                 continue
             try:
                 cropped = self.crops.of_use(sample, use, canvas)
+                if self.caches.latents is not None:
+                    return self.caches.latents.read(sample, use.epoch), cropped
                 return window_pixels(self.samples.picture(sample), cropped.window, canvas), cropped
             except ValueError as error:
                 self.skipped[sample] = one_line(error)
                 if self.skips:
                     self.skips.add(self.samples.where(sample), self.skipped[sample])
                 check_share(self.skipped.values(), len(self.samples), self.max_bad)
-        raise ValueError("No picture can be used any more.")
+        raise ValueError(f"No picture of {canvas.width} x {canvas.height} pixels can be used any more.")
 
     def _order(self, epoch: int) -> Tensor:
         return self.samples.order(self.seed, epoch)

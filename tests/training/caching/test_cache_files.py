@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from cached_runs import config_file, losses, make_cache, settings, write_pictures
 from own_runs import train
 from safetensors.torch import load_file
@@ -39,6 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, words: Path) -> Path:
         patch.setattr(latents, "PER_PART", 3)
         patch.setattr(texts, "PER_PART", 3)
         make_cache(config, *settings(folder / "cache"))
+    AcceleratorState._reset_state(reset_partial_state=True)
     return folder
 
 

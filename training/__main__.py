@@ -38,6 +38,7 @@ from .pictures.held_out import HeldOutPictures, split
 from .pictures.samples import Samples
 from .pictures.shards import command as shard_command
 from .pictures.skips import SkipList
+from .pictures.sources import INDEXES
 from .tracking.trackers import tracker_names
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from shapes.models.stages import DemoRun
 
 SKIPPED = "skipped_pictures.txt"
-INDEXES = "picture_indexes"  # of folders that cannot be written
 STAGES = ("vae", "unet", "adapter", "world")
 TRAINED = "layouts of training pictures"  # title on the sample sheets without held-out pictures
 

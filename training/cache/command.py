@@ -22,6 +22,7 @@ from ..cropping.crops import Crops, check_size, configured_crops
 from ..new_adapter import load_init
 from ..pictures.check import check_share
 from ..pictures.held_out import split
+from ..pictures.sources import INDEXES
 from . import latents, texts
 from .contents import Content, latents_made_of, texts_made_of
 from .parts import Parts, remove_leftovers
@@ -64,7 +65,7 @@ def run(config: Config) -> None:
     adapter = config.adapter
     shape = load_init(adapter.init, adapter.shape).config.settings if adapter.init is not None else None
     slots, depths = (shape or adapter.shape).slots, (shape or adapter.shape).text_depths
-    samples, _ = split(folder, slots, Path(settings.path))
+    samples, _ = split(folder, slots, Path(config.output) / INDEXES)
     crops = configured_crops(folder, samples, adapter.batch_size, adapter.loop.seed)
     check_share(samples.bad.values(), len(samples), folder.max_bad)
 

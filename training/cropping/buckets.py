@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
 SDXL_SIZE = 1024  # pixels; side of the square among SDXL's sizes
 # Short and long side of SDXL's sizes, in units (Podell et al. 2023, appendix I). The size panel of the
@@ -41,13 +43,18 @@ def sdxl_canvases(size: int) -> tuple[Canvas, ...]:
     return tuple(sorted(canvases, key=lambda canvas: (canvas.log_aspect, canvas)))
 
 
-def nearest(canvases: Sequence[Canvas], width: int, height: int) -> Canvas:
-    """The canvas whose shape is nearest to that of a picture, by the logarithm of the aspect.
+def nearest(canvases: Sequence[Canvas], sizes: Sequence[tuple[int, int]]) -> list[Canvas]:
+    """For each picture the canvas whose shape is nearest to its own, by the logarithm of the aspect.
 
     Among canvases of the same shape, the largest.
+    sizes: (width, height) of each picture, in pixels.
     """
-    aspect = math.log(width / height)
-    return min(canvases, key=lambda canvas: (abs(canvas.log_aspect - aspect), -canvas.width))
+    largest = {canvas.log_aspect: canvas for canvas in sorted(canvases)}
+    aspects = np.array(sorted(largest))
+    widths, heights = np.array(sizes, np.float64).reshape(-1, 2).T
+    ranks = np.searchsorted((aspects[:-1] + aspects[1:]) / 2, np.log(widths / heights))
+    chosen = [largest[aspect] for aspect in aspects.tolist()]
+    return [chosen[rank] for rank in ranks.tolist()]
 
 
 def bucket_canvases(sizes: Sequence[tuple[int, int]], canvases: Sequence[Canvas], least: int) -> list[Canvas]:
@@ -58,7 +65,7 @@ def bucket_canvases(sizes: Sequence[tuple[int, int]], canvases: Sequence[Canvas]
 
     sizes: (width, height) of each picture, in pixels.
     """
-    found = [nearest(canvases, *size) for size in sizes]
+    found = nearest(canvases, sizes)
     counts = Counter(found)
     joined: dict[Canvas, Canvas] = {}
     while len(counts) > 1:
@@ -66,12 +73,9 @@ def bucket_canvases(sizes: Sequence[tuple[int, int]], canvases: Sequence[Canvas]
         if counts[rarest] >= least:
             break
         count = counts.pop(rarest)
-        joined[rarest] = nearest(sorted(counts), *rarest)
+        (joined[rarest],) = nearest(list(counts), [rarest])
         counts[joined[rarest]] += count
 
-    def final(canvas: Canvas) -> Canvas:
-        while canvas in joined:
-            canvas = joined[canvas]
-        return canvas
-
-    return [final(canvas) for canvas in found]
+    for canvas in reversed(joined):  # those that took others in joined later
+        joined[canvas] = joined.get(joined[canvas], joined[canvas])
+    return [joined.get(canvas, canvas) for canvas in found]

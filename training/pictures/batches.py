@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -70,7 +72,7 @@ class PictureBatches(Dataset[LayoutBatch]):
         Raises ValueError if too many cannot.
         """
         others = () if self.caches.latents or self.caches.texts else range(len(self.samples))
-        for sample in (*use.samples, *others):
+        for sample in chain(use.samples, others):
             if sample in self.skipped:
                 continue
             try:

@@ -46,7 +46,7 @@ def test_the_nearest_canvas_needs_the_smallest_cut(picture: tuple[int, int], siz
         scale = max(canvas.width / width, canvas.height / height)
         return canvas.width * canvas.height / (scale * width * scale * height)
 
-    best = nearest(sdxl_canvases(size), width, height)
+    (best,) = nearest(sdxl_canvases(size), [(width, height)])
     assert kept(best) >= max(map(kept, sdxl_canvases(size))) - 1e-9
 
 
@@ -58,9 +58,19 @@ def test_every_canvas_has_a_full_batch_of_pictures(found: list[tuple[int, int]],
     got = bucket_canvases(found, canvases, least)
     counts = Counter(got)
     assert min(counts.values()) >= least or len(counts) == 1
-    own = [nearest(canvases, *size) for size in found]
+    own = nearest(canvases, found)
     common = {canvas for canvas, count in Counter(own).items() if count >= least}
     assert all(now == before for now, before in zip(got, own, strict=True) if before in common)
+
+
+@pytest.mark.parametrize(
+    ("least", "widths"), [(1, [4, 3, 3, 2, 2, 1]), (2, [3, 3, 3, 2, 2, 2]), (4, [3, 3, 3, 3, 3, 3])]
+)
+def test_rare_shapes_join_one_after_the_other(least: int, widths: list[int]) -> None:
+    """The rarest first. What has joined goes on with its neighbour."""
+    canvases = [Canvas(64 * width, 64) for width in (1, 2, 3, 4)]
+    sizes = [(400, 100), (300, 100), (300, 100), (200, 100), (200, 100), (100, 100)]
+    assert bucket_canvases(sizes, canvases, least) == [Canvas(64 * width, 64) for width in widths]
 
 
 def test_a_rare_shape_joins_its_neighbour() -> None:

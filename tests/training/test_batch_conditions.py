@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import send_to_device
 
 from ifadapter_diffusers.base_model import TEXT_ENCODERS, VAE, SizeConditioning
 from ifadapter_diffusers.randomness import seeded_generator
@@ -71,6 +72,15 @@ def test_encoded_texts_of_pictures_without_boxes(stage: AdapterStage) -> None:
     assert text.phrases is None
     expected = stage.objective(batch, seeded_generator(2))
     assert torch.equal(stage.objective(batch._replace(text=text), seeded_generator(2)), expected)
+
+
+def test_encoded_texts_move_with_their_batch(stage: AdapterStage) -> None:
+    batch = Batches(2)[1]
+    moved = send_to_device(batch._replace(text=encode_texts(stage.base, batch.layouts, (-2,))), "meta")
+    assert moved.text.captions.states.device.type == "meta"
+    assert moved.text.empty.states.device.type == "meta"
+    assert moved.text.phrases.phrase_embeds.device.type == "meta"
+    assert moved.layouts == batch.layouts
 
 
 @pytest.mark.parametrize("make", [sd, sdxl])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,16 +35,24 @@ class TextStates:
         pooled = _chosen(drop, self.empty.pooled.to(device), self.captions.pooled.to(device))
         return CaptionStates(states, pooled)
 
-    def to(self, device: torch.device | str) -> TextStates:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> TextStates:
+        """As ``Tensor.to``."""
+        return self._each(lambda part: part.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> TextStates:
+        """As ``Tensor.pin_memory``: the data loader calls it."""
+        return self._each(lambda part: part.pin_memory())
+
+    def _each(self, act: Callable[[Tensor], Tensor]) -> TextStates:
         phrases = self.phrases
         if phrases is not None:
-            phrases = PhraseEmbeddings(
-                *(
-                    part.to(device)
-                    for part in (phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds)
-                )
-            )
-        return TextStates(_moved(self.captions, device), _moved(self.empty, device), phrases)
+            parts = (phrases.phrase_embeds, phrases.attention_mask, phrases.eot_embeds)
+            phrases = PhraseEmbeddings(*map(act, parts))
+        captions, empty = (
+            CaptionStates(act(each.states), None if each.pooled is None else act(each.pooled))
+            for each in (self.captions, self.empty)
+        )
+        return TextStates(captions, empty, phrases)
 
 
 @torch.no_grad()
@@ -63,8 +71,3 @@ def encode_texts(base: BaseModel, layouts: Sequence[Layout], depths: Sequence[in
 
 def _chosen(drop: Tensor, empty: Tensor, given: Tensor) -> Tensor:
     return torch.where(drop.reshape(-1, *[1] * (given.ndim - 1)), empty, given)
-
-
-def _moved(captions: CaptionStates, device: torch.device | str) -> CaptionStates:
-    pooled = captions.pooled
-    return CaptionStates(captions.states.to(device), None if pooled is None else pooled.to(device))

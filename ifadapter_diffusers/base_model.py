@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,47 @@ from torch import Tensor, nn
 
 from ifadapter_core.tokens import PhraseEmbeddings
 
-from .latents import decode, encode
+from .latents import decode, encode, load_vae
 from .text import PhraseEncoder, token_ids
 
+VAE, TEXT_ENCODERS = "vae", "text_encoders"  # parts that can be set aside
 SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint files of SDXL only
+
+
+@dataclass(frozen=True)
+class SizeConditioning:
+    """What SDXL is told of a picture's size, in pixels, as in its training.
+
+    original: (height, width) of the picture before it was scaled.
+    crop: (top, left) of the crop in the scaled picture.
+    target: (height, width) of the crop.
+    """
+
+    original: tuple[int, int]
+    crop: tuple[int, int]
+    target: tuple[int, int]
+
+    @classmethod
+    def uncropped(cls, size: tuple[int, int]) -> SizeConditioning:
+        """A picture of (height, width) pixels that was neither scaled nor cropped."""
+        return cls(size, (0, 0), size)
+
+    @property
+    def time_ids(self) -> tuple[int, ...]:
+        """diffusers' order of the six numbers."""
+        return (*self.original, *self.crop, *self.target)
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionStates:
+    """What the text encoders give for B captions.
+
+    states: (B, T, D) hidden states for the cross attention.
+    pooled: (B, P) SDXL's pooled text; None for Stable Diffusion 1.x.
+    """
+
+    states: Tensor
+    pooled: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +109,23 @@ class BaseModel(nn.Module):
             self.tokenizers.append(pipeline.tokenizer_2)
             encoders.append(pipeline.text_encoder_2)
         self.text_encoders = nn.ModuleList(encoders)
+        self._aside: dict[str, nn.Module] = {}
         # Channels of the text features, encoders concatenated.
         self.text_width: int = sum(encoder.config.hidden_size for encoder in encoders)
         self.requires_grad_(False).eval()
 
     @classmethod
-    def from_pretrained(cls, path: str, dtype: torch.dtype = torch.float32) -> BaseModel:
+    def from_pretrained(
+        cls, path: str, dtype: torch.dtype = torch.float32, vae: str | None = None
+    ) -> BaseModel:
         """Load a folder in diffusers' format, a Hugging Face hub name, or one .safetensors file.
 
-        dtype: of the UNet and the text encoders. The autoencoder stays float32: SDXL's overflows in
-            float16.
+        dtype: of the UNet and the text encoders. The model's own autoencoder stays float32: SDXL's
+            overflows in float16.
+        vae: another autoencoder in place of the model's own, in ``dtype``: a folder in diffusers' format
+            or a hub name.
+
+        Raises ValueError if ``vae`` cannot be loaded or has other latents.
         """
         if Path(path).is_file():
             with safe_open(path, framework="pt") as file:
@@ -91,6 +136,8 @@ class BaseModel(nn.Module):
         else:
             dtypes = {"vae": torch.float32, "default": dtype}
             pipeline = DiffusionPipeline.from_pretrained(path, dtype=dtypes)
+        if vae is not None:
+            pipeline.vae = load_vae(vae, pipeline.vae, dtype)
         base = cls(pipeline)
         base.unet.to(dtype)
         base.text_encoders.to(dtype)
@@ -105,6 +152,31 @@ class BaseModel(nn.Module):
         """No-op: a frozen model stays in evaluation mode, without dropout."""
         return super().train(False)
 
+    def set_aside(self, *parts: str) -> None:
+        """Keep parts on the CPU that are seldom used; they are no submodules any more.
+
+        parts: VAE, TEXT_ENCODERS.
+        """
+        for name in parts:
+            part = getattr(self, name).to("cpu")
+            delattr(self, name)
+            self.__dict__[name] = self._aside[name] = part
+
+    @property
+    def texts_aside(self) -> bool:
+        return TEXT_ENCODERS in self._aside
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Context in which the parts that are set aside are on the base model's device."""
+        for part in self._aside.values():
+            part.to(self.device)
+        try:
+            yield
+        finally:
+            for part in self._aside.values():
+                part.to("cpu")
+
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32."""
         return encode(self.vae, images)
@@ -114,23 +186,49 @@ class BaseModel(nn.Module):
         return decode(self.vae, latents)
 
     @torch.no_grad()
-    def condition(self, captions: Sequence[str], size: tuple[int, int]) -> Conditioning:
+    def condition(
+        self,
+        captions: Sequence[str],
+        size: tuple[int, int],
+        sizes: Sequence[SizeConditioning] | None = None,
+    ) -> Conditioning:
         """Encode captions for the UNet, as diffusers' pipelines do.
 
         size: (height, width) of the pictures, in pixels.
+        sizes: see ``conditioning``.
         """
+        return self.conditioning(self.encode_captions(captions), size, sizes)
+
+    @torch.no_grad()
+    def encode_captions(self, captions: Sequence[str]) -> CaptionStates:
+        """What the text encoders give for captions, padded and truncated to 77 tokens."""
         tokens = self._tokenize(captions)
         if not self.is_sdxl:
-            return Conditioning(self.text_encoders[0](tokens[0]).last_hidden_state)
+            return CaptionStates(self.text_encoders[0](tokens[0]).last_hidden_state)
         outputs = [
             encoder(ids, output_hidden_states=True)
             for encoder, ids in zip(self.text_encoders, tokens, strict=True)
         ]
         states = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
-        # Original size, crop offset, target size: an uncropped picture.
-        sizes = torch.tensor([[*size, 0, 0, *size]], device=self.device, dtype=torch.float32)
-        added = {"text_embeds": outputs[1].text_embeds, "time_ids": sizes.expand(len(captions), -1)}
-        return Conditioning(states, added)
+        return CaptionStates(states, outputs[1].text_embeds)
+
+    def conditioning(
+        self,
+        captions: CaptionStates,
+        size: tuple[int, int],
+        sizes: Sequence[SizeConditioning] | None = None,
+    ) -> Conditioning:
+        """Encoded captions with what SDXL is told of the pictures' sizes.
+
+        size: (height, width) of the pictures, in pixels.
+        sizes: one for each caption; default: uncropped pictures of that size. Stable Diffusion 1.x
+            ignores them.
+        """
+        if captions.pooled is None:
+            return Conditioning(captions.states)
+        rows = sizes or [SizeConditioning.uncropped(size)] * len(captions.states)
+        time_ids = torch.tensor([row.time_ids for row in rows], device=self.device, dtype=torch.float32)
+        return Conditioning(captions.states, {"text_embeds": captions.pooled, "time_ids": time_ids})
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Latents (B, C, h, w) at timesteps (B,) -> the UNet's prediction (B, C, h, w)."""

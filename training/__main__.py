@@ -21,9 +21,12 @@ from ifadapter_diffusers.base_model import BaseModel
 
 from . import run_settings
 from .adapter_stage import AdapterStage
+from .cache import command as cache_command
+from .cache.opening import open_caches
 from .config import DTYPES, Config, FolderConfig, LoopConfig
 from .config_reader import build, config_path, read_config
 from .cost import command as cost_command
+from .cropping.crops import check_size, configured_crops
 from .loop import Stage, train
 from .new_adapter import load_init
 from .objective.denoising import LayoutBatch
@@ -35,6 +38,7 @@ from .pictures.held_out import HeldOutPictures, split
 from .pictures.samples import Samples
 from .pictures.shards import command as shard_command
 from .pictures.skips import SkipList
+from .pictures.sources import INDEXES
 from .tracking.trackers import tracker_names
 
 if TYPE_CHECKING:
@@ -42,9 +46,8 @@ if TYPE_CHECKING:
     from shapes.models.stages import DemoRun
 
 SKIPPED = "skipped_pictures.txt"
-INDEXES = "picture_indexes"  # of folders that cannot be written
 STAGES = ("vae", "unet", "adapter", "world")
-SIDE_UNIT = 64  # pixels; latents of such sides are halved evenly at every level of the UNet
+TRAINED = "layouts of training pictures"  # title on the sample sheets without held-out pictures
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -54,6 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if given[:1] == ["shard"]:
         shard_command.main(given[1:])
+        return
+    if given[:1] == ["cache"]:
+        cache_command.main(given[1:])
         return
     if given[:1] == ["export"]:
         from shapes.models import export
@@ -65,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         description="Train an IFAdapter, or the demo's base model. "
         "`python -m training cost --help`: measure a step. "
         "`python -m training shard --help`: write pictures as shards. "
+        "`python -m training cache --help`: compute latents and text states once. "
         "`python -m training export --help`: write the demo's models of a run.",
     )
     parser.add_argument(
@@ -168,7 +175,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
     if config.base is not None:
         dtype = DTYPES[settings.loop.mixed_precision]
-        load_base = partial(BaseModel.from_pretrained, config.base, dtype)
+        load_base = partial(BaseModel.from_pretrained, config.base, dtype, config.vae)
     elif demo is not None:
         load_base = demo.base
     else:
@@ -181,8 +188,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     held_out: HeldOutPictures | None = None
     title = "held-out layouts"
     if folder is not None:
-        if folder.size % SIDE_UNIT:
-            raise ValueError(f"folder: size is {folder.size}; expected a multiple of {SIDE_UNIT}.")
+        check_size(folder)
         slots = init.config.settings.slots if init else settings.shape.slots
         pictures, others = split(folder, slots, Path(config.output) / INDEXES)
         batches = picture_batches(config, folder, pictures)
@@ -190,7 +196,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
             held_out = HeldOutPictures(others, folder.size, settings.held_out_pictures)
             layouts = held_out.layouts(settings.samples)
         else:
-            layouts, title = batches.central_layouts(settings.samples), "layouts of training pictures"
+            layouts, title = batches.central_layouts(settings.samples, folder.size), TRAINED
     elif demo is not None and config.base is None:  # its cached latents fit its own base model only
         batches = demo.layout_batches(settings.batch_size)
         layouts = demo.held_out(settings.samples)
@@ -199,8 +205,13 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     described = run_settings.describe(config, pictures, held_out.samples if held_out else None)
     run = Path(config.output) / "adapter"
     run_settings.compare(run, described, "adapter", override)
+    base = load_base()
+    if isinstance(batches, PictureBatches):
+        depths = (init.config.settings if init else settings.shape).text_depths
+        batches.caches = open_caches(config, base, batches.crops, depths)
+        base.set_aside(*batches.caches.unneeded())
     stage = AdapterStage(
-        load_base(),
+        base,
         settings.shape,
         settings.loss,
         batches,
@@ -221,9 +232,8 @@ def picture_batches(config: Config, folder: FolderConfig, pictures: Samples) -> 
     """The pictures to train on. The run's folder gets a list of those that are skipped."""
     settings = config.adapter
     skips = SkipList(Path(config.output) / "adapter" / SKIPPED)
-    found = PictureBatches(
-        pictures, folder.size, settings.batch_size, settings.loop.seed, folder.max_bad, skips
-    )
+    crops = configured_crops(folder, pictures, settings.batch_size, settings.loop.seed)
+    found = PictureBatches(crops, settings.batch_size, settings.loop.seed, folder.max_bad, skips)
     if found.skipped and os.environ.get("RANK", "0") == "0":
         skips.extend(found.skipped_places())
         count = len(pictures)

@@ -28,16 +28,19 @@ FREE = frozenset(
         *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
         *("folder.shuffle", "folder.shard_cache", "folder.shard_cache_gb"),  # it tells their order too
         *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
+        *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash tells whether they are of the run
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),
     )
 )
+# What runs did before there were these settings.
+EARLIER = {"folder.aspect": "square", "folder.crops": 0}
 # Sections of other stages, by stage.
 FOREIGN = {
     "adapter": ("shapes.vae", "shapes.unet"),
-    "vae": ("adapter", "shapes.unet", "base", "folder"),
-    "unet": ("adapter", "shapes.vae", "base", "folder"),
+    "vae": ("adapter", "shapes.unet", "base", "folder", "vae", "cache"),
+    "unet": ("adapter", "shapes.vae", "base", "folder", "vae", "cache"),
 }
 
 
@@ -110,7 +113,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> l
         {**flatten(entry["config"]), "processes": entry["processes"], "pictures": _pictures(entry)}
         for entry in (old, new)
     )
-    # A key that the older entry lacks is of a newer version of the trainer, which keeps what was done.
+    if "folder.path" in before:
+        before |= {key: value for key, value in EARLIER.items() if key not in before}
+    # Other keys that the older entry lacks are of a newer version of the trainer, which keeps what was done.
     keys = [key for key in before if _decides(key, stage) and before[key] != now.get(key, GONE)]
     return [f"{key} {before[key]}, now {now.get(key, GONE)}" for key in keys]
 

@@ -6,10 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ifadapter_core.layout import Box, Instance, Layout
-from training.pictures.crop import Square, crop
+from training.cropping.buckets import Canvas
+from training.cropping.crop import crop
 
 from .annotations import CocoPicture, pictures_of
 
@@ -27,6 +28,14 @@ class Selection:
 
     objects: tuple[int, int] = (3, 8)
     area: float = 0.02
+
+
+class Square(NamedTuple):
+    """A square part of a picture, in its pixels: left, top, side."""
+
+    x: int
+    y: int
+    side: int
 
 
 @dataclass(frozen=True)
@@ -97,10 +106,13 @@ def _draft(picture: CocoPicture, selection: Selection) -> Draft:
     instances = tuple(Instance(each.box, each.category) for each in ordered)
 
     # Crop to the central square, then drop boxes that are too small within it.
-    square, layout = crop(Layout(*picture.size, instances))
-    large = tuple(one for one in layout.instances if area(one.box) > selection.area)
-    layout = replace(layout, instances=large)
-    return Draft(picture.name, picture.file_name, picture.size, square, layout)
+    side = min(picture.size)
+    cropped = crop(Layout(*picture.size, instances), Canvas(side, side))
+    large = tuple(one for one in cropped.layout.instances if area(one.box) > selection.area)
+    square = Square(cropped.window.x, cropped.window.y, side)
+    return Draft(
+        picture.name, picture.file_name, picture.size, square, replace(cropped.layout, instances=large)
+    )
 
 
 def area(box: Box) -> float:

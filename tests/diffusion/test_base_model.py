@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import save_file
 
 from ifadapter_diffusers.base_model import BaseModel
@@ -156,6 +156,34 @@ def test_a_folder_loads_in_the_dtype_except_the_autoencoder(
     with torch.autocast("cpu", torch.bfloat16):
         latents = base.encode(images)
     assert torch.allclose(latents, BaseModel(pipeline).encode(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_another_autoencoder_runs_in_the_dtype(pipeline: Any, dtype: torch.dtype, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "base")
+    other = AutoencoderKL(**pipeline.vae.config)
+    other.save_pretrained(tmp_path / "vae")
+    base = BaseModel.from_pretrained(str(tmp_path / "base"), dtype, str(tmp_path / "vae"))
+    assert {parameter.dtype for parameter in base.vae.parameters()} == {dtype}
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    latents = base.encode(images)
+    assert latents.dtype == torch.float32
+    expected = other.encode(images).latent_dist.mean * other.config.scaling_factor
+    assert torch.allclose(latents, expected, atol=1e-5 if dtype == torch.float32 else 0.1)
+    assert base.decode(latents).shape == images.shape
+
+
+def test_an_autoencoder_that_does_not_fit_is_an_error(pipeline: Any, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "base")
+    for key, value in (("scaling_factor", 0.5), ("latent_channels", 8), ("block_out_channels", (8, 8, 8))):
+        config = {**pipeline.vae.config, key: value}
+        if key == "block_out_channels":
+            config |= {name: config[name][:1] * 3 for name in ("down_block_types", "up_block_types")}
+        AutoencoderKL(**config).save_pretrained(tmp_path / key)
+        with pytest.raises(ValueError, match=rf"vae: .*{key} has"):
+            BaseModel.from_pretrained(str(tmp_path / "base"), vae=str(tmp_path / key))
+    with pytest.raises(ValueError, match=r"vae: .*base cannot be loaded .*AutoencoderKL"):
+        BaseModel.from_pretrained(str(tmp_path / "base"), vae=str(tmp_path / "base"))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from training.cropping.crops import square_crops
 from training.pictures.batches import PictureBatches
 from training.pictures.folder import FolderSamples
 
@@ -28,8 +29,9 @@ def write(folder: Path, name: str, boxes: int = 1) -> Path:
 def folder_batches(
     folder: Path, size: int, batch_size: int, *, slots: int | None = None, **more: Any
 ) -> PictureBatches:
-    """The batches of all pictures in a folder."""
-    return PictureBatches(FolderSamples(folder, slots), size, batch_size, **more)
+    """The batches of all pictures in a folder, cropped to squares of the size."""
+    crops = square_crops(FolderSamples(folder, slots), size, seed=more.get("seed", 0))
+    return PictureBatches(crops, batch_size, **more)
 
 
 def varied(folder: Path, names: Iterable[str]) -> Path:

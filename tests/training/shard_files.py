@@ -13,6 +13,7 @@ import torch
 
 import training.__main__ as command
 from training.config import FolderConfig
+from training.cropping.crops import bucketed_crops, square_crops
 from training.pictures.batches import PictureBatches
 from training.pictures.samples import Samples
 from training.pictures.sources import open_samples
@@ -42,8 +43,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def assert_same_batches(a: Samples, b: Samples, count: int = 100) -> None:
-    first, second = (PictureBatches(samples, 32, 3, seed=5) for samples in (a, b))
+def assert_same_batches(a: Samples, b: Samples, count: int = 100, buckets: bool = False) -> None:
+    """buckets: of pictures of several shapes, with two fixed crops each; else of random squares."""
+    first, second = (
+        PictureBatches(
+            bucketed_crops(samples, 256, 3, 2, 5) if buckets else square_crops(samples, 32, seed=5), 3, 5
+        )
+        for samples in (a, b)
+    )
     for number in range(count):
         assert torch.equal(first[number].images, second[number].images), number
         assert first[number].layouts == second[number].layouts

@@ -155,11 +155,11 @@ def test_dropout_rates_of_captions_and_local_descriptions(
     captions: list[str] = []
     dropped: list[bool] = []
 
-    def condition(texts: list[str], size: tuple[int, int]) -> Conditioning:
+    def condition(texts: list[str], size: tuple[int, int], sizes: None) -> Conditioning:
         captions.extend(texts)
         return Conditioning(torch.zeros(len(texts), 1, 1))
 
-    def groups(adapter: Any, base: Any, layouts: Any, drops: list[bool], copies: int) -> list[RowGroup]:
+    def groups(adapter: Any, base: Any, layouts: Any, drops: list[bool], *_: Any) -> list[RowGroup]:
         dropped.extend(drops)
         return [RowGroup((0,), torch.zeros(1, 1, 7, 32), torch.zeros(1, 4), (1.0,))]
 

@@ -190,6 +190,15 @@ def test_settings_that_a_newer_version_adds_are_no_difference(config: Config) ->
     assert differences(old, new, "adapter") == ["adapter.loop.schedule constant, now not set"]
 
 
+def test_a_run_from_before_the_buckets_had_random_square_crops(config: Config) -> None:
+    old, new = described(config), described(config)
+    for key in ("aspect", "crops"):
+        del old["config"]["folder"][key]
+    assert differences(old, new, "adapter") == ["folder.aspect square, now buckets"]
+    new["config"]["folder"] = {**new["config"]["folder"], "aspect": "square", "crops": 2}
+    assert differences(old, new, "adapter") == ["folder.crops 0, now 2"]
+
+
 def test_a_stage_is_compared_by_its_own_settings(config: Config) -> None:
     old, new = described(config), described(with_loop(config, seed=3))
     for entry, rate in ((old, 0.1), (new, 0.2)):

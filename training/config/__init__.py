@@ -4,7 +4,7 @@ The files are in ``training/configs``; ``config_reader.py`` reads them.
 """
 
 from .adapter import AdapterConfig, AdapterLoss, AdapterShape
-from .folder import FolderConfig
+from .folder import CacheConfig, FolderConfig
 from .loop import DTYPES, LoopConfig
 from .run import Config, load_config
 
@@ -13,6 +13,7 @@ __all__ = [
     "AdapterConfig",
     "AdapterLoss",
     "AdapterShape",
+    "CacheConfig",
     "Config",
     "FolderConfig",
     "LoopConfig",

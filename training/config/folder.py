@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..value_checks import above, at_least, filled, fraction, percent
 
@@ -20,6 +21,8 @@ class FolderConfig:
         all pictures. None = 4 for shards of a URL, else 0.
     shard_cache: folder for the shards of a URL; None = ``~/.cache/ifadapter/shards``.
     shard_cache_gb: most gigabytes that it may hold.
+    aspect: square crops of ``size``, or SDXL's shapes with about as many pixels (``cropping/buckets.py``).
+    crops: fixed crops of each picture, which the epochs take in turn; 0 = a new random one at each use.
     """
 
     path: str
@@ -29,10 +32,13 @@ class FolderConfig:
     shuffle: int | None = None
     shard_cache: str | None = None
     shard_cache_gb: float = 50.0
+    aspect: Literal["square", "buckets"] = "square"
+    crops: int = 0
 
     def __post_init__(self) -> None:
         filled(self, "path")
         at_least(self, 1, "size")
+        at_least(self, 0, "crops")
         fraction(self, "max_bad", one=False)
         if self.held_out is not None:
             filled(self, "held_out")
@@ -41,3 +47,22 @@ class FolderConfig:
         if self.shuffle is not None:
             at_least(self, 0, "shuffle")
         above(self, 0, "shard_cache_gb")
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """What ``python -m training cache`` computes once, and a training reads.
+
+    path: folder of the cache.
+    latents: of the pictures; needs ``folder.crops``.
+    text: what the text encoders give for captions and local descriptions.
+    """
+
+    path: str
+    latents: bool = True
+    text: bool = True
+
+    def __post_init__(self) -> None:
+        filled(self, "path")
+        if not (self.latents or self.text):
+            raise ValueError("latents and text are both false, so nothing is cached. Set one of them.")

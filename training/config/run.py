@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 from ..config_reader import build, config_path, read_config
 from ..value_checks import filled
 from .adapter import AdapterConfig
-from .folder import FolderConfig
+from .folder import CacheConfig, FolderConfig
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,30 @@ class Config:
     output: folder of the run.
     base: base model: a folder in diffusers' format, a hub name, or a checkpoint file.
     folder: the pictures to train on.
+    vae: an autoencoder in place of the base model's own: a folder in diffusers' format or a hub name. It
+        runs in the precision of ``mixed_precision``; the base model's own always in float32.
+    cache: what is read from a cache in place of being encoded in each step.
     """
 
     output: str
     adapter: AdapterConfig
     base: str | None = None
     folder: FolderConfig | None = None
+    vae: str | None = None
+    cache: CacheConfig | None = None
 
     def __post_init__(self) -> None:
         filled(self, "output")
+        if self.vae is not None and self.base is None:
+            raise ValueError(f"vae is {self.vae}, but the config names no base model. Give base too.")
+        if self.cache is not None:
+            if self.base is None or self.folder is None:
+                raise ValueError("cache needs a base model and pictures. Give base and folder.path.")
+            if self.cache.latents and not self.folder.crops:
+                raise ValueError(
+                    "cache.latents needs fixed crops. Set folder.crops, for example folder.crops=1, "
+                    "or cache.latents=false."
+                )
 
 
 ConfigKind = TypeVar("ConfigKind", bound=Config)

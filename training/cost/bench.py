@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.tokens import PhraseEmbeddings
 from ifadapter_diffusers.adapted_unet import BatchInstances
-from ifadapter_diffusers.base_model import BaseModel, Conditioning
+from ifadapter_diffusers.base_model import BaseModel, Conditioning, SizeConditioning
 from ifadapter_diffusers.latents import latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import canvas_of
@@ -106,7 +106,12 @@ class CachedBase(BaseModel):
         texts = [text for layout in layouts for text in layout.local_descriptions]
         self.phrases = base.embed_phrases(texts, depths)
 
-    def condition(self, captions: Sequence[str], size: tuple[int, int]) -> Conditioning:
+    def condition(
+        self,
+        captions: Sequence[str],
+        size: tuple[int, int],
+        sizes: Sequence[SizeConditioning] | None = None,
+    ) -> Conditioning:
         states, added = self.conditions.text_states, self.conditions.added
         count = len(captions)
         return Conditioning(states[:count], {key: value[:count] for key, value in added.items()})

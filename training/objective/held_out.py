@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ifadapter_diffusers.adapted_unet import BatchInstances
 from ifadapter_diffusers.randomness import seeded_generator
-from ifadapter_diffusers.sampling import canvas_of, noise_target
+from ifadapter_diffusers.sampling import noise_target
 
 from ..processes.group import ALONE, Processes
 from .bands import BandLosses, band_means
-from .denoising import InstanceDenoising, LayoutBatch, training_groups
+from .denoising import InstanceDenoising, LayoutBatch, caption_conditions, training_groups
+from .text_states import encode_texts
 from .weights import box_weights
 
 NOISES = 4  # of each picture, one in each quarter of the timesteps
@@ -71,12 +72,14 @@ class HeldOutLoss:
 
     @torch.no_grad()
     def _batch_sums(self, numbers: tuple[int, ...], adapter: bool) -> Tensor:
-        base, batch = self.objective.base, self._latents(numbers)
+        base, batch = self.objective.base, self._encoded(numbers)
         assert batch.latents is not None
         count, shape = len(numbers), batch.latents.shape[1:]
-        conditioning = base.condition([layout.caption for layout in batch.layouts], canvas_of(batch.layouts))
+        none = [False] * count
+        conditioning = caption_conditions(base, batch, none)
+        phrases = batch.text.phrases if batch.text else None
         instances = BatchInstances(
-            training_groups(self.objective.adapted.adapter, base, batch.layouts, [False] * count, 1)
+            training_groups(self.objective.adapted.adapter, base, batch.layouts, none, 1, phrases=phrases)
             if adapter
             else ()
         )
@@ -102,12 +105,20 @@ class HeldOutLoss:
             boxes += torch.tensor([float(rows.sum()), len(rows)])
         return torch.cat([boxes[:, None], bands.take().cpu()], dim=1)
 
-    def _latents(self, numbers: tuple[int, ...]) -> LayoutBatch:
-        """The pictures of these numbers as latents, encoded once and kept in the memory of the CPU."""
+    def _encoded(self, numbers: tuple[int, ...]) -> LayoutBatch:
+        """The pictures of these numbers as latents, encoded once and kept in the memory of the CPU.
+
+        So are their texts, if the text encoders are set aside.
+        """
         if numbers not in self._batches:
-            batch = self.pictures.batch(numbers)
-            latents = self.objective.latents(batch).cpu()
-            self._batches[numbers] = LayoutBatch(batch.layouts, latents)
+            base, batch = self.objective.base, self.pictures.batch(numbers)
+            with base.whole():
+                latents = self.objective.latents(batch).cpu()
+                text = None
+                if base.texts_aside:
+                    depths = self.objective.adapted.adapter.config.settings.text_depths
+                    text = encode_texts(base, batch.layouts, depths).to("cpu")
+            self._batches[numbers] = batch._replace(latents=latents, images=None, text=text)
         return self._batches[numbers]
 
     @property

@@ -1,103 +1,99 @@
-"""Batches of random crops of pictures with layouts."""
+"""Batches of crops of pictures with layouts."""
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import chain
+
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ifadapter_core.layout import Layout
-from ifadapter_diffusers.randomness import seeded_generator
 
+from ..cache.opening import Caches
+from ..cropping.buckets import Canvas
+from ..cropping.crop import Crop, crop
+from ..cropping.crops import Crops, window_pixels
+from ..cropping.plan import BatchPlan, Use
 from ..objective.denoising import LayoutBatch
 from .check import check_share, one_line
-from .crop import Square, crop
-from .samples import Samples
 from .skips import SkipList
-
-CROP_STREAM = 1  # purpose of random numbers; see ORDER_STREAM in ``samples.py``
-KEPT_ORDERS = 2  # epochs whose order is kept; a batch may span two
 
 
 class PictureBatches(Dataset[LayoutBatch]):
-    """Index -> batch of pictures (B, 3, size, size) and layouts, deterministic; shuffled each epoch.
+    """Index -> batch of pictures of one canvas and their layouts, deterministic; shuffled each epoch.
 
-    Pictures are cropped to a random square of their shorter side. They are not mirrored: descriptions
-    may say left and right.
+    Pictures are not mirrored: descriptions may say left and right. ``BatchPlan`` tells which are in a
+    batch. One that cannot be used is skipped: the next one of the epoch's order takes its place.
 
-    A picture that cannot be used is skipped: the next one of the epoch's order takes its place.
-
-    samples: the pictures.
-    size: side of the crops, in pixels.
-    seed: of the order and the crops.
+    crops: the pictures, and where they are cropped.
+    seed: of the order.
     max_bad: fraction of the pictures that may be skipped.
     skips: file that lists the skipped pictures.
+    caches: what is read in place of pictures and texts. Set after construction.
 
     Raises ValueError that names some if more than ``max_bad`` of the pictures cannot be used.
     """
 
     def __init__(
         self,
-        samples: Samples,
-        size: int,
+        crops: Crops,
         batch_size: int,
         seed: int = 0,
         max_bad: float = 0.0,
         skips: SkipList | None = None,
     ) -> None:
-        self.samples = samples
-        self.size = size
-        self.batch_size = batch_size
+        self.samples = crops.samples
+        self.crops = crops
         self.seed = seed
         self.max_bad = max_bad
         self.skips = skips
-        self.skipped = dict(samples.bad)
-        self._orders: dict[int, Tensor] = {}
-        check_share(self.skipped.values(), len(samples), max_bad)
+        self.skipped = dict(self.samples.bad)
+        check_share(self.skipped.values(), len(self.samples), max_bad)
+        self.caches = Caches()
+        self.plan = BatchPlan(crops.canvases, batch_size, self._order)
 
     def __getitem__(self, number: int) -> LayoutBatch:
-        first = number * self.batch_size
-        samples = [self.picture(index) for index in range(first, first + self.batch_size)]
-        pictures, layouts = zip(*samples, strict=True)
-        return LayoutBatch(list(layouts), images=torch.stack(pictures))
+        canvas, uses = self.plan(number)
+        found, crops = zip(*(self._usable(use, canvas) for use in uses), strict=True)
+        layouts, pixels = [cropped.layout for cropped in crops], torch.stack(found)
+        cached, texts = self.caches.latents is not None, self.caches.texts
+        return LayoutBatch(
+            layouts,
+            latents=pixels if cached else None,
+            images=None if cached else pixels,
+            text=texts.of(layouts) if texts else None,
+            sizes=[cropped.size for cropped in crops],
+        )
 
-    def picture(self, index: int) -> tuple[Tensor, Layout]:
-        """A picture (3, size, size) in -1..1 and its layout. index: counts through all epochs."""
-        epoch, rank = divmod(index, len(self.samples))
-        picture, layout = self._usable(self._order(epoch), rank)
-        square, layout = crop(layout, seeded_generator(self.seed, index, CROP_STREAM))
-        return square_pixels(picture, square, self.size), self._resize(layout)
-
-    def _usable(self, order: Tensor, rank: int) -> tuple[Image.Image, Layout]:
-        """The picture at a rank of an order, or the next one that can be used, and its layout.
+    def _usable(self, use: Use, canvas: Canvas) -> tuple[Tensor, Crop]:
+        """The picture of a use, or the next one that can be used: its pixels or latents, and its crop.
 
         Raises ValueError if too many cannot.
         """
-        for place in range(rank, rank + len(order)):
-            index = int(order[place % len(order)])
-            if index in self.skipped:
+        others = () if self.caches.latents or self.caches.texts else range(len(self.samples))
+        for sample in chain(use.samples, others):
+            if sample in self.skipped:
                 continue
             try:
-                return self.samples.picture(index), self.samples.layout(index)
+                cropped = self.crops.of_use(sample, use, canvas)
+                if self.caches.latents is not None:
+                    return self.caches.latents.read(sample, use.epoch), cropped
+                return window_pixels(self.samples.picture(sample), cropped.window, canvas), cropped
             except ValueError as error:
-                self.skipped[index] = one_line(error)
+                self.skipped[sample] = one_line(error)
                 if self.skips:
-                    self.skips.add(self.samples.where(index), self.skipped[index])
+                    self.skips.add(self.samples.where(sample), self.skipped[sample])
                 check_share(self.skipped.values(), len(self.samples), self.max_bad)
-        raise ValueError("No picture can be used any more.")
+        raise ValueError(f"No picture of {canvas.width} x {canvas.height} pixels can be used any more.")
 
     def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            kept = dict(sorted(self._orders.items())[1 - KEPT_ORDERS :])
-            self._orders = {**kept, epoch: self.samples.order(self.seed, epoch)}
-        return self._orders[epoch]
+        return self.samples.order(self.seed, epoch)
 
-    def central_layouts(self, count: int) -> list[Layout]:
-        """Layouts of the first pictures, cropped to the central square."""
+    def central_layouts(self, count: int, size: int) -> list[Layout]:
+        """Layouts of the first pictures, cropped to the central square of size x size pixels."""
         usable = [index for index in range(len(self.samples)) if index not in self.skipped][:count]
-        return [self._resize(crop(self.samples.layout(index))[1]) for index in usable]
+        return [crop(self.samples.layout(index), Canvas(size, size)).layout for index in usable]
 
     def skipped_places(self) -> dict[str, str]:
         """The reasons of the skipped pictures, by their paths."""
@@ -108,14 +104,3 @@ class PictureBatches(Dataset[LayoutBatch]):
         count = len(self.skips.names()) if self.skips else len(self.skipped)
         where = f", see {self.skips.path}" if self.skips else ""
         return f"Skipped pictures: {count} of {len(self.samples)}{where}.\n" if count else ""
-
-    def _resize(self, layout: Layout) -> Layout:
-        return Layout(self.size, self.size, layout.instances, layout.caption)
-
-
-def square_pixels(picture: Image.Image, square: Square, size: int) -> Tensor:
-    """A square of a picture, scaled: (3, size, size) in -1..1."""
-    corners = (square.x, square.y, square.x + square.side, square.y + square.side)
-    resized = picture.resize((size, size), Image.Resampling.LANCZOS, box=corners)
-    pixels = np.asarray(resized, np.float32).transpose(2, 0, 1)
-    return torch.from_numpy(pixels / np.float32(127.5) - np.float32(1))

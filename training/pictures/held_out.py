@@ -13,11 +13,12 @@ import torch
 from ifadapter_core.layout import Layout
 
 from ..config import FolderConfig
+from ..cropping.buckets import Canvas
+from ..cropping.crop import crop
+from ..cropping.crops import window_pixels
 from ..objective.denoising import LayoutBatch
 from ..value_checks import percent
-from .batches import square_pixels
 from .check import undecodable
-from .crop import crop
 from .folder import FolderSamples
 from .samples import Samples, Subset
 from .sources import open_samples
@@ -92,24 +93,25 @@ class HeldOutPictures:
         self.samples = Subset(samples, sorted(set(chosen) - set(bad)))
         if not len(self.samples):
             raise ValueError(f"None of the {len(chosen)} held-out pictures can be used.")
-        self.size = size
+        self.canvas = Canvas(size, size)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def batch(self, numbers: Sequence[int]) -> LayoutBatch:
         """The pictures of these numbers."""
-        images, layouts = [], []
-        for number in numbers:
-            square, layout = crop(self.samples.layout(number))
-            images.append(square_pixels(self.samples.picture(number), square, self.size))
-            layouts.append(self._resize(layout))
-        return LayoutBatch(layouts, images=torch.stack(images))
+        crops = [crop(self.samples.layout(number), self.canvas) for number in numbers]
+        images = [
+            window_pixels(self.samples.picture(number), cropped.window, self.canvas)
+            for number, cropped in zip(numbers, crops, strict=True)
+        ]
+        return LayoutBatch(
+            [cropped.layout for cropped in crops],
+            images=torch.stack(images),
+            sizes=[cropped.size for cropped in crops],
+        )
 
     def layouts(self, count: int) -> list[Layout]:
         """The layouts of the first pictures."""
         numbers = range(min(count, len(self)))
-        return [self._resize(crop(self.samples.layout(number))[1]) for number in numbers]
-
-    def _resize(self, layout: Layout) -> Layout:
-        return Layout(self.size, self.size, layout.instances, layout.caption)
+        return [crop(self.samples.layout(number), self.canvas).layout for number in numbers]

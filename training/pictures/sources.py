@@ -17,6 +17,7 @@ from .shards.sharded import ShardSamples
 from .shards.stores import LocalStore, RemoteStore
 
 URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters at least: C: is a drive
+INDEXES = "picture_indexes"  # in a run's folder: indexes of folders that cannot be written
 CACHED_WINDOWS = 3  # the one that trains, the one that is fetched, and one that a slower process reads
 REMOTE_WINDOW = 4  # shards whose samples are shuffled together if they come from a URL
 

@@ -105,7 +105,7 @@ def test_too_many_bad_pictures_are_an_error_that_names_some(folder: Path) -> Non
 
 def test_sample_sheets_show_pictures_that_can_be_used(folder: Path) -> None:
     pictures = folder_batches(folder, 16, 2, slots=4, max_bad=0.5)
-    names = [layout.caption for layout in pictures.central_layouts(4)]
+    names = [layout.caption for layout in pictures.central_layouts(4, 16)]
     assert names == ["00.jpg", "01.jpg", "03.jpg", "04.jpg"]
 
 

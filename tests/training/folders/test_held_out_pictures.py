@@ -10,6 +10,7 @@ import torch
 from picture_files import write
 
 from training.config import FolderConfig
+from training.cropping.crops import square_crops
 from training.pictures.batches import PictureBatches
 from training.pictures.held_out import HeldOutPictures, split
 from training.pictures.samples import Samples
@@ -78,7 +79,7 @@ def test_one_picture_cannot_be_shared(tmp_path: Path) -> None:
 
 def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
     training, held_out = split(config(pictures, "20%"))
-    batches = PictureBatches(training, 32, 4)
+    batches = PictureBatches(square_crops(training, 32), 4)
     captions = {layout.caption for number in range(12) for layout in batches[number].layouts}
     assert captions == {Path(name).name for name in names(training)}
     assert not captions & {Path(name).name for name in names(held_out)}

@@ -145,7 +145,7 @@ def test_the_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> No
         image, (layout,) = pictures[number].images[0], pictures[number].layouts
         for colour, text in zip(colours_in_boxes(image, layout), layout.local_descriptions, strict=True):
             assert np.abs(np.subtract(colour, COLOURS[int(text.split()[1])])).max() < 12
-    assert pictures.central_layouts(1)[0].boxes
+    assert pictures.central_layouts(1, 60)[0].boxes
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
@@ -157,11 +157,11 @@ def test_all_image_modes_become_rgb(tmp_path: Path, mode: str) -> None:
 
 
 def test_central_layouts_are_cropped_to_the_middle(folder: Path) -> None:
-    layouts = folder_batches(folder, 64, 2).central_layouts(3)
+    layouts = folder_batches(folder, 64, 2).central_layouts(3, 64)
     assert [layout.caption for layout in layouts] == ["a.png", "b.PNG", "c.webp"]
     assert {(layout.width, layout.height) for layout in layouts} == {(64, 64)}
     assert layouts[2].local_descriptions == ["thing 1"]
-    assert len(folder_batches(folder, 64, 2).central_layouts(99)) == 5
+    assert len(folder_batches(folder, 64, 2).central_layouts(99, 64)) == 5
 
 
 # Layout files

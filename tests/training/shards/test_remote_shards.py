@@ -14,6 +14,7 @@ import pytest
 import torch
 from shard_files import COUNT, PER_SHARD, Server, assert_same_batches, opened
 
+from training.cropping.crops import square_crops
 from training.pictures.batches import PictureBatches
 from training.pictures.folder import FolderSamples
 from training.pictures.samples import Samples
@@ -40,7 +41,8 @@ def test_a_url_gives_the_batches_of_the_disk_and_each_shard_is_fetched_once_an_e
     remote = opened(server.url, tmp_path / "cache", shuffle=2, shard_cache_gb=limit)
     assert remote.fingerprint() == opened(shards, shuffle=2).fingerprint()
     assert server.counts == {"index.jsonl": 1}  # nothing else is fetched at the start
-    first, second = (PictureBatches(samples, 32, 3, 5) for samples in (remote, opened(shards, shuffle=2)))
+    sources = (remote, opened(shards, shuffle=2))
+    first, second = (PictureBatches(square_crops(samples, 32, seed=5), 3, 5) for samples in sources)
     for number in range(20):
         if number == COUNT // 3:
             assert {name: count for name, count in server.counts.items() if name.endswith(".tar")} == {

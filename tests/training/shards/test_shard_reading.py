@@ -14,6 +14,7 @@ from shard_files import COUNT, PER_SHARD, assert_same_batches, opened, settings
 from torch.utils.data import DataLoader
 
 import training.__main__ as command
+from training.cropping.crops import square_crops
 from training.pictures.batches import PictureBatches
 from training.pictures.folder import FolderSamples
 from training.pictures.held_out import HeldOutPictures, split
@@ -26,6 +27,7 @@ from training.pictures.sources import open_samples
 def test_shards_and_their_folder_give_the_same_first_100_batches(varied_pictures: Path, shards: Path) -> None:
     assert_same_batches(FolderSamples(varied_pictures), opened(shards))
     assert_same_batches(FolderSamples(varied_pictures), opened(f"file://{shards}/index.jsonl"), 5)
+    assert_same_batches(FolderSamples(varied_pictures), opened(shards), 10, buckets=True)
 
 
 @pytest.mark.parametrize("share", ["20%", None])
@@ -57,7 +59,7 @@ def test_other_shards_or_a_folder_are_held_out(varied_pictures: Path, shards: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_data_loader_processes_give_the_same_batches(shards: Path, context: str) -> None:
-    batches = PictureBatches(opened(shards, shuffle=2), 32, 3)
+    batches = PictureBatches(square_crops(opened(shards, shuffle=2), 32), 3)
     loader = DataLoader(
         batches, batch_size=None, sampler=range(7, 17), num_workers=2, multiprocessing_context=context
     )

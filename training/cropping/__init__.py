@@ -1,0 +1,1 @@
+"""Where pictures are cropped and to which canvas, and which of them make a batch."""

@@ -155,6 +155,7 @@ class BaseModel(nn.Module):
     def set_aside(self, *parts: str) -> None:
         """Keep parts on the CPU that are seldom used; they are no submodules any more.
 
+        What needs them moves them to the base model's device, and back: see ``present``.
         parts: VAE, TEXT_ENCODERS.
         """
         for name in parts:
@@ -167,23 +168,27 @@ class BaseModel(nn.Module):
         return TEXT_ENCODERS in self._aside
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Context in which the parts that are set aside are on the base model's device."""
-        for part in self._aside.values():
+    def present(self, *parts: str) -> Iterator[None]:
+        """Context in which parts that are set aside are on the base model's device. May be nested."""
+        aside = [self._aside[name] for name in parts if name in self._aside]
+        moved = [part for part in aside if next(part.parameters()).device != self.device]
+        for part in moved:
             part.to(self.device)
         try:
             yield
         finally:
-            for part in self._aside.values():
+            for part in moved:
                 part.to("cpu")
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 -> scaled latents (B, C, h, w), float32."""
-        return encode(self.vae, images)
+        with self.present(VAE):
+            return encode(self.vae, images)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents (B, C, h, w) -> pictures (B, 3, H, W), about -1..1, float32."""
-        return decode(self.vae, latents)
+        with self.present(VAE):
+            return decode(self.vae, latents)
 
     @torch.no_grad()
     def condition(
@@ -203,12 +208,13 @@ class BaseModel(nn.Module):
     def encode_captions(self, captions: Sequence[str]) -> CaptionStates:
         """What the text encoders give for captions, padded and truncated to 77 tokens."""
         tokens = self._tokenize(captions)
-        if not self.is_sdxl:
-            return CaptionStates(self.text_encoders[0](tokens[0]).last_hidden_state)
-        outputs = [
-            encoder(ids, output_hidden_states=True)
-            for encoder, ids in zip(self.text_encoders, tokens, strict=True)
-        ]
+        with self.present(TEXT_ENCODERS):
+            if not self.is_sdxl:
+                return CaptionStates(self.text_encoders[0](tokens[0]).last_hidden_state)
+            outputs = [
+                encoder(ids, output_hidden_states=True)
+                for encoder, ids in zip(self.text_encoders, tokens, strict=True)
+            ]
         states = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
         return CaptionStates(states, outputs[1].text_embeds)
 
@@ -241,7 +247,8 @@ class BaseModel(nn.Module):
         """See ``PhraseEncoder.embed_phrases``."""
         encoders: Any = self.text_encoders
         encoder = PhraseEncoder(self.tokenizers, encoders, self.is_sdxl)
-        return encoder.embed_phrases(local_descriptions, depths)
+        with self.present(TEXT_ENCODERS):
+            return encoder.embed_phrases(local_descriptions, depths)
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tensor]:
         """Token ids (len(texts), 77) for each text encoder."""

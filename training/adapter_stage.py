@@ -73,10 +73,6 @@ class AdapterStage:
         The captions are those of the training, without the local descriptions. Both rows of pictures
         start from the same noise. Each process samples a part of the layouts; all get the sheet.
         """
-        with self.base.whole():
-            return self._sheet(generator, processes)
-
-    def _sheet(self, generator: torch.Generator, processes: Processes) -> Image.Image:
         noise = unit_noise(self.base, self.layouts, generator)
         pictures = self._sample(noise, processes)
         if self._base_pictures is None or not torch.equal(self._base_pictures[0], noise):

@@ -97,3 +97,22 @@ def test_parts_that_are_set_aside_still_sample(words: Path, make: Any) -> None:
     stage = adapter_stage(words, pipeline=make(words))
     stage.base.set_aside(VAE, TEXT_ENCODERS)
     assert stage.sheet(seeded_generator(1)).tobytes() == whole.sheet(seeded_generator(1)).tobytes()
+
+
+def test_parts_that_are_set_aside_visit_the_device_of_the_model(
+    words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While they are needed, also after an error. Here the device keeps no values."""
+    base = adapter_stage(words, pipeline=sdxl(words)).base
+    base.set_aside(VAE, TEXT_ENCODERS)
+    base.to("meta")
+    moves: list[tuple[str, str]] = []
+    for name in (VAE, TEXT_ENCODERS):
+        record = lambda device, name=name: moves.append((name, str(device)))  # noqa: E731
+        monkeypatch.setattr(getattr(base, name), "to", record)
+    base.encode(torch.zeros(1, 3, SIZE, SIZE))
+    assert moves == [(VAE, "meta"), (VAE, "cpu")]
+    moves.clear()
+    with pytest.raises(RuntimeError), base.present(TEXT_ENCODERS):
+        raise RuntimeError
+    assert moves == [(TEXT_ENCODERS, "meta"), (TEXT_ENCODERS, "cpu")]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ifadapter_diffusers.adapted_unet import BatchInstances
+from ifadapter_diffusers.base_model import TEXT_ENCODERS, VAE
 from ifadapter_diffusers.randomness import seeded_generator
 from ifadapter_diffusers.sampling import noise_target
 
@@ -112,7 +113,7 @@ class HeldOutLoss:
         """
         if numbers not in self._batches:
             base, batch = self.objective.base, self.pictures.batch(numbers)
-            with base.whole():
+            with base.present(VAE, TEXT_ENCODERS):
                 latents = self.objective.latents(batch).cpu()
                 text = None
                 if base.texts_aside:

@@ -16,6 +16,7 @@ from pathlib import Path
 import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
 
 from .processes import follow_parent
+from .sampling import GUIDANCE, STEPS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,8 +32,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the studies and exit")
     parser.add_argument("--layouts", type=int, default=300, help="layouts of each condition")
-    parser.add_argument("--steps", type=int, default=20, help="sampling steps")
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=STEPS, help="sampling steps")
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="where pictures are painted, for example cuda")
     parser.add_argument("--train-steps", type=int, default=600, help="of each adapter that a study trains")

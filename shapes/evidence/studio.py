@@ -26,6 +26,7 @@ from .layouts.layout_sets import LayoutSet
 from .looks.table import LOOKS
 from .numbers.scores import VERSION, Scores, joined, score
 from .painting import Models, Painting, paint
+from .sampling import GUIDANCE, STEPS
 
 FORMAT = 1  # of the cached pictures; raise it when the same settings give other pictures
 PIXELS = 12  # every so many scenes of a pool keep their pictures, for autoencoders
@@ -50,8 +51,8 @@ class Options:
     demo: Path = Path("demo")
     work: Path = Path("runs/evidence")
     layouts: int = 300
-    steps: int = 20
-    guidance: float = 4.0
+    steps: int = STEPS
+    guidance: float = GUIDANCE
     seed: int = 0
     device: str = "cpu"
     train_steps: int = 600

@@ -41,6 +41,8 @@ def open_samples(
     folder = Path(path)
     if folder.name == INDEX and folder.is_file():
         folder = folder.parent
+    if folder.is_file():
+        raise ValueError(f"{path} is a file; expected a folder of pictures, or one of shards with {INDEX}.")
     if (folder / INDEX).is_file():
         index = _shard_index((folder / INDEX).read_bytes(), str(folder / INDEX))
         store = LocalStore(folder.resolve(), index.head["shards"])

@@ -243,6 +243,7 @@ def test_the_sheet_shows_the_first_layouts(pictures: Path, tmp_path: Path, serve
         (["--count", "-1"], "--count is -1; expected at least 1"),
         (["--crops", "--annotations", "x"], "--crops cannot be used with --annotations"),
         (["--sheet", "pictures/sheet.png"], "--sheet is in pictures"),
+        (["--sheet", "sheet.txt"], "--sheet is sheet.txt; expected a .png file."),
         ([], "There is no folder pictures"),
     ],
 )

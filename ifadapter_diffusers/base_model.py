@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from diffusers import DDPMScheduler, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ifadapter_core.tokens import PhraseEmbeddings
@@ -19,6 +19,7 @@ from .latents import decode, encode, load_vae
 from .text import PhraseEncoder, token_ids
 
 VAE, TEXT_ENCODERS = "vae", "text_encoders"  # parts that can be set aside
+LIBRARY_HINT = " Please check out the root cause in the stacktrace above."
 SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint files of SDXL only
 
 
@@ -84,6 +85,18 @@ class Conditioning:
         )
 
 
+def _load_pipeline(path: str, dtype: torch.dtype) -> Any:
+    """See ``BaseModel.from_pretrained``."""
+    if not Path(path).is_file():
+        dtypes = {"vae": torch.float32, "default": dtype}
+        return DiffusionPipeline.from_pretrained(path, dtype=dtypes)
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+    is_sdxl = any(name.startswith(SECOND_TEXT_ENCODER) for name in names)
+    kind = StableDiffusionXLPipeline if is_sdxl else StableDiffusionPipeline
+    return kind.from_single_file(path, dtype=torch.float32)
+
+
 class BaseModel(nn.Module):
     """Stable Diffusion 1.x, SDXL, or a model of the same architecture. All weights are frozen.
 
@@ -125,17 +138,16 @@ class BaseModel(nn.Module):
         vae: another autoencoder in place of the model's own, in ``dtype``: a folder in diffusers' format
             or a hub name.
 
-        Raises ValueError if ``vae`` cannot be loaded or has other latents.
+        Raises ValueError if either cannot be loaded, or ``vae`` has other latents.
         """
-        if Path(path).is_file():
-            with safe_open(path, framework="pt") as file:
-                names = list(file.keys())
-            is_sdxl = any(name.startswith(SECOND_TEXT_ENCODER) for name in names)
-            kind = StableDiffusionXLPipeline if is_sdxl else StableDiffusionPipeline
-            pipeline = kind.from_single_file(path, dtype=torch.float32)
-        else:
-            dtypes = {"vae": torch.float32, "default": dtype}
-            pipeline = DiffusionPipeline.from_pretrained(path, dtype=dtypes)
+        try:
+            pipeline = _load_pipeline(path, dtype)
+        except (OSError, ValueError, SafetensorError) as error:
+            reason = str(error).splitlines()[0].removesuffix(LIBRARY_HINT).removesuffix(".")
+            raise ValueError(
+                f"The base model {path} cannot be loaded ({reason}). Give a folder in diffusers' format, a "
+                "name on the Hugging Face hub, or one .safetensors file."
+            ) from error
         if vae is not None:
             pipeline.vae = load_vae(vae, pipeline.vae, dtype)
         base = cls(pipeline)

@@ -141,4 +141,11 @@ def _parse(text: str, where: str) -> Any:
     try:
         return yaml.load(text, TextLoader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not YAML: {error}") from error
+        raise ValueError(f"{where} is not YAML: {_yaml_problem(error)}.") from error
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """One line: what is wrong, and where."""
+    mark = getattr(error, "problem_mark", None)
+    place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"

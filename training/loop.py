@@ -6,6 +6,7 @@ A resumed run ends with the same weights as an uninterrupted one.
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -99,6 +100,11 @@ def train(
     last = config.steps * config.accumulation * accelerator.num_processes
     if config.minutes and progress.seconds >= 60 * config.minutes:
         last = first  # the time of a finished run
+    if first >= last and accelerator.is_main_process:
+        more = " or minutes" if config.minutes else ""
+        sys.stdout.write(
+            f"{folder} is finished, at step {progress.step}. To continue it, raise steps{more}.\n"
+        )
     numbers = range(first, last, accelerator.num_processes)
     loader = _loader(stage.batches, numbers, config, pinned=accelerator.device.type == "cuda")
 

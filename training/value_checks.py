@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import os
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+# A path, a URL or a name. Shells leave the ~ of a home folder in arguments such as cache.path=~/cache.
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 def at_least(config: Any, low: float, *names: str) -> None:

@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--crops cannot be used with --annotations, whose boxes are always described so.")
     if options.sheet and options.sheet.resolve().is_relative_to(options.folder.resolve()):
         raise ValueError(f"--sheet is in {options.folder}. Choose a file outside of the pictures' folder.")
+    if options.sheet and options.sheet.suffix.lower() != ".png":  # before the pictures are described
+        raise ValueError(f"--sheet is {options.sheet}; expected a .png file.")
 
     from ..build.describer import Describer
     from ..build.layout_sheet import write_sheet

@@ -12,6 +12,7 @@ UNITS = ("fractions", "pixels", "percent", "thousandths")
 ROUNDING = 1e-3  # boxes that exceed the canvas by up to this fraction are clipped (rounded input)
 MAX_FRACTION = 2  # edges above are no fractions, not even those of a box that exceeds the canvas
 STRETCH = 1.01  # ratio of proportions above which a layout is said to be stretched
+NODE_ADVICE = ", or choose it as the node's units"  # of an error; only in ComfyUI
 WHOLE_PIXEL = 1 - 1e-6  # shortest side of a box in pixels, with room for rounding
 
 
@@ -124,7 +125,7 @@ def _advice(corners: Corners, unit: str, pixels: Canvas, canvas: Canvas, order: 
     if fitting:
         return (
             f'The numbers would fit as {" or ".join(fitting)}: add "units": "{fitting[0]}" to the '
-            "layout, or choose it as the node's units."
+            f"layout{NODE_ADVICE}."
         )
     x0, y0, x1, y1 = corners
     read_as, seem = {

@@ -8,7 +8,7 @@ from typing import Literal
 
 from training.config import Config, LoopConfig, load_config
 from training.config_reader import read_config
-from training.value_checks import above, at_least, filled, fraction
+from training.value_checks import PathText, above, at_least, filled, fraction
 
 from ..sampler import World
 
@@ -90,8 +90,8 @@ class ShapesConfig:
     pool: PoolConfig | None = None
     minutes: float = 0.0
     reserve: float = 0.2
-    init: str | None = None
-    export: str | None = None
+    init: PathText | None = None
+    export: PathText | None = None
     stages: tuple[Literal["vae", "unet", "adapter"], ...] = ("vae", "unet", "adapter")
     graphs: bool = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,12 @@ def test_a_checkpoint_file_is_recognized_by_its_keys(
 def test_other_pipelines_are_rejected() -> None:
     with pytest.raises(ValueError, match="is a object; expected Stable Diffusion"):
         BaseModel(object())
+
+
+@pytest.mark.parametrize("name", ["empty", "text.md"])
+def test_what_is_no_model_is_an_error_that_names_it_and_the_choices(name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.md").write_text("no weights")
+    path = re.escape(str(tmp_path / name))
+    with pytest.raises(ValueError, match=rf"^The base model {path} cannot be loaded \(.*\)\. Give a folder"):
+        BaseModel.from_pretrained(str(tmp_path / name))

@@ -113,3 +113,22 @@ def test_a_merge_key_of_yaml_works(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(text)
     loop = load_config(str(tmp_path / "own.yaml")).adapter.loop
     assert (loop.seed, loop.steps) == (7, 100_000)
+
+
+def test_a_config_that_is_no_yaml_is_one_line_with_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("output: x\nbase: [a\n", "utf-8")
+    with pytest.raises(ValueError, match=r"^own\.yaml is not YAML: expected .* in line 3, column 1\.$"):
+        load_config(str(path))
+    with pytest.raises(ValueError, match=r"^base=\[a is not YAML: expected .*\.$"):
+        load_config("sdxl", ["base=[a"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["output", "base", "vae", "folder.path", "folder.held_out", "folder.shard_cache", "cache.path"],
+)
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv("HOME", "/home/her")
+    overrides = [f"{setting}=~/a", "folder.crops=1"]
+    assert attrgetter(setting)(load_config("sdxl", overrides)) == "/home/her/a"

@@ -40,6 +40,8 @@ from training.config import load_config
         ("adapter.loop.power=0", "power is 0.0; expected more than 0."),
         ("adapter.loop.held_out_every=0", "held_out_every is 0; expected at least 1."),
         ("adapter.held_out_pictures=0", "held_out_pictures is 0; expected at least 1."),
+        ("adapter.loop.betas=[0.9, 1]", "betas is [0.9, 1.0]; expected two numbers from 0 to 1, without 1."),
+        ("adapter.loop.seed=4294967296", "seed is 4294967296; expected at most 4294967295."),
         (
             "folder.held_out=0%",
             "held_out is 0%; expected a share of more than 0% and at most 50%",

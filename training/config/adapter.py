@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ifadapter_diffusers.sampling import GUIDANCE
 
-from ..value_checks import above, at_least, filled, finite, fraction
+from ..value_checks import PathText, above, at_least, filled, finite, fraction
 from .loop import LoopConfig
 
 
@@ -120,7 +120,7 @@ class AdapterConfig:
     samples: int = 8
     guidance: float = GUIDANCE
     recipe: str | None = None
-    init: str | None = None
+    init: PathText | None = None
     held_out_pictures: int = 64
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..value_checks import above, at_least, filled, fraction, percent
+from ..value_checks import PathText, above, at_least, filled, fraction, percent
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class FolderConfig:
     crops: fixed crops of each picture, which the epochs take in turn; 0 = a new random one at each use.
     """
 
-    path: str
+    path: PathText
     size: int
     max_bad: float = 0.1
-    held_out: str | None = None
+    held_out: PathText | None = None
     shuffle: int | None = None
-    shard_cache: str | None = None
+    shard_cache: PathText | None = None
     shard_cache_gb: float = 50.0
     aspect: Literal["square", "buckets"] = "square"
     crops: int = 0
@@ -58,7 +58,7 @@ class CacheConfig:
     text: what the text encoders give for captions and local descriptions.
     """
 
-    path: str
+    path: PathText
     latents: bool = True
     text: bool = True
 

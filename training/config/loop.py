@@ -13,6 +13,7 @@ from ..value_checks import above, at_least, fraction
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
+MAX_SEED = 2**32 - 1  # of NumPy
 POLYNOMIAL_END = 1e-7  # the learning rate at which diffusers' polynomial schedule ends
 
 
@@ -82,6 +83,10 @@ class LoopConfig:
         at_least(self, 0, "weight_decay", "warmup", "workers", "seed", "minutes", "max_skipped")
         above(self, 0, "learning_rate", "max_gradient_norm")
         above(self, 0, "power")
+        if any(not 0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas is {list(self.betas)}; expected two numbers from 0 to 1, without 1.")
+        if self.seed > MAX_SEED:
+            raise ValueError(f"seed is {self.seed}; expected at most {MAX_SEED}.")
         fraction(self, "ema_decay", one=False)
         if self.schedule == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
             raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar, overload
 
 from ..config_reader import build, config_path, read_config
-from ..value_checks import filled
+from ..value_checks import PathText, filled
 from .adapter import AdapterConfig
 from .folder import CacheConfig, FolderConfig
 
@@ -24,11 +24,11 @@ class Config:
     cache: what is read from a cache in place of being encoded in each step.
     """
 
-    output: str
+    output: PathText
     adapter: AdapterConfig
-    base: str | None = None
+    base: PathText | None = None
     folder: FolderConfig | None = None
-    vae: str | None = None
+    vae: PathText | None = None
     cache: CacheConfig | None = None
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from ..value_checks import percent
 from .check import undecodable
 from .folder import FolderSamples
 from .samples import Samples, Subset
-from .sources import open_samples
+from .sources import URL, open_samples
 
 
 def split(
@@ -52,6 +52,11 @@ def split(
         return (
             Subset(samples, [index for index in indices if index not in chosen]),
             Subset(samples, sorted(chosen)),
+        )
+    if not URL.match(folder.held_out) and not Path(folder.held_out).exists():
+        raise ValueError(
+            f"There is no folder {folder.held_out}, which folder.held_out names. "
+            "Give a folder, a share of the pictures, such as 2%, or null for none."
         )
     held_out = open_samples(folder.held_out, folder, slots, spare)
     places, contents = set(_origins(samples)), {samples.identity(index) for index in range(len(samples))}

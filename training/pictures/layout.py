@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ifadapter_core.formats.units import NODE_ADVICE
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import from_json
 
@@ -41,7 +42,7 @@ def parse_layout(content: bytes, path: str, picture: str, width: int, height: in
     """
     try:
         text = content.decode("utf-8-sig")
-        data = json.loads(text)
+        data = _json(text)
         if isinstance(data, dict):
             given = {key: data[key] for key in ("width", "height") if data.get(key) is not None}
             size = {"width": width, "height": height, **given}
@@ -50,11 +51,25 @@ def parse_layout(content: bytes, path: str, picture: str, width: int, height: in
                 # The release's format without a canvas size: boxes default to pixels of this picture.
                 text = json.dumps({**data, **size})
         layout = from_json(text, width, height)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text. Save it again as UTF-8.") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        # The pictures of a training have no node.
+        raise ValueError(f"{path}: {str(error).replace(NODE_ADVICE, '')}") from error
     if not layout.instances:
         raise ValueError(f"{path} has no boxes. Describe at least one instance, or remove the picture.")
     return layout
+
+
+def _json(text: str) -> Any:
+    """Raises ValueError that says where a text is not JSON."""
+    if not text.strip():
+        raise ValueError("The file is empty. Write a layout, or remove the picture.")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"The file is not JSON: {error.msg} ({place}). Write it again.") from error
 
 
 def pack_layout(layout: Layout) -> list[Any]:

@@ -41,6 +41,8 @@ def open_samples(
     folder = Path(path)
     if folder.name == INDEX and folder.is_file():
         folder = folder.parent
+    if folder.is_file():
+        raise ValueError(f"{path} is a file; expected a folder of pictures, or one of shards with {INDEX}.")
     if (folder / INDEX).is_file():
         index = _shard_index((folder / INDEX).read_bytes(), str(folder / INDEX))
         store = LocalStore(folder.resolve(), index.head["shards"])
@@ -69,7 +71,12 @@ def _remote(url: str, settings: FolderConfig, slots: int | None) -> ShardSamples
 
 
 def _shard_index(content: bytes, name: str) -> Index:
-    index = read_index(content, name)
+    try:
+        index = read_index(content, name)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Give what python -m training shard wrote: {INDEX}, beside its shards."
+        ) from error
     if index.head.get("kind") != KIND:
         raise ValueError(f"{name} is an index of {index.head.get('kind')}; expected one of {KIND}.")
     return index

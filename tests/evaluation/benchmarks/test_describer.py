@@ -22,7 +22,7 @@ from evaluation.build.describer import Describer, NoneDescribedError
 from evaluation.endpoints import Endpoints
 from evaluation.vision_language import ATTEMPTS, AnswerError, Endpoint
 from training.pictures.check import undecodable
-from training.pictures.sources import open_samples
+from training.pictures.folder import FolderSamples
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [f"{part}/{number}.jpg" for part in "ab" for number in range(6)]
@@ -72,7 +72,7 @@ def test_each_picture_gets_a_layout_that_the_trainer_reads(pictures: Path, serve
     summary = describer(pictures, server).run()
     assert summary.startswith(f"{len(NAMES) - 1} of {len(NAMES)} pictures have layouts.\n1 have none: ")
     assert len(server.requests) == len(NAMES) - 1
-    samples = open_samples(str(pictures), slots=10)
+    samples = FolderSamples(pictures, slots=10)
     assert [samples.name(index) for index in undecodable(samples)] == [NAMES[4]]
     layout = json.loads((pictures / NAMES[0]).with_suffix(".json").read_text())
     assert (layout["width"], layout["height"]) == (80, 60)
@@ -243,6 +243,7 @@ def test_the_sheet_shows_the_first_layouts(pictures: Path, tmp_path: Path, serve
         (["--count", "-1"], "--count is -1; expected at least 1"),
         (["--crops", "--annotations", "x"], "--crops cannot be used with --annotations"),
         (["--sheet", "pictures/sheet.png"], "--sheet is in pictures"),
+        (["--sheet", "sheet.txt"], "--sheet is sheet.txt; expected a .png file."),
         ([], "There is no folder pictures"),
     ],
 )

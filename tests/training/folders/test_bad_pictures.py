@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 import training.__main__ as command
 from tiny_models import sd
 from training.pictures.batches import PictureBatches
+from training.pictures.layout import parse_layout
 from training.pictures.skips import SkipList
 
 
@@ -162,3 +163,14 @@ def test_a_run_on_200_pictures_with_10_bad_ones_ends_with_their_count(
     skips = SkipList(tmp_path / "run" / "adapter" / "skipped_pictures.txt")
     assert sorted(skips.names()) == bad
     assert capsys.readouterr().out.endswith(f"Skipped pictures: 10 of 200, see {skips.path}.\n")
+
+
+def test_a_layout_in_another_encoding_is_an_error_that_says_so() -> None:
+    with pytest.raises(ValueError, match=r"^a\.json is not UTF-8 text\. Save it again as UTF-8\.$"):
+        parse_layout(b"\xff\xfe{", "a.json", "a.png", 100, 100)
+
+
+def test_the_advice_on_units_does_not_speak_of_a_node() -> None:
+    layout = b'{"annotations": [{"box": [500, 500, 100, 100], "caption": "it"}]}'
+    with pytest.raises(ValueError, match=r'add "units": "thousandths" to the layout\.$'):
+        parse_layout(layout, "a.json", "a.png", 128, 128)

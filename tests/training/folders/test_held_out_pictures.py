@@ -67,8 +67,20 @@ def test_other_shares_are_refused(pictures: Path, held_out: str) -> None:
 def test_a_folder_inside_the_training_pictures_is_refused(pictures: Path) -> None:
     with pytest.raises(ValueError, match=r"10 of the pictures in folder\.held_out are trained on too"):
         split(config(pictures, str(pictures / "more")))
-    with pytest.raises(ValueError, match="There is no folder"):
-        split(config(pictures, str(pictures / "none")))
+
+
+@pytest.mark.parametrize("held_out", ["none", "2", "0.02", "no"])
+def test_a_held_out_folder_that_is_not_there_is_an_error_with_the_choices(
+    pictures: Path, held_out: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"no folder {held_out}, .*folder\.held_out.* share .*2%, or null"):
+        split(config(pictures, held_out))
+
+
+def test_a_file_in_place_of_a_folder_is_an_error(pictures: Path) -> None:
+    path = next(pictures.rglob("*.png"))
+    with pytest.raises(ValueError, match=r"is a file; expected a folder of pictures, or one of shards"):
+        split(config(path, None))
 
 
 def test_one_picture_cannot_be_shared(tmp_path: Path) -> None:

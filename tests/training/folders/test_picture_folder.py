@@ -241,7 +241,8 @@ def test_our_own_format_has_fractions_of_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"a\.json: Expecting property name"),
+        ("{", r"a\.json: The file is not JSON: Expecting property name .* \(line 1, column 2\)\."),
+        ("", r"a\.json: The file is empty\."),
         ('{"annotations": []}', r"a\.json has no boxes"),
         (
             '{"annotations": [{"box": [0, 0, 300, 20], "caption": "it"}]}',

@@ -63,6 +63,16 @@ def test_a_finished_run_resumes_with_more_steps(tmp_path: Path) -> None:
     assert_same(result(tmp_path / "whole"), result(tmp_path / "longer"))
 
 
+def test_a_finished_run_says_so_when_it_is_started_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(Toy(), CONFIG, tmp_path / "run")
+    assert "finished" not in capsys.readouterr().out
+    train(Toy(), CONFIG, tmp_path / "run")
+    line = f"{tmp_path / 'run'} is finished, at step {CONFIG.steps}. To continue it, raise steps.\n"
+    assert line in capsys.readouterr().out
+
+
 def test_a_run_resumes_with_another_accumulation(tmp_path: Path) -> None:
     train(Toy(), replace(CONFIG, steps=13), tmp_path)
     stage = Toy()

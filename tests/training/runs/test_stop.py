@@ -145,3 +145,17 @@ def test_two_ctrl_c_leave_a_step_that_does_not_end(tmp_path: Path) -> None:
     train(Toy(), CONFIG, tmp_path / "whole")
     train(Toy(), CONFIG, tmp_path / "stopped")
     assert_same(result(tmp_path / "whole"), result(tmp_path / "stopped"))
+
+
+def test_ctrl_c_while_packages_are_imported_writes_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "accelerate.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "adapter"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

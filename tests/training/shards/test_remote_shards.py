@@ -104,10 +104,18 @@ def test_a_fetch_is_tried_twice(server: Server, tmp_path: Path, broken: int) -> 
 @needs_curl
 def test_a_url_that_answers_nothing_is_an_error_that_names_it(server: Server, tmp_path: Path) -> None:
     url = server.url.replace("index", "none/index")
-    with pytest.raises(OSError, match=rf"{url} cannot be read"):
+    answer = r"\(its command ended with exit status 22: the server answers with an error, such as 404\)\.$"
+    with pytest.raises(OSError, match=rf"^{url} cannot be read {answer}"):
         opened(url, tmp_path / "cache")
     with pytest.raises(ValueError, match=r"is no index of pictures"):
         opened(server.url.replace("index.jsonl", "pictures-000000.tar"), tmp_path / "cache")
+
+
+def test_a_scheme_that_is_not_known_is_an_error_that_tells_of_pipe(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"^s3://b/index\.jsonl cannot be read: .* no s3:\. .*pipe:aws s3 cp"
+    ):
+        opened("s3://b/index.jsonl", tmp_path / "cache")
 
 
 def test_a_file_of_the_cache_that_is_damaged_or_gone_is_fetched_again(shards: Path, tmp_path: Path) -> None:

@@ -253,3 +253,27 @@ def test_wrong_folders_and_numbers_are_refused(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "a.tar").touch()
     assert "has other tar files, such as a.tar" in message(pictures, tmp_path / "other")
+    (tmp_path / "filled").mkdir()
+    (tmp_path / "filled" / "a.PNG").touch()
+    assert "has pictures, such as a.PNG, which a training" in message(pictures, tmp_path / "filled")
+
+
+def test_only_temporary_files_of_the_command_are_removed(pictures: Path, tmp_path: Path) -> None:
+    own = ["pictures-000003.part", "pictures-000003.tar.rows.part", "a.tar.rows.part", "index.jsonl.part"]
+    for name in (*own, "film.mkv.part"):
+        (tmp_path / name).touch()
+    shard(pictures, tmp_path)
+    assert [path.name for path in tmp_path.glob("*.part")] == ["film.mkv.part"]
+
+
+def test_shards_are_written_anew_after_what_the_error_says(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shard(pictures, out, "--samples", 4)
+    (out / "pictures-000000.tar").unlink()
+    shard(pictures, out, "--samples", 4, status=2)
+    assert f"Remove {out / 'index.jsonl'} and the shards to write all again." in capsys.readouterr().err
+    for path in (out / "index.jsonl", *out.glob("*.tar")):
+        path.unlink()
+    shard(pictures, out, "--samples", 4)

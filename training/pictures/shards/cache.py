@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from .tars import DamagedShardError
 GIGABYTE = 10**9
 BLOCK_BYTES = 1 << 20
 TRIES = 2  # of a fetch
+CURL = {  # what its exit statuses mean
+    "6": ": the host is not known",
+    "7": ": no connection",
+    "22": ": the server answers with an error, such as 404",
+}
 OLD_SECONDS = 24 * 3600  # after which the rest of a killed fetch is removed
 
 
@@ -31,10 +37,25 @@ def open_url(url: str) -> Any:
     Raises ValueError without the package, which only this needs, or for a scheme that it does not know.
     """
     try:
-        from webdataset.gopen import gopen
+        from webdataset.gopen import gopen, gopen_schemes
     except ImportError as error:
         raise ValueError("Reading shards from a URL needs webdataset: pip install webdataset.") from error
+    scheme = url.partition(":")[0]
+    if scheme not in gopen_schemes:
+        raise ValueError(
+            f"{url} cannot be read: webdataset opens no {scheme}:. Give the command that writes it to its "
+            "output, such as pipe:aws s3 cp s3://bucket/index.jsonl -"
+        )
     return gopen(url)
+
+
+def reason(error: OSError) -> str:
+    """Why a URL cannot be read, without webdataset's list of arguments."""
+    found = re.search(r"exit (\d+) \(read\)", str(error))
+    if found is None:
+        return str(error)
+    meaning = CURL.get(found[1], "") if "'curl'" in str(error) else ""
+    return f"its command ended with exit status {found[1]}{meaning}"
 
 
 def read_url(url: str, tries: int = TRIES) -> bytes:
@@ -45,7 +66,7 @@ def read_url(url: str, tries: int = TRIES) -> bytes:
     except OSError as error:
         if tries > 1:
             return read_url(url, tries - 1)
-        raise OSError(f"{url} cannot be read ({error}).") from error
+        raise OSError(f"{url} cannot be read ({reason(error)}).") from error
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,7 @@ class ShardCache:
                         count += len(block)
                         file.write(block)
             except OSError as error:
-                problem = f"cannot be read ({error})"
+                problem = f"cannot be read ({reason(error)})"
                 continue
             if digest.hexdigest() == sha256:
                 part.replace(path)

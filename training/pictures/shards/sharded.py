@@ -81,7 +81,8 @@ class ShardSamples(IndexedSamples):
             if not self.store.discard(shard):
                 break
         raise DamagedShardError(
-            f"The shard {self.store.place(shard)} is damaged: {row.name} is not what the index says."
+            f"The shard {self.store.place(shard)} is damaged: {row.name} is not what the index says. "
+            "Copy or write it again."
         )
 
     def _fetch_ahead(self, shard: int) -> None:

@@ -41,14 +41,13 @@ class LocalStore(Store):
 
     def __init__(self, folder: Path, records: Records) -> None:
         self.paths = [folder / record["name"] for record in records]
+        remedy = f"Copy it again, or index the shards again: python -m training shard --index {folder}"
         for path, record in zip(self.paths, records, strict=True):
             if not path.exists():
-                raise DamagedShardError(f"The shard {path} is missing.")
+                raise DamagedShardError(f"The shard {path} is missing. {remedy}")
             if path.stat().st_size != record["bytes"]:
-                raise DamagedShardError(
-                    f"The shard {path} has {path.stat().st_size} bytes in place of {record['bytes']}. "
-                    f"Copy it again, or index the shards again: python -m training shard --index {folder}"
-                )
+                found = f"has {path.stat().st_size} bytes in place of {record['bytes']}"
+                raise DamagedShardError(f"The shard {path} {found}. {remedy}")
 
     def place(self, number: int) -> str:
         return str(self.paths[number])

@@ -14,6 +14,7 @@ from ifadapter_diffusers.pictures import OTHER_SUFFIXES, SUFFIXES
 NAME = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # key and extension, as webdataset takes them apart
 END_BYTES = 1024  # two empty blocks end a tar file
 ESCAPES = (("%", "%25"), (".", "%2E"))  # in keys, where a dot would end the key
+REMEDY = "Copy it again, or remove it."
 MARK = "%2F"  # before what tells keys apart
 
 
@@ -83,9 +84,9 @@ def _members(path: Path) -> Iterator[Member]:
                 if info.isfile():
                     yield Member(info.name, info.offset_data, info.size)
     except (tarfile.TarError, EOFError) as error:
-        raise DamagedShardError(f"{path} is no whole tar file ({error}).") from error
+        raise DamagedShardError(f"{path} is no whole tar file ({error}). {REMEDY}") from error
     if path.stat().st_size < end + END_BYTES:
-        raise DamagedShardError(f"{path} is cut off: its end is missing.")
+        raise DamagedShardError(f"{path} is cut off: its end is missing. {REMEDY}")
 
 
 def key_of(stem: str, mark: str = "") -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,7 +20,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ifadapter_core.layout import Layout
-from ifadapter_diffusers.pictures import picture_size
+from ifadapter_diffusers.pictures import SUFFIXES, picture_size
 
 from ..check import one_line
 from ..folder import FolderSamples
@@ -30,6 +31,8 @@ from .tars import key_of, named, tar_samples
 
 PLAN = "shards_plan.json"
 PATTERN = "pictures-{:06d}.tar"
+# Temporary files of this command. Others, such as those of downloads, stay.
+UNFINISHED = ("pictures-*.part", "*.tar.rows.part", "index.jsonl.part", "shards_plan.part")
 BLOCK_BYTES = 512  # of tar files
 MEGABYTE = 10**6
 
@@ -101,7 +104,7 @@ def writing(folder: Path) -> Iterator[None]:
     except Timeout:
         raise ValueError(f"Another process writes to {folder}.") from None
     try:
-        for part in folder.glob("*.part"):
+        for part in chain.from_iterable(map(folder.glob, UNFINISHED)):
             part.unlink()
         yield
     finally:
@@ -118,7 +121,9 @@ def _finished(output: Path, plan: dict[str, Any]) -> Index | None:
     for shard in index.head["shards"]:
         path = output / shard["name"]
         if not path.exists() or path.stat().st_size != shard["bytes"]:
-            raise ValueError(f"{path} is missing or has changed. Remove {place} to write all shards again.")
+            raise ValueError(
+                f"{path} is missing or has changed. Remove {place} and the shards to write all again."
+            )
     return index
 
 
@@ -130,6 +135,11 @@ def _keep_plan(output: Path, plan: dict[str, Any]) -> None:
         return
     if tars := sorted(output.glob("*.tar")):
         raise ValueError(f"{output} has other tar files, such as {tars[0].name}. Choose another folder.")
+    if pictures := sorted(path.name for path in output.iterdir() if path.suffix.lower() in SUFFIXES):
+        raise ValueError(
+            f"{output} has pictures, such as {pictures[0]}, which a training from its shards would not "
+            "read. Choose another folder."
+        )
     part = place.with_suffix(".part")
     part.write_text(json.dumps(plan), "utf-8")
     part.replace(place)

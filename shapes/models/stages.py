@@ -110,6 +110,7 @@ class LayoutBatches(Dataset[LayoutBatch]):
 
     def __init__(self, batches: LatentBatches) -> None:
         self.batches = batches
+        self.size = batches.size
 
     def __getitem__(self, number: int) -> LayoutBatch:
         batch = self.batches[number]

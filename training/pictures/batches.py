@@ -45,6 +45,7 @@ class PictureBatches(Dataset[LayoutBatch]):
     ) -> None:
         self.samples = crops.samples
         self.crops = crops
+        self.batch_size = batch_size
         self.seed = seed
         self.max_bad = max_bad
         self.skips = skips

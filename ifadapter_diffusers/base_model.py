@@ -25,7 +25,7 @@ SECOND_TEXT_ENCODER = "conditioner.embedders.1."  # key prefix, in checkpoint fi
 
 @dataclass(frozen=True)
 class SizeConditioning:
-    """What SDXL is told of a picture's size, in pixels, as in its training.
+    """SDXL's size conditioning of a picture, in pixels, as in its training.
 
     original: (height, width) of the picture before it was scaled.
     crop: (top, left) of the crop in the scaled picture.
@@ -236,7 +236,7 @@ class BaseModel(nn.Module):
         size: tuple[int, int],
         sizes: Sequence[SizeConditioning] | None = None,
     ) -> Conditioning:
-        """Encoded captions with what SDXL is told of the pictures' sizes.
+        """Encoded captions with SDXL's size conditioning of the pictures.
 
         size: (height, width) of the pictures, in pixels.
         sizes: one for each caption; default: uncropped pictures of that size. Stable Diffusion 1.x

@@ -83,6 +83,8 @@ class _Processor:
         attention_mask: Tensor | None = None,
         **_: Any,
     ) -> Tensor:
+        if attention_mask is not None:
+            raise ValueError("The adapted layers take no attention mask.")
         q = attn.to_q(hidden_states)
         k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
         out = attend(q, k, v, attn.heads)

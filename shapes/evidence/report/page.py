@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...results.readme import replace_between
 from ...results.tables import markdown
 from ..questions import QUESTIONS
 from ..study import Question, Record, Study
@@ -41,16 +42,8 @@ def answer(question: Question, records: Mapping[str, Record]) -> str:
 
 
 def update_table(path: Path, table: str | None = None) -> None:
-    """Replace what is between the comment lines of a file; without a table, only check that they are there.
-
-    Raises ValueError if they are not, OSError if the file cannot be read.
-    """
-    before, begin, rest = path.read_text("utf-8").partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(f"{END}\n")
-    if not begin or not end:
-        raise ValueError(f"{path} has no lines {BEGIN!r} and {END!r}. Put them where the table belongs.")
-    if table is not None:
-        path.write_text(f"{before}{begin}\n{table}\n\n{end}{after}", "utf-8")
+    """See ``replace_between``."""
+    replace_between(path, BEGIN, END, table)
 
 
 def _head() -> str:

@@ -54,7 +54,7 @@ origin; these looks are far.""",
     Question(
         "Does it carry over to another domain?",
         (domains.STUDY,),
-        """The base model here knows nothing of the domain, neither its look nor its words; SDXL has seen
+        """The base model here has seen neither the look nor the words of the domain; SDXL has seen
 satellite pictures and sections. So the gain from a few steps of the adapter alone is a lower bound.""",
     ),
     Question(

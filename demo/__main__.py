@@ -18,8 +18,8 @@ from tqdm.auto import tqdm
 from ifadapter_core.layout import Layout
 from ifadapter_core.layout_formats import from_json
 from ifadapter_diffusers.contact_sheet import comparison
+from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 from ifadapter_diffusers.painter import METHODS, Painter, Pixels
-from ifadapter_diffusers.sampling import GUIDANCE, STEPS
 from shapes.descriptions import read_scene
 from shapes.results.picture_score import MEASURES, InstanceScore, score_instances
 

@@ -20,12 +20,11 @@ from ifadapter_core.storage import load_weights
 from .adapted_unet import AdaptedUNet
 from .base_model import BaseModel
 from .contact_sheet import to_bytes
+from .demo_settings import GUIDANCE, STEPS
 from .randomness import seeded_generator
 from .regional import RegionalUNet, sample_regional
 from .sampling import (
     DEFAULT_CONTROL,
-    GUIDANCE,
-    STEPS,
     Control,
     batch_tokens,
     sample_layouts,

@@ -18,8 +18,6 @@ from .adapted_unet import AdaptedUNet, BatchInstances, RowGroup
 from .base_model import BaseModel, Conditioning
 from .latents import latent_shape
 
-STEPS, GUIDANCE = 20, 4.0  # tuned for the small models of the demo
-
 # latents (2B, C, h, w), unconditional rows first, and timesteps (2B,) -> prediction (2B, C, h, w)
 Denoise = Callable[[Tensor, Tensor], Tensor]
 # Where sampling starts: standard normal latents (B, C, h, w), or the generator that they are drawn from.

@@ -13,14 +13,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
+from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 
 OUTPUT = Path("docs/results")
 QUICKSTART = Path("workflows/api/try_it_without_downloads.json")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    from ifadapter_diffusers.sampling import GUIDANCE, STEPS
-
     from .results.rows import TITLES
 
     parser = argparse.ArgumentParser(

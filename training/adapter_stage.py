@@ -19,7 +19,8 @@ from ifadapter_core.storage import save_weights
 from ifadapter_core.tokens import InstanceTokens
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.contact_sheet import titled_rows, to_image
-from ifadapter_diffusers.sampling import GUIDANCE, STEPS, batch_tokens, sample_layouts, unit_noise
+from ifadapter_diffusers.demo_settings import GUIDANCE
+from ifadapter_diffusers.sampling import batch_tokens, sample_layouts, unit_noise
 
 from .config import AdapterLoss, AdapterShape
 from .new_adapter import new_adapter
@@ -27,6 +28,8 @@ from .objective.denoising import InstanceDenoising, LayoutBatch
 from .objective.held_out import HeldOutLoss
 from .processes.group import ALONE, Processes
 from .processes.weights import whole_tensor
+
+SHEET_STEPS = 20  # of the pictures on sample sheets
 
 
 class AdapterStage:
@@ -96,7 +99,7 @@ class AdapterStage:
             self.base,
             layouts,
             noise[share],
-            STEPS,
+            SHEET_STEPS,
             self.guidance,
             self.tokens(layouts) if adapter else [self.adapter.no_instances() for _ in layouts],
             prompts=[layout.caption for layout in layouts],

@@ -167,7 +167,8 @@ def _comfyui(options: argparse.Namespace) -> ComfyUISettings:
 
 def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
     # These import torch, which generating with ComfyUI does not need.
-    from ifadapter_diffusers.sampling import GUIDANCE, STEPS, Control
+    from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
+    from ifadapter_diffusers.sampling import Control
     from shapes.methods import METHODS
 
     _refuse(options, COMFYUI_ONLY, "diffusers generates the pictures; it needs --server")

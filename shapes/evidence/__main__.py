@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import ifadapter_diffusers.quiet  # noqa: F401  # before diffusers
+from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 
 from .processes import follow_parent
-from .sampling import GUIDANCE, STEPS
 
 
 def parser() -> argparse.ArgumentParser:

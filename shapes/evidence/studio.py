@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 from ifadapter_diffusers.painter import NOISE_ROWS, Painter
 
 from ..drawing import Pixels
@@ -26,7 +27,6 @@ from .layouts.layout_sets import LayoutSet
 from .looks.table import LOOKS
 from .numbers.scores import VERSION, Scores, joined, score
 from .painting import Models, Painting, paint
-from .sampling import GUIDANCE, STEPS
 
 FORMAT = 1  # of the cached pictures; raise it when the same settings give other pictures
 PIXELS = 12  # every so many scenes of a pool keep their pictures, for autoencoders

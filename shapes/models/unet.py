@@ -19,9 +19,10 @@ from torch.utils.data import Dataset
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ifadapter_diffusers.contact_sheet import grid, to_image
+from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 from ifadapter_diffusers.latents import decode
 from ifadapter_diffusers.plain_attention import use_plain_attention_on_cpu
-from ifadapter_diffusers.sampling import GUIDANCE, STEPS, add_noise, guided
+from ifadapter_diffusers.sampling import add_noise, guided
 from ifadapter_diffusers.text import token_ids
 from training.processes.group import ALONE, Processes
 

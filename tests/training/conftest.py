@@ -34,4 +34,4 @@ def stage(request: pytest.FixtureRequest, words: Path) -> AdapterStage:
 
 @pytest.fixture(autouse=True)
 def few_sampling_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.adapter_stage.STEPS", 2)
+    monkeypatch.setattr("training.adapter_stage.SHEET_STEPS", 2)

@@ -55,7 +55,7 @@ def run(tokenizer: Path, folder: Path, config: LoopConfig = CONFIG, stop: int = 
 
     stop: number of a batch at which its process gets Ctrl-C. hang: number of one that never comes.
     """
-    training.adapter_stage.STEPS = 2
+    training.adapter_stage.SHEET_STEPS = 2
     stage = adapter_stage(tokenizer)
     stage.layouts = [layout(number) for number in range(3)]  # not a multiple of two
     stage.batches = Scripted(stop, hang)

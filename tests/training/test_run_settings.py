@@ -227,7 +227,7 @@ def test_the_state_of_the_code(tmp_path: Path) -> None:
 def test_the_command_refuses_and_the_weights_have_the_settings(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("training.adapter_stage.STEPS", 1)
+    monkeypatch.setattr("training.adapter_stage.SHEET_STEPS", 1)
     sd(tmp_path / "words").save_pretrained(tmp_path / "base")
     shape = {"blocks": ["mid_block"], "transformer_blocks": 1, "width": 8, "heads": 1, "resampler_layers": 1}
     own = {

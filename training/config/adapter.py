@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ifadapter_diffusers.sampling import GUIDANCE
+from ifadapter_diffusers.demo_settings import GUIDANCE
 
 from ..value_checks import PathText, above, at_least, filled, finite, fraction
 from .loop import LoopConfig

@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
 
 @pytest.fixture(autouse=True)
 def few_sampling_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("shapes.models.unet.STEPS", "training.adapter_stage.STEPS"):
+    for name in ("shapes.models.unet.STEPS", "training.adapter_stage.SHEET_STEPS"):
         monkeypatch.setattr(name, 1)
 
 

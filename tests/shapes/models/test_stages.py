@@ -26,7 +26,7 @@ def test_all_stages_train_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name, number in (
         ("shapes.models.stages.SENTENCES", 20),
         ("shapes.models.unet.STEPS", 1),
-        ("training.adapter_stage.STEPS", 1),
+        ("training.adapter_stage.SHEET_STEPS", 1),
     ):
         monkeypatch.setattr(name, number)
     settings = [

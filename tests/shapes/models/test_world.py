@@ -24,7 +24,7 @@ def few_sampling_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, number in (
         ("shapes.models.stages.SENTENCES", 20),
         ("shapes.models.unet.STEPS", 1),
-        ("training.adapter_stage.STEPS", 1),
+        ("training.adapter_stage.SHEET_STEPS", 1),
     ):
         monkeypatch.setattr(name, number)
 

@@ -133,7 +133,7 @@ def test_a_run_on_200_pictures_with_10_bad_ones_ends_with_their_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Five are found at the start and five, which are cut, during the run of one epoch."""
-    monkeypatch.setattr("training.adapter_stage.STEPS", 1)
+    monkeypatch.setattr("training.adapter_stage.SHEET_STEPS", 1)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     bad = []

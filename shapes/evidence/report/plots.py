@@ -71,7 +71,7 @@ def bars(axes: Any, record: Record, keys: Sequence[str], measures: Sequence[str]
     axes.set_xlabel("instances, %")
     axes.grid(alpha=0.3, axis="x")
     if len(measures) > 1:
-        axes.legend()
+        axes.figure.legend(loc="outside upper center", ncols=len(measures), fontsize="small")
 
 
 def _errors(rates: Sequence[Estimate]) -> list[list[float]]:

@@ -16,7 +16,7 @@ METHODS = {
     "sequence": ("tokens in the sequence", Painting("sequence", models=TrainedAdapter(sequence=True))),
 }
 SETS = {"": LayoutSet(), " alike": LayoutSet("pairs", 0.0), " overlap": LayoutSet("pairs", 0.4)}
-TITLES = {"": "", " alike": ", apart pairs", " overlap": ", pairs of IoU 0.4"}
+TITLES = {"": "", " alike": ", pairs apart", " overlap": ", pairs of IoU 0.4"}
 MEASURES = ("success", "drawn_well", "found", "leaked")
 TEXT = """The same instance tokens used in two ways, by two adapters that were trained alike: in the
 **semantic map**, where the cells of a box attend to their own instance and the gate mixes them; and **in

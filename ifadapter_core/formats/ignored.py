@@ -43,6 +43,9 @@ IGNORED_OF_LAYOUT = (
     *("strength", "weight", "negative", "negative_prompt", "global_prompt", "positive_prompt", "description"),
     *("scene", "background", "style", "style_description"),
 )
+# Keys that are read in any format, whose misspelt forms a notice names.
+NAMES_OF_BOX = ("caption", "description", "strength", "hidden")
+NAMES_OF_LAYOUT = ("caption", "width", "height", "units")
 ELEMENT_PROMPT = "compositional_deconstruction"  # key of an inner object of Ideogram's prompt
 # Names that other tools give to the size of their picture, beside "image": {"width", "height"}.
 SIZES = (
@@ -138,8 +141,31 @@ def _refuse_two_boxes(entry: dict, number: int) -> None:
 
 
 def ignored_fields(entry: dict) -> tuple[str, ...]:
-    """Fields of a box that are not read although they have a meaning."""
-    return tuple(key for key, same in IGNORED.items() if key in entry and not _is_same(entry[key], same))
+    """Fields of a box that are not read although they have a meaning, or seem to be misspelt."""
+    found = [key for key, same in IGNORED.items() if key in entry and not _is_same(entry[key], same)]
+    return (*found, *_misspelt(entry, NAMES_OF_BOX))
+
+
+def _misspelt(data: dict, names: Iterable[str]) -> list[str]:
+    """Keys with a value that are almost one of the names."""
+    return [
+        key
+        for key, value in data.items()
+        if isinstance(key, str) and value not in (None, "") and any(_is_almost(key, name) for name in names)
+    ]
+
+
+def _is_almost(key: str, name: str) -> bool:
+    """Whether a key differs from a name in its case, in one letter or in the order of two neighbours."""
+    if key == name:
+        return False
+    key = key.lower()
+    same = next(
+        (at for at, (a, b) in enumerate(zip(key, name, strict=False)) if a != b), min(len(key), len(name))
+    )
+    key, name = key[same:], name[same:]
+    swapped = name[1::-1] + name[2:]
+    return key[1:] in (name[1:], name) or key in (name[1:], swapped)
 
 
 def _is_same(value: Any, same: Any) -> bool:
@@ -161,6 +187,8 @@ def ignored_notice(layout: Any, boxes: Iterable[tuple[int, tuple[str, ...]]]) ->
     inner = layout.get(ELEMENT_PROMPT) if isinstance(layout, dict) else None
     parts = [part for part in (layout, inner) if isinstance(part, dict)]
     found = [key for key in IGNORED_OF_LAYOUT if any(part.get(key) not in (None, "") for part in parts)]
+    almost = (key for part in parts for key in _misspelt(part, NAMES_OF_LAYOUT))
+    found += [key for key in dict.fromkeys(almost) if key not in IGNORED_OF_LAYOUT]
     for key, named in numbers.items():
         more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
         found.append(f"{key} (box {', '.join(named[:MAX_NAMED])}{more})")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
 
 from ifadapter_core.formats.units import NODE_ADVICE
 from ifadapter_core.layout import Box, Instance, Layout
-from ifadapter_core.layout_formats import from_json
+from ifadapter_core.layout_formats import read_layout as read_layout_text
 
 ROUNDED_PX = 2  # sides of a scaled picture are whole pixels, which changes its shape by this much at most
 MAX_SIDE_PX = 1e9  # of a size that a layout may give
@@ -38,6 +39,8 @@ def missing_layout(picture: str, name: str) -> ValueError:
 def parse_layout(content: bytes, path: str, picture: str, width: int, height: int) -> Layout:
     """The layout in the content of a file. path: of the file; picture: name; both for messages.
 
+    What was repaired or not read is logged.
+
     Raises ValueError as ``read_layout`` does.
     """
     try:
@@ -50,12 +53,14 @@ def parse_layout(content: bytes, path: str, picture: str, width: int, height: in
             if "annotations" in data:
                 # The release's format without a canvas size: boxes default to pixels of this picture.
                 text = json.dumps({**data, **size})
-        layout = from_json(text, width, height)
+        layout, notices = read_layout_text(text, width, height)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text. Save it again as UTF-8.") from error
     except (ValueError, RecursionError) as error:
         # The pictures of a training have no node.
         raise ValueError(f"{path}: {str(error).replace(NODE_ADVICE, '')}") from error
+    for notice in notices:
+        logging.getLogger(__name__).warning("%s: %s", path, notice)
     if not layout.instances:
         raise ValueError(f"{path} has no boxes. Describe at least one instance, or remove the picture.")
     return layout

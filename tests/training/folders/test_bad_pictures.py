@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -174,3 +175,10 @@ def test_the_advice_on_units_does_not_speak_of_a_node() -> None:
     layout = b'{"annotations": [{"box": [500, 500, 100, 100], "caption": "it"}]}'
     with pytest.raises(ValueError, match=r'add "units": "thousandths" to the layout\.$'):
         parse_layout(layout, "a.json", "a.png", 128, 128)
+
+
+def test_what_a_layout_has_that_is_not_read_is_named_with_its_file(caplog: pytest.LogCaptureFixture) -> None:
+    box = {"x": 0, "y": 0, "w": 0.5, "h": 0.5, "caption": "a cup", "strenght": 2}
+    parse_layout(json.dumps({"boxes": [box]}).encode(), "photos/7.json", "7.jpg", 64, 64)
+    (message,) = caplog.messages
+    assert message.startswith("photos/7.json: Not read: strenght (box 1).")

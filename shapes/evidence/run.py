@@ -73,7 +73,9 @@ def run_settings(studio: Studio, study: Study) -> dict[str, Any]:
         "device": studio.kind,
     }
     if study.trains:
-        settings |= {"train_steps": options.train_steps, "train_batch": options.train_batch}
+        settings |= {"train_batch": options.train_batch, "pool": options.pool}
+    if study.trains and not study.own_steps:
+        settings["train_steps"] = options.train_steps
     return settings
 
 

@@ -59,6 +59,7 @@ class Study:
     plot: draws on matplotlib's figure.
     tables: Markdown of the numbers.
     trains: whether it trains models.
+    own_steps: whether its conditions say how many steps they train, in place of the run.
     frechet: whether the table has the Frechet distance to real drawings.
     extra: (studio, scores by condition) -> further numbers, as JSON.
     """
@@ -73,6 +74,7 @@ class Study:
     plot: Callable[[Record, Any], None]
     tables: Callable[[Record], str]
     trains: bool = False
+    own_steps: bool = False
     frechet: bool = False
     extra: Callable[[Any, dict[str, Scores]], dict[str, Any]] | None = None
 

@@ -86,5 +86,6 @@ STUDY = Study(
     plot,
     condition_table,
     trains=True,
+    own_steps=True,
     frechet=True,
 )

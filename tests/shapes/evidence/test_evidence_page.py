@@ -41,6 +41,20 @@ def test_the_page_has_an_answer_a_plot_and_a_table_for_each_study_that_has_run()
     assert text.count("**SDXL**") == len(QUESTIONS) == 8
 
 
+def test_the_command_of_a_study_repeats_its_trainings() -> None:
+    text = page(RECORDS)
+    budget = "--train-batch 160 --pool 1000"
+    for study in STUDIES.values():
+        steps = "" if study.own_steps else "--train-steps 600 "
+        options = f" {steps}{budget}" if study.trains else ""
+        assert f'`make evidence ARGS="--studies {study.key}{options}"`: 300 layouts' in text
+    assert "; trained with 600 steps of 160 pictures each." in text
+    assert "; trained with steps of 160 pictures each." in text
+    on_gpu = RECORDS["tokens"].values
+    on_gpu = {**on_gpu, "settings": {**on_gpu["settings"], "device": "cuda"}}
+    assert '--studies tokens --device cuda"`' in page({"tokens": Record(on_gpu)})
+
+
 def test_the_table_has_a_line_for_each_question() -> None:
     lines = readme_table({"tokens": RECORDS["tokens"]}).splitlines()[2:]
     assert len(lines) == len(QUESTIONS)

@@ -17,6 +17,7 @@ SETTINGS = {
     "device": "cpu",
     "train_steps": 600,
     "train_batch": 160,
+    "pool": 1000,
 }
 
 
@@ -55,9 +56,10 @@ def record(
     differences = {
         one.key: interval(of(one.a, one.group) - of(one.b, one.group)) for one in study.comparisons
     }
-    settings = {
-        name: value for name, value in SETTINGS.items() if study.trains or not name.startswith("train")
-    }
+    left_out = set() if study.trains else {"train_steps", "train_batch", "pool"}
+    if study.own_steps:
+        left_out.add("train_steps")
+    settings = {name: value for name, value in SETTINGS.items() if name not in left_out}
     return Record(
         {
             "settings": settings,

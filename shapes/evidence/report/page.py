@@ -63,6 +63,8 @@ pictures. Each study is one command; a run that was stopped resumes. Studies tha
   from the same noise and are resampled together. An answer says "no difference seen" where the interval of
   the difference contains 0. Intervals are not corrected for the number of comparisons.
 - Layouts are held out: no model has trained on them.
+- Models that a study trains are trained once, with one seed. The intervals do not include how much another
+  training would differ.
 
 `make evidence` runs the studies that train nothing; `make evidence ARGS="--studies all --device cuda"` runs
 all on a GPU, `ARGS="--list"` lists them. On a CPU, give the studies that train a smaller budget, such as

@@ -11,6 +11,7 @@ from ifadapter_diffusers.quiet import hide_loading_bars
 from .questions import STUDIES
 from .report.page import update_table
 from .report.plots import save_plot
+from .report.sheets import save_sheet
 from .run import PLOTS, read_results, run_study, write_page, write_results
 from .studio import Options, Studio
 from .study import Study
@@ -76,6 +77,8 @@ def run(options: argparse.Namespace, studies: list[Study], judges: Executor) -> 
         studio = Studio(studio_options(options), judges)
         for study in studies:
             write_results(options.output, study, run_study(study, studio))
+            if study.shown:
+                save_sheet(study, studio, options.output / PLOTS / f"{study.key}_pictures.png")
             write_page(options.output, options.update)
             sys.stdout.write(f"{study.key}: {study.answer(read_results(options.output)[study.key])}\n")
             sys.stdout.flush()

@@ -152,12 +152,11 @@ class Studio:
         models are trained. title: of the progress bar.
         """
         scenes = [layouts.scene(self.world, index) for index in range(self.options.layouts)]
-        folder = self.cache.place("pictures", self.settings(painting, layouts))
         starts = range(0, len(scenes), self.chunk)
         parts: list[Judged | Scores] = []
         for first in tqdm(starts, desc=title, unit="chunk", dynamic_ncols=True, leave=False):
             chunk = scenes[first : first + self.chunk]
-            path = folder / f"{first:05d}_{digest(repr(chunk))[:8]}.npz"
+            path = self._path(painting, layouts, chunk, first)
             scored = path.with_suffix(f".scores{VERSION}.npz")
             if scored.exists():
                 parts.append(Scores(**self.cache.arrays(scored, dict)))
@@ -171,6 +170,17 @@ class Studio:
     def scores(self, painting: Painting, layouts: LayoutSet, title: str) -> Scores:
         """Paint and judge the layouts of a condition: see ``start``."""
         return self.start(painting, layouts, title)()
+
+    def first_pictures(self, painting: Painting, layouts: LayoutSet, count: int) -> Pixels:
+        """The pictures of the first layouts of a condition: at most ``count``, and one chunk at most."""
+        scenes = [layouts.scene(self.world, index) for index in range(min(self.chunk, self.options.layouts))]
+        path = self._path(painting, layouts, scenes, 0)
+        return self._pictures(path, painting, scenes, 0, layouts.look)[:count]
+
+    def _path(self, painting: Painting, layouts: LayoutSet, scenes: Sequence[Scene], first: int) -> Path:
+        """The cached pictures of a chunk of a condition. first: index of the first scene."""
+        folder = self.cache.place("pictures", self.settings(painting, layouts))
+        return folder / f"{first:05d}_{digest(repr(scenes))[:8]}.npz"
 
     def _judge(self, path: Path, pictures: Pixels, scenes: Sequence[Scene], look: str) -> Judged:
         jobs = [

@@ -58,6 +58,7 @@ class Study:
     brief: the same in a few words, for the README.
     plot: draws on matplotlib's figure.
     tables: Markdown of the numbers.
+    shown: keys of conditions whose pictures the page shows.
     trains: whether it trains models.
     own_steps: whether its conditions say how many steps they train, in place of the run.
     frechet: whether the table has the Frechet distance to real drawings.
@@ -73,6 +74,7 @@ class Study:
     brief: Callable[[Record], str]
     plot: Callable[[Record, Any], None]
     tables: Callable[[Record], str]
+    shown: Sequence[str] = ()
     trains: bool = False
     own_steps: bool = False
     frechet: bool = False

@@ -32,6 +32,16 @@ class LayoutSet:
     value: float = 0.0
     look: str = "plain"
 
+    @property
+    def title(self) -> str:
+        kinds = {
+            "held out": LOOKS[self.look].title,
+            "pairs": f"pairs of IoU {self.value:g}",
+            "stacks": f"stacks of {self.value:g}",
+            "counts": f"{self.value:g} instances",
+        }
+        return kinds[self.kind]
+
     def settings(self) -> dict[str, Any]:
         """As JSON, without the usual look."""
         look = {} if self.look == "plain" else {"look": self.look}

@@ -86,6 +86,7 @@ def _study(study: Study, record: Record | None) -> list[str]:
         f"**Answer**: {_sentence(study.answer(record))}",
         f"![{study.title}](evidence/{study.key}.png)",
         study.tables(record),
+        *([f"![{study.title}: pictures](evidence/{study.key}_pictures.png)"] if study.shown else []),
     ]
 
 

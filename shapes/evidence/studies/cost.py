@@ -141,5 +141,6 @@ STUDY = Study(
     brief,
     plot,
     tables,
+    shown=("strength 0.5", USUAL, "strength 1.5", "start 0.2", "end 0.3"),
     extra=measure_steps,
 )

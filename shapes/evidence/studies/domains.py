@@ -85,6 +85,7 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=[f"{domain} {one}" for domain in DOMAINS for one in ("autoencoder", 0, STEPS[1], STEPS[-1])],
     trains=True,
     own_steps=True,
     frechet=True,

@@ -45,5 +45,6 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=KEYS,
     frechet=True,
 )

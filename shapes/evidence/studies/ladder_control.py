@@ -52,6 +52,7 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=tuple(TITLES),
     trains=True,
     frechet=True,
     extra=extra,

@@ -101,6 +101,7 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=[f"adapter {key}" for key in ("own", *STYLES, f"half {STYLES[0]}", f"{FEW[0]} steps")],
     trains=True,
     frechet=True,
 )

@@ -169,4 +169,8 @@ STUDY = Study(
     brief,
     plot,
     tables,
+    shown=[
+        *(f"{rule} {name}" for name in ("pairs 0.4", "stacks 4") for rule in ("gate", "mean", "order")),
+        "gate counts 10",
+    ],
 )

@@ -55,5 +55,6 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=("map", "sequence", "map overlap", "sequence overlap"),
     trains=True,
 )

@@ -44,5 +44,6 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=KEYS,
     frechet=True,
 )

@@ -48,6 +48,7 @@ STUDY = Study(
     brief,
     plot,
     condition_table,
+    shown=tuple(PAINTINGS),
     trains=True,
     frechet=True,
 )

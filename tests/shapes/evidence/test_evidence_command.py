@@ -9,10 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from ifadapter_diffusers.contact_sheet import TITLE_PX
+from shapes.drawing import draw
+from shapes.evidence.layouts.layout_sets import LayoutSet
 from shapes.evidence.questions import STUDIES
 from shapes.evidence.report.page import BEGIN, END
+from shapes.models.config import load_shapes_config
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,7 +41,13 @@ def test_a_run_writes_numbers_plots_the_page_and_the_table(tmp_path: Path) -> No
         "evidence.md",
         "evidence/results.json",
         "evidence/tokens.png",
+        "evidence/tokens_pictures.png",
     }
+    sheet = Image.open(output / "evidence" / "tokens_pictures.png").convert("RGB")
+    assert sheet.height == 4 * (TITLE_PX + 128)  # the drawings, and three conditions
+    drawing = LayoutSet().scene(load_shapes_config().shapes.world, 0)
+    error = np.asarray(sheet.crop((0, TITLE_PX, 128, TITLE_PX + 128)), float) - draw(drawing)
+    assert np.abs(error).mean() < 3  # 64 colours
     report = json.loads((output / "evidence" / "results.json").read_text())
     assert report["studies"]["tokens"]["settings"]["layouts"] == 2
     assert "Switched off in an adapter" in readme.read_text()

@@ -36,6 +36,8 @@ def test_the_page_has_an_answer_a_plot_and_a_table_for_each_study_that_has_run()
     assert "Not run yet" not in text
     for study in STUDIES.values():
         assert text.count(f"(evidence/{study.key}.png)") == 1
+        assert text.count(f"(evidence/{study.key}_pictures.png)") == bool(study.shown)
+        assert {condition.key for condition in study.conditions} >= set(study.shown)
         assert study.tables(RECORDS[study.key]) in text
     assert text.count("**Answer**") == len(STUDIES)
     assert text.count("**SDXL**") == len(QUESTIONS) == 8
@@ -112,4 +114,5 @@ def test_the_committed_page_is_up_to_date() -> None:
     records = {key: Record(values) for key, values in committed["studies"].items()}
     assert records.keys() <= STUDIES.keys()
     assert (docs / "evidence.md").read_text("utf-8") == page(records)
-    assert {path.stem for path in (docs / "evidence").glob("*.png")} == records.keys()
+    shown = {f"{key}_pictures" for key in records if STUDIES[key].shown}
+    assert {path.stem for path in (docs / "evidence").glob("*.png")} == records.keys() | shown

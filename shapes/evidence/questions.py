@@ -60,8 +60,9 @@ satellite pictures and sections. So the gain from a few steps of the adapter alo
     Question(
         "What does the adapter cost, and when must it act?",
         (cost.STUDY,),
-        """The shape of the curves may carry over, since places are decided early in any noise schedule; the
-release acts for 30 % of the schedule with a style LoRA. The shares of time and memory do not carry over:
+        """When the adapter must act need not carry over. This base model learned to start from pure noise,
+and its latents are thumbnails; SDXL's have finer details, which come late. The release acts for the first
+30 % of the schedule with a style LoRA: the rest is the style's. Nor do the shares of time and memory:
 [performance](performance.md) has those of SDXL's layers.""",
     ),
     Question(

@@ -13,12 +13,12 @@ from ..studio import Studio
 from ..study import Study
 
 COLUMNS = 8
-COLOURS = 64  # of a sheet's file
 
 
 def save_sheet(study: Study, studio: Studio, path: Path) -> None:
     """One row for each condition in ``Study.shown``, and one of drawings where its layouts are others."""
-    rows, drawn = {}, None
+    rows: dict[str, list[Image.Image]] = {}
+    drawn = None
     for key in study.shown:
         condition = next(one for one in study.conditions if one.key == key)
         layouts = condition.layouts
@@ -29,6 +29,9 @@ def save_sheet(study: Study, studio: Studio, path: Path) -> None:
             ]
             rows[f"drawn by the program: {layouts.title}"] = [Image.fromarray(one) for one in drawings]
             drawn = layouts
-        rows[condition.title] = [Image.fromarray(one) for one in pictures]
+        title = condition.title
+        rows[f"{title}: {layouts.title}" if title in rows else title] = [
+            Image.fromarray(one) for one in pictures
+        ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    titled_rows(rows).quantize(COLOURS).save(path)
+    titled_rows(rows).quantize().save(path)

@@ -49,12 +49,13 @@ def answer(record: Record) -> str:
         f"no difference seen from strength 1 at {_listed(others)}" if others else "all others differ from 1"
     )
     ends = ", ".join(f"{end:g}: {share(record.rate(_key('end', end)))}" for end in ENDS)
-    parts = [_best(record), rest, f"{_earliest_end(record)} (by end, {ends})", *_timing(record)]
-    return "; ".join(parts)
+    starts = ", ".join(f"{start:g}: {share(record.rate(_key('start', start)))}" for start in STARTS)
+    window = [f"{_latest_start(record)} (by start, {starts})", f"{_earliest_end(record)} (by end, {ends})"]
+    return "; ".join([_best(record), rest, *window, *_timing(record)])
 
 
 def brief(record: Record) -> str:
-    return "; ".join([_best(record), _earliest_end(record), *_timing(record)])
+    return "; ".join([_best(record), _latest_start(record), _earliest_end(record), *_timing(record)])
 
 
 def _best(record: Record) -> str:
@@ -64,6 +65,17 @@ def _best(record: Record) -> str:
 
 def _listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
+
+
+def _latest_start(record: Record) -> str:
+    """The latest start up to which no difference to the whole schedule is seen."""
+    enough = 0.0
+    for start in STARTS[1:]:
+        found = record.difference(_key("start", start), USUAL)
+        if is_clear(found) and found.value < 0:
+            break
+        enough = start
+    return f"it may start at {enough:g} with no loss seen" if enough else "it must act from the start"
 
 
 def _earliest_end(record: Record) -> str:

@@ -61,8 +61,7 @@ def answer(record: Record) -> str:
     for key in BASES:
         if key == "own":
             continue
-        title, alone = BASES[key][0], record.difference(f"alone {key}", "alone own")
-        base = f"{100 * alone.value:+.1f}" if is_clear(alone) else "no difference seen"
+        title, base = BASES[key][0], _loss(record, key, "alone")
         near, far = (record.conditions[f"{kind} {key}"]["frechet"] for kind in ("adapter", "alone"))
         parts.append(
             f"{title}: {_loss(record, key)} (the base alone: {base}; Frechet {near:.1f} and {far:.1f})"
@@ -71,12 +70,16 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    parts = [f"{BASES[key][0]} {_loss(record, key)}" for key in BASES if key != "own"]
+    keys = (*STYLES, *(f"{steps} steps" for steps in FEW))
+    parts = [
+        f"{BASES[key][0]} {_loss(record, key)} (the base alone: {_loss(record, key, 'alone')})"
+        for key in keys
+    ]
     return f"judged right on its own base {share(record.rate(OWN))}; {', '.join(parts)}"
 
 
-def _loss(record: Record, key: str) -> str:
-    found = record.difference(f"adapter {key}", OWN)
+def _loss(record: Record, key: str, kind: str = "adapter") -> str:
+    found = record.difference(f"{kind} {key}", f"{kind} own")
     return f"{100 * found.value:+.1f} points" if is_clear(found) else "no difference seen"
 
 

@@ -35,7 +35,8 @@ def brief(record: Record) -> str:
         enough = count
     rates = record.standing([f"L {count}" for count in COUNTS if f"L {count}" != USUAL], USUAL)
     most = "even the largest number is better than all smaller ones" if enough == COUNTS[-1] else ""
-    return f"{most or f'{enough} suffice: no difference seen to more'} ({rates})"
+    suffice = "1 suffices" if enough == 1 else f"{enough} suffice"
+    return f"{most or f'{suffice}: no difference seen to more'} ({rates})"
 
 
 def extra(studio: Any, _scores: Any) -> dict[str, Any]:

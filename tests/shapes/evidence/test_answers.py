@@ -95,6 +95,16 @@ def test_cost_finds_the_earliest_end_without_a_loss() -> None:
     assert "it must act to the end" in never
 
 
+def test_cost_finds_the_latest_start_without_a_loss() -> None:
+    rates = {"strength 1": 0.8, **{f"start {start:g}": 0.8 for start in cost.STARTS[1:]}}
+    assert "it may start at 0.5 with no loss seen" in cost.STUDY.brief(record(cost.STUDY, rates))
+    # A loss at an earlier start counts, even if a later one has none.
+    some = cost.STUDY.answer(record(cost.STUDY, {**rates, "start 0.3": 0.7}))
+    assert "it may start at 0.2 with no loss seen (by start, 0: 80.0 %, 0.1: 80.0 %" in some
+    never = cost.STUDY.brief(record(cost.STUDY, {**rates, "start 0.1": 0.7}))
+    assert "it must act from the start" in never
+
+
 def test_cost_names_the_strengths_that_do_not_differ() -> None:
     rates = {f"strength {value:g}": 0.2 for value in cost.STRENGTHS} | {"strength 1": 0.8}
     other = cost.STUDY.answer(record(cost.STUDY, rates))

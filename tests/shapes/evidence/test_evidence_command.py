@@ -47,7 +47,7 @@ def test_a_run_writes_numbers_plots_the_page_and_the_table(tmp_path: Path) -> No
     assert sheet.height == 4 * (TITLE_PX + 128)  # the drawings, and three conditions
     drawing = LayoutSet().scene(load_shapes_config().shapes.world, 0)
     error = np.asarray(sheet.crop((0, TITLE_PX, 128, TITLE_PX + 128)), float) - draw(drawing)
-    assert np.abs(error).mean() < 3  # 64 colours
+    assert np.abs(error).mean() < 3  # 256 colours
     report = json.loads((output / "evidence" / "results.json").read_text())
     assert report["studies"]["tokens"]["settings"]["layouts"] == 2
     assert "Switched off in an adapter" in readme.read_text()

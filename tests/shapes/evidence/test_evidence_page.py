@@ -53,8 +53,8 @@ def test_the_command_of_a_study_repeats_its_trainings() -> None:
     assert "; trained with 600 steps of 160 pictures each." in text
     assert "; trained with steps of 160 pictures each." in text
     on_gpu = RECORDS["tokens"].values
-    on_gpu = {**on_gpu, "settings": {**on_gpu["settings"], "device": "cuda"}}
-    assert '--studies tokens --device cuda"`' in page({"tokens": Record(on_gpu)})
+    on_gpu = {**on_gpu, "settings": {**on_gpu["settings"], "device": "cuda", "steps": 4}}
+    assert '--studies tokens --steps 4 --device cuda"`' in page({"tokens": Record(on_gpu)})
 
 
 def test_the_table_has_a_line_for_each_question() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 from shapes.evidence.numbers.scores import ALL, MEASURES
 from shapes.evidence.study import Record, Study
 
 SETTINGS = {
     "weights": "0123",
     "layouts": 300,
-    "steps": 20,
-    "guidance": 4.0,
+    "steps": STEPS,
+    "guidance": GUIDANCE,
     "seed": 0,
     "device": "cpu",
     "train_steps": 600,

@@ -86,7 +86,34 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    return f"{versus(record, 'order')}; {versus(record, 'mean')}"
+    heavy = f"pairs {IOUS[2]:g}"
+    fronts = " and ".join(
+        f"{share(record.rate(f'{rule} {heavy}', group='front'))} by the {RULES[rule][0]}"
+        for rule in ("gate", "order")
+    )
+    parts = [in_short(record, "order"), in_short(record, "mean")]
+    return f"{'; '.join(parts)}. Front instances of pairs of IoU {IOUS[2]:g}, judged right: {fronts}"
+
+
+def in_short(record: Record, rule: str) -> str:
+    """Where a rule differs from the learned gate: the number of layout sets with overlap, and the points."""
+    sets = [name for name in OVERLAPS if name != "pairs 0"]
+    found = [record.difference(f"{rule} {name}", f"gate {name}") for name in sets]
+    points = {
+        "more": sorted(100 * one.value for one in found if is_clear(one) and one.value > 0),
+        "fewer": sorted(-100 * one.value for one in found if is_clear(one) and one.value < 0),
+    }
+    parts = [
+        f"{values[0]:.1f} to {values[-1]:.1f} points {word} judged right than by the learned gate in "
+        f"{len(values)} of {len(sets)} layout sets"
+        for word, values in points.items()
+        if values
+    ]
+    if sum(map(len, points.values())) < len(sets):
+        parts.append(
+            "no difference seen in the others" if parts else "no difference seen from the learned gate"
+        )
+    return f"{RULES[rule][0]}: {', '.join(parts)}"
 
 
 def versus(record: Record, rule: str) -> str:

@@ -84,6 +84,16 @@ def test_overlap_tells_front_and_back_apart() -> None:
     assert "gets 80.0 % of the front and 30.0 % of the back instances" in answer
 
 
+def test_overlap_in_short_counts_the_layout_sets() -> None:
+    rates = {"order pairs 0.2": 0.4, "order stacks 5": 0.2, "mean pairs 0": 0.1}
+    groups = {("gate pairs 0.4", "front"): 0.8, ("order pairs 0.4", "front"): 0.9}
+    brief = overlap.STUDY.brief(record(overlap.STUDY, rates, groups=groups))
+    fewer = "10.0 to 30.0 points fewer judged right than by the learned gate in 2 of 7 layout sets"
+    assert f"layout order: {fewer}, no difference seen in the others" in brief
+    assert "plain mean: no difference seen from the learned gate. Front" in brief  # pairs 0 do not overlap
+    assert "80.0 % by the learned gate and 90.0 % by the layout order" in brief
+
+
 def test_cost_finds_the_earliest_end_without_a_loss() -> None:
     rates = {"strength 1": 0.8, **{f"end {end:g}": 0.8 for end in cost.ENDS[:-1]}, "end 0.1": 0.5}
     early = cost.STUDY.answer(record(cost.STUDY, rates))

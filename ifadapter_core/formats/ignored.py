@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from os.path import commonprefix
 from typing import Any
 
 from ..layout import LayoutError
@@ -160,9 +161,7 @@ def _is_almost(key: str, name: str) -> bool:
     if key == name:
         return False
     key = key.lower()
-    same = next(
-        (at for at, (a, b) in enumerate(zip(key, name, strict=False)) if a != b), min(len(key), len(name))
-    )
+    same = len(commonprefix([key, name]))
     key, name = key[same:], name[same:]
     swapped = name[1::-1] + name[2:]
     return key[1:] in (name[1:], name) or key in (name[1:], swapped)

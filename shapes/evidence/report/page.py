@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 
@@ -66,7 +65,7 @@ pictures. Each study is one command; a run that was stopped resumes. Studies tha
   from the same noise and are resampled together. An answer says "no difference seen" where the interval of
   the difference contains 0. Intervals are not corrected for the number of comparisons.
 - Layouts are held out: no model has trained on them.
-- Steps: 4 are as good as 10 here (question 5), so a study with many conditions may use fewer than the demo.
+- Sampling steps: a study with many conditions may use fewer than the demo; question 5 compares them.
 - Models that a study trains are trained once, with one seed. The intervals do not include how much another
   training would differ.
 
@@ -97,7 +96,7 @@ def _study(study: Study, record: Record | None) -> list[str]:
 def _run_line(study: Study, record: Record) -> str:
     settings = record.settings
     text = (
-        f"`{_command(study, settings)}`: {settings['layouts']} layouts for each condition, "
+        f"`{_command(study, record)}`: {settings['layouts']} layouts for each condition, "
         f"{settings['steps']} DDIM steps, guidance {settings['guidance']}, seed {settings['seed']}, "
         f"on {settings['device']}; weights {settings['weights']}"
     )
@@ -107,14 +106,17 @@ def _run_line(study: Study, record: Record) -> str:
     return f"{text}."
 
 
-def _command(study: Study, settings: Mapping[str, Any]) -> str:
+def _command(study: Study, record: Record) -> str:
     """The command that repeats a study: with the budget of its trainings, and what differs from ``USUAL``."""
+    settings = record.settings
     unusual = [name for name, value in USUAL.items() if settings[name] != value]
     options = [
         f"--{name.replace('_', '-')} {settings[name]}"
         for name in ("train_steps", "train_batch", "pool", *unusual)
         if name in settings
     ]
+    if record.extra.get("steps") or record.extra.get("times"):
+        options.append("--timing")
     return " ".join([study.command.removesuffix('"'), *options]) + '"'
 
 

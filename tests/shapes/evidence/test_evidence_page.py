@@ -55,6 +55,10 @@ def test_the_command_of_a_study_repeats_its_trainings() -> None:
     on_gpu = RECORDS["tokens"].values
     on_gpu = {**on_gpu, "settings": {**on_gpu["settings"], "device": "cuda", "steps": 4}}
     assert '--studies tokens --steps 4 --device cuda"`' in page({"tokens": Record(on_gpu)})
+    steps = [{"instances": 6, "plain_ms": 10.0, "adapted_ms": 12.5, "encode_ms": 3.0}]
+    timed = {"steps": steps, "weight_share": 0.16, "repeats": 30, "device": "cpu"}
+    cost = record(STUDIES["cost"], {}, extra=timed)
+    assert '`make evidence ARGS="--studies cost --timing"`' in page({"cost": cost})
 
 
 def test_the_table_has_a_line_for_each_question() -> None:

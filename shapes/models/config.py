@@ -8,7 +8,7 @@ from typing import Literal
 
 from training.config import Config, LoopConfig, load_config
 from training.config_reader import read_config
-from training.value_checks import PathText, above, at_least, filled, fraction
+from training.value_checks import PathText, at_least, filled, fraction
 
 from ..sampler import World
 
@@ -28,16 +28,16 @@ class StageConfig:
 class VAEConfig(StageConfig):
     """The stage of the autoencoder.
 
-    encoded, worst: see ``Reconstruction``.
+    encoded, worst, flat: see ``Reconstruction``.
     """
 
     encoded: float = 1.0
     worst: float = 0.0
+    flat: float = 0.0
 
     def __post_init__(self) -> None:
-        above(self, 0, "encoded")
         fraction(self, "encoded")
-        at_least(self, 0, "worst")
+        at_least(self, 0, "worst", "flat")
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,9 @@ class DemoRun:
         return DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler")
 
     def vae_stage(self) -> VAEStage:
-        batches = PictureBatches(Pictures(self.config.world), self.config.vae.batch_size)
-        return VAEStage(self.config.world, batches, self.config.vae.encoded, self.config.vae.worst)
+        settings = self.config.vae
+        batches = PictureBatches(Pictures(self.config.world), settings.batch_size)
+        return VAEStage(self.config.world, batches, settings.encoded, settings.worst, settings.flat)
 
     def unet_stage(self) -> UNetStage:
         vae = self.vae() if (self.folder / "vae" / "weights").is_dir() else None

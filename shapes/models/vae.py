@@ -30,6 +30,8 @@ SCALE = 2.0  # scaling factor: latents with a standard deviation of about one
 MAX_NOISE = 0.3  # standard deviation of the augmentation noise on scaled latents
 SHEET_PICTURES = 16
 PATCH = 4  # pixels along each side of a patch of ``worst_patch_error``
+EDGE = 0.1  # difference of adjacent pixels, summed over the channels, that is an edge
+EDGE_AREA = 2  # pixels around an edge that are not flat
 
 
 def new_vae() -> AutoencoderKL:
@@ -58,13 +60,20 @@ class Reconstruction(nn.Module):
     """Loss: L1 + L2 of the reconstructed picture, and L2 of the latents against ``thumbnails``.
 
     encoded: fraction of each batch that trains the encoder, which has little to learn. If it is
-        below 1, the decoder reads thumbnails in place of the encoder's latents.
+        below 1, the decoder reads thumbnails in place of the encoder's latents. 0 = the encoder stays
+        as it is.
     worst: weight of the mean error of each picture's worst patch.
+    flat: weight of the error away from edges.
     """
 
-    def __init__(self, vae: AutoencoderKL, encoded: float = 1.0, worst: float = 0.0) -> None:
+    def __init__(
+        self, vae: AutoencoderKL, encoded: float = 1.0, worst: float = 0.0, flat: float = 0.0
+    ) -> None:
         super().__init__()
-        self.vae, self.encoded, self.worst = vae, encoded, worst
+        self.vae, self.encoded, self.worst, self.flat = vae, encoded, worst, flat
+        if not encoded:
+            for part in (vae.encoder, vae.quant_conv):
+                part.requires_grad_(False)
 
         self.graphed_loss = GraphedLoss(self, self.picture_loss)
 
@@ -77,12 +86,19 @@ class Reconstruction(nn.Module):
         """Pictures (B, 3, H, W) in -1..1 and noise on their scaled latents -> loss ()."""
         count = math.ceil(self.encoded * len(images))
         exact = thumbnails(images)
-        encoded = self.vae.encode(images[:count]).latent_dist.mode().float() * SCALE
-        latents = encoded if count == len(images) else exact
+        latents, latent_error = exact, exact.new_zeros(())
+        if count:
+            encoded = self.vae.encode(images[:count]).latent_dist.mode().float() * SCALE
+            latent_error = F.mse_loss(encoded, exact[:count])
+            latents = encoded if count == len(images) else exact
         # The decoder trains on noisy latents, because those of the base model are never exact.
         decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
-        loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + F.mse_loss(encoded, exact[:count])
-        return loss + self.worst * worst_patch_error(decoded, images) if self.worst else loss
+        loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + latent_error
+        if self.worst:
+            loss = loss + self.worst * worst_patch_error(decoded, images)
+        if self.flat:
+            loss = loss + self.flat * flat_error(decoded, images)
+        return loss
 
 
 def worst_patch_error(decoded: Tensor, images: Tensor) -> Tensor:
@@ -93,6 +109,21 @@ def worst_patch_error(decoded: Tensor, images: Tensor) -> Tensor:
     """
     errors = F.avg_pool2d((decoded - images).abs().mean(dim=1, keepdim=True), PATCH)
     return errors.amax(dim=(1, 2, 3)).mean()
+
+
+def flat_error(decoded: Tensor, images: Tensor) -> Tensor:
+    """Mean over all pixels of the absolute error of those away from edges: ().
+
+    Pictures (B, 3, H, W) in -1..1. A speck on a plain area is small in the mean error, and the first
+    thing that a person sees.
+    """
+    edges = torch.zeros_like(images[:, :1])
+    across = ((images[..., 1:] - images[..., :-1]).abs().sum(dim=1, keepdim=True) > EDGE).to(edges)
+    down = ((images[..., 1:, :] - images[..., :-1, :]).abs().sum(dim=1, keepdim=True) > EDGE).to(edges)
+    edges = edges + F.pad(across, (1, 0)) + F.pad(across, (0, 1))
+    edges = edges + F.pad(down, (0, 0, 1, 0)) + F.pad(down, (0, 0, 0, 1))
+    near = F.max_pool2d(edges, 2 * EDGE_AREA + 1, stride=1, padding=EDGE_AREA) > 0
+    return ((decoded - images).abs() * ~near).mean()
 
 
 def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
@@ -111,10 +142,15 @@ class VAEStage:
     """The training stage of the autoencoder: its loss, batches, sample sheet and weights."""
 
     def __init__(
-        self, world: World, batches: Dataset[Batch], encoded: float = 1.0, worst: float = 0.0
+        self,
+        world: World,
+        batches: Dataset[Batch],
+        encoded: float = 1.0,
+        worst: float = 0.0,
+        flat: float = 0.0,
     ) -> None:
         self.vae = new_vae()
-        self.objective = Reconstruction(self.vae, encoded, worst)
+        self.objective = Reconstruction(self.vae, encoded, worst, flat)
         self.held_out = Pictures(world, HELD_OUT)
         self.batches: Dataset[Any] = batches
 

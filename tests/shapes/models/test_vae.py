@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from diffusers import AutoencoderKL
 
 from ifadapter_diffusers.latents import decode, encode, latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Batch
-from shapes.models.vae import SCALE, Reconstruction, latent_noise, new_vae, thumbnails
+from shapes.models.vae import SCALE, Reconstruction, flat_error, latent_noise, new_vae, thumbnails
 
 
 def test_a_thumbnail_holds_the_mean_colour_of_each_cell() -> None:
@@ -57,6 +58,34 @@ def test_all_weights_have_gradients() -> None:
     Reconstruction(vae)(batch, seeded_generator(0)).backward()
     gradients = [parameter.grad for parameter in vae.parameters()]
     assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_an_encoder_that_is_not_trained_keeps_its_weights() -> None:
+    torch.manual_seed(0)
+    vae = new_vae()
+    batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], [])
+    Reconstruction(vae, encoded=0.0)(batch, seeded_generator(0)).backward()
+    trained = {name.split(".")[0] for name, weight in vae.named_parameters() if weight.grad is not None}
+    assert trained == {"post_quant_conv", "decoder"}
+
+
+def test_errors_at_edges_are_not_flat() -> None:
+    image = torch.full((1, 3, 16, 16), -1.0)
+    image[..., 8:] = 1.0  # an edge between columns 7 and 8
+    at_edge, speck = image.clone(), image.clone()
+    at_edge[..., 5:11] += 0.5  # 3 pixels on each side
+    speck[0, 1, 14, 2] += 0.5
+    assert flat_error(at_edge, image).item() == 0
+    assert flat_error(speck, image).item() == pytest.approx(0.5 / (3 * 16 * 16))
+    assert flat_error(speck.mT, image.mT).item() == pytest.approx(0.5 / (3 * 16 * 16))
+
+
+def test_a_flat_weight_adds_the_flat_error() -> None:
+    torch.manual_seed(0)
+    batch = Batch(torch.full((2, 3, 32, 32), 0.5), [], [])
+    vae = new_vae()
+    plain, weighted = (Reconstruction(vae, flat=flat)(batch, seeded_generator(0)) for flat in (0.0, 2.0))
+    assert weighted > plain
 
 
 def test_latent_noise_has_cells_and_a_tint_of_varied_strength() -> None:

@@ -55,7 +55,7 @@ class Study:
     conditions: see ``Condition``.
     comparisons: differences whose intervals the answer needs.
     answer: the answer in one or two sentences, from the numbers.
-    brief: the same in a few words, for the README.
+    brief: the same in a few words, for the README; rates without a name are of instances judged right.
     plot: draws on matplotlib's figure.
     tables: Markdown of the numbers.
     shown: keys of conditions whose pictures the page shows.
@@ -134,13 +134,12 @@ class Record:
         return in_words(self.title(a), self.title(b), found, TITLES[measure])
 
     def standing(self, keys: Sequence[str], reference: str, measure: str = "success") -> str:
-        """The rates of a reference and of others, each with its difference in points if it is clear."""
-        parts = [f"{self.title(reference)} {share(self.rate(reference, measure))}"]
+        """The rates of a reference and of others; those with no clear difference to it say so."""
+        parts = [f"{self.title(reference)} {percent(self.rate(reference, measure))}"]
         for key in keys:
-            found = self.difference(key, reference, measure)
-            beside = f"{_signed(found.value)} points" if is_clear(found) else "no difference seen"
-            parts.append(f"{self.title(key)} {share(self.rate(key, measure))} ({beside})")
-        return f"{TITLES[measure]}: {', '.join(parts)}"
+            unclear = "" if is_clear(self.difference(key, reference, measure)) else " (no difference seen)"
+            parts.append(f"{self.title(key)} {percent(self.rate(key, measure))}{unclear}")
+        return ", ".join(parts)
 
 
 def is_clear(difference: Estimate) -> bool:
@@ -163,5 +162,10 @@ def _signed(value: float) -> str:
 
 
 def share(estimate: Estimate) -> str:
-    """A rate in words: percent."""
+    """A rate in words: percent with a decimal."""
     return f"{100 * estimate.value:.1f} %"
+
+
+def percent(estimate: Estimate) -> str:
+    """A rate in words: whole percent."""
+    return f"{100 * estimate.value:.0f} %"

@@ -9,7 +9,7 @@ from ..looks.table import LOOKS
 from ..painting import Painting
 from ..report.plots import lines
 from ..report.tables import condition_table
-from ..study import Comparison, Condition, Record, Study, in_words, share
+from ..study import Comparison, Condition, Record, Study, in_words, percent, share
 from ..trained.adapters import TrainedAdapter
 
 DOMAINS = ("top view", "section")
@@ -53,9 +53,10 @@ def answer(record: Record) -> str:
 def brief(record: Record) -> str:
     parts = []
     for domain in DOMAINS:
-        keys = [f"{domain} {steps}" for steps in STEPS]
-        parts.append(record.standing(keys[1:], keys[0]))
-    return "; ".join(parts)
+        rates = [f"{percent(record.rate(f'{domain} {steps}'))} after {steps}" for steps in STEPS]
+        bound = percent(record.rate(f"{domain} autoencoder"))
+        parts.append(f"{LOOKS[domain].title} {', '.join(rates)} (through the autoencoder {bound})")
+    return f"by steps of the adapter alone: {'; '.join(parts)}"
 
 
 def plot(record: Record, figure: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..numbers.scores import LEAKED
 from ..numbers.step_time import weight_count
 from ..painting import Painting
 from ..report.plots import bars
@@ -26,7 +27,8 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    return "; ".join(record.standing(["control"], "adapter", measure) for measure in ("success", "leaked"))
+    right, leaked = (record.standing(["control"], "adapter", measure) for measure in ("success", LEAKED))
+    return f"{right}; leaked: {leaked}"
 
 
 def extra(studio: Any, _scores: Any) -> dict[str, Any]:

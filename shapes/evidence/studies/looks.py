@@ -9,13 +9,14 @@ from ..looks.table import LOOKS
 from ..painting import Painting, Shipped
 from ..report.plots import bars
 from ..report.tables import condition_table
-from ..study import Comparison, Condition, Record, Study, is_clear, share
+from ..study import Comparison, Condition, Record, Study, is_clear, percent, share
 from ..trained.bases import FineTuned
 
 STYLES = ("lines", "palette", "shaded")
 RANK, PART = 8, 0.5
 FEW = (4, 8)
 OWN = "adapter own"
+SAME = "no difference seen"
 ALONE = "base alone, rough places"
 TEXT = f"""The shipped adapter, unchanged, on other base models than the one it was trained on:
 
@@ -71,16 +72,17 @@ def answer(record: Record) -> str:
 
 def brief(record: Record) -> str:
     keys = (*STYLES, *(f"{steps} steps" for steps in FEW))
-    parts = [
-        f"{BASES[key][0]} {_loss(record, key)} (the base alone: {_loss(record, key, 'alone')})"
-        for key in keys
-    ]
-    return f"judged right on its own base {share(record.rate(OWN))}; {', '.join(parts)}"
+    parts = []
+    for key in keys:
+        own, alone = (_loss(record, key, kind, digits=0) for kind in ("adapter", "alone"))
+        both = "no difference seen for either" if own == alone == SAME else f"{own} (the base alone: {alone})"
+        parts.append(f"{BASES[key][0]} {both}")
+    return f"{percent(record.rate(OWN))} on its own base; {', '.join(parts)}"
 
 
-def _loss(record: Record, key: str, kind: str = "adapter") -> str:
+def _loss(record: Record, key: str, kind: str = "adapter", digits: int = 1) -> str:
     found = record.difference(f"{kind} {key}", f"{kind} own")
-    return f"{100 * found.value:+.1f} points" if is_clear(found) else "no difference seen"
+    return f"{100 * found.value:+.{digits}f} points" if is_clear(found) else SAME
 
 
 def plot(record: Record, figure: Any) -> None:

@@ -12,7 +12,7 @@ from ..numbers.scores import ALL, PLACES
 from ..painting import Painting
 from ..report.plots import lines
 from ..report.tables import group_table
-from ..study import Comparison, Condition, Record, Study, in_words, is_clear, share
+from ..study import Comparison, Condition, Record, Study, in_words, is_clear, percent, share
 
 IOUS = (0.0, 0.2, 0.4, 0.6)
 STACKS = (2, 3, 4, 5)
@@ -88,11 +88,11 @@ def answer(record: Record) -> str:
 def brief(record: Record) -> str:
     heavy = f"pairs {IOUS[2]:g}"
     fronts = " and ".join(
-        f"{share(record.rate(f'{rule} {heavy}', group='front'))} by the {RULES[rule][0]}"
+        f"{percent(record.rate(f'{rule} {heavy}', group='front'))} by the {RULES[rule][0]}"
         for rule in ("gate", "order")
     )
-    parts = [in_short(record, "order"), in_short(record, "mean")]
-    return f"{'; '.join(parts)}. Front instances of pairs of IoU {IOUS[2]:g}, judged right: {fronts}"
+    rules = "; ".join(in_short(record, rule) for rule in ("order", "mean"))
+    return f"beside the learned gate, {rules}. Front one of a pair of IoU {IOUS[2]:g}: {fronts}"
 
 
 def in_short(record: Record, rule: str) -> str:
@@ -104,15 +104,12 @@ def in_short(record: Record, rule: str) -> str:
         "fewer": sorted(-100 * one.value for one in found if is_clear(one) and one.value < 0),
     }
     parts = [
-        f"{values[0]:.1f} to {values[-1]:.1f} points {word} judged right than by the learned gate in "
-        f"{len(values)} of {len(sets)} layout sets"
+        f"{values[0]:.0f} to {values[-1]:.0f} points {word} in {len(values)} of {len(sets)} layout sets"
         for word, values in points.items()
         if values
     ]
     if sum(map(len, points.values())) < len(sets):
-        parts.append(
-            "no difference seen in the others" if parts else "no difference seen from the learned gate"
-        )
+        parts.append("no difference seen in the others" if parts else "no difference seen")
     return f"{RULES[rule][0]}: {', '.join(parts)}"
 
 

@@ -10,11 +10,10 @@ from ..numbers.step_time import time_models, weight_count
 from ..painting import Painting
 from ..report.plots import lines
 from ..report.tables import condition_table
-from ..study import Comparison, Condition, Record, Study, is_clear
+from ..study import Comparison, Condition, Record, Study, is_clear, percent
 from ..trained.adapters import TrainedAdapter
 
 COUNTS = (1, 2, 4, 8)
-USUAL = "L 4"
 ATTRIBUTES = ("shape", "colour", "pattern", "pattern_colour")
 TEXT = """Four adapters for the shipped base model that differ in the number of appearance queries for each
 text depth only: 1, 2, 4 (the demo's) or 8, trained alike on the same pictures. With `--timing` also the time
@@ -33,10 +32,9 @@ def brief(record: Record) -> str:
         if any(is_clear(one) and one.value > 0 for one in found):
             break
         enough = count
-    rates = record.standing([f"L {count}" for count in COUNTS if f"L {count}" != USUAL], USUAL)
-    most = "even the largest number is better than all smaller ones" if enough == COUNTS[-1] else ""
-    suffice = "1 suffices" if enough == 1 else f"{enough} suffice"
-    return f"{most or f'{suffice}: no difference seen to more'} ({rates})"
+    rates = ", ".join(f"{count}: {percent(record.rate(f'L {count}'))}" for count in COUNTS)
+    more = "no difference seen with more" if enough < COUNTS[-1] else "all smaller numbers are worse"
+    return f"{enough} for each text depth; {more} ({rates})"
 
 
 def extra(studio: Any, _scores: Any) -> dict[str, Any]:

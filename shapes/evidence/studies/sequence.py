@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..layouts.layout_sets import LayoutSet
+from ..numbers.scores import LEAKED
 from ..painting import Painting
 from ..report.plots import bars
 from ..report.tables import condition_table
@@ -33,7 +34,8 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    return "; ".join(record.standing(["sequence"], "map", measure) for measure in ("success", "leaked"))
+    right, leaked = (record.standing(["sequence"], "map", measure) for measure in ("success", LEAKED))
+    return f"{right}; leaked: {leaked}"
 
 
 def plot(record: Record, figure: Any) -> None:

@@ -23,7 +23,7 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    return f"switched off in an adapter trained with both, {record.standing(KEYS[1:], 'full')}"
+    return f"switched off afterwards: {record.standing(KEYS[1:], 'full')}"
 
 
 def plot(record: Record, figure: Any) -> None:

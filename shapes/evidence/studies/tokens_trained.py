@@ -31,7 +31,7 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    return f"trained so, {record.standing(OTHERS, 'both')}"
+    return f"adapters trained with {record.standing(OTHERS, 'both')}"
 
 
 def plot(record: Record, figure: Any) -> None:

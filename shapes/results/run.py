@@ -138,10 +138,13 @@ def write_report(report: dict[str, Any], output: Path, readmes: Sequence[Path]) 
         update_readme(path, readme_table(report["sets"]["held_out"]))
 
 
-def weights_name(demo: Path) -> str:
-    """Content hash of all weights in a folder."""
+def weights_name(demo: Path, parts: Sequence[str] = ("",)) -> str:
+    """Content hash of the weights in a folder: of all, or of some subfolders and files in it."""
+    places = [demo / part for part in parts]
     digest = hashlib.sha256()
-    for path in sorted(demo.rglob("*.safetensors")):
+    for path in sorted(
+        path for place in places for path in ([place] if place.is_file() else place.rglob("*.safetensors"))
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

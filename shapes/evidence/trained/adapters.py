@@ -21,7 +21,7 @@ from ...models.slots import SlotUNet
 from ..layouts.layout_sets import LayoutSet
 from ..methods.sequence import SequenceUNet
 from ..studio import Studio
-from .budget import adapter_config, new_base, settings, train_once
+from .budget import DENOISER, adapter_config, new_base, settings, train_once
 
 FILE = "ifadapter.safetensors"
 
@@ -67,7 +67,8 @@ class TrainedAdapter:
         shape = replace(config.shape, queries=self.queries, text_depths=self.depths)
         config = replace(config, shape=shape)
         budget = {"steps": config.loop.steps, "batch": config.batch_size}
-        folder = studio.cache.place("adapters", {**settings(studio, self), **budget})
+        parts = (*DENOISER, FILE) if self.fine_tuned else DENOISER
+        folder = studio.cache.place("adapters", {**settings(studio, self, parts), **budget})
         weights = train_once(folder, partial(self.stage, studio, config), config.loop, studio.kind)
         options = studio.options
         return Painter(

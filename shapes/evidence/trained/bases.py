@@ -21,10 +21,11 @@ from ...models.unet import UNetStage
 from ...models.vae import VAEStage
 from ..cache import write_atomic
 from ..studio import Studio
-from .budget import DONE, loop_config, new_base, settings, train_once
+from .budget import DENOISER, DONE, loop_config, new_base, settings, train_once
 
 UNET_RATE, VAE_RATE = 5e-4, 1e-3  # learning rates; the base model's own training ended at zero
 VAE_BATCH = 4  # a quarter of the adapters' batch: pictures are larger than latents
+DECODER = "vae"  # the part of the shipped models
 ENCODED, WORST = 0.25, 0.05  # see ``Reconstruction``; as in the demo's training
 
 
@@ -62,7 +63,7 @@ class FineTuned:
     def _folder(self, studio: Studio) -> Path:
         """The folder of the merged base model."""
         budget = {"steps": studio.options.train_steps, "batch": studio.options.train_batch}
-        folder = studio.cache.place("merged", {**settings(studio, self), **budget})
+        folder = studio.cache.place("merged", {**settings(studio, self, (*DENOISER, DECODER)), **budget})
         if not (folder / DONE).exists():
             unet, vae = fine_tuned(studio, self.look)
             base = new_base(studio).to("cpu")
@@ -102,11 +103,15 @@ def fine_tuned(studio: Studio, look: str) -> tuple[Path, Path]:
     """The folders of the fine-tuned UNet and autoencoder, which are trained if they do not exist."""
     options = studio.options
     budget = {"steps": options.train_steps, "batch": options.train_batch}
-    folder = studio.cache.place("bases", {**settings(studio, FineTuned(look)), **budget})
-    make_unet, make_vae = partial(unet_stage, studio, look), partial(vae_stage, studio, look)
-    unet = train_once(folder / "unet", make_unet, loop_config(studio, UNET_RATE), studio.kind)
-    vae = train_once(folder / "vae", make_vae, loop_config(studio, VAE_RATE), studio.kind)
-    return unet / "unet", vae
+    trained = []
+    for name, parts, make, rate in (
+        ("unet", DENOISER, unet_stage, UNET_RATE),
+        (DECODER, (DECODER,), vae_stage, VAE_RATE),
+    ):
+        folder = studio.cache.place("bases", {**settings(studio, FineTuned(look), parts), **budget})
+        loop = loop_config(studio, rate)
+        trained.append(train_once(folder / name, partial(make, studio, look), loop, studio.kind))
+    return trained[0] / "unet", trained[1]
 
 
 def unet_stage(studio: Studio, look: str) -> UNetStage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from training.config import AdapterConfig, LoopConfig
 from training.loop import Stage, train
 
 from ...models.config import load_shapes_config
+from ...results.run import weights_name
 from ..cache import write_atomic
 from ..studio import Studio
 
 CONFIG = "shapes_gpu"  # whose adapter and rates the studies use
 DONE = "done"
+DENOISER = ("unet", "text_encoder")  # parts of the shipped base model that latents are trained with
 SAVES = 4  # states during a training, from which it resumes
 
 
@@ -68,12 +70,15 @@ def train_once(folder: Path, make: Callable[[], Stage], loop: LoopConfig, device
     return folder / "weights"
 
 
-def settings(studio: Studio, models: Any) -> dict[str, Any]:
-    """All that decides the weights of trained models: the budget, the shipped weights and the recipe."""
+def settings(studio: Studio, models: Any, parts: Sequence[str] = DENOISER) -> dict[str, Any]:
+    """All that decides the weights of trained models: the budget, the shipped weights and the recipe.
+
+    parts: of the shipped weights, which the training reads; another decoder is no reason to train again.
+    """
     options = studio.options
     return {
         **models.settings(),
-        "weights": studio.weights,
+        "weights": weights_name(options.demo, parts),
         "pool": options.pool,
         "seed": options.seed,
         "device": studio.kind,

@@ -77,3 +77,20 @@ def test_other_weights_have_another_hash(tmp_path: Path) -> None:
     before = weights_name(tmp_path)
     (tmp_path / "unet" / "a.safetensors").write_bytes(b"2")
     assert weights_name(tmp_path) != before
+
+
+def test_the_hash_of_some_parts_depends_on_them_only(tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "a.safetensors").write_bytes(b"1")
+    (tmp_path / "b.safetensors").write_bytes(b"1")
+
+    def names() -> list[str]:
+        return [
+            weights_name(tmp_path, parts)
+            for parts in (("unet",), ("b.safetensors",), ("",), ("unet", "b.safetensors"))
+        ]
+
+    before = names()
+    assert before[2] == before[3] == weights_name(tmp_path)
+    (tmp_path / "b.safetensors").write_bytes(b"2")
+    assert [old != new for old, new in zip(before, names(), strict=True)] == [False, True, True, True]

@@ -1,4 +1,4 @@
-"""The compared methods: the painter's, and captions with rough places."""
+"""The compared methods: the painter's, and captions with rough positions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def paint_placed_captions(painter: Painter, layouts: Sequence[Layout], noise: Te
     return paint_captions(painter, captioned, noise)
 
 
-PLACED = Method("placed", "caption with rough places", paint_placed_captions)
+PLACED = Method("placed", "caption with rough positions", paint_placed_captions)
 METHODS = {
     method.key: method
     for method in (

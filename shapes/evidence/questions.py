@@ -21,14 +21,13 @@ QUESTIONS = (
         "How many appearance queries does an instance need?",
         (queries.STUDY,),
         """The number needed follows the number of attributes in a description: here at most four. SDXL's
-descriptions name more, and the release has 4 queries for each depth. A number that suffices here is a lower
-bound at best.""",
+descriptions name more, and the release has 4 queries for each depth: it may need more than suffices here.""",
     ),
     Question(
         "A map of instances, or their tokens in the text's sequence?",
         (sequence.STUDY,),
         """A map keeps an instance's tokens out of other boxes in a model of any size. How well a large model
-learns places from box embeddings alone this one cannot tell; GLIGEN did so with far more training.""",
+learns places from box embeddings alone this study cannot show; GLIGEN did so with far more training.""",
     ),
     Question(
         "Which tokens does an instance need?",
@@ -40,9 +39,9 @@ sizes of the effects do not carry over.""",
     Question(
         "What happens where boxes overlap?",
         (overlap.STUDY,),
-        """The rules are those of the nodes, and the gate has the same form. How much a hidden figure loses
-depends on the training data: this adapter saw figures of which at least 60 % are visible, with a clear order
-of depth. Photos have no such rule.""",
+        """The Semantic Map node offers the learned gate, which has the same form, and the layout order. How
+much a hidden figure loses depends on the training data: this adapter saw figures of which at least 60 % are
+visible, with a clear order of depth. Photos have no such rule.""",
     ),
     Question(
         "Does the adapter work on other base models of the same kind?",
@@ -55,7 +54,7 @@ origin; these looks are far.""",
         "Does it carry over to another domain?",
         (domains.STUDY,),
         """The base model here has seen neither the look nor the words of the domain; SDXL has seen
-satellite pictures and sections. So the gain from a few steps of the adapter alone is a lower bound.""",
+satellite pictures and sections. How much of the gain carries over is not measured.""",
     ),
     Question(
         "What does the adapter cost, and when must it act?",
@@ -66,7 +65,7 @@ and its latents are thumbnails; SDXL's have finer details, which come late. The 
 [performance](performance.md) has those of SDXL's layers.""",
     ),
     Question(
-        "How far do simpler methods get?",
+        "How far do other methods get?",
         (ladder.STUDY, ladder_control.STUDY),
         """The order of the methods may carry over, the distances do not. This base model was trained with
 rough positions in its captions, which SDXL was not, and its attention is too coarse for regional

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..recognition.pixel_agreement import GOOD_SHARE
-from .rows import AUTOENCODER, FULL, REAL
+from ..sampler import World
+from .rows import AUTOENCODER, FULL, HEAVY, REAL
 from .tables import Rows, confusion_table, count_table, error_table, percent, score_table
 
 FORMAT = 2  # of the report
@@ -36,25 +37,29 @@ weights {report["weights"]}, {report["steps"]} DDIM steps, guidance {report["gui
 seed {report["seed"]}.
 
 All methods start from the same noise. All but one get the same prompts, which name every detail
-and no position. "Caption with rough places" adds positions in words ("small, upper left"; five
+and no position. "Caption with rough positions" adds positions in words ("small, upper left"; five
 rows, five columns), as the captions of the base model's training did.
 
-- **Success** (judged right): the instance is found at its box (IoU at least 0.5), and its shape,
+- **Judged right**: the instance is found at its box (IoU at least 0.5), and its shape,
   colour, pattern and pattern colour are right.
 - **Drawn well**: judged right, and at least {100 * GOOD_SHARE:.0f} % of the pixels of its box have the
   colour that a drawing of the scene has there. The colour of a pixel is the nearest of the eight
   colours of figures and the picture's own background, after a 3 x 3 filter: what the judge sees.
-  The judge takes the nearest figure that it knows, however badly it is drawn; this is what a person
-  would call right.
-- The intervals are 95 % bootstrap intervals over pictures.
-- **The judge** is a program that compares the picture at each box with all figures of the drawn
-  world. It was not tuned on generated pictures. The row "real drawings" is its score on drawings.
-- **Drawings through the autoencoder**: encoded and decoded, with nothing sampled. No method can be
-  drawn better than these.
+  "Judged right" alone ignores how well a figure is drawn.
+- All rates are in percent of all instances; one that is not found has no attribute right. The
+  intervals are 95 % bootstrap intervals over pictures.
+- **The judge** is a program that compares the picture at each box with all figures that it knows,
+  and takes the nearest. It also knows shapes, colours and patterns that the demo's world does not
+  have, so it can name a wrong one. It was not tuned on generated pictures. The row "real drawings"
+  is its score on drawings.
+- **Drawings through the autoencoder**: encoded and decoded, with nothing sampled: what the
+  autoencoder alone loses.
+- **Heavy overlap**: each figure takes, of {HEAVY} valid positions, the one with the most overlap. At
+  least {100 * World.visible:.0f} % of each figure stays visible, as in training.
 - **AP50**: average precision of a detector that does not know the layout, on the first
   {report["ap50_layouts"]} layouts.
-- **Frechet**: distance of fixed features to {pictures} other real drawings. Compare it within a
-  table only.
+- **Frechet**: distance of fixed features to {pictures} other real drawings; lower is better. Compare it
+  within a table only.
 - "Appearance tokens only" and "EoT token only": the same adapter with some tokens switched off,
   not adapters trained without them.
 - "Regional attention": the cells of each box attend to its description through the base model's
@@ -66,7 +71,7 @@ def _set_part(rows: Rows, name: str, title: str) -> list[str]:
     parts = [
         f"## {row['pictures']} {title} ({row['instances']} instances)",
         score_table(rows),
-        "Success by number of instances:",
+        "Judged right, by number of instances:",
         count_table(rows, "success"),
         "Drawn well, by number of instances:",
         count_table(rows, "drawn_well"),

@@ -11,19 +11,22 @@ from .rows import FULL, REAL, TITLES
 
 Rows = dict[str, dict[str, Any]]  # row of the tables -> its scores, from ``summarize``
 
-README_ROWS = (REAL, "autoencoder", "caption", "regional", "eot", FULL)
-README_TITLES = {"caption": "no adapter, all descriptions in one prompt", FULL: "**IFAdapter**"}
+README_ROWS = (REAL, "autoencoder", "caption", "placed", "regional", "eot", FULL)
+README_TITLES = {
+    "caption": "no adapter, all descriptions in one prompt",
+    "placed": "the same with rough positions in words",
+    FULL: "**IFAdapter**",
+}
 
 
 def score_table(rows: Rows) -> str:
     """The scores of each row."""
     names = (*(name.replace("_", " ") for name in ATTRIBUTES), "AP50", "Frechet")
-    lines = [("", "success", "95 %", "drawn well", "95 %", *names)]
+    lines = [("", "judged right", "drawn well", *names)]
     for name, row in rows.items():
         bars = [
-            cell
+            f"**{percent(row[bar])}** ({_bounds(row[f'{bar}_interval'])})"
             for bar in ("success", "drawn_well")
-            for cell in (f"**{percent(row[bar])}**", _bounds(row[f"{bar}_interval"]))
         ]
         shares = (percent(row[key]) for key in (*ATTRIBUTES, "ap50"))
         lines.append((TITLES[name], *bars, *shares, f"{row['frechet']:.2f}"))
@@ -65,9 +68,7 @@ def confusion_table(matrix: Matrix) -> str:
 def readme_table(rows: Rows) -> str:
     """The table of README.md: the main rows and columns."""
     keys = ("success", "drawn_well", "found", "shape", "colour", "pattern")
-    lines: list[Sequence[str]] = [
-        ("", "all attributes right", "drawn well", "in its box", "shape", "colour", "pattern")
-    ]
+    lines: list[Sequence[str]] = [("", "judged right", "drawn well", "found", "shape", "colour", "pattern")]
     for name in README_ROWS:
         if name in rows:
             cells = [f"{percent(rows[name][key])} %" for key in keys]
@@ -89,7 +90,7 @@ def markdown(lines: Iterable[Sequence[str]]) -> str:
 
 def _bounds(interval: Sequence[float]) -> str:
     low, high = interval
-    return f"{percent(low)} .. {percent(high)}"
+    return f"{percent(low)} to {percent(high)}"
 
 
 def _share(count: int, total: int, right: bool) -> str:

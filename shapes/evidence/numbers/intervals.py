@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .scores import ALL, MEASURES, Scores
+from .scores import ALL, LEAKED, MEASURES, Scores
 
 RESAMPLES = 2000
 PERCENTILES = (2.5, 97.5)
@@ -26,12 +26,12 @@ class Estimate:
 
 
 def rate(scores: Scores, measure: str, group: str = ALL) -> Estimate:
-    """The share of the group's instances that have a measure.
+    """The share of the group's instances that have a measure; of those found, for LEAKED.
 
     Raises ValueError if the group is empty.
     """
     hits, totals = _per_picture(scores, measure, group)
-    return _estimate(float(hits.sum() / totals.sum()), _resampled(hits, totals, 0))
+    return _estimate(_share(hits, totals), _resampled(hits, totals, 0))
 
 
 def difference(a: Scores, b: Scores, measure: str, group: str = ALL, paired: bool = True) -> Estimate:
@@ -41,23 +41,29 @@ def difference(a: Scores, b: Scores, measure: str, group: str = ALL, paired: boo
         gives narrower intervals.
     """
     parts = [_per_picture(scores, measure, group) for scores in (a, b)]
-    if paired and not np.array_equal(parts[0][1], parts[1][1]):
+    if paired and not np.array_equal(a.counts, b.counts):
         raise ValueError("The pictures are not of the same layouts; expected paired=False.")
-    rates = [float(hits.sum() / totals.sum()) for hits, totals in parts]
+    rates = [_share(*part) for part in parts]
     seeds = (0, 0) if paired else (0, 1)
     resampled = [_resampled(*part, seed) for part, seed in zip(parts, seeds, strict=True)]
     return _estimate(rates[0] - rates[1], resampled[0] - resampled[1])
 
 
 def _per_picture(scores: Scores, measure: str, group: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Instances with the measure, and all instances of the group: (P,) each."""
+    """Instances with the measure, and those that can have it: (P,) each."""
     chosen, pictures = scores.chosen(group), len(scores.counts)
     if not chosen.any():
         raise ValueError(f"No instance is in the group {group}.")
+    if measure == LEAKED:  # what is not found cannot leak, and would flatter a method that finds little
+        chosen = chosen & scores.hits[:, MEASURES.index("found")]
     owner = scores.picture[chosen]
     hits = scores.hits[chosen, MEASURES.index(measure)].astype(np.float64)
     totals = np.bincount(owner, minlength=pictures).astype(np.float64)
     return np.bincount(owner, weights=hits, minlength=pictures).astype(np.float64), totals
+
+
+def _share(hits: NDArray[np.float64], totals: NDArray[np.float64]) -> float:
+    return float(hits.sum() / max(totals.sum(), 1))
 
 
 def _resampled(hits: NDArray[np.float64], totals: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from ...results.tables import markdown
 from ..questions import QUESTIONS
 from ..study import Question, Record, Study
 
-ANSWER = "answer; a rate without a name is that of instances judged right"  # head of a column
+ANSWER = "answer (percent of the instances judged right, unless named)"  # head of a column
 USUAL = {"layouts": 300, "steps": STEPS, "guidance": GUIDANCE, "seed": 0, "device": "cpu"}  # of the command
 BEGIN, END = "<!-- evidence: written by make evidence -->", "<!-- end of evidence -->"
 
@@ -29,11 +29,14 @@ def page(records: Mapping[str, Record]) -> str:
 
 
 def readme_table(records: Mapping[str, Record]) -> str:
-    """One line for each question: the question, the answer, the command."""
+    """One line for each question: the question, the answer, the commands."""
     lines = [("question", ANSWER, "command")]
     for question in QUESTIONS:
-        keys = " ".join(study.key for study in question.studies)
-        lines.append((question.text, answer(question, records), f'`make evidence ARGS="--studies {keys}"`'))
+        commands = [
+            _command(study, records[study.key]) if study.key in records else study.command
+            for study in question.studies
+        ]
+        lines.append((question.text, answer(question, records), ", ".join(f"`{one}`" for one in commands)))
     return markdown(lines)
 
 
@@ -51,24 +54,27 @@ def update_table(path: Path, table: str | None = None) -> None:
 
 
 def _head() -> str:
-    return """# Open questions, answered in the drawn world
+    return """# Open questions, measured in the drawn world
 
-Written by `make evidence`. The paper leaves these questions open. In the drawn world of the
-[demo](../demo/README.md) they have exact answers: a program draws the scenes, and a program judges the
-pictures. Each study is one command; a run that was stopped resumes. Studies that have not run say so.
+Written by `make evidence`. The paper leaves these questions open, or answers them in part. In the drawn world
+of the [demo](../demo/README.md) each can be measured by one command: a program draws the scenes, and a
+program judges the pictures. A run that was stopped resumes. Studies that have not run say so.
 
 - **Judged right**: the instance is found at its box (IoU at least 0.5), and its shape, colour, pattern and
   pattern colour are right. **Drawn well**: judged right, and at least 80 % of its box's pixels have the right
   colour. See [the results](results/README.md).
-- **Leaked**: the instance is found, but its shape, colour or pattern is wrong and is that of another instance
-  of the layout.
+- **Leaked**, in percent of the instances found: the shape, colour or pattern is wrong and is that of another
+  instance of the layout. All other rates are in percent of all instances; an instance that is not found has
+  no attribute right. **Frechet**: a distance to real drawings, lower is better; compare it within a table.
 - **Intervals** are 95 % bootstrap intervals; the unit is the layout. Conditions with the same layouts start
   from the same noise and are resampled together. An answer says "no difference seen" where the interval of
   the difference contains 0. Intervals are not corrected for the number of comparisons.
 - Layouts are held out: no model has trained on them.
 - Sampling steps: a study with many conditions may use fewer than the demo; question 5 compares them.
 - Models that a study trains are trained once, with one seed. The intervals do not include how much another
-  training would differ.
+  training would differ. Their budget, which each study names, is far below that of the shipped adapter, and
+  so are their rates: compare them with one another. *L = 4*, *semantic map*, *both kinds* and *IFAdapter,
+  same budget* are one adapter where the budgets are equal.
 
 `make evidence` runs the studies that train nothing; `make evidence ARGS="--studies all --device cuda"` runs
 all on a GPU, `ARGS="--list"` lists them. On a CPU, give the studies that train a smaller budget, such as

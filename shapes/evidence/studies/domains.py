@@ -1,4 +1,4 @@
-"""Another domain: zero-shot, and after some steps of the adapter alone."""
+"""Another domain: as it is, and after some steps of the adapter alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TEXT = f"""Two domains that no model has seen: **top views**, with figures small
 textured ground; and **grey sections**. Both have words that the vocabulary was not trained on ("a red tank
 with white vents, from above"; "a bright nodule with dark speckles"). The base model is frozen throughout.
 The adapter paints them as it is (0 steps) and after {STEPS[1]}, {STEPS[2]} and {STEPS[3]} steps of its own
-on the domain, from the shipped weights. Upper bounds: drawings of the domain, and these through the base
-model's autoencoder, which does not know them."""
+on the domain, from the shipped weights. References: drawings of the domain, and these through the base
+model's autoencoder, which does not know them. Where it keeps few of them, no adapter can help."""
 
 
 def conditions() -> list[Condition]:
@@ -33,8 +33,7 @@ def conditions() -> list[Condition]:
         for steps in STEPS:
             tuned = TrainedAdapter(look=domain, fine_tuned=True, steps=steps)
             painting = Painting(models=tuned) if steps else Painting()
-            name = f"{title}: {steps} steps" if steps else f"{title}: zero-shot"
-            made.append(Condition(f"{domain} {steps}", name, painting, layouts))
+            made.append(Condition(f"{domain} {steps}", f"{title}: {steps} steps", painting, layouts))
     return made
 
 
@@ -44,7 +43,7 @@ def answer(record: Record) -> str:
         title = LOOKS[domain].title
         rates = ", ".join(f"{steps}: {share(record.rate(f'{domain} {steps}'))}" for steps in STEPS)
         most = record.difference(f"{domain} {STEPS[-1]}", f"{domain} 0")
-        gain = in_words(f"{STEPS[-1]} steps", "zero-shot", most)
+        gain = in_words(f"{STEPS[-1]} steps", "0 steps", most)
         bound = share(record.rate(f"{domain} autoencoder"))
         parts.append(f"{title}, judged right by steps: {rates} (through the autoencoder {bound}); {gain}")
     return "; ".join(parts)
@@ -53,10 +52,11 @@ def answer(record: Record) -> str:
 def brief(record: Record) -> str:
     parts = []
     for domain in DOMAINS:
-        rates = [f"{percent(record.rate(f'{domain} {steps}'))} after {steps}" for steps in STEPS]
-        bound = percent(record.rate(f"{domain} autoencoder"))
-        parts.append(f"{LOOKS[domain].title} {', '.join(rates)} (through the autoencoder {bound})")
-    return f"by steps of the adapter alone: {'; '.join(parts)}"
+        first, *rates = (percent(record.rate(f"{domain} {steps}")) for steps in STEPS)
+        kept = percent(record.rate(f"{domain} autoencoder"))
+        parts.append(f"{LOOKS[domain].title} {first}, then {', '.join(rates)} (the autoencoder keeps {kept})")
+    counts = ", ".join(str(steps) for steps in STEPS[1:])
+    return f"before and after {counts} steps of the adapter alone: {'; '.join(parts)}"
 
 
 def plot(record: Record, figure: Any) -> None:

@@ -17,18 +17,18 @@ RANK, PART = 8, 0.5
 FEW = (4, 8)
 OWN = "adapter own"
 SAME = "no difference seen"
-ALONE = "base alone, rough places"
+ALONE = "base alone, rough positions"
 TEXT = f"""The shipped adapter, unchanged, on other base models than the one it was trained on:
 
 - **Fine-tuned**: the base model trained further on line drawings, another palette, or shading with noise.
   Its text encoder is frozen. The decoder learns the look too, because the demo's latents are thumbnails.
-- **Half merged**: of the UNet's update the best approximation of rank {RANK} of each matrix, as a LoRA has,
-  merged at {PART:g}, and half of the decoder's update. Such pictures lie between two looks; the judge reads
+- **Half merged**: the update of each matrix of the UNet is reduced to rank {RANK}, like a LoRA, and merged at
+  strength {PART:g}, with half of the decoder's update. Such pictures lie between two looks; the judge reads
   them as the new one, which lowers both rows.
 - **Few steps**: the plain base model with {FEW[0]} and {FEW[1]} DDIM steps in place of the run's.
 
-Each is compared with the same base model alone, which gets rough places in its prompt: what it loses itself
-is not the adapter's loss. The Frechet distance is that to drawings of the look: whether the look stays."""
+Each is compared with the same base model alone, which gets rough positions in its prompt, to tell what the
+base itself loses. The Frechet distance is that to drawings of the look: whether the look stays."""
 
 
 def _bases() -> dict[str, tuple[str, Any, int | None, LayoutSet]]:
@@ -77,7 +77,13 @@ def brief(record: Record) -> str:
         own, alone = (_loss(record, key, kind, digits=0) for kind in ("adapter", "alone"))
         both = "no difference seen for either" if own == alone == SAME else f"{own} (the base alone: {alone})"
         parts.append(f"{BASES[key][0]} {both}")
-    return f"{percent(record.rate(OWN))} on its own base; {', '.join(parts)}"
+    own, alone = (
+        [percent(record.rate(f"{kind} {key}", "drawn_well")) for key in ("own", *STYLES)]
+        for kind in ("adapter", "alone")
+    )
+    looks = f"{', '.join(own[1:])} (the base alone: {alone[0]}, {', '.join(alone[1:])})"
+    rate = percent(record.rate(OWN))
+    return f"{rate} on its own base; {', '.join(parts)}. Drawn well: {own[0]}, in the looks {looks}"
 
 
 def _loss(record: Record, key: str, kind: str = "adapter", digits: int = 1) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ifadapter_diffusers.sampling import Control
@@ -37,10 +36,10 @@ TEXT = f"""Three layout sets, with figures of the sizes of training:
   most {SLOTS} instances, the number of its slots; with more, the softmax has one slot for each. More
   instances are also closer together.
 
-Three rules decide in overlaps: the **learned gate** of the adapter; the **plain mean**, where the instances
-that cover a cell share equally what the gate gives them together; and the **layout order**, where the later
-box hides the earlier ones (*depth order* of the Semantic Map node). "Real drawings" is the judge's own score:
-it cannot recognize what is hidden."""
+Three rules decide in overlaps: the **learned gate** of the adapter; the **plain mean**, where the gate's
+total weight for a cell is divided equally among the instances that cover it; and the **layout order**, where
+the later box hides the earlier ones (*depth order* of the Semantic Map node). The adapter was trained with
+the gate only. "Real drawings" is the judge's own score: it cannot recognize what is hidden."""
 
 
 def conditions() -> list[Condition]:
@@ -81,18 +80,19 @@ def answer(record: Record) -> str:
     return (
         f"{versus(record, 'order')}; {versus(record, 'mean')}. At an IoU of {IOUS[2]:g} the learned gate "
         f"gets {fronts} of the front and {backs} of the back instances, in stacks of {STACKS[2]} "
-        f"{share(record.rate(f'gate {stack}'))} of all. Beyond the slots, {slots}"
+        f"{share(record.rate(f'gate {stack}'))} of all. With more instances than in training: {slots}"
     )
 
 
 def brief(record: Record) -> str:
     heavy = f"pairs {IOUS[2]:g}"
-    fronts = " and ".join(
-        f"{percent(record.rate(f'{rule} {heavy}', group='front'))} by the {RULES[rule][0]}"
-        for rule in ("gate", "order")
+    places = " and ".join(
+        f"{percent(record.rate(f'order {heavy}', group=place))} of the {place} ones "
+        f"(learned gate {percent(record.rate(f'gate {heavy}', group=place))})"
+        for place in ("front", "back")
     )
     rules = "; ".join(in_short(record, rule) for rule in ("order", "mean"))
-    return f"beside the learned gate, {rules}. Front one of a pair of IoU {IOUS[2]:g}: {fronts}"
+    return f"compared with the learned gate, {rules}. In pairs of IoU {IOUS[2]:g} layout order gets {places}"
 
 
 def in_short(record: Record, rule: str) -> str:
@@ -115,30 +115,17 @@ def in_short(record: Record, rule: str) -> str:
 
 def versus(record: Record, rule: str) -> str:
     """Where a rule is better or worse than the learned gate, over all layout sets with overlap."""
-    better: list[str] = []
-    worse: list[str] = []
-    for name in OVERLAPS:
-        found = record.difference(f"{rule} {name}", f"gate {name}")
-        if is_clear(found) and name != "pairs 0":
-            (better if found.value > 0 else worse).append(f"{_place(name)} {100 * found.value:+.1f}")
-    title = RULES[rule][0]
-    parts = [
-        f"{word} than the learned gate in {_listed(places)} points"
-        for word, places in (("better", better), ("worse", worse))
-        if places
-    ]
-    if not parts:
-        return f"{title}: no difference seen from the learned gate in any set"
-    return f"{title} is " + " and ".join(parts)
+    found = {name: record.difference(f"{rule} {name}", f"gate {name}") for name in OVERLAPS}
+    clear = {name: one for name, one in found.items() if is_clear(one) and name != "pairs 0"}
+    if not clear:
+        return f"{RULES[rule][0]}: no difference seen from the learned gate in any set"
+    points = ", ".join(f"{_place(name)} {100 * one.value:+.1f}" for name, one in clear.items())
+    return f"{RULES[rule][0]} in place of the learned gate, points: {points}"
 
 
 def _place(name: str) -> str:
     kind, value = name.split()
     return f"pairs of IoU {value}" if kind == "pairs" else f"stacks of {value}"
-
-
-def _listed(places: Sequence[str]) -> str:
-    return ", ".join(places)
 
 
 def plot(record: Record, figure: Any) -> None:

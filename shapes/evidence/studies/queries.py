@@ -33,8 +33,10 @@ def brief(record: Record) -> str:
             break
         enough = count
     rates = ", ".join(f"{count}: {percent(record.rate(f'L {count}'))}" for count in COUNTS)
-    more = "no difference seen with more" if enough < COUNTS[-1] else "all smaller numbers are worse"
-    return f"{enough} for each text depth; {more} ({rates})"
+    if enough == COUNTS[-1]:
+        return f"{enough} for each text depth are better than {COUNTS[-2]} ({rates})"
+    fewer = "" if enough == COUNTS[0] else ", fewer are worse"
+    return f"no difference seen between {enough} and more for each text depth{fewer} ({rates})"
 
 
 def extra(studio: Any, _scores: Any) -> dict[str, Any]:

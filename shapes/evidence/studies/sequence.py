@@ -17,15 +17,15 @@ METHODS = {
     "sequence": ("tokens in the sequence", Painting("sequence", models=TrainedAdapter(sequence=True))),
 }
 SETS = {"": LayoutSet(), " alike": LayoutSet("pairs", 0.0), " overlap": LayoutSet("pairs", 0.4)}
-TITLES = {"": "", " alike": ", pairs apart", " overlap": ", pairs of IoU 0.4"}
+TITLES = {"": "", " alike": ", pairs without overlap", " overlap": ", pairs of IoU 0.4"}
 MEASURES = ("success", "drawn_well", "found", "leaked")
 TEXT = """The same instance tokens used in two ways, by two adapters that were trained alike: in the
 **semantic map**, where the cells of a box attend to their own instance and the gate mixes them; and **in
 the text's sequence** in GLIGEN's manner: in each adapted layer the tokens of all instances join those of
 the text in one attention, and a gate, tanh(alpha), fades between the attention to the text and to both.
-There the box is told by the grounding embedding in the tokens alone. (GLIGEN's own layers are
-self-attention with weights of their own; this variant has the weights of the map's projections and no
-others.) "Found" is the place alone."""
+There only the grounding embedding in the tokens carries the box. (GLIGEN's own layers are self-attention
+with weights of their own; this variant has the weights of the map's projections and no others.) "Found"
+measures the place only."""
 
 
 def answer(record: Record) -> str:

@@ -10,7 +10,7 @@ from ..report.tables import condition_table
 from ..study import Comparison, Condition, Record, Study
 
 KEYS = ("full", "appearance", "eot")
-TITLES = {"full": "both", "appearance": "appearance tokens only", "eot": "EoT token only"}
+TITLES = {"full": "both kinds", "appearance": "appearance tokens only", "eot": "EoT token only"}
 TEXT = """The shipped adapter, which was trained with both kinds of tokens, sampled with all of its tokens,
 without the EoT token, and without the appearance tokens."""
 

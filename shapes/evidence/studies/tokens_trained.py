@@ -11,13 +11,13 @@ from ..study import Comparison, Condition, Record, Study
 from ..trained.adapters import TrainedAdapter
 
 PAINTINGS = {
-    "both": ("both, 3 depths", Painting(models=TrainedAdapter())),
+    "both": ("both kinds", Painting(models=TrainedAdapter())),
     "appearance": (
         "appearance tokens only",
         Painting("appearance", models=TrainedAdapter(eot=False)),
     ),
     "eot": ("EoT token only", Painting("eot", models=TrainedAdapter(appearance=False))),
-    "shallow": ("both, 1 depth", Painting(models=TrainedAdapter(depths=(-2,)))),
+    "shallow": ("both kinds, one text depth", Painting(models=TrainedAdapter(depths=(-2,)))),
 }
 OTHERS = tuple(key for key in PAINTINGS if key != "both")
 MEASURES = ("success", "drawn_well", "leaked")

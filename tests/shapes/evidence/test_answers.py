@@ -48,30 +48,30 @@ def test_a_difference_in_words(difference: Estimate, expected: str) -> None:
 
 def test_tokens_switched_off() -> None:
     clear = tokens.STUDY.answer(record(tokens.STUDY, {"full": 0.9, "eot": 0.1, "appearance": 0.7}))
-    assert "both: 80.0 points more judged right than EoT token only" in clear
-    assert "both: 20.0 points more judged right than appearance tokens only" in clear
+    assert "both kinds: 80.0 points more judged right than EoT token only" in clear
+    assert "both kinds: 20.0 points more judged right than appearance tokens only" in clear
     same = tokens.STUDY.answer(record(tokens.STUDY, {"full": 0.7, "eot": 0.9, "appearance": 0.7}))
-    assert "both: 20.0 points fewer judged right than EoT token only" in same
-    assert "no difference seen between both and appearance tokens only" in same
+    assert "both kinds: 20.0 points fewer judged right than EoT token only" in same
+    assert "no difference seen between both kinds and appearance tokens only" in same
     brief = tokens.STUDY.brief(record(tokens.STUDY, {"full": 0.7, "eot": 0.9, "appearance": 0.7}))
-    assert brief.endswith("both 70 %, appearance tokens only 70 % (no difference seen), EoT token only 90 %")
+    assert brief.endswith(
+        "both kinds 70 %, appearance tokens only 70 % (no difference seen), EoT token only 90 %"
+    )
 
 
 def test_the_ladder() -> None:
     first = ladder.STUDY.answer(record(ladder.STUDY, {"full": 0.8, "placed": 0.6}))
-    assert "IFAdapter: 20.0 points more judged right than caption with rough places" in first
+    assert "IFAdapter: 20.0 points more judged right than caption with rough positions" in first
     second = ladder.STUDY.brief(record(ladder.STUDY, {"full": 0.6, "placed": 0.8}))
     assert "IFAdapter 60 %" in second
-    assert second.endswith("caption with rough places 80 %")
+    assert second.endswith("caption with rough positions 80 %")
 
 
 def test_overlap_names_the_sets_in_which_a_rule_is_better_or_worse() -> None:
     rates = {"order pairs 0.4": 0.6, "order stacks 5": 0.3, "order pairs 0": 0.9, "gate counts 10": 0.2}
     answer = overlap.STUDY.answer(record(overlap.STUDY, rates))
-    assert (
-        "layout order is better than the learned gate in pairs of IoU 0.4 +10.0 points "
-        "and worse than the learned gate in stacks of 5 -20.0 points" in answer
-    )
+    points = "pairs of IoU 0.4 +10.0, stacks of 5 -20.0"
+    assert f"layout order in place of the learned gate, points: {points};" in answer
     assert "plain mean: no difference seen from the learned gate in any set" in answer
     assert "10 instances: 30.0 points fewer judged right than 6" in answer
     more = overlap.STUDY.answer(record(overlap.STUDY, {"gate counts 10": 0.51}))
@@ -86,33 +86,35 @@ def test_overlap_tells_front_and_back_apart() -> None:
 
 def test_overlap_in_short_counts_the_layout_sets() -> None:
     rates = {"order pairs 0.2": 0.4, "order stacks 5": 0.2, "mean pairs 0": 0.1}
-    groups = {("gate pairs 0.4", "front"): 0.8, ("order pairs 0.4", "front"): 0.9}
+    groups = {("gate pairs 0.4", "front"): 0.8, ("order pairs 0.4", "back"): 0.1}
     brief = overlap.STUDY.brief(record(overlap.STUDY, rates, groups=groups))
     fewer = "10 to 30 points fewer in 2 of 7 layout sets"
     assert f"layout order: {fewer}, no difference seen in the others" in brief
-    assert "plain mean: no difference seen. Front" in brief  # pairs 0 do not overlap
-    assert "80 % by the learned gate and 90 % by the layout order" in brief
+    assert "plain mean: no difference seen. In pairs" in brief  # pairs 0 do not overlap
+    assert "50 % of the front ones (learned gate 80 %)" in brief
+    assert brief.endswith("10 % of the back ones (learned gate 50 %)")
 
 
 def test_cost_finds_the_earliest_end_without_a_loss() -> None:
     rates = {"strength 1": 0.8, **{f"end {end:g}": 0.8 for end in cost.ENDS[:-1]}, "end 0.1": 0.5}
     early = cost.STUDY.answer(record(cost.STUDY, rates))
-    assert "it may end at 0.2 with no loss seen, which saves 80 % of its steps" in early
+    assert "down to an end of 0.2 no loss is seen (drawn well: no difference seen), which saves 80 %" in early
     # A loss at a later end counts, even if an earlier one has none.
     late = cost.STUDY.answer(record(cost.STUDY, {**rates, "end 0.5": 0.7}))
-    assert "it may end at 0.7 with no loss seen" in late
+    assert "down to an end of 0.7 no loss is seen" in late
     never = cost.STUDY.answer(record(cost.STUDY, {**rates, "end 0.9": 0.7}))
-    assert "it must act to the end" in never
+    assert "every earlier end loses some (-10.0 points at 0.9, no difference seen at 0.3)" in never
 
 
 def test_cost_finds_the_latest_start_without_a_loss() -> None:
     rates = {"strength 1": 0.8, **{f"start {start:g}": 0.8 for start in cost.STARTS[1:]}}
-    assert "it may start at 0.5 with no loss seen" in cost.STUDY.brief(record(cost.STUDY, rates))
+    assert "up to a start of 0.5 no loss is seen" in cost.STUDY.brief(record(cost.STUDY, rates))
     # A loss at an earlier start counts, even if a later one has none.
     some = cost.STUDY.answer(record(cost.STUDY, {**rates, "start 0.3": 0.7}))
-    assert "it may start at 0.2 with no loss seen (by start, 0: 80.0 %, 0.1: 80.0 %" in some
+    assert "up to a start of 0.2 no loss is seen (drawn well: no difference seen)" in some
+    assert "(by start, 0: 80.0 %, 0.1: 80.0 %" in some
     never = cost.STUDY.brief(record(cost.STUDY, {**rates, "start 0.1": 0.7}))
-    assert "it must act from the start" in never
+    assert "every later start loses some" in never
 
 
 def test_cost_names_the_strengths_that_do_not_differ() -> None:
@@ -125,10 +127,13 @@ def test_cost_names_the_strengths_that_do_not_differ() -> None:
 
 def test_cost_tells_times_only_if_they_were_measured() -> None:
     assert "longer" not in cost.STUDY.answer(record(cost.STUDY, {}))
-    steps = [{"instances": 6, "plain_ms": 10.0, "adapted_ms": 12.5, "encode_ms": 3.0}]
+    steps = [
+        {"instances": count, "plain_ms": 10.0, "adapted_ms": time, "encode_ms": 3.0}
+        for count, time in ((1, 11.0), (6, 12.5))
+    ]
     timed = {"steps": steps, "weight_share": 0.16, "repeats": 30, "device": "cpu"}
     answer = cost.STUDY.brief(record(cost.STUDY, {}, extra=timed))
-    assert "with 6 instances a step takes 25 % longer" in answer
+    assert "with 1 to 6 instances a step takes 10 to 25 % longer" in answer
     assert "16 % of the UNet's weights" in answer
     assert "| 6 | 10.00 | 12.50 | 25 % |" in cost.STUDY.tables(record(cost.STUDY, {}, extra=timed))
 
@@ -138,14 +143,16 @@ def test_queries_name_the_smallest_number_that_suffices() -> None:
     rates = {"L 1": 0.5, "L 2": 0.7, "L 4": 0.71, "L 8": 0.71}
     found = record(queries.STUDY, rates, extra=extra)
     assert queries.STUDY.brief(found).startswith(
-        "2 for each text depth; no difference seen with more (1: 50 %"
+        "no difference seen between 2 and more for each text depth, fewer are worse (1: 50 %"
     )
     assert "L = 2: 20.0 points more judged right than L = 1" in queries.STUDY.answer(found)
     rising = record(queries.STUDY, {"L 1": 0.4, "L 2": 0.5, "L 4": 0.6, "L 8": 0.7}, extra=extra)
-    assert queries.STUDY.brief(rising).startswith("8 for each text depth; all smaller numbers are worse")
+    assert queries.STUDY.brief(rising).startswith("8 for each text depth are better than 4 (1: 40 %")
     # A loss with more queries does not count as one with fewer.
     falling = record(queries.STUDY, {"L 1": 0.7, "L 2": 0.7, "L 4": 0.7, "L 8": 0.5}, extra=extra)
-    assert queries.STUDY.brief(falling).startswith("1 for each")
+    assert queries.STUDY.brief(falling).startswith(
+        "no difference seen between 1 and more for each text depth ("
+    )
     assert "| L = 8 | 768,008 |" in queries.STUDY.tables(found)
 
 
@@ -153,7 +160,7 @@ def test_tokens_trained_alone() -> None:
     rates = {"both": 0.7, "appearance": 0.71, "eot": 0.2, "shallow": 0.6}
     brief = tokens_trained.STUDY.brief(record(tokens_trained.STUDY, rates))
     assert "appearance tokens only 71 % (no difference seen)" in brief
-    assert brief.endswith("EoT token only 20 %, both, 1 depth 60 %")
+    assert brief.endswith("EoT token only 20 %, both kinds, one text depth 60 %")
 
 
 def test_map_against_sequence_in_both_directions() -> None:
@@ -173,17 +180,19 @@ def test_looks_compare_the_loss_with_that_of_the_base_alone() -> None:
     assert "half line drawings: -30.0 points (the base alone: -10.0" in answer
     brief = looks.STUDY.brief(record(looks.STUDY, rates))
     assert "80 % on its own base; line drawings -30 points (the base alone: no difference seen)" in brief
-    assert brief.endswith("8 steps no difference seen (the base alone: -10 points)")
-    same = looks.STUDY.brief(record(looks.STUDY, {}))
-    assert same.endswith("8 steps no difference seen for either")
+    assert "8 steps no difference seen (the base alone: -10 points). Drawn well: 80 %" in brief
+    assert brief.endswith("in the looks 50 %, 80 %, 50 % (the base alone: 60 %, 60 %, 60 %, 50 %)")
+    assert "8 steps no difference seen for either" in looks.STUDY.brief(record(looks.STUDY, {}))
 
 
 def test_domains_tell_the_gain_of_the_steps() -> None:
     rates = {"section 0": 0.1, "section 1000": 0.4, "top view 0": 0.2, "top view 1000": 0.21}
     answer = domains.STUDY.answer(record(domains.STUDY, rates))
-    assert "1000 steps: 30.0 points more judged right than zero-shot" in answer
-    assert "no difference seen between 1000 steps and zero-shot" in answer
-    assert "grey sections 10 % after 0, " in domains.STUDY.brief(record(domains.STUDY, rates))
+    assert "1000 steps: 30.0 points more judged right than 0 steps" in answer
+    assert "no difference seen between 1000 steps and 0 steps" in answer
+    assert "grey sections 10 %, then 50 %, 50 %, 40 % (the autoencoder keeps 50 %)" in domains.STUDY.brief(
+        record(domains.STUDY, rates)
+    )
 
 
 def test_controlnet() -> None:

@@ -66,7 +66,7 @@ def test_the_table_has_a_line_for_each_question() -> None:
     assert len(lines) == len(QUESTIONS)
     for line, question in zip(lines, QUESTIONS, strict=True):
         assert line.startswith(f"| {question.text} | ")
-        assert all(study.key in line.split("`")[-2] for study in question.studies)
+        assert all(f"--studies {study.key}" in line for study in question.studies)
 
 
 def test_each_plot_can_be_drawn(tmp_path: Path) -> None:

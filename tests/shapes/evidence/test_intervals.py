@@ -68,6 +68,18 @@ def test_instances_of_one_picture_are_not_independent() -> None:
     assert wide.high - wide.low > 0.15
 
 
+def test_what_is_not_found_cannot_leak() -> None:
+    hits = np.zeros((6, len(MEASURES)), bool)
+    hits[:3, MEASURES.index("found")] = True
+    hits[0, MEASURES.index("leaked")] = True
+    found = Scores(np.array([4, 2]), hits, np.zeros((2, 2)))
+    assert rate(found, "leaked").value == pytest.approx(1 / 3)
+    assert rate(found, "found").value == 0.5
+    lost = Scores(found.counts, np.zeros_like(hits), found.features)
+    assert rate(lost, "leaked").value == 0
+    assert difference(found, lost, "leaked").value == pytest.approx(1 / 3)
+
+
 def test_a_difference_on_the_same_layouts_is_paired() -> None:
     base = random_pictures(150, 0.5, 3)
     one_better = [[True, *picture[1:]] for picture in base]

@@ -55,12 +55,12 @@ def cells(line: str) -> list[str]:
 
 def test_the_table_shows_both_measures_with_their_intervals(row: dict[str, Any]) -> None:
     head, _, real, full = map(cells, score_table({"real": row, "full": row}).splitlines())
-    assert len(head) == len(real) == len(full) == 1 + 4 + len(ATTRIBUTES) + 2
-    shown = dict(zip(head[1:4:2] + head[5:], full[1:4:2] + full[5:], strict=True))
+    assert len(head) == len(real) == len(full) == 1 + 2 + len(ATTRIBUTES) + 2
+    shown = dict(zip(head, full, strict=True))
     assert full[0] == TITLES["full"]
-    assert (shown["success"], shown["drawn well"], shown["found"]) == ("**50.0**", "**25.0**", "75.0")
+    assert shown["judged right"] == "**50.0** (0.0 to 100.0)"
+    assert (shown["drawn well"], shown["found"]) == ("**25.0** (0.0 to 50.0)", "75.0")
     assert shown["AP50"] == "-"  # the detector did not run
-    assert (full[2], full[4]) == ("0.0 .. 100.0", "0.0 .. 50.0")
 
 
 def test_the_rates_by_number_of_instances(row: dict[str, Any]) -> None:
@@ -119,6 +119,7 @@ def test_a_readme_gets_the_main_rows_between_its_marks(row: dict[str, Any], tmp_
         assert readme.read_text() == f"before\n{BEGIN}\n\n{table}\n\n{END}\nafter\n"
     assert [cells(line)[:3] for line in table.splitlines()[2:]] == [
         ["real drawings", "50.0 %", "25.0 %"],
+        ["the same with rough positions in words", "50.0 %", "25.0 %"],
         ["**IFAdapter**", "**50.0 %**", "**25.0 %**"],
     ]
 

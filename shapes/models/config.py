@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from training.config import Config, LoopConfig, load_config
@@ -25,19 +25,32 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
-class VAEConfig(StageConfig):
-    """The stage of the autoencoder.
+class VAELoss:
+    """The loss of the autoencoder: see ``Reconstruction``.
 
-    encoded, worst, flat: see ``Reconstruction``.
+    encoded: fraction of each batch that trains the encoder, which has little to learn. If it is
+        below 1, the decoder reads thumbnails in place of the encoder's latents. 0 = the encoder stays
+        as it is.
+    worst: weight of the mean error of each picture's worst patch.
+    flat: weight of the error away from edges.
+    noise: largest standard deviation of the noise on scaled latents, see ``latent_noise``.
     """
 
     encoded: float = 1.0
     worst: float = 0.0
     flat: float = 0.0
+    noise: float = 0.3
 
     def __post_init__(self) -> None:
         fraction(self, "encoded")
-        at_least(self, 0, "worst", "flat")
+        at_least(self, 0, "worst", "flat", "noise")
+
+
+@dataclass(frozen=True)
+class VAEConfig(StageConfig):
+    """The stage of the autoencoder."""
+
+    loss: VAELoss = field(default_factory=VAELoss)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class DemoRun:
     def vae_stage(self) -> VAEStage:
         settings = self.config.vae
         batches = PictureBatches(Pictures(self.config.world), settings.batch_size)
-        return VAEStage(self.config.world, batches, settings.encoded, settings.worst, settings.flat)
+        return VAEStage(self.config.world, batches, settings.loss)
 
     def unet_stage(self) -> UNetStage:
         vae = self.vae() if (self.folder / "vae" / "weights").is_dir() else None

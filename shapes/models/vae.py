@@ -22,12 +22,12 @@ from training.processes.group import ALONE, Processes
 
 from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
+from .config import VAELoss
 from .graphed_loss import GraphedLoss
 
 LATENT_CHANNELS = 3
 CELL = 8  # pixels along each side of a latent cell
 SCALE = 2.0  # scaling factor: latents with a standard deviation of about one
-MAX_NOISE = 0.3  # standard deviation of the augmentation noise on scaled latents
 SHEET_PICTURES = 16
 PATCH = 4  # pixels along each side of a patch of ``worst_patch_error``
 EDGE = 0.1  # difference of adjacent pixels, summed over the channels, that is an edge
@@ -59,19 +59,13 @@ def thumbnails(images: Tensor) -> Tensor:
 class Reconstruction(nn.Module):
     """Loss: L1 + L2 of the reconstructed picture, and L2 of the latents against ``thumbnails``.
 
-    encoded: fraction of each batch that trains the encoder, which has little to learn. If it is
-        below 1, the decoder reads thumbnails in place of the encoder's latents. 0 = the encoder stays
-        as it is.
-    worst: weight of the mean error of each picture's worst patch.
-    flat: weight of the error away from edges.
+    settings: weights of further parts.
     """
 
-    def __init__(
-        self, vae: AutoencoderKL, encoded: float = 1.0, worst: float = 0.0, flat: float = 0.0
-    ) -> None:
+    def __init__(self, vae: AutoencoderKL, settings: VAELoss = VAELoss()) -> None:  # noqa: B008  # frozen
         super().__init__()
-        self.vae, self.encoded, self.worst, self.flat = vae, encoded, worst, flat
-        if not encoded:
+        self.vae, self.settings = vae, settings
+        if not settings.encoded:
             for part in (vae.encoder, vae.quant_conv):
                 part.requires_grad_(False)
 
@@ -80,11 +74,12 @@ class Reconstruction(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
         images = batch.images.to(self.vae.device)
         shape = (len(images), LATENT_CHANNELS, images.shape[2] // CELL, images.shape[3] // CELL)
-        return self.graphed_loss(images, latent_noise(torch.Size(shape), generator).to(images))
+        noise = latent_noise(torch.Size(shape), generator, self.settings.noise)
+        return self.graphed_loss(images, noise.to(images))
 
     def picture_loss(self, images: Tensor, noise: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 and noise on their scaled latents -> loss ()."""
-        count = math.ceil(self.encoded * len(images))
+        count = math.ceil(self.settings.encoded * len(images))
         exact = thumbnails(images)
         latents, latent_error = exact, exact.new_zeros(())
         if count:
@@ -94,10 +89,10 @@ class Reconstruction(nn.Module):
         # The decoder trains on noisy latents, because those of the base model are never exact.
         decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
         loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + latent_error
-        if self.worst:
-            loss = loss + self.worst * worst_patch_error(decoded, images)
-        if self.flat:
-            loss = loss + self.flat * flat_error(decoded, images)
+        if self.settings.worst:
+            loss = loss + self.settings.worst * worst_patch_error(decoded, images)
+        if self.settings.flat:
+            loss = loss + self.settings.flat * flat_error(decoded, images)
         return loss
 
 
@@ -126,14 +121,14 @@ def flat_error(decoded: Tensor, images: Tensor) -> Tensor:
     return ((decoded - images).abs() * ~near).mean()
 
 
-def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+def latent_noise(shape: torch.Size, generator: torch.Generator, most: float) -> Tensor:
     """Noise like the errors of a base model: (B, C, h, w).
 
     Independent noise per cell plus a tint of the whole picture. Each picture has its own standard
-    deviation, uniform in 0..MAX_NOISE.
+    deviation, uniform in 0..most.
     """
     where = generator.device
-    strength = MAX_NOISE * torch.rand(shape[0], 1, 1, 1, generator=generator, device=where)
+    strength = most * torch.rand(shape[0], 1, 1, 1, generator=generator, device=where)
     tint = torch.randn(*shape[:2], 1, 1, generator=generator, device=where)
     return strength * (torch.randn(shape, generator=generator, device=where) + tint)
 
@@ -141,16 +136,9 @@ def latent_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
 class VAEStage:
     """The training stage of the autoencoder: its loss, batches, sample sheet and weights."""
 
-    def __init__(
-        self,
-        world: World,
-        batches: Dataset[Batch],
-        encoded: float = 1.0,
-        worst: float = 0.0,
-        flat: float = 0.0,
-    ) -> None:
+    def __init__(self, world: World, batches: Dataset[Batch], loss: VAELoss) -> None:
         self.vae = new_vae()
-        self.objective = Reconstruction(self.vae, encoded, worst, flat)
+        self.objective = Reconstruction(self.vae, loss)
         self.held_out = Pictures(world, HELD_OUT)
         self.batches: Dataset[Any] = batches
 

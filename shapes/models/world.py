@@ -135,7 +135,7 @@ class _Stages:
         settings = self.config.shapes.vae
         pixels = self.pool.wait_for_pixels()
         batches = PixelBatches(pixels, settings.batch_size, settings.loop.seed, self.device)
-        return VAEStage(self.config.shapes.world, batches, settings.encoded, settings.worst, settings.flat)
+        return VAEStage(self.config.shapes.world, batches, settings.loss)
 
     def _unet(self) -> Any:
         shapes, run = self.config.shapes, self.run

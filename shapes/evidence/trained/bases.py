@@ -15,6 +15,7 @@ from torch import Tensor
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.painter import Painter
 
+from ...models.config import VAELoss
 from ...models.pool_batches import PixelBatches
 from ...models.pool_stages import pool_unet_stage
 from ...models.unet import UNetStage
@@ -26,7 +27,7 @@ from .budget import DENOISER, DONE, loop_config, new_base, settings, train_once
 UNET_RATE, VAE_RATE = 5e-4, 1e-3  # learning rates; the base model's own training ended at zero
 VAE_BATCH = 4  # a quarter of the adapters' batch: pictures are larger than latents
 DECODER = "vae"  # the part of the shipped models
-ENCODED, WORST = 0.25, 0.05  # see ``Reconstruction``; as in the demo's training
+VAE_LOSS = VAELoss(encoded=0.25, worst=0.05)  # as in the demo's training
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,6 @@ def vae_stage(studio: Studio, look: str) -> VAEStage:
     _, pixels = studio.pool(look)
     size = max(studio.options.train_batch // VAE_BATCH, 1)
     batches = PixelBatches(pixels, size, studio.options.seed, torch.device(studio.options.device))
-    stage = VAEStage(studio.world, batches, ENCODED, WORST)
+    stage = VAEStage(studio.world, batches, VAE_LOSS)
     stage.vae.load_state_dict(new_base(studio).vae.state_dict())
     return stage

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL
 from ifadapter_diffusers.latents import decode, encode, latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Batch
+from shapes.models.config import VAELoss
 from shapes.models.vae import SCALE, Reconstruction, flat_error, latent_noise, new_vae, thumbnails
 
 
@@ -64,7 +65,7 @@ def test_an_encoder_that_is_not_trained_keeps_its_weights() -> None:
     torch.manual_seed(0)
     vae = new_vae()
     batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], [])
-    Reconstruction(vae, encoded=0.0)(batch, seeded_generator(0)).backward()
+    Reconstruction(vae, VAELoss(encoded=0.0))(batch, seeded_generator(0)).backward()
     trained = {name.split(".")[0] for name, weight in vae.named_parameters() if weight.grad is not None}
     assert trained == {"post_quant_conv", "decoder"}
 
@@ -84,14 +85,16 @@ def test_a_flat_weight_adds_the_flat_error() -> None:
     torch.manual_seed(0)
     batch = Batch(torch.full((2, 3, 32, 32), 0.5), [], [])
     vae = new_vae()
-    plain, weighted = (Reconstruction(vae, flat=flat)(batch, seeded_generator(0)) for flat in (0.0, 2.0))
+    plain, weighted = (
+        Reconstruction(vae, VAELoss(flat=flat))(batch, seeded_generator(0)) for flat in (0.0, 2.0)
+    )
     assert weighted > plain
 
 
 def test_latent_noise_has_cells_and_a_tint_of_varied_strength() -> None:
-    noise = latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0))
+    noise = latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0), 0.3)
     tints, cells = noise.mean(dim=(2, 3)), noise.std(dim=(2, 3))
     assert 0 < cells.min() < 0.02
     assert 0.27 < cells.max() < 0.33
     assert 0.1 < tints.std() < 0.25
-    assert noise.equal(latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0)))
+    assert noise.equal(latent_noise(torch.Size((200, 3, 16, 16)), seeded_generator(0), 0.3))

@@ -21,6 +21,7 @@ from .formats.fields import WHITE, check_count, keys_of, kind_of, shown
 from .formats.ignored import ignored_notice, refuse_anchor, refuse_other_sizes, states_size
 from .formats.json_parser import JsonTextError
 from .formats.json_text import JsonText, read_json_text
+from .formats.misspelt import misspelt_notice
 from .formats.own import OWN, to_json
 from .formats.units import UNITS, Canvas, canvas_of, stretch_notice
 from .layout import Layout, LayoutError
@@ -121,16 +122,23 @@ def _read_text(text: Any, width: int, height: int, linked: Linked | None, units:
     canvas = canvas_of(width, height)
     checked_units(units, "The node's units")
     data, repairs, around = _parse(text)
+    refuse_exports(data)
+    data = _unwrapped(data)
     notices = [f"The layout text was not plain JSON. Repaired: {', '.join(repairs)}."] if repairs else []
-    caption, drafts = _read(data, canvas, units, around, notices)
-    if linked is None:
-        notices += _stretch_notices(_unwrapped(data), drafts, canvas)
-    else:
-        drafts, choice = _described(linked, drafts)
-        drafts, changes = inside(drafts, canvas)
-        notices += [*linked.notices, *choice, *changes]
-    check_count(len(drafts))
-    instances = [draft.instance(canvas) for draft in drafts]
+    misspelt = misspelt_notice(data)
+    notices += misspelt
+    try:
+        caption, drafts = _read(data, canvas, units, around, notices)
+        if linked is None:
+            notices += _stretch_notices(data, drafts, canvas)
+        else:
+            drafts, choice = _described(linked, drafts)
+            drafts, changes = inside(drafts, canvas)
+            notices += [*linked.notices, *choice, *changes]
+        check_count(len(drafts))
+        instances = [draft.instance(canvas) for draft in drafts]
+    except LayoutError as error:  # a misspelt key may be its cause
+        raise LayoutError(" ".join((str(error), *misspelt))) from None
     shown = tuple(instance for instance in instances if instance is not None)
     return LayoutReading(Layout(width, height, shown, caption), tuple(notices))
 
@@ -161,8 +169,6 @@ def _parse(text: str) -> JsonText:
 
 def _read(data: Any, canvas: Canvas, units: str | None, around: str, notices: list[str]) -> Reading:
     """Caption and drafts of parsed JSON in any format. around: text beside the JSON; adds to ``notices``."""
-    refuse_exports(data)
-    data = _unwrapped(data)
     units = stated_units(data) or units
     notices += prose.notices_about(around, units)
     _refuse_two_formats(data)

@@ -16,6 +16,7 @@ import {
 } from './formats/ignored.js'
 import { JsonTextError, tooDeep } from './formats/json_parser.js'
 import { isTooDeep, readJsonText } from './formats/json_text.js'
+import { misspeltNotice } from './formats/misspelt.js'
 import { noticesAbout } from './formats/prose.js'
 import { BOX_LIST, FORMATS, OWN, VERSION, WHOLE, isBox } from './formats/readers.js'
 import { UNITS, checkedBox, checkedUnits, statedUnits, stretchNotice } from './formats/units.js'
@@ -77,13 +78,34 @@ export function parse(value, canvas, units = null) {
  * @throws {LayoutError}
  */
 export function readLayout(value, canvas, units = null) {
+  checkedUnits(units, "The node's units")
   const { data: given, repairs, around } = parsed(value)
+  refuseExports(given)
+  const data = unwrapped(given)
   const notices = repairs.length
     ? [`The layout text was not plain JSON. Repaired: ${repairs.join(', ')}.`]
     : []
-  refuseExports(given)
-  const data = unwrapped(given)
-  const frame = { pixels: canvas, units: unitsOf(data, units) }
+  const misspelt = misspeltNotice(data)
+  notices.push(...misspelt)
+  try {
+    return { layout: layoutIn(data, canvas, units, around, notices), notices }
+  } catch (error) {
+    if (!(error instanceof LayoutError)) throw error
+    throw new LayoutError([error.message, ...misspelt].join(' ')) // a misspelt key may be its cause
+  }
+}
+
+/**
+ * The layout in parsed JSON of any format.
+ * @param {any} data
+ * @param {Canvas} canvas
+ * @param {string | null} chosen units
+ * @param {string} around text beside the JSON
+ * @param {string[]} notices are added
+ * @returns {Layout}
+ */
+function layoutIn(data, canvas, chosen, around, notices) {
+  const frame = { pixels: canvas, units: statedUnits(data) ?? chosen }
   notices.push(...noticesAbout(around, frame.units))
   refuseTwoFormats(data)
   const format = FORMATS.find(({ matches }) => matches(data))
@@ -106,10 +128,7 @@ export function readLayout(value, canvas, units = null) {
   if (isWhole && sized && statesSize(data)) notices.push(...stretchNotice(sized.pixels, canvas))
   const isOwn = isObject(data) && 'boxes' in data
   const rest = isOwn ? keptKeys(data, LAYOUT_KEYS, 'the layout', notices) : {}
-  return {
-    layout: { ...rest, version: VERSION, caption, boxes: finished(drafts, canvas, isOwn, notices) },
-    notices
-  }
+  return { ...rest, version: VERSION, caption, boxes: finished(drafts, canvas, isOwn, notices) }
 }
 
 /**
@@ -189,16 +208,6 @@ function hint(data, path = '', depth = 0) {
     if (inner) return inner
   }
   return ''
-}
-
-/**
- * The units that the text states, else those that the user chose, or null.
- * @param {any} data
- * @param {string | null} chosen
- */
-function unitsOf(data, chosen) {
-  checkedUnits(chosen, "The node's units")
-  return statedUnits(data) ?? chosen
 }
 
 /**

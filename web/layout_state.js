@@ -28,7 +28,7 @@ import { VERSION } from './formats/readers.js'
 /** @type {WeakMap<Layout, { ownUnreadable: LayoutState['ownUnreadable'], given: Given | null }>} */
 const replaced = new WeakMap() // unreadable texts, by the layout of their step in the history
 
-const BOX_NUMBER = /\bbox (\d+)\b/i // in an error of a run
+const BOX_NUMBER = /(?<!of )\bbox (\d+)\b/i // that an error of a run is about; misspelt keys are "of box 1"
 
 /** @returns {Layout} */
 export function emptyLayout() {

@@ -113,6 +113,6 @@ def stated_units(data: Any) -> str | None:
 
 def checked_units(units: Any, name: str) -> str | None:
     """A unit, or None if none is stated. Raises LayoutError for unknown units."""
-    if units is None or units in UNITS:
+    if units is None or (isinstance(units, str) and units in UNITS):
         return units
     raise LayoutError(f"{name} must be one of {', '.join(UNITS)}, got {kind_of(units)}.")

@@ -37,6 +37,11 @@ NUMBER_AS_TEXT = re.compile(r"\s*[+-]?[0-9.]+\s*(%?)\s*")
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 
+def has_value(value: Any) -> bool:
+    """Whether the value of a field is neither nothing nor an empty text. Compares no values of a link."""
+    return value is not None and not (isinstance(value, str) and not value)
+
+
 def text_of(value: Any, name: str) -> str:
     """Text without surrounding white space, of at most ``MAX_TEXT`` characters; "" if none is visible."""
     if not isinstance(value, str):

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from os.path import commonprefix
 from typing import Any
 
 from ..layout import LayoutError
 from .box_keys import BOX_NAMES, SIDE_NAMES, rotated
-from .fields import kind_of, shown
+from .fields import has_value, kind_of, shown
 
 # Edges and centres that are read only inside of "box", or not at all.
 EDGE_NAMES = (
@@ -44,9 +43,6 @@ IGNORED_OF_LAYOUT = (
     *("strength", "weight", "negative", "negative_prompt", "global_prompt", "positive_prompt", "description"),
     *("scene", "background", "style", "style_description"),
 )
-# Keys that are read in any format, whose misspelt forms a notice names.
-NAMES_OF_BOX = ("caption", "description", "strength", "hidden")
-NAMES_OF_LAYOUT = ("caption", "width", "height", "units")
 ELEMENT_PROMPT = "compositional_deconstruction"  # key of an inner object of Ideogram's prompt
 # Names that other tools give to the size of their picture, beside "image": {"width", "height"}.
 SIZES = (
@@ -81,7 +77,7 @@ def refuse_anchor(data: dict, name: str) -> None:
     """Raise LayoutError if x and y are stated to be another point than the left top corner."""
     for key in ANCHORS:
         value = data.get(key)
-        if value is None or value == "" or shown(value) == "[0, 0]":
+        if not has_value(value) or shown(value) == "[0, 0]":
             continue
         if not isinstance(value, str) or re.sub("[^a-z]", "", value.lower()) not in LEFT_TOP:
             raise LayoutError(
@@ -142,40 +138,20 @@ def _refuse_two_boxes(entry: dict, number: int) -> None:
 
 
 def ignored_fields(entry: dict) -> tuple[str, ...]:
-    """Fields of a box that are not read although they have a meaning, or seem to be misspelt."""
-    found = [key for key, same in IGNORED.items() if key in entry and not _is_same(entry[key], same)]
-    return (*found, *_misspelt(entry, NAMES_OF_BOX))
-
-
-def _misspelt(data: dict, names: Iterable[str]) -> list[str]:
-    """Keys with a value that are almost one of the names."""
-    return [
-        key
-        for key, value in data.items()
-        if isinstance(key, str) and value not in (None, "") and any(_is_almost(key, name) for name in names)
-    ]
-
-
-def _is_almost(key: str, name: str) -> bool:
-    """Whether a key differs from a name in its case, in one letter or in the order of two neighbours."""
-    if key == name:
-        return False
-    key = key.lower()
-    same = len(commonprefix([key, name]))
-    key, name = key[same:], name[same:]
-    swapped = name[1::-1] + name[2:]
-    return key[1:] in (name[1:], name) or key in (name[1:], swapped)
+    """Fields of a box that are not read although they have a meaning."""
+    return tuple(key for key, same in IGNORED.items() if key in entry and not _is_same(entry[key], same))
 
 
 def _is_same(value: Any, same: Any) -> bool:
     """Whether the value of a field changes nothing. True is not 1, as in JavaScript."""
-    return (
-        value is None or value == "" or (isinstance(value, bool) is isinstance(same, bool) and value == same)
-    )
+    if not has_value(value):
+        return True
+    is_number = isinstance(value, (int, float))  # others, such as an array, may not compare to one truth
+    return is_number and isinstance(value, bool) is isinstance(same, bool) and value == same
 
 
 def ignored_notice(layout: Any, boxes: Iterable[tuple[int, tuple[str, ...]]]) -> list[str]:
-    """A notice that names the fields that are not read, if there are any.
+    """A notice that names the fields that are not read although they have a meaning, if there are any.
 
     layout: parsed JSON. boxes: number and ``ignored_fields`` of each box.
     """
@@ -185,9 +161,7 @@ def ignored_notice(layout: Any, boxes: Iterable[tuple[int, tuple[str, ...]]]) ->
             numbers.setdefault(key, []).append(str(number))
     inner = layout.get(ELEMENT_PROMPT) if isinstance(layout, dict) else None
     parts = [part for part in (layout, inner) if isinstance(part, dict)]
-    found = [key for key in IGNORED_OF_LAYOUT if any(part.get(key) not in (None, "") for part in parts)]
-    almost = (key for part in parts for key in _misspelt(part, NAMES_OF_LAYOUT))
-    found += [key for key in dict.fromkeys(almost) if key not in IGNORED_OF_LAYOUT]
+    found = [key for key in IGNORED_OF_LAYOUT if any(has_value(part.get(key)) for part in parts)]
     for key, named in numbers.items():
         more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
         found.append(f"{key} (box {', '.join(named[:MAX_NAMED])}{more})")

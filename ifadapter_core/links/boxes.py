@@ -12,6 +12,7 @@ from ..formats.draft import Draft, Frame, stated_units
 from ..formats.entries import draft_of
 from ..formats.fields import Corners, check_count, kind_of, number_text
 from ..formats.ignored import ignored_notice
+from ..formats.misspelt import misspelt_notice
 from ..formats.units import (
     MAX_FRACTION,
     WHOLE_PIXEL,
@@ -84,6 +85,7 @@ def read_linked(value: Any, width: int, height: int, bbox_format: str = "xywh") 
     ]
     _refuse_if_none_fits(drafts, canvas)
     notices += ignored_notice(None, ((draft.number, draft.ignored) for draft in drafts))
+    notices += misspelt_notice(entries)
     return Linked([_in_fractions(draft) for draft in drafts], notices)
 
 

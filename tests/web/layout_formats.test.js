@@ -170,6 +170,17 @@ test('an invalid layout is rejected with a message that names the problem', () =
   }
 })
 
+test('a misspelt key and what it leads to are told together, at the box of the error', () => {
+  const box = { x: 0, y: 0, w: 0.5, h: 0.5, captoin: 'a cat' }
+  const named = 'Keys that are not read, as they seem misspelt: "captoin" of box 1 (did you mean "caption"?).'
+  assert.deepEqual(formats.readLayout({ boxes: [box] }, CANVAS).notices, [named])
+  const state = new LayoutState({ canvas: () => CANVAS, units: () => null, linkedText: () => null })
+  state.failure = `Box 2 has no local description. ${named}`
+  assert.equal(state.faultyBox, 2)
+  state.failure = `The layout has different captions under caption and prompt. ${named}`
+  assert.equal(state.faultyBox, null)
+})
+
 test('invalid colours and missing or duplicate ids are replaced', () => {
   const box = { x: 0, y: 0, w: 0.5, h: 0.5, caption: 'a' }
   const { boxes } = formats.parse(
@@ -184,9 +195,9 @@ test('invalid colours and missing or duplicate ids are replaced', () => {
 test('a layout read from another format is stored in the own format', () => {
   for (const { text, width, height, expect, kept } of cases.filter((each) => each.expect.boxes)) {
     const canvas = { width, height }
-    const { layout: read, notices: first } = formats.readLayout(text, canvas)
+    const { layout: read } = formats.readLayout(text, canvas)
     const stored = formats.serialize(read)
-    const notices = kept ? first : [] // misspelt keys are kept, and named each time
+    const notices = kept ?? [] // misspelt keys are kept
     assert.deepEqual(formats.readLayout(stored, { width: 64, height: 64 }), { layout: read, notices })
     const run = formats.serializeForRun(read)
     assert.deepEqual(formats.readLayout(run, { width: 64, height: 64 }).notices, notices)

@@ -48,13 +48,15 @@ test('an error is explained in the language, before its English text', () => {
   const cut = 'The layout cannot be read as JSON: it is cut off: a bracket is not closed. Expected ..'
   const missing = 'IFAdapter Layout: Box 12 has no local description. Write what should appear in it.'
   const outside = 'Box 3 lies outside the canvas: its left, top, right and bottom edges are 2, 0, 3, 1.'
-  for (const message of [cut, missing, outside]) assert.equal(explained(message), message)
+  const captions = 'The layout has different captions. .. misspelt: "captoin" of box 1 (did you mean "caption"?).'
+  for (const message of [cut, missing, outside, captions]) assert.equal(explained(message), message)
   for (const table of [ZH, JA]) {
     useWords(table)
     assert.equal(explained(cut), `${table['The text is cut off: its end is missing.']} (${cut})`)
     assert.ok(explained(missing).startsWith(t('Box {box} has no description: write one.', { box: 12 })))
     assert.match(explained(outside), /3.*\(Box 3 lies outside the canvas/)
     assert.equal(explained('no such model'), 'no such model')
+    assert.ok(explained(captions).startsWith(table['The text cannot be read as a layout.']))
   }
   useWords({})
 })

@@ -31,6 +31,7 @@ from .check import one_line, progress
 from .index import Index, Row, make_index, read_index
 from .indexed import IndexedSamples
 from .layout import read_layout
+from .notices import NoticeLog
 
 INDEX = ".ifadapter_index.jsonl"
 READERS = (  # the code that decides what an index has
@@ -198,17 +199,17 @@ def _updated(index: Index | None, head: dict[str, str], folder: Path, files: dic
     old = map(index.row, range(len(index))) if index else ()
     kept = {row.name: row for row in old if index and _same(row, index, head, files.get(row.name))}
     changed = [name for name in files if name not in kept]
-    with ThreadPool(THREADS) as pool:
-        read = pool.imap(partial(_read, folder, files), changed)
+    with NoticeLog() as log, ThreadPool(THREADS) as pool:
+        read = pool.imap(partial(_read, folder, files, log), changed)
         kept |= zip(changed, progress(read, len(changed)), strict=True)
     return make_index(head, (kept[name] for name in files))
 
 
-def _read(folder: Path, files: dict[str, _Files], name: str) -> Row:
+def _read(folder: Path, files: dict[str, _Files], log: NoticeLog, name: str) -> Row:
     sizes, times = files[name]
     path = folder / PurePosixPath(name)
     try:
-        return Row.usable(name, times, sizes, read_layout(path, *picture_size(path, decode=False)))
+        return Row.usable(name, times, sizes, read_layout(path, *picture_size(path, decode=False), log))
     except ValueError as error:
         return Row(name, times, sizes, reason=one_line(error))
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from pathlib import Path
 from typing import Any
 
+from ifadapter_core.formats.misspelt import misspelt_notice
 from ifadapter_core.formats.units import NODE_ADVICE
 from ifadapter_core.layout import Box, Instance, Layout
 from ifadapter_core.layout_formats import read_layout as read_layout_text
+
+from .notices import NoticeLog
 
 ROUNDED_PX = 2  # sides of a scaled picture are whole pixels, which changes its shape by this much at most
 MAX_SIDE_PX = 1e9  # of a size that a layout may give
 
 
-def read_layout(picture: Path, width: int, height: int) -> Layout:
-    """The layout of a picture of width x height pixels.
+def read_layout(picture: Path, width: int, height: int, log: NoticeLog) -> Layout:
+    """The layout of a picture of width x height pixels. log: for what was repaired or not read.
 
     Raises ValueError naming the file, also if the layout is of a picture of another shape.
     """
@@ -28,7 +30,7 @@ def read_layout(picture: Path, width: int, height: int) -> Layout:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error}).") from error
-    return parse_layout(content, str(path), picture.name, width, height)
+    return parse_layout(content, str(path), picture.name, width, height, log)
 
 
 def missing_layout(picture: str, name: str) -> ValueError:
@@ -36,17 +38,18 @@ def missing_layout(picture: str, name: str) -> ValueError:
     return ValueError(f"{picture} has no layout: there is no {name} beside it.")
 
 
-def parse_layout(content: bytes, path: str, picture: str, width: int, height: int) -> Layout:
+def parse_layout(content: bytes, path: str, picture: str, width: int, height: int, log: NoticeLog) -> Layout:
     """The layout in the content of a file. path: of the file; picture: name; both for messages.
-
-    What was repaired or not read is logged.
+    log: for what was repaired or not read.
 
     Raises ValueError as ``read_layout`` does.
     """
+    misspelt: list[str] = []
     try:
         text = content.decode("utf-8-sig")
         data = _json(text)
         if isinstance(data, dict):
+            misspelt = misspelt_notice(data)  # before the size is written under the right keys
             given = {key: data[key] for key in ("width", "height") if data.get(key) is not None}
             size = {"width": width, "height": height, **given}
             _check_shape(picture, width, height, size["width"], size["height"])
@@ -57,10 +60,10 @@ def parse_layout(content: bytes, path: str, picture: str, width: int, height: in
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text. Save it again as UTF-8.") from error
     except (ValueError, RecursionError) as error:
-        # The pictures of a training have no node.
-        raise ValueError(f"{path}: {str(error).replace(NODE_ADVICE, '')}") from error
-    for notice in notices:
-        logging.getLogger(__name__).warning("%s: %s", path, notice)
+        message = str(error).replace(NODE_ADVICE, "")  # the pictures of a training have no node
+        named = [notice for notice in misspelt if notice not in message]
+        raise ValueError(" ".join((f"{path}: {message}", *named))) from error
+    log.add(path, dict.fromkeys((*misspelt, *notices)))
     if not layout.instances:
         raise ValueError(f"{path} has no boxes. Describe at least one instance, or remove the picture.")
     return layout

@@ -44,9 +44,6 @@ export const IGNORED_OF_LAYOUT = [
   ...['strength', 'weight', 'negative', 'negative_prompt', 'global_prompt', 'positive_prompt', 'description'],
   ...['scene', 'background', 'style', 'style_description']
 ]
-// Keys that are read in any format, whose misspelt forms a notice names.
-const NAMES_OF_BOX = ['caption', 'description', 'strength', 'hidden']
-const NAMES_OF_LAYOUT = ['caption', 'width', 'height', 'units']
 const ELEMENT_PROMPT = 'compositional_deconstruction' // key of an inner object of Ideogram's prompt
 // Names that other tools give to the size of their picture, beside "image": {"width", "height"}.
 const SIZES = [
@@ -159,44 +156,12 @@ function refuseTwoBoxes(entry, number) {
 }
 
 /**
- * Fields of a box that are not read although they have a meaning, or seem to be misspelt.
+ * Fields of a box that are not read although they have a meaning.
  * @param {Record<string, any>} entry
  */
 function ignoredFields(entry) {
   const found = IGNORED.filter(([key, same]) => (entry[key] ?? '') !== '' && entry[key] !== same)
-  return [...found.map(([key]) => key), ...misspelt(entry, NAMES_OF_BOX)]
-}
-
-/**
- * Keys with a value that are almost one of the names.
- * @param {Record<string, any>} data
- * @param {string[]} names
- */
-function misspelt(data, names) {
-  return Object.keys(data).filter(
-    (key) => (data[key] ?? '') !== '' && names.some((name) => isAlmost(key, name))
-  )
-}
-
-/**
- * Whether a key differs from a name in its case, in one letter or in the order of two neighbours.
- * @param {string} given
- * @param {string} expected
- */
-function isAlmost(given, expected) {
-  if (given === expected) return false
-  let [key, name] = [[...given.toLowerCase()], [...expected]]
-  const differing = name.findIndex((letter, at) => letter !== key[at])
-  const same = differing < 0 ? name.length : differing
-  ;[key, name] = [key.slice(same), name.slice(same)]
-  const swapped = [...name.slice(0, 2).reverse(), ...name.slice(2)]
-  const [rest, shorter] = [key.slice(1), name.slice(1)]
-  return [
-    [rest, shorter],
-    [rest, name],
-    [key, shorter],
-    [key, swapped]
-  ].some(([a, b]) => a.join('') === b.join(''))
+  return found.map(([key]) => key)
 }
 
 /**
@@ -209,8 +174,6 @@ export function ignoredNotice(layout, drafts) {
   const inner = layout[ELEMENT_PROMPT]
   const parts = isObject(inner) ? [layout, inner] : [layout]
   const found = IGNORED_OF_LAYOUT.filter((key) => parts.some((part) => (part[key] ?? '') !== ''))
-  const almost = new Set(parts.flatMap((part) => misspelt(part, NAMES_OF_LAYOUT)))
-  found.push(...[...almost].filter((key) => !IGNORED_OF_LAYOUT.includes(key)))
   /** @type {Map<string, number[]>} */
   const numbers = new Map()
   for (const { number, entry } of drafts) {

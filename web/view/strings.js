@@ -38,7 +38,7 @@ const KNOWN_ERRORS = [
     ([, box]) => t('Box {box} has no size: check its numbers.', { box })
   ],
   [/\b[Bb]ox (\d+) lacks (.+?);/, ([, box, keys]) => t('Box {box} lacks {keys}.', { box, keys })],
-  [/\b[Bb]ox (\d+)\b/, ([, box]) => t('Box {box} cannot be read.', { box })],
+  [/(?<!of )\b[Bb]ox (\d+)\b/, ([, box]) => t('Box {box} cannot be read.', { box })],
   [/it is cut off/, () => t('The text is cut off: its end is missing.')],
   [/no JSON object or list/, () => t('The text has no layout in it.')],
   [/of no known format/, () => t('The text is in no known format.')],

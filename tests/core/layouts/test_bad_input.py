@@ -70,6 +70,10 @@ BAD_TEXT = {
     ),
     "blank caption": (own(own_box(caption=" \n")), "Box 1 has no local description"),
     "no caption": (own({"x": 0, "y": 0, "w": 1, "h": 1}), "Box 1 has no local description"),
+    "misspelt caption": (
+        own({"x": 0, "y": 0, "w": 1, "h": 1, "captoin": "a sofa"}),
+        r'Box 1 has no local description.* "captoin" of box 1 \(did you mean "caption"\?\)\.$',
+    ),
     "null caption": (own(own_box(caption=None)), "Box 1 has no local description"),
     "caption list of none": (own(own_box(caption=[])), "Box 1 has no local description"),
     "caption list of two": (own(own_box(caption=["a", "b"])), "Box 1: caption must be text, got a list"),

@@ -59,6 +59,27 @@ def test_a_strength_of_its_own_is_kept() -> None:
 
 def test_fields_that_are_not_read_are_named() -> None:
     assert "Not read: weight (box 2)." in notices_of([host_box(label="a"), host_box(label="b", weight=0.5)])
+    named = '"strenght" of box 2 (did you mean "strength"?)'
+    assert named in notices_of([host_box(label="a"), host_box(label="b", strenght=2)])
+
+
+class Table:
+    """A value that compares element by element, as a DataFrame does."""
+
+    def __eq__(self, other: object) -> Any:
+        return torch.tensor([True, False])
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_values_that_compare_element_by_element_are_not_compared() -> None:
+    notices = notices_of([host_box(label="a", table=Table(), strenght=Table(), weight=Table(), z=Table())])
+    assert "Not read: weight (box 1), z (box 1)." in notices
+    assert '"strenght" of box 1' in notices
+    with pytest.raises(LayoutError, match="x and y are read as the left top corner"):
+        notices_of([host_box(label="a", anchor=Table())])
+    with pytest.raises(LayoutError, match="units must be one of"):
+        notices_of([host_box(label="a", units=Table())])
 
 
 UNFIT: dict[str, tuple[Any, str]] = {

@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader
 import training.__main__ as command
 from tiny_models import sd
 from training.pictures.batches import PictureBatches
+from training.pictures.folder import FolderSamples
 from training.pictures.layout import parse_layout
+from training.pictures.notices import NoticeLog
 from training.pictures.skips import SkipList
 
 
@@ -168,17 +170,42 @@ def test_a_run_on_200_pictures_with_10_bad_ones_ends_with_their_count(
 
 def test_a_layout_in_another_encoding_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match=r"^a\.json is not UTF-8 text\. Save it again as UTF-8\.$"):
-        parse_layout(b"\xff\xfe{", "a.json", "a.png", 100, 100)
+        parse_layout(b"\xff\xfe{", "a.json", "a.png", 100, 100, NoticeLog())
 
 
 def test_the_advice_on_units_does_not_speak_of_a_node() -> None:
     layout = b'{"annotations": [{"box": [500, 500, 100, 100], "caption": "it"}]}'
     with pytest.raises(ValueError, match=r'add "units": "thousandths" to the layout\.$'):
-        parse_layout(layout, "a.json", "a.png", 128, 128)
+        parse_layout(layout, "a.json", "a.png", 128, 128, NoticeLog())
 
 
 def test_what_a_layout_has_that_is_not_read_is_named_with_its_file(caplog: pytest.LogCaptureFixture) -> None:
     box = {"x": 0, "y": 0, "w": 0.5, "h": 0.5, "caption": "a cup", "strenght": 2}
-    parse_layout(json.dumps({"boxes": [box]}).encode(), "photos/7.json", "7.jpg", 64, 64)
+    parse_layout(json.dumps({"boxes": [box]}).encode(), "photos/7.json", "7.jpg", 64, 64, NoticeLog())
     (message,) = caplog.messages
-    assert message.startswith("photos/7.json: Not read: strenght (box 1).")
+    assert message.startswith("photos/7.json: Keys that are not read")
+    assert '"strenght" of box 1' in message
+
+
+def test_a_misspelt_size_is_named_although_the_size_of_the_picture_is_used(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    layout = {"hieght": 64, "annotations": [{"box": [0, 0, 32, 32], "caption": "a cup"}]}
+    parse_layout(json.dumps(layout).encode(), "7.json", "7.jpg", 64, 64, NoticeLog())
+    assert '"hieght" (did you mean "height"?)' in caplog.text
+    layout = {"width": 128, "hieght": 128, "boxes": []}
+    with pytest.raises(ValueError, match=r'another shape.*"hieght" \(did you mean "height"\?\)\.$'):
+        parse_layout(json.dumps(layout).encode(), "7.json", "7.jpg", 64, 64, NoticeLog())
+
+
+def test_the_notices_of_many_files_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(13):
+        path = write(tmp_path, f"{number:02}.png").with_suffix(".json")
+        path.write_text(json.dumps({**json.loads(path.read_text()), "Width": 48, "weight": 2}))
+    FolderSamples(tmp_path)
+    assert len(caplog.messages) == 11
+    assert all("weight" in message and '"Width"' in message for message in caplog.messages[:10])
+    assert caplog.messages[10] == "There are notices about 3 further files."
+    caplog.clear()
+    FolderSamples(tmp_path)  # from the index
+    assert caplog.messages == []

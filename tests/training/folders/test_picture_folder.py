@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from ifadapter_core.layout import Box, Instance, Layout
 from training.pictures.layout import read_layout
+from training.pictures.notices import NoticeLog
 
 COLOURS = [(230, 20, 20), (20, 200, 40), (30, 40, 220), (240, 230, 40)]
 
@@ -169,7 +170,7 @@ def test_central_layouts_are_cropped_to_the_middle(folder: Path) -> None:
 
 def layout_of(folder: Path, text: str, width: int = 200, height: int = 100) -> Layout:
     (folder / "a.json").write_text(text)
-    return read_layout(folder / "a.jpg", width, height)
+    return read_layout(folder / "a.jpg", width, height, NoticeLog())
 
 
 def test_boxes_of_the_release_are_in_pixels_of_the_picture(tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_missing_sizes_are_those_of_the_picture(tmp_path: Path) -> None:
     """Also beside a byte order mark, as editors on Windows write it."""
     for text in (sized(None, None), sized(None, 100), "\ufeff" + sized(200, None)):
         (tmp_path / "a.json").write_text(text, "utf-8")
-        assert read_layout(tmp_path / "a.jpg", 200, 100).boxes == [Box(0.005, 0.01, 0.105, 0.21)]
+        assert read_layout(tmp_path / "a.jpg", 200, 100, NoticeLog()).boxes == [Box(0.005, 0.01, 0.105, 0.21)]
 
 
 def test_our_own_format_has_fractions_of_the_picture(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ifadapter_diffusers.pictures import SUFFIXES, picture_size
 from ..check import one_line
 from ..index import Index, Row
 from ..layout import missing_layout, parse_layout
+from ..notices import NoticeLog
 from .parts import NOWHERE, merge, read_rows, sha256_of, shard_record, write_rows
 from .tars import Member, TarSample, named, stem_of, tar_samples
 from .writer import writing
@@ -45,17 +46,17 @@ def index_shards(folder: Path, max_bad: float, threads: int) -> tuple[Index, int
         raise ValueError(f"There are no .tar files in {folder}.")
     total = sum(shard.stat().st_size for shard in shards)
     bar = tqdm(total=total, unit="B", unit_scale=True, dynamic_ncols=True, leave=False, disable=None)
-    with writing(folder), ThreadPool(threads) as pool, bar:
+    with writing(folder), NoticeLog() as log, ThreadPool(threads) as pool, bar:
         for shard in shards:
             if not read_rows(shard):
                 record = shard_record(shard, sha256_of(shard))
-                rows = list(pool.imap(partial(_row, shard), tar_samples(shard)))
+                rows = list(pool.imap(partial(_row, shard, log), tar_samples(shard)))
                 write_rows(shard, record, rows)
             bar.update(shard.stat().st_size)
         return merge(folder, shards, None, max_bad)
 
 
-def _row(shard: Path, sample: TarSample) -> Row:
+def _row(shard: Path, log: NoticeLog, sample: TarSample) -> Row:
     suffix = os.path.splitext(sample.pictures[0].name)[1] if len(sample.pictures) == 1 else ""
     name = stem_of(sample.key) + suffix
     try:
@@ -63,7 +64,7 @@ def _row(shard: Path, sample: TarSample) -> Row:
         content, text = (_read(shard, member) for member in (picture, layout))
         where = f"{shard}/{picture.name}"
         size = picture_size(named(content, where), decode=True)
-        found = parse_layout(text, f"{shard}/{layout.name}", picture.name, *size)
+        found = parse_layout(text, f"{shard}/{layout.name}", picture.name, *size, log)
     except ValueError as error:
         return Row(name, NOWHERE, (-1, -1), reason=one_line(error))
     place = (0, picture.offset, zlib.crc32(content), layout.offset)

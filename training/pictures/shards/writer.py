@@ -26,6 +26,7 @@ from ..check import one_line
 from ..folder import FolderSamples
 from ..index import Index, Row, read_index
 from ..layout import parse_layout
+from ..notices import NoticeLog
 from .parts import INDEX, NOWHERE, merge, read_rows, shard_record, write_rows
 from .tars import key_of, named, tar_samples
 
@@ -81,12 +82,12 @@ def write_shards(
         shards = [output / PATTERN.format(number) for number in range(len(ranges))]
         keys = _keys(source)
         bar = tqdm(total=len(source), unit="picture", dynamic_ncols=True, leave=False, disable=None)
-        with ThreadPool(threads) as pool, bar:
+        with NoticeLog() as log, ThreadPool(threads) as pool, bar:
             for shard, indices in zip(shards, ranges, strict=True):
                 if read_rows(shard):
                     bar.update(len(indices))
                 else:
-                    _write_shard(source, shard, indices, keys, pool, bar)
+                    _write_shard(source, shard, indices, keys, pool, log, bar)
         found = merge(output, shards, plan, max_bad)
         (output / PLAN).unlink()
         return found
@@ -189,6 +190,7 @@ def _write_shard(
     indices: Sequence[int],
     keys: dict[str, str],
     pool: ThreadPool,
+    log: NoticeLog,
     bar: tqdm,
 ) -> None:
     """Write a shard under a temporary name, then its rows, then give it its name."""
@@ -197,7 +199,7 @@ def _write_shard(
     with part.open("wb") as file:
         hashed = _Hashed(file)
         tar = _tar_writer()(hashed, mtime=0, encoder=False)
-        contents = pool.imap(partial(_content, source), indices)
+        contents = pool.imap(partial(_content, source, log), indices)
         for index, content in zip(indices, contents, strict=True):
             row = source.index.row(index)
             if isinstance(content, _Content):
@@ -225,7 +227,7 @@ def _write_shard(
         part.unlink()
 
 
-def _content(source: FolderSamples, index: int) -> _Content | str:
+def _content(source: FolderSamples, log: NoticeLog, index: int) -> _Content | str:
     """The files of a picture, or the reason why it cannot be used."""
     if index in source.bad:
         return source.bad[index]
@@ -234,7 +236,7 @@ def _content(source: FolderSamples, index: int) -> _Content | str:
     picture, text = path.read_bytes(), layout_path.read_bytes()
     try:
         size = picture_size(named(picture, str(path)), decode=True)
-        return _Content(picture, text, parse_layout(text, str(layout_path), path.name, *size))
+        return _Content(picture, text, parse_layout(text, str(layout_path), path.name, *size, log))
     except ValueError as error:
         return one_line(error)
 

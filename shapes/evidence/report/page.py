@@ -70,6 +70,8 @@ program judges the pictures. A run that was stopped resumes. Studies that have n
   from the same noise and are resampled together. An answer says "no difference seen" where the interval of
   the difference contains 0. Intervals are not corrected for the number of comparisons.
 - Layouts are held out: no model has trained on them.
+- Each study names the weights that it used. Where [the results](results/README.md) name others, the demo's
+  models have changed since.
 - Sampling steps: a study with many conditions may use fewer than the demo; question 5 compares them.
 - Models that a study trains are trained once, with one seed. The intervals do not include how much another
   training would differ. Their budget, which each study names, is far below that of the shipped adapter, and

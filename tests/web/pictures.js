@@ -16,7 +16,7 @@ const HELP = join(ROOT, 'web', 'docs', 'IFAdapterLayout.png')
 const DEMO = JSON.parse(readFileSync(join(ROOT, 'workflows', 'try_it_without_downloads.json'), 'utf8'))
 const RESULT_SIZE = [820, 680] // px, of the node with a result
 // What a person says about the demo's picture, which is the same in every run.
-const ANSWERS = ['Yes.', 'Yes.', 'No, there is only one stripe.', 'Yes.']
+const ANSWERS = ['No, two of the dots run together.', 'Yes.', 'Yes.', 'Yes.']
 const RUN_MS = 600_000
 const FIVE = JSON.stringify({
   version: 1,

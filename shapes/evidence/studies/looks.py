@@ -71,19 +71,19 @@ def answer(record: Record) -> str:
 
 
 def brief(record: Record) -> str:
-    keys = (*STYLES, *(f"{steps} steps" for steps in FEW))
     parts = []
-    for key in keys:
+    for key in (*STYLES, *(f"{steps} steps" for steps in FEW)):
         own, alone = (_loss(record, key, kind, digits=0) for kind in ("adapter", "alone"))
         both = "no difference seen for either" if own == alone == SAME else f"{own} (the base alone: {alone})"
         parts.append(f"{BASES[key][0]} {both}")
-    own, alone = (
-        [percent(record.rate(f"{kind} {key}", "drawn_well")) for key in ("own", *STYLES)]
-        for kind in ("adapter", "alone")
-    )
-    looks = f"{', '.join(own[1:])} (the base alone: {alone[0]}, {', '.join(alone[1:])})"
     rate = percent(record.rate(OWN))
-    return f"{rate} on its own base; {', '.join(parts)}. Drawn well: {own[0]}, in the looks {looks}"
+    looks = f"{_drawn_well(record, 'adapter')} (the base alone: {_drawn_well(record, 'alone')})"
+    return f"{rate} on its own base; {', '.join(parts)}. Drawn well: {looks}"
+
+
+def _drawn_well(record: Record, kind: str) -> str:
+    own, *looks = (percent(record.rate(f"{kind} {key}", "drawn_well")) for key in ("own", *STYLES))
+    return f"{own}, in the looks {', '.join(looks)}"
 
 
 def _loss(record: Record, key: str, kind: str = "adapter", digits: int = 1) -> str:

@@ -181,7 +181,9 @@ def test_looks_compare_the_loss_with_that_of_the_base_alone() -> None:
     brief = looks.STUDY.brief(record(looks.STUDY, rates))
     assert "80 % on its own base; line drawings -30 points (the base alone: no difference seen)" in brief
     assert "8 steps no difference seen (the base alone: -10 points). Drawn well: 80 %" in brief
-    assert brief.endswith("in the looks 50 %, 80 %, 50 % (the base alone: 60 %, 60 %, 60 %, 50 %)")
+    assert brief.endswith(
+        "in the looks 50 %, 80 %, 50 % (the base alone: 60 %, in the looks 60 %, 60 %, 50 %)"
+    )
     assert "8 steps no difference seen for either" in looks.STUDY.brief(record(looks.STUDY, {}))
 
 

@@ -50,7 +50,7 @@ def test_a_run_writes_numbers_plots_the_page_and_the_table(tmp_path: Path) -> No
     assert np.abs(error).mean() < 3  # 256 colours
     report = json.loads((output / "evidence" / "results.json").read_text())
     assert report["studies"]["tokens"]["settings"]["layouts"] == 2
-    assert "Switched off in an adapter" in readme.read_text()
+    assert "Switched off afterwards" in readme.read_text()
     page = (output / "evidence.md").read_text()
     assert "**Not run yet**" in page
 

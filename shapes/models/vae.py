@@ -59,10 +59,10 @@ def thumbnails(images: Tensor) -> Tensor:
 class Reconstruction(nn.Module):
     """Loss: L1 + L2 of the reconstructed picture, and L2 of the latents against ``thumbnails``.
 
-    settings: weights of further parts.
+    settings: see ``VAELoss``.
     """
 
-    def __init__(self, vae: AutoencoderKL, settings: VAELoss = VAELoss()) -> None:  # noqa: B008  # frozen
+    def __init__(self, vae: AutoencoderKL, settings: VAELoss) -> None:
         super().__init__()
         self.vae, self.settings = vae, settings
         if not settings.encoded:

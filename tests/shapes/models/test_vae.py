@@ -49,14 +49,14 @@ class Exact(AutoencoderKL):
 def test_a_perfect_autoencoder_has_no_loss() -> None:
     vae = Exact.from_config(new_vae().config)
     batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], [])
-    assert Reconstruction(vae)(batch, seeded_generator(0)).item() == 0
+    assert Reconstruction(vae, VAELoss())(batch, seeded_generator(0)).item() == 0
 
 
 def test_all_weights_have_gradients() -> None:
     torch.manual_seed(0)
     vae = new_vae()
     batch = Batch(torch.rand(2, 3, 32, 32) * 2 - 1, [], [])
-    Reconstruction(vae)(batch, seeded_generator(0)).backward()
+    Reconstruction(vae, VAELoss())(batch, seeded_generator(0)).backward()
     gradients = [parameter.grad for parameter in vae.parameters()]
     assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 

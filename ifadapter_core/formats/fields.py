@@ -9,7 +9,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -34,12 +34,19 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 INDEX = re.compile("0|[1-9][0-9]{0,9}")  # a key that JavaScript sorts before all others, if below MAX_INDEX
 MAX_INDEX = 2**32 - 1
 NUMBER_AS_TEXT = re.compile(r"\s*[+-]?[0-9.]+\s*(%?)\s*")
+MAX_NAMED = 10  # keys, or boxes of a key, in a notice
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 
 def has_value(value: Any) -> bool:
     """Whether the value of a field is neither nothing nor an empty text. Compares no values of a link."""
     return value is not None and not (isinstance(value, str) and not value)
+
+
+def first_named(named: Sequence[str]) -> str:
+    """The first MAX_NAMED of a list in a notice, and the number of the others."""
+    more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+    return f"{', '.join(named[:MAX_NAMED])}{more}"
 
 
 def text_of(value: Any, name: str) -> str:

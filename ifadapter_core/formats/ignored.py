@@ -11,7 +11,7 @@ from typing import Any
 
 from ..layout import LayoutError
 from .box_keys import BOX_NAMES, SIDE_NAMES, rotated
-from .fields import has_value, kind_of, shown
+from .fields import first_named, has_value, kind_of, shown
 
 # Edges and centres that are read only inside of "box", or not at all.
 EDGE_NAMES = (
@@ -54,7 +54,6 @@ HOW_TO_SAY = (
     'The global prompt is the "caption", the factor on the effect of a box is its "strength", "hidden": true '
     "leaves a box out, and later boxes are nearer."
 )
-MAX_NAMED = 10  # numbers of boxes in a notice
 
 
 def refuse_contradictions(entry: dict, number: int) -> None:
@@ -163,6 +162,5 @@ def ignored_notice(layout: Any, boxes: Iterable[tuple[int, tuple[str, ...]]]) ->
     parts = [part for part in (layout, inner) if isinstance(part, dict)]
     found = [key for key in IGNORED_OF_LAYOUT if any(has_value(part.get(key)) for part in parts)]
     for key, named in numbers.items():
-        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
-        found.append(f"{key} (box {', '.join(named[:MAX_NAMED])}{more})")
+        found.append(f"{key} (box {first_named(named)})")
     return [f"Not read: {', '.join(found)}. {HOW_TO_SAY}"] if found else []

@@ -10,7 +10,8 @@ from os.path import commonprefix
 from typing import Any
 
 from .comfyui import is_box
-from .fields import has_value, shown
+from .fields import first_named, has_value, shown
+from .ignored import ELEMENT_PROMPT
 
 NAMES_OF_LAYOUT = ("caption", "prompt", "global_caption", "width", "height", "units")
 NAMES_OF_IMAGE = ("width", "height")  # beside Roboflow's "predictions"
@@ -18,8 +19,6 @@ NAMES_OF_BOX = ("caption", "description", "strength", "hidden")
 OTHER_WORDS = ("weight", "unity", "unite")  # almost a name, but with a meaning of their own
 REFUSED = "unit"  # an error of its own says how to call it
 BOX_LISTS = ("boxes", "annotations", "annos", "predictions")
-ELEMENT_PROMPT = "compositional_deconstruction"  # the object around Ideogram's boxes
-MAX_NAMED = 10  # keys in a notice, and boxes of each key
 
 
 def misspelt_notice(data: Any) -> list[str]:
@@ -38,9 +37,8 @@ def misspelt_notice(data: Any) -> list[str]:
         for pair in _misspelt(box, NAMES_OF_BOX):
             numbers.setdefault(pair, []).append(str(number))
     for pair, named in numbers.items():
-        said.append(_suggestion(*pair, f" of box {', '.join(named[:MAX_NAMED])}{_rest(named)}"))
-    keys = f"{', '.join(said[:MAX_NAMED])}{_rest(said)}"
-    return [f"Keys that are not read, as they seem misspelt: {keys}."] if said else []
+        said.append(_suggestion(*pair, f" of box {first_named(named)}"))
+    return [f"Keys that are not read, as they seem misspelt: {first_named(said)}."] if said else []
 
 
 def _boxes_of(data: Any) -> list:
@@ -78,8 +76,3 @@ def _is_almost(key: str, name: str) -> bool:
 
 def _suggestion(key: str, name: str, place: str = "") -> str:
     return f'{shown(key)}{place} (did you mean "{name}"?)'
-
-
-def _rest(named: list[str]) -> str:
-    """The number of those that are not named."""
-    return f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""

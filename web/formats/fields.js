@@ -6,6 +6,7 @@ import { LayoutError, MAX_BOXES, isBlank } from '../layout_model.js'
 export { LayoutError }
 
 export const MAX_TEXT = 10_000 // characters of a description
+const MAX_NAMED = 10 // keys, or boxes of a key, in a notice
 const SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 const MORE_WHITE = '\u001c\u001d\u001e\u001f\u0085' // white space of Python that JavaScript does not strip
 const NUMBER_AS_TEXT = /^\s*[+-]?[0-9.]+\s*(%?)\s*$/
@@ -208,6 +209,15 @@ export function kindOf(value) {
         /** @type {'object' | 'string' | 'boolean' | 'number'} */ (typeof value)
       ] ?? typeof value)
   return `${name} (${shown(value)})`
+}
+
+/**
+ * The first MAX_NAMED of a list in a notice, and the number of the others.
+ * @param {(string | number)[]} named
+ */
+export function firstNamed(named) {
+  const more = named.length > MAX_NAMED ? ` and ${named.length - MAX_NAMED} more` : ''
+  return `${named.slice(0, MAX_NAMED).join(', ')}${more}`
 }
 
 /**

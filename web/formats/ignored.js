@@ -5,7 +5,7 @@
  */
 
 import { BOX_NAMES, SIDE_NAMES, rotated } from './box_keys.js'
-import { LayoutError, isObject, kindOf, shown } from './fields.js'
+import { LayoutError, firstNamed, isObject, kindOf, shown } from './fields.js'
 
 /** @typedef {import('./entries.js').Draft} Draft */
 
@@ -44,7 +44,7 @@ export const IGNORED_OF_LAYOUT = [
   ...['strength', 'weight', 'negative', 'negative_prompt', 'global_prompt', 'positive_prompt', 'description'],
   ...['scene', 'background', 'style', 'style_description']
 ]
-const ELEMENT_PROMPT = 'compositional_deconstruction' // key of an inner object of Ideogram's prompt
+export const ELEMENT_PROMPT = 'compositional_deconstruction' // key of an inner object of Ideogram's prompt
 // Names that other tools give to the size of their picture, beside "image": {"width", "height"}.
 const SIZES = [
   ...['image_width', 'image_height', 'img_width', 'img_height', 'imageWidth', 'imageHeight'],
@@ -54,7 +54,6 @@ const SIZE_AS_TEXT = /^[0-9]{2,5} ?[xX*,\u00d7] ?[0-9]{2,5}$/
 const HOW_TO_SAY =
   'The global prompt is the "caption", the factor on the effect of a box is its "strength", "hidden": true ' +
   'leaves a box out, and later boxes are nearer.'
-const MAX_NAMED = 10 // numbers of boxes in a notice
 
 /**
  * Throws LayoutError if a field says something else about the box than those that are read.
@@ -180,8 +179,7 @@ export function ignoredNotice(layout, drafts) {
     for (const key of ignoredFields(entry)) numbers.set(key, [...(numbers.get(key) ?? []), number])
   }
   for (const [key, boxes] of numbers) {
-    const more = boxes.length > MAX_NAMED ? ` and ${boxes.length - MAX_NAMED} more` : ''
-    found.push(`${key} (box ${boxes.slice(0, MAX_NAMED).join(', ')}${more})`)
+    found.push(`${key} (box ${firstNamed(boxes)})`)
   }
   return found.length ? [`Not read: ${found.join(', ')}. ${HOW_TO_SAY}`] : []
 }

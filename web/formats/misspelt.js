@@ -4,7 +4,8 @@
  * `ifadapter_core/formats/misspelt.py` is the Python twin.
  */
 
-import { isObject, shown } from './fields.js'
+import { firstNamed, isObject, shown } from './fields.js'
+import { ELEMENT_PROMPT } from './ignored.js'
 import { isBox } from './readers.js'
 
 const NAMES_OF_LAYOUT = ['caption', 'prompt', 'global_caption', 'width', 'height', 'units']
@@ -13,8 +14,6 @@ const NAMES_OF_BOX = ['caption', 'description', 'strength', 'hidden']
 const OTHER_WORDS = ['weight', 'unity', 'unite'] // almost a name, but with a meaning of their own
 const REFUSED = 'unit' // an error of its own says how to call it
 const BOX_LISTS = ['boxes', 'annotations', 'annos', 'predictions']
-const ELEMENT_PROMPT = 'compositional_deconstruction' // the object around Ideogram's boxes
-const MAX_NAMED = 10 // keys in a notice, and boxes of each key
 
 /**
  * A notice that names the misspelt keys of a layout and its boxes, if there are any.
@@ -41,11 +40,9 @@ export function misspeltNotice(data) {
     }
   })
   for (const [key, { name, numbers }] of found) {
-    const named = numbers.slice(0, MAX_NAMED).join(', ')
-    said.push(suggestion(key, name, ` of box ${named}${restOf(numbers)}`))
+    said.push(suggestion(key, name, ` of box ${firstNamed(numbers)}`))
   }
-  const keys = `${said.slice(0, MAX_NAMED).join(', ')}${restOf(said)}`
-  return said.length ? [`Keys that are not read, as they seem misspelt: ${keys}.`] : []
+  return said.length ? [`Keys that are not read, as they seem misspelt: ${firstNamed(said)}.`] : []
 }
 
 /**
@@ -111,12 +108,4 @@ function isAlmost(given, expected) {
  */
 function suggestion(key, name, place = '') {
   return `${shown(key)}${place} (did you mean "${name}"?)`
-}
-
-/**
- * The number of those that are not named.
- * @param {unknown[]} named
- */
-function restOf(named) {
-  return named.length > MAX_NAMED ? ` and ${named.length - MAX_NAMED} more` : ''
 }

@@ -33,17 +33,19 @@ class VAELoss:
         as it is.
     worst: weight of the mean error of each picture's worst patch.
     flat: weight of the error away from edges.
+    droplets: weight of the energy of the decoder's features that is in few cells, see ``droplets.py``.
     noise: largest standard deviation of the noise on scaled latents, see ``latent_noise``.
     """
 
     encoded: float = 1.0
     worst: float = 0.0
     flat: float = 0.0
+    droplets: float = 0.0
     noise: float = 0.3
 
     def __post_init__(self) -> None:
         fraction(self, "encoded")
-        at_least(self, 0, "worst", "flat", "noise")
+        at_least(self, 0, "worst", "flat", "droplets", "noise")
 
 
 @dataclass(frozen=True)

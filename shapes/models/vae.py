@@ -7,6 +7,7 @@ pixels a side. The base model then has little to learn, and the decoder restores
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from training.processes.group import ALONE, Processes
 from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
 from .config import VAELoss
+from .droplets import collected_excess
 from .graphed_loss import GraphedLoss
 
 LATENT_CHANNELS = 3
@@ -87,20 +89,22 @@ class Reconstruction(nn.Module):
             latent_error = F.mse_loss(encoded, exact[:count])
             latents = encoded if count == len(images) else exact
         # The decoder trains on noisy latents, because those of the base model are never exact.
-        decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
+        with collected_excess(self.vae.decoder) if self.settings.droplets else nullcontext([]) as excess:
+            decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
         loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + latent_error
         if self.settings.worst:
             loss = loss + self.settings.worst * worst_patch_error(decoded, images)
         if self.settings.flat:
             loss = loss + self.settings.flat * flat_error(decoded, images)
+        if self.settings.droplets:
+            loss = loss + self.settings.droplets * torch.stack(excess).mean()
         return loss
 
 
 def worst_patch_error(decoded: Tensor, images: Tensor) -> Tensor:
     """Mean over the pictures (B, 3, H, W) of the largest mean absolute error of a patch: ().
 
-    GroupNorm with one channel a group is tempted to put an outlier into a corner, by which it
-    controls its statistics (Karras et al. 2020, section 2). The mean error does not see it.
+    The mean error of the picture does not see a speck.
     """
     errors = F.avg_pool2d((decoded - images).abs().mean(dim=1, keepdim=True), PATCH)
     return errors.amax(dim=(1, 2, 3)).mean()

@@ -33,8 +33,8 @@ def _head(report: dict[str, Any]) -> str:
     return f"""# Results of the demo models
 
 Written by `make results` for the models of [demo/](../../demo/README.md):
-weights {report["weights"]}, {report["steps"]} DDIM steps, guidance {report["guidance"]},
-seed {report["seed"]}.
+weights {report["weights"]} (the start of a SHA-256 over their files),
+{report["steps"]} DDIM steps, guidance {report["guidance"]}, seed {report["seed"]}.
 
 All methods start from the same noise. All but one get the same prompts, which name every detail
 and no position. "Caption with rough positions" adds positions in words ("small, upper left"; five
@@ -52,6 +52,8 @@ rows, five columns), as the captions of the base model's training did.
   and takes the nearest. It also knows shapes, colours and patterns that the demo's world does not
   have, so it can name a wrong one. It was not tuned on generated pictures. The row "real drawings"
   is its score on drawings.
+- **Caption only**: the base model without the adapter. Its caption, as that of the other methods, holds
+  all descriptions.
 - **Drawings through the autoencoder**: encoded and decoded, with nothing sampled: what the
   autoencoder alone loses.
 - **Heavy overlap**: each figure takes, of {HEAVY} valid positions, the one with the most overlap. At
@@ -63,7 +65,9 @@ rows, five columns), as the captions of the base model's training did.
 - "Appearance tokens only" and "EoT token only": the same adapter with some tokens switched off,
   not adapters trained without them.
 - "Regional attention": the cells of each box attend to its description through the base model's
-  own cross attention."""
+  own cross attention.
+
+See also [what a detail pass does to small figures](detail_pass.md)."""
 
 
 def _set_part(rows: Rows, name: str, title: str) -> list[str]:

@@ -18,6 +18,7 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 STARTS = (0.0, 0.1, 0.2, 0.3, 0.5)
 ENDS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 USUAL = "strength 1"  # from the start to the end
+UNSEEN = "no loss of judged right is seen"
 TEXT = """The shipped adapter with another strength, or active in a part of the noise schedule only: from
 *start* (0 = pure noise) to *end* (1 = no noise). A step in which it is not active costs what the base model
 costs. With `--timing` the study also measures the adapter's share of a step and, on a GPU, of the memory."""
@@ -78,7 +79,7 @@ def _latest_start(record: Record) -> str:
     if not enough:
         return "every later start loses some"
     lost = _lost(record, "start", enough)
-    return f"up to a start of {enough:g} no loss is seen (drawn well: {lost})"
+    return f"up to a start of {enough:g} {UNSEEN} (drawn well: {lost})"
 
 
 def _lost(record: Record, name: str, value: float, measure: str = "drawn_well") -> str:
@@ -99,7 +100,7 @@ def _earliest_end(record: Record) -> str:
         return f"every earlier end loses some ({costs})"
     saved = f"{100 * (1 - enough):.0f} % of its steps"
     lost = _lost(record, "end", enough)
-    return f"down to an end of {enough:g} no loss is seen (drawn well: {lost}), which saves {saved}"
+    return f"down to an end of {enough:g}, which saves {saved}, {UNSEEN} (drawn well: {lost})"
 
 
 def _timing(record: Record) -> list[str]:

@@ -27,7 +27,7 @@ OVERLAPS = {
     **{f"pairs {iou:g}": LayoutSet("pairs", iou) for iou in IOUS},
     **{f"stacks {figures}": LayoutSet("stacks", figures) for figures in STACKS},
 }
-TEXT = f"""Three layout sets, with figures of the sizes of training:
+TEXT = f"""Three kinds of layouts, with figures of the sizes of training:
 
 - **Pairs** of equal boxes with an IoU of 0, 0.2, 0.4 or 0.6. The front one then hides 0, 33, 57 or 75 % of
   the other box; training hides at most 40 % of a figure.
@@ -96,7 +96,7 @@ def brief(record: Record) -> str:
 
 
 def in_short(record: Record, rule: str) -> str:
-    """Where a rule differs from the learned gate: the number of layout sets with overlap, and the points."""
+    """Where a rule differs from the learned gate: in how many sets with overlap, and by how many points."""
     sets = [name for name in OVERLAPS if name != "pairs 0"]
     found = [record.difference(f"{rule} {name}", f"gate {name}") for name in sets]
     points = {
@@ -104,12 +104,13 @@ def in_short(record: Record, rule: str) -> str:
         "fewer": sorted(-100 * one.value for one in found if is_clear(one) and one.value < 0),
     }
     parts = [
-        f"{values[0]:.0f} to {values[-1]:.0f} points {word} in {len(values)} of {len(sets)} layout sets"
+        f"{values[0]:.0f} to {values[-1]:.0f} points {word} in {len(values)} of {len(sets)} sets with overlap"
         for word, values in points.items()
         if values
     ]
-    if sum(map(len, points.values())) < len(sets):
-        parts.append("no difference seen in the others" if parts else "no difference seen")
+    unclear = len(sets) - sum(map(len, points.values()))
+    if unclear:
+        parts.append(f"no difference seen in {unclear}" if parts else "no difference seen")
     return f"{RULES[rule][0]}: {', '.join(parts)}"
 
 

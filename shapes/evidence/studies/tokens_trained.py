@@ -17,7 +17,7 @@ PAINTINGS = {
         Painting("appearance", models=TrainedAdapter(eot=False)),
     ),
     "eot": ("EoT token only", Painting("eot", models=TrainedAdapter(appearance=False))),
-    "shallow": ("both kinds, one text depth", Painting(models=TrainedAdapter(depths=(-2,)))),
+    "shallow": ("both kinds at one text depth", Painting(models=TrainedAdapter(depths=(-2,)))),
 }
 OTHERS = tuple(key for key in PAINTINGS if key != "both")
 MEASURES = ("success", "drawn_well", "leaked")

@@ -88,8 +88,8 @@ def test_overlap_in_short_counts_the_layout_sets() -> None:
     rates = {"order pairs 0.2": 0.4, "order stacks 5": 0.2, "mean pairs 0": 0.1}
     groups = {("gate pairs 0.4", "front"): 0.8, ("order pairs 0.4", "back"): 0.1}
     brief = overlap.STUDY.brief(record(overlap.STUDY, rates, groups=groups))
-    fewer = "10 to 30 points fewer in 2 of 7 layout sets"
-    assert f"layout order: {fewer}, no difference seen in the others" in brief
+    fewer = "10 to 30 points fewer in 2 of 7 sets with overlap"
+    assert f"layout order: {fewer}, no difference seen in 5" in brief
     assert "plain mean: no difference seen. In pairs" in brief  # pairs 0 do not overlap
     assert "50 % of the front ones (learned gate 80 %)" in brief
     assert brief.endswith("10 % of the back ones (learned gate 50 %)")
@@ -97,21 +97,23 @@ def test_overlap_in_short_counts_the_layout_sets() -> None:
 
 def test_cost_finds_the_earliest_end_without_a_loss() -> None:
     rates = {"strength 1": 0.8, **{f"end {end:g}": 0.8 for end in cost.ENDS[:-1]}, "end 0.1": 0.5}
+    unseen = "no loss of judged right is seen"
     early = cost.STUDY.answer(record(cost.STUDY, rates))
-    assert "down to an end of 0.2 no loss is seen (drawn well: no difference seen), which saves 80 %" in early
+    assert f"down to an end of 0.2, which saves 80 % of its steps, {unseen} (drawn well" in early
     # A loss at a later end counts, even if an earlier one has none.
     late = cost.STUDY.answer(record(cost.STUDY, {**rates, "end 0.5": 0.7}))
-    assert "down to an end of 0.7 no loss is seen" in late
+    assert f"down to an end of 0.7, which saves 30 % of its steps, {unseen}" in late
     never = cost.STUDY.answer(record(cost.STUDY, {**rates, "end 0.9": 0.7}))
     assert "every earlier end loses some (-10.0 points at 0.9, no difference seen at 0.3)" in never
 
 
 def test_cost_finds_the_latest_start_without_a_loss() -> None:
     rates = {"strength 1": 0.8, **{f"start {start:g}": 0.8 for start in cost.STARTS[1:]}}
-    assert "up to a start of 0.5 no loss is seen" in cost.STUDY.brief(record(cost.STUDY, rates))
+    brief = cost.STUDY.brief(record(cost.STUDY, rates))
+    assert "up to a start of 0.5 no loss of judged right is seen" in brief
     # A loss at an earlier start counts, even if a later one has none.
     some = cost.STUDY.answer(record(cost.STUDY, {**rates, "start 0.3": 0.7}))
-    assert "up to a start of 0.2 no loss is seen (drawn well: no difference seen)" in some
+    assert "up to a start of 0.2 no loss of judged right is seen (drawn well: no difference seen)" in some
     assert "(by start, 0: 80.0 %, 0.1: 80.0 %" in some
     never = cost.STUDY.brief(record(cost.STUDY, {**rates, "start 0.1": 0.7}))
     assert "every later start loses some" in never
@@ -160,7 +162,7 @@ def test_tokens_trained_alone() -> None:
     rates = {"both": 0.7, "appearance": 0.71, "eot": 0.2, "shallow": 0.6}
     brief = tokens_trained.STUDY.brief(record(tokens_trained.STUDY, rates))
     assert "appearance tokens only 71 % (no difference seen)" in brief
-    assert brief.endswith("EoT token only 20 %, both kinds, one text depth 60 %")
+    assert brief.endswith("EoT token only 20 %, both kinds at one text depth 60 %")
 
 
 def test_map_against_sequence_in_both_directions() -> None:

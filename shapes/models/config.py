@@ -33,7 +33,7 @@ class VAELoss:
         as it is.
     worst: weight of the mean error of each picture's worst patch.
     flat: weight of the error away from edges.
-    droplets: weight of the energy of the decoder's features that is in few cells, see ``droplets.py``.
+    droplets: weight of the energy of the decoder's features that is in few pixels, see ``droplets.py``.
     noise: largest standard deviation of the noise on scaled latents, see ``latent_noise``.
     """
 

@@ -15,8 +15,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CELLS = 16  # cells along each side, in which the energy is compared
-MOST = 5.0  # energy of a cell, as a multiple of the mean, that is no droplet
+MOST = 6.0  # energy of a pixel, as a multiple of the mean, that is no droplet
+SMALL = 32  # pixels along each side of features of which every one is read
 
 
 @contextmanager
@@ -38,13 +38,12 @@ def collected_excess(decoder: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def excess_energy(features: Tensor, groups: int) -> Tensor:
-    """Fraction of the energy of normalized features that cells have beyond ``MOST``: ().
+    """Fraction of the energy of normalized features that single pixels have beyond ``MOST``: ().
 
-    features: (B, C, H, W), where H and W are at least ``CELLS``. Energy is the mean square over the
-    channels, after a norm of ``groups`` groups. Of larger features every second pixel is read.
+    features: (B, C, H, W). Energy is the mean square over the channels, after a norm of ``groups``
+    groups: 1 on average. Of features with more than ``SMALL`` pixels a side every second one is read.
     """
-    if features.shape[-1] > CELLS:
+    if features.shape[-1] > SMALL:
         features = features[..., ::2, ::2]
-    energy = F.group_norm(features.float(), groups).square().mean(dim=1, keepdim=True)
-    cells = F.adaptive_avg_pool2d(energy, CELLS)
-    return F.relu(cells - MOST).mean()
+    energy = F.group_norm(features.float(), groups).square().mean(dim=1)
+    return F.relu(energy - MOST).mean()

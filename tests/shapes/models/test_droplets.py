@@ -1,4 +1,4 @@
-"""Droplets of a decoder: how much of its features' energy is in few cells."""
+"""Droplets of a decoder: how much of its features' energy is in few pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Batch
 from shapes.models.config import VAELoss
-from shapes.models.droplets import CELLS, MOST, collected_excess, excess_energy
+from shapes.models.droplets import MOST, collected_excess, excess_energy
 from shapes.models.vae import Reconstruction, new_vae
 
 
@@ -22,13 +22,23 @@ def test_even_features_have_no_excess(size: int) -> None:
     assert excess_energy(features(size), 32).item() == 0
 
 
-@pytest.mark.parametrize("size", [16, 32, 128])
-def test_the_excess_is_the_energy_of_a_droplet_beyond_an_ordinary_cell(size: int) -> None:
-    droplet, cell = features(size), size // CELLS
-    droplet[..., -cell:, -cell:] *= 1000  # nearly all the energy
-    expected = (CELLS**2 - MOST) / CELLS**2
+@pytest.mark.parametrize(("size", "read", "of_them"), [(16, 16**2, 9), (32, 32**2, 9), (128, 64**2, 1)])
+def test_the_excess_is_the_energy_of_a_droplet_beyond_ordinary_pixels(
+    size: int, read: int, of_them: int
+) -> None:
+    droplet = features(size)
+    droplet[..., -3:, -3:] = 1000.0  # nearly all the energy
+    expected = 1 - of_them * MOST / read
     assert excess_energy(droplet, 32).item() == pytest.approx(expected, rel=0.05)
     assert excess_energy(5 * droplet, 32).item() == pytest.approx(expected, rel=0.05)
+
+
+def test_several_droplets_have_the_excess_of_all() -> None:
+    one, four = features(64), features(64)
+    one[..., 10, 10] *= 30
+    for place in (10, 20, 30, 40):
+        four[..., place, 10] *= 30
+    assert excess_energy(four, 32).item() > 0.8 * excess_energy(one, 32).item() > 0.1
 
 
 def test_a_figure_of_one_channel_is_no_droplet() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from .config import Config
 from .pictures.samples import Samples
 from .state_files import saved_states
+from .whole_files import write_whole
 
 FILE = "settings.json"
 GONE = "not set"
@@ -96,15 +97,23 @@ def write(folder: Path, settings: dict[str, Any]) -> None:
     if os.environ.get("RANK", "0") != "0" or (entries and entries[-1] == settings):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{FILE}.part"
-    part.write_text(json.dumps([*entries, settings], indent=1) + "\n", "utf-8")
-    part.replace(folder / FILE)
+    write_whole(folder / FILE, json.dumps([*entries, settings], indent=1) + "\n")
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    """The settings of a run that resumes; empty for a run that has saved nothing yet."""
+    """The settings of a run that resumes; empty for a run that has saved nothing yet.
+
+    Raises ValueError for a damaged file.
+    """
     path = folder / FILE
-    return json.loads(path.read_text("utf-8")) if saved_states(folder) and path.exists() else []
+    if not saved_states(folder) or not path.exists():
+        return []
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Remove it; the run then resumes without a comparison of settings."
+        ) from error
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> list[str]:

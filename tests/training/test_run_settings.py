@@ -182,6 +182,12 @@ def test_a_run_of_an_earlier_version_has_no_settings(
     assert len(entries(folder)) == 1
 
 
+def test_damaged_settings_are_an_error_with_a_way_out(config: Config, folder: Path) -> None:
+    (folder / FILE).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"settings\.json is damaged .* Remove it"):
+        keep(folder, described(config), "adapter")
+
+
 def test_settings_that_a_newer_version_adds_are_no_difference(config: Config) -> None:
     old, new = described(config), described(config)
     del old["config"]["adapter"]["loop"]["seed"]

@@ -35,6 +35,8 @@ FREE = frozenset(
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),
     )
 )
+# Settings that decide only how a run starts.
+START = ("adapter.init", "adapter.shape.alpha", "adapter.shape.base_projections")
 # What runs did before there were these settings.
 EARLIER = {"folder.aspect": "square", "folder.crops": 0}
 # Sections of other stages, by stage.
@@ -82,6 +84,8 @@ def compare(folder: Path, settings: dict[str, Any], stage: str, override: bool =
         )
     if found:
         logging.warning("%s resumes with other settings: %s.", folder, "; ".join(found))
+    if idle := [key for key in START if any(text.startswith(f"{key} ") for text in found)]:
+        logging.warning("%s has started already, so it does not use %s.", folder, ", ".join(idle))
     for name, kind in (("versions", "versions"), ("git", "code")):
         if entries[-1].get(name) != settings[name]:
             logging.warning("%s resumes with other %s than before: %s.", folder, kind, settings[name])

@@ -105,6 +105,17 @@ def test_override_resumes_with_other_settings_and_keeps_both(
         keep(folder, described(config), "adapter")
 
 
+def test_override_says_which_settings_come_too_late(
+    config: Config, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(folder, described(with_loop(config, seed=3)), "adapter", override=True)
+    assert "has started already" not in caplog.text
+    shape = replace(config.adapter.shape, alpha=0.7)
+    changed = replace(config, adapter=replace(config.adapter, shape=shape, init="other.bin"))
+    keep(folder, described(changed), "adapter", override=True)
+    assert "has started already, so it does not use adapter.init, adapter.shape.alpha." in caplog.text
+
+
 @pytest.mark.parametrize("change", ["more", "fewer", "other layout", "other picture"])
 def test_other_pictures_are_refused(config: Config, folder: Path, change: str) -> None:
     assert config.folder

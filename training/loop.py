@@ -83,7 +83,7 @@ def train(
     learning_rate, rate = LearningRate(config), 0.0
 
     # Resume from the saved state, if there is one.
-    state = RunState(weights, shapes, config.ema_decay, config.keep_states)
+    state = RunState(weights, shapes, config)
     state.restore(folder)
     progress = state.progress
     if progress.step > config.steps:

@@ -137,7 +137,9 @@ def run(stage: str, config: Config, override: bool = False) -> None:
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
         adapter = adapter_stage(config, override)
-        train(adapter, config.adapter.loop, folder / stage)
+        assert adapter.settings is not None
+        record = partial(run_settings.write, folder / stage, adapter.settings)
+        train(adapter, config.adapter.loop, folder / stage, record=record)
         if isinstance(adapter.batches, PictureBatches):
             sys.stdout.write(adapter.batches.skip_count())
         return
@@ -154,9 +156,7 @@ def run(stage: str, config: Config, override: bool = False) -> None:
     described = run_settings.describe(config)
     run_settings.compare(folder / stage, described, stage, override)
     set_seed(loop.seed)  # of the new weights
-    made = make()
-    run_settings.write(folder / stage, described)
-    train(made, loop, folder / stage)
+    train(make(), loop, folder / stage, record=partial(run_settings.write, folder / stage, described))
 
 
 def demo_run(config: Config) -> DemoRun | None:
@@ -172,7 +172,7 @@ def demo_run(config: Config) -> DemoRun | None:
 def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     """A new adapter with the config's base model and pictures.
 
-    Raises ValueError if either is not given, or see ``run_settings.keep``.
+    Raises ValueError if either is not given, or see ``run_settings.compare``.
     """
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
     check_optimizer(settings.loop)
@@ -209,8 +209,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
     described = run_settings.describe(config, pictures, held_out.samples if held_out else None)
-    run = Path(config.output) / "adapter"
-    run_settings.compare(run, described, "adapter", override)
+    run_settings.compare(Path(config.output) / "adapter", described, "adapter", override)
     base = load_base()
     if isinstance(batches, PictureBatches):
         depths = (init.config.settings if init else settings.shape).text_depths
@@ -229,7 +228,6 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     )
     if held_out is not None:
         stage.held_out_loss = HeldOutLoss(stage.objective, held_out, settings.batch_size)
-    run_settings.write(run, described)
     stage.settings = described
     return stage
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,13 +58,19 @@ class Stage(Protocol):
 
 
 def train(
-    stage: Stage, config: LoopConfig, folder: Path, clock: Callable[[], float] = time.monotonic
+    stage: Stage,
+    config: LoopConfig,
+    folder: Path,
+    clock: Callable[[], float] = time.monotonic,
+    record: Callable[[], None] = lambda: None,
 ) -> None:
     """Train a stage in ``folder``, or resume from the state saved there.
 
     Deterministic: everything random comes from the seed and the batch's index. A time limit
     (``config.minutes``) is the exception. It counts from here, over all resumed runs.
     clock: seconds from any start.
+    record: keeps the run's settings. It is called when a new run starts and after each saved state, so a
+    run that cannot resume keeps the settings of its states.
     Writes ``state/`` (to resume), ``weights/`` (``stage.save``) and ``weights_step.txt``, ``losses.csv``,
     ``loss.png``, ``metrics.jsonl``, ``samples/``, with held-out pictures ``held_out.csv``, and what the
     trackers write. A finished run writes what is missing of its end.
@@ -97,6 +104,9 @@ def train(
             f"steps is {config.steps}, but the run in {folder} has done {progress.step}. "
             "Raise steps, or choose another output."
         )
+    if not progress.step:
+        record()
+    save = partial(_save, state, stage, folder, record)
     saved = progress.step
     started -= progress.seconds  # of the runs before
     start_trackers(accelerator, folder, progress.step, getattr(stage, "settings", None) or asdict(config))
@@ -178,7 +188,7 @@ def train(
             if stopping or done or progress.step % config.save_every == 0:
                 finite.check()
                 with monitor.paused():
-                    _save(state, stage, folder)
+                    save()
                 saved = progress.step
             if done or progress.step % config.held_out_every == 0:
                 stopping = not monitor.measure_held_out(requests) or stopping
@@ -188,7 +198,7 @@ def train(
                 break
         if progress.step != saved:  # stopped within a step
             finite.check()
-            _save(state, stage, folder)
+            save()
     accelerator.end_training()
     if stopping:
         raise KeyboardInterrupt
@@ -221,9 +231,10 @@ def _ignore_ctrl_c(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _save(state: RunState, stage: Stage, folder: Path) -> None:
+def _save(state: RunState, stage: Stage, folder: Path, record: Callable[[], None]) -> None:
     """Save the state, and the averaged weights for use."""
     state.save(folder)
+    record()
     _save_weights(state, stage, folder)
 
 

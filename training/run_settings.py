@@ -94,8 +94,8 @@ def compare(folder: Path, settings: dict[str, Any], stage: str, override: bool =
 def write(folder: Path, settings: dict[str, Any]) -> None:
     """Write the settings into the folder of a run.
 
-    The file is a list: each start with other settings than the one before adds an entry. No-op except
-    in the first of several processes.
+    The file is a list: each run with other settings than the one before adds an entry. No-op except in
+    the first of several processes.
     """
     entries = _entries(folder)
     if os.environ.get("RANK", "0") != "0" or (entries and entries[-1] == settings):

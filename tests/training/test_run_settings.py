@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from picture_files import write
-from safetensors import safe_open
 
 import training.__main__ as command
-from ifadapter_core.storage import load_weights
-from tiny_models import sd
 from training.config import Config, load_config
 from training.pictures.folder import FolderSamples
 from training.run_settings import FILE, compare, describe, differences, git_state
@@ -237,40 +233,3 @@ def test_the_state_of_the_code(tmp_path: Path) -> None:
     assert not clean["changed"]
     (tmp_path / "a").write_text("2")
     assert git_state(tmp_path) == {**clean, "changed": True}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("fresh_accelerate")
-def test_the_command_refuses_and_the_weights_have_the_settings(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("training.adapter_stage.SHEET_STEPS", 1)
-    sd(tmp_path / "words").save_pretrained(tmp_path / "base")
-    shape = {"blocks": ["mid_block"], "transformer_blocks": 1, "width": 8, "heads": 1, "resampler_layers": 1}
-    own = {
-        "output": str(tmp_path / "own"),
-        "base": str(tmp_path / "base"),
-        "folder": {"path": str(tmp_path / "pictures"), "size": 64},
-        "adapter": {
-            "batch_size": 1,
-            "samples": 1,
-            "shape": {**shape, "queries": 1, "frequencies": 2, "position_width": 4},
-            "loop": {"steps": 1},
-        },
-    }
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
-    arguments = ["adapter", "--config", str(tmp_path / "own.yaml")]
-    command.main(arguments)
-    weights = tmp_path / "own" / "adapter" / "weights" / "ifadapter.safetensors"
-    with safe_open(weights, "pt") as file:
-        metadata = file.metadata()
-    assert [json.loads(metadata["training"])] == entries(tmp_path / "own" / "adapter")
-    assert len(load_weights(weights).config.layers) == 1
-
-    with pytest.raises(SystemExit) as stopped:
-        command.main([*arguments, "adapter.batch_size=2", "adapter.loop.steps=2"])
-    assert stopped.value.code == 2
-    assert "adapter.batch_size 1, now 2" in capsys.readouterr().err
-    command.main([*arguments, "--override", "adapter.batch_size=2", "adapter.loop.steps=2"])
-    with safe_open(weights, "pt") as file:
-        assert json.loads(file.metadata()["training"])["config"]["adapter"]["batch_size"] == 2

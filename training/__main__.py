@@ -34,7 +34,7 @@ from .config_reader import build, config_path, read_config
 from .cost import command as cost_command
 from .cropping.crops import check_size, configured_crops
 from .loop import Stage, train
-from .new_adapter import load_init
+from .new_adapter import load_init, unused_with_init
 from .objective.denoising import LayoutBatch
 from .objective.held_out import HeldOutLoss
 from .optimization.optimizer import check_optimizer
@@ -177,7 +177,9 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
     check_optimizer(settings.loop)
     tracker_names(settings.loop)
-    init = load_init(settings.init, settings.shape) if settings.init is not None else None
+    init = load_init(settings.init) if settings.init is not None else None
+    if init and (unused := unused_with_init(settings)):
+        logging.warning("adapter.init gives the weights, so %s has no effect.", " and ".join(unused))
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
     if config.base is not None:
         dtype = DTYPES[settings.loop.mixed_precision]

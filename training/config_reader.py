@@ -92,12 +92,17 @@ def read_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ValueError(f"{path.name} is {data!r}; expected a section with keys.")
     adapter = data.get("adapter")
     if isinstance(adapter, dict) and adapter.get("recipe") is not None:
-        data["adapter"] = _merge(_recipe(adapter["recipe"], path.name), adapter)
+        data["adapter"] = _merge(read_recipe(adapter["recipe"], path.name), adapter)
     return data
 
 
-def _recipe(name: Any, where: str) -> dict[str, Any]:
-    """The settings of a recipe. Raises ValueError that lists the recipes if there is none of this name."""
+def read_recipe(name: Any, where: str = "config") -> dict[str, Any]:
+    """The settings of a recipe, whose values are texts.
+
+    where: name of the config in messages.
+
+    Raises ValueError that lists the recipes if there is none of this name.
+    """
     known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
     if name not in known:
         raise ValueError(f"{where}: adapter: recipe is {name!r}; expected one of {', '.join(known)}.")

@@ -63,7 +63,7 @@ def run(config: Config) -> None:
         )
     check_size(folder)
     adapter = config.adapter
-    shape = load_init(adapter.init, adapter.shape).config.settings if adapter.init is not None else None
+    shape = load_init(adapter.init).config.settings if adapter.init is not None else None
     slots, depths = (shape or adapter.shape).slots, (shape or adapter.shape).text_depths
     samples, _ = split(folder, slots, Path(config.output) / INDEXES)
     crops = configured_crops(folder, samples, adapter.batch_size, adapter.loop.seed)

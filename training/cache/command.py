@@ -23,6 +23,7 @@ from ..new_adapter import load_init
 from ..pictures.check import check_share
 from ..pictures.held_out import split
 from ..pictures.sources import INDEXES
+from ..processes.launch import set_precision
 from . import latents, texts
 from .contents import Content, latents_made_of, texts_made_of
 from .parts import Parts, remove_leftovers
@@ -70,8 +71,7 @@ def run(config: Config) -> None:
     check_share(samples.bad.values(), len(samples), folder.max_bad)
 
     accelerator = Accelerator(mixed_precision=adapter.loop.mixed_precision)
-    if adapter.loop.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU use bf16 or no.")
+    set_precision(accelerator.device, adapter.loop)  # as in the training
     base = BaseModel.from_pretrained(config.base, DTYPES[adapter.loop.mixed_precision], config.vae)
     base.to(accelerator.device)
     if settings.latents:

@@ -26,10 +26,10 @@ PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
 # be changed, as the number of steps of a finished run.
 FREE = frozenset(
     (
-        *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
+        *("output", "folder.path", "folder.max_bad"),  # a hash checks that the pictures are the same
         *("folder.shuffle", "folder.shard_cache", "folder.shard_cache_gb"),  # it tells their order too
         *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
-        *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash tells whether they are of the run
+        *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash checks that they belong to the run
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),

@@ -34,7 +34,7 @@ from .config_reader import build, config_path, read_config
 from .cost import command as cost_command
 from .cropping.crops import check_size, configured_crops
 from .loop import Stage, train
-from .new_adapter import load_init
+from .new_adapter import load_init, unused_with_init
 from .objective.denoising import LayoutBatch
 from .objective.held_out import HeldOutLoss
 from .optimization.optimizer import check_optimizer
@@ -137,7 +137,9 @@ def run(stage: str, config: Config, override: bool = False) -> None:
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights
         adapter = adapter_stage(config, override)
-        train(adapter, config.adapter.loop, folder / stage)
+        assert adapter.settings is not None
+        record = partial(run_settings.write, folder / stage, adapter.settings)
+        train(adapter, config.adapter.loop, folder / stage, record=record)
         if isinstance(adapter.batches, PictureBatches):
             sys.stdout.write(adapter.batches.skip_count())
         return
@@ -154,9 +156,7 @@ def run(stage: str, config: Config, override: bool = False) -> None:
     described = run_settings.describe(config)
     run_settings.compare(folder / stage, described, stage, override)
     set_seed(loop.seed)  # of the new weights
-    made = make()
-    run_settings.write(folder / stage, described)
-    train(made, loop, folder / stage)
+    train(make(), loop, folder / stage, record=partial(run_settings.write, folder / stage, described))
 
 
 def demo_run(config: Config) -> DemoRun | None:
@@ -172,12 +172,14 @@ def demo_run(config: Config) -> DemoRun | None:
 def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     """A new adapter with the config's base model and pictures.
 
-    Raises ValueError if either is not given, or see ``run_settings.keep``.
+    Raises ValueError if either is not given, or see ``run_settings.compare``.
     """
     settings, folder, demo = config.adapter, config.folder, demo_run(config)
     check_optimizer(settings.loop)
     tracker_names(settings.loop)
-    init = load_init(settings.init, settings.shape) if settings.init is not None else None
+    init = load_init(settings.init) if settings.init is not None else None
+    if init and (unused := unused_with_init(settings)):
+        logging.warning("adapter.init gives the weights, so %s has no effect.", " and ".join(unused))
     load_base: Callable[[], BaseModel]  # called last: the checks below are faster
     if config.base is not None:
         dtype = DTYPES[settings.loop.mixed_precision]
@@ -209,8 +211,7 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     else:
         raise ValueError("The config names no pictures for its base model. Give folder.path and folder.size.")
     described = run_settings.describe(config, pictures, held_out.samples if held_out else None)
-    run = Path(config.output) / "adapter"
-    run_settings.compare(run, described, "adapter", override)
+    run_settings.compare(Path(config.output) / "adapter", described, "adapter", override)
     base = load_base()
     if isinstance(batches, PictureBatches):
         depths = (init.config.settings if init else settings.shape).text_depths
@@ -229,7 +230,6 @@ def adapter_stage(config: Config, override: bool = False) -> AdapterStage:
     )
     if held_out is not None:
         stage.held_out_loss = HeldOutLoss(stage.objective, held_out, settings.batch_size)
-    run_settings.write(run, described)
     stage.settings = described
     return stage
 

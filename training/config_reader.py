@@ -23,13 +23,33 @@ QUOTED_NUMBER = re.compile(r"'([-+]?[\d.]+)'")
 WRONG_KEYS = {"unexpected_keyword_argument": "unknown", "missing": "missing"}
 
 
+class RepeatedKeyError(ValueError):
+    """A section has a key twice. The message is the end of a sentence about the text."""
+
+
 class TextLoader(yaml.SafeLoader):
-    """YAML whose plain values are texts, except for null. Merge keys (``<<``) work."""
+    """YAML whose plain values are texts, except for null. Merge keys (``<<``) work.
+
+    Raises RepeatedKeyError for a key that a section has twice: YAML forbids it, and PyYAML takes the last.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012, as in the base class
         first: [(tag, form) for tag, form in forms if tag.endswith((":null", ":merge"))]
         for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:  # before merge keys are resolved, which a section's own keys replace
+            if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                place = f"lines {lines[key.value]} and {line}" if line != lines[key.value] else f"line {line}"
+                raise RepeatedKeyError(f"has the key {key.value} twice in one section, in {place}. Keep one.")
+            lines[key.value] = line
+        return node
 
 
 def config_path(name: str) -> Path:
@@ -47,9 +67,11 @@ def config_path(name: str) -> Path:
 def read_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Parse a config and apply overrides such as ``adapter.loop.steps=100``; keys are not checked.
 
-    The settings of ``adapter.recipe`` apply where the config and the overrides give none.
+    The settings of ``adapter.recipe`` apply where the config and the overrides give none. Of overrides of
+    the same key the last one counts.
 
-    Raises ValueError for a missing or malformed file, an unknown recipe, or a malformed override.
+    Raises ValueError for a missing or malformed file, a key that is there twice, an unknown recipe, or a
+    malformed override.
     """
     path = config_path(name)
     data = _parse(path.read_text("utf-8"), path.name)
@@ -70,12 +92,17 @@ def read_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ValueError(f"{path.name} is {data!r}; expected a section with keys.")
     adapter = data.get("adapter")
     if isinstance(adapter, dict) and adapter.get("recipe") is not None:
-        data["adapter"] = _merge(_recipe(adapter["recipe"], path.name), adapter)
+        data["adapter"] = _merge(read_recipe(adapter["recipe"], path.name), adapter)
     return data
 
 
-def _recipe(name: Any, where: str) -> dict[str, Any]:
-    """The settings of a recipe. Raises ValueError that lists the recipes if there is none of this name."""
+def read_recipe(name: Any, where: str = "config") -> dict[str, Any]:
+    """The settings of a recipe, whose values are texts.
+
+    where: name of the config in messages.
+
+    Raises ValueError that lists the recipes if there is none of this name.
+    """
     known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
     if name not in known:
         raise ValueError(f"{where}: adapter: recipe is {name!r}; expected one of {', '.join(known)}.")
@@ -142,6 +169,8 @@ def _parse(text: str, where: str) -> Any:
         return yaml.load(text, TextLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is not YAML: {_yaml_problem(error)}.") from error
+    except RepeatedKeyError as error:
+        raise ValueError(f"{where} {error}") from None
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,9 +30,13 @@ from .optimization.schedule import LearningRate
 from .processes.group import Processes
 from .processes.launch import new_accelerator, weights_of
 from .run_state import RunState
+from .state_files import flush
 from .stop_requests import StopRequests
 from .tracking.monitor import Monitor
 from .tracking.trackers import LOGS, METRICS, MetricsFile, start_trackers, tracker_names
+from .whole_files import write_whole
+
+WEIGHTS_STEP = "weights_step.txt"
 
 
 class Stage(Protocol):
@@ -52,15 +58,22 @@ class Stage(Protocol):
 
 
 def train(
-    stage: Stage, config: LoopConfig, folder: Path, clock: Callable[[], float] = time.monotonic
+    stage: Stage,
+    config: LoopConfig,
+    folder: Path,
+    clock: Callable[[], float] = time.monotonic,
+    record: Callable[[], None] = lambda: None,
 ) -> None:
     """Train a stage in ``folder``, or resume from the state saved there.
 
     Deterministic: everything random comes from the seed and the batch's index. A time limit
     (``config.minutes``) is the exception. It counts from here, over all resumed runs.
     clock: seconds from any start.
-    Writes ``state/`` (to resume), ``weights/`` (``stage.save``), ``losses.csv``, ``loss.png``,
-    ``metrics.jsonl``, ``samples/``, with held-out pictures ``held_out.csv``, and what the trackers write.
+    record: keeps the run's settings. It is called when a new run starts and after each saved state, so a
+    run that cannot resume keeps the settings of its states.
+    Writes ``state/`` (to resume), ``weights/`` (``stage.save``) and ``weights_step.txt``, ``losses.csv``,
+    ``loss.png``, ``metrics.jsonl``, ``samples/``, with held-out pictures ``held_out.csv``, and what the
+    trackers write. A finished run writes what is missing of its end.
 
     On Ctrl-C or SIGTERM one process finishes the batch and drops an unfinished step; several finish the
     step. Then it saves, and raises KeyboardInterrupt. Steps whose loss or gradient is not finite are
@@ -83,7 +96,7 @@ def train(
     learning_rate, rate = LearningRate(config), 0.0
 
     # Resume from the saved state, if there is one.
-    state = RunState(weights, shapes, config.ema_decay, config.keep_states)
+    state = RunState(weights, shapes, config)
     state.restore(folder)
     progress = state.progress
     if progress.step > config.steps:
@@ -91,6 +104,9 @@ def train(
             f"steps is {config.steps}, but the run in {folder} has done {progress.step}. "
             "Raise steps, or choose another output."
         )
+    if not progress.step:
+        record()
+    save = partial(_save, state, stage, folder, record)
     saved = progress.step
     started -= progress.seconds  # of the runs before
     start_trackers(accelerator, folder, progress.step, getattr(stage, "settings", None) or asdict(config))
@@ -100,7 +116,8 @@ def train(
     last = config.steps * config.accumulation * accelerator.num_processes
     if config.minutes and progress.seconds >= 60 * config.minutes:
         last = first  # the time of a finished run
-    if first >= last and accelerator.is_main_process:
+    finished = first >= last
+    if finished and accelerator.is_main_process:
         more = " or minutes" if config.minutes else ""
         sys.stdout.write(
             f"{folder} is finished, at step {progress.step}. To continue it, raise steps{more}.\n"
@@ -120,8 +137,14 @@ def train(
     )
     monitor = Monitor(stage, state, folder, clock, speaks=bool(bar.disable))
     with StopRequests() as requests, bar:
-        if first >= last or progress.step % config.held_out_every == 0:
+        # A finished run that was killed after its last state: write what is missing.
+        if finished and processes.any(processes.is_main and _weights_step(folder) != progress.step)[0]:
+            _save_weights(state, stage, folder)
+        if finished or progress.step % config.held_out_every == 0:
             stopping = not monitor.catch_up(requests)
+        no_sheet = processes.is_main and not _sheet_path(state, folder).exists()
+        if finished and not stopping and processes.any(no_sheet)[0]:
+            _sample(state, stage, folder, config.seed, monitor)
         for number, batch in zip(() if stopping else numbers, loader, strict=not stopping):
             # One batch. The optimizer steps at the last one of an accumulation.
             batch = send_to_device(batch, accelerator.device, non_blocking=True)
@@ -165,20 +188,17 @@ def train(
             if stopping or done or progress.step % config.save_every == 0:
                 finite.check()
                 with monitor.paused():
-                    _save(state, stage, folder)
+                    save()
                 saved = progress.step
             if done or progress.step % config.held_out_every == 0:
                 stopping = not monitor.measure_held_out(requests) or stopping
             if done or progress.step % config.sample_every == 0:
-                path = folder / "samples" / f"step_{progress.step:06d}.png"
-                with monitor.paused():
-                    monitor.plot()
-                    _sample(state, stage, path, config.seed)
+                _sample(state, stage, folder, config.seed, monitor)
             if stopping or done:
                 break
         if progress.step != saved:  # stopped within a step
             finite.check()
-            _save(state, stage, folder)
+            save()
     accelerator.end_training()
     if stopping:
         raise KeyboardInterrupt
@@ -211,18 +231,45 @@ def _ignore_ctrl_c(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _save(state: RunState, stage: Stage, folder: Path) -> None:
+def _save(state: RunState, stage: Stage, folder: Path, record: Callable[[], None]) -> None:
     """Save the state, and the averaged weights for use."""
     state.save(folder)
+    record()
+    _save_weights(state, stage, folder)
+
+
+def _save_weights(state: RunState, stage: Stage, folder: Path) -> None:
+    """Write the averaged weights for use, then the step that they are of."""
+    weights, step = folder / "weights", folder / WEIGHTS_STEP
     with state.for_use():
         if state.processes.is_main:
-            stage.save(folder / "weights")
+            step.unlink(missing_ok=True)  # while they are written, they are of no step
+            stage.save(weights)
+            flush(weights)
+            write_whole(step, f"{state.progress.step}\n")
     state.processes.wait()
 
 
-def _sample(state: RunState, stage: Stage, path: Path, seed: int) -> None:
-    """Save a sample sheet of the averaged weights."""
-    sheet = state.evaluate(lambda: stage.sheet(seeded_generator(seed), state.processes))
-    if state.processes.is_main:
-        path.parent.mkdir(exist_ok=True)
-        sheet.save(path)
+def _weights_step(folder: Path) -> int | None:
+    """The step of the weights for use; None if it is not known, or if they are not whole."""
+    path = folder / WEIGHTS_STEP
+    if not path.exists() or not (folder / "weights").is_dir():
+        return None
+    text = path.read_text("utf-8").strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _sheet_path(state: RunState, folder: Path) -> Path:
+    return folder / "samples" / f"step_{state.progress.step:06d}.png"
+
+
+def _sample(state: RunState, stage: Stage, folder: Path, seed: int, monitor: Monitor) -> None:
+    """Plot the losses, and save a sample sheet of the averaged weights."""
+    with monitor.paused():
+        monitor.plot()
+        sheet = state.evaluate(lambda: stage.sheet(seeded_generator(seed), state.processes))
+        if state.processes.is_main:
+            path, content = _sheet_path(state, folder), BytesIO()
+            path.parent.mkdir(exist_ok=True)
+            sheet.save(content, format="PNG")
+            write_whole(path, content.getvalue())

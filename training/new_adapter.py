@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,14 @@ from ifadapter_core.adapter import IFAdapter
 from ifadapter_core.checkpoint import AdapterWeights, build_adapter
 from ifadapter_core.config import IFAdapterConfig, LayerConfig, PositionConfig, ResamplerConfig, Settings
 from ifadapter_core.storage import load_weights
+from ifadapter_core.weights.errors import listed
 from ifadapter_diffusers.base_model import BaseModel
 from ifadapter_diffusers.hooks.sites import find_sites
 
-from .config import AdapterShape
+from .config import AdapterConfig, AdapterShape
+from .config_reader import build, read_recipe
+
+OF_NEW_WEIGHTS = ("alpha", "base_projections")  # settings that have no effect on weights of a file
 
 
 def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterShape) -> IFAdapterConfig:
@@ -32,26 +38,10 @@ def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterSh
             "they must be the same."
         )
 
-    # Choose the cross-attention layers, identified by their index among the UNet's processors.
-    layers, found = [], set()
-    for index, name in enumerate(unet.attn_processors):
-        attention = unet.get_submodule(name.removesuffix(".processor"))
-        transformer_block = int(name.split("transformer_blocks.")[1].split(".")[0])
-        blocks = [block for block in shape.blocks if name.startswith(f"{block}.")]
-        if name.endswith("attn2.processor") and blocks and transformer_block < shape.transformer_blocks:
-            found.update(blocks)
-            width = attention.to_q.out_features
-            layers.append(
-                LayerConfig(
-                    processor=index,
-                    heads=attention.heads,
-                    head_dim=width // attention.heads,
-                    token_width=token_width,
-                    gate_width=max(width // shape.gate_reduction, 1),
-                    gate_kernel=shape.gate_kernel,
-                )
-            )
-    if missing := [block for block in shape.blocks if block not in found]:
+    layers = select_layers(unet, shape)
+    names = list(unet.attn_processors)
+    found = [names[layer.processor] for layer in layers]
+    if missing := [block for block in shape.blocks if not any(_is_in(name, block) for name in found)]:
         raise ValueError(f"The UNet has no cross attention in the blocks {', '.join(missing)}.")
 
     resampler = ResamplerConfig(
@@ -72,8 +62,36 @@ def adapter_config(unet: UNet2DConditionModel, text_width: int, shape: AdapterSh
     )
 
 
+def select_layers(unet: UNet2DConditionModel, shape: AdapterShape) -> list[LayerConfig]:
+    """The cross-attention layers that a shape adapts, by their index among the UNet's processors."""
+    layers = []
+    for index, name in enumerate(unet.attn_processors):
+        attention = unet.get_submodule(name.removesuffix(".processor"))
+        transformer_block = int(name.split("transformer_blocks.")[1].split(".")[0])
+        chosen = any(_is_in(name, block) for block in shape.blocks)
+        if name.endswith("attn2.processor") and chosen and transformer_block < shape.transformer_blocks:
+            width = attention.to_q.out_features
+            layers.append(
+                LayerConfig(
+                    processor=index,
+                    heads=attention.heads,
+                    head_dim=width // attention.heads,
+                    token_width=unet.config["cross_attention_dim"],
+                    gate_width=max(width // shape.gate_reduction, 1),
+                    gate_kernel=shape.gate_kernel,
+                )
+            )
+    return layers
+
+
+def _is_in(name: str, block: str) -> bool:
+    return name.startswith(f"{block}.")
+
+
 def new_adapter(base: BaseModel, shape: AdapterShape, init: AdapterWeights | None = None) -> IFAdapter:
     """An adapter to train, float32: with new weights, or with those of ``init``, whatever the shape.
+
+    A warning says what ``init`` has otherwise than the shape.
 
     Raises ValueError if the shape or ``init`` does not fit the base model.
     """
@@ -85,6 +103,8 @@ def new_adapter(base: BaseModel, shape: AdapterShape, init: AdapterWeights | Non
         find_sites(base.unet, init.config, base.text_width, "base model")
     except ValueError as error:
         raise ValueError(f"adapter.init: {error}") from error
+    if differing := shape_differences(init.config, shape, base.unet):
+        logging.warning("adapter.init decides the adapter's shape: %s.", "; ".join(differing))
     return build_adapter(init).float().train().requires_grad_(True)
 
 
@@ -108,24 +128,21 @@ def initialize_from(
         nn.init.constant_(adapted.alpha, alpha)
 
 
-def load_init(path: str, shape: AdapterShape) -> AdapterWeights:
-    """The adapter file from which a training starts. It decides the shape; a warning says what differs.
+def load_init(path: str) -> AdapterWeights:
+    """The adapter file from which a training starts.
 
     Raises ValueError, with the name of the setting, if it cannot be read.
     """
     if not Path(path).is_file():
         raise ValueError(f"adapter.init: there is no file {path}.")
     try:
-        weights = load_weights(path)
+        return load_weights(path)
     except ValueError as error:
         raise ValueError(f"adapter.init: {error}") from error
-    if found := shape_differences(weights.config, shape):
-        logging.warning("%s decides the adapter's shape: %s.", path, "; ".join(found))
-    return weights
 
 
-def shape_differences(config: IFAdapterConfig, shape: AdapterShape) -> list[str]:
-    """What an adapter has otherwise than a shape asks for, each as "key its value, not the shape's"."""
+def shape_differences(config: IFAdapterConfig, shape: AdapterShape, unet: UNet2DConditionModel) -> list[str]:
+    """What an adapter has otherwise than a shape asks for on a UNet: each as "key its value, not another"."""
     own = {
         "width": config.resampler.width,
         "heads": config.resampler.heads,
@@ -133,13 +150,54 @@ def shape_differences(config: IFAdapterConfig, shape: AdapterShape) -> list[str]
         "queries": config.resampler.queries,
         "frequencies": config.position.frequencies,
         "position_width": config.position.hidden_width,
-        "gate_kernel": config.layers[0].gate_kernel,
         "text_depths": config.settings.text_depths,
         "slots": config.settings.slots,
         "cumulative_mask": config.settings.cumulative_mask,
     }
     return [
-        f"{key} {value}, not {getattr(shape, key)}"
-        for key, value in own.items()
-        if value != getattr(shape, key)
+        *_layer_differences(config.layers, select_layers(unet, shape), list(unet.attn_processors)),
+        *(
+            f"{key} {value}, not {getattr(shape, key)}"
+            for key, value in own.items()
+            if value != getattr(shape, key)
+        ),
+    ]
+
+
+def _layer_differences(
+    own: Sequence[LayerConfig], asked: Sequence[LayerConfig], processors: Sequence[str]
+) -> list[str]:
+    """Which layers differ, and how those that both have."""
+    has, wants = ({layer.processor: layer for layer in layers} for layers in (own, asked))
+    names = [name.removesuffix(".attn2.processor") for name in processors]
+    found = []
+    if has.keys() != wants.keys():
+        more = [names[index] for index in has if index not in wants]
+        less = [names[index] for index in wants if index not in has]
+        parts = [f"{word} {listed(part)}" for word, part in (("with", more), ("without", less)) if part]
+        found.append(f"layers {len(has)}, not {len(wants)} ({', '.join(parts)})")
+    both = has.keys() & wants.keys()
+    for key in ("gate_width", "gate_kernel"):
+        values = [
+            ", ".join(map(str, sorted({getattr(layers[index], key) for index in both})))
+            for layers in (has, wants)
+        ]
+        if any(getattr(has[index], key) != getattr(wants[index], key) for index in both):
+            found.append(f"{key} {values[0]}, not {values[1]}")
+    return found
+
+
+def unused_with_init(config: AdapterConfig) -> list[str]:
+    """The settings of new weights that a config sets by itself, although it starts from ``adapter.init``.
+
+    Those that its recipe sets are not its own.
+    """
+    usual = {entry.name: entry.default for entry in fields(AdapterShape) if entry.name in OF_NEW_WEIGHTS}
+    given = read_recipe(config.recipe).get("shape", {}) if config.recipe is not None else {}
+    usual |= {key: value for key, value in given.items() if key in OF_NEW_WEIGHTS}
+    shape = build(AdapterShape, {**asdict(config.shape), **usual}, f"recipe {config.recipe}")
+    return [
+        f"adapter.shape.{key} {getattr(config.shape, key)}"
+        for key in OF_NEW_WEIGHTS
+        if getattr(config.shape, key) != getattr(shape, key)
     ]

@@ -16,6 +16,7 @@ from typing import Any
 from .config import Config
 from .pictures.samples import Samples
 from .state_files import saved_states
+from .whole_files import write_whole
 
 FILE = "settings.json"
 GONE = "not set"
@@ -25,15 +26,17 @@ PACKAGES = ("torch", "diffusers", "transformers", "accelerate")
 # be changed, as the number of steps of a finished run.
 FREE = frozenset(
     (
-        *("output", "folder.path", "folder.max_bad"),  # a hash tells whether the pictures are the same
+        *("output", "folder.path", "folder.max_bad"),  # a hash checks that the pictures are the same
         *("folder.shuffle", "folder.shard_cache", "folder.shard_cache_gb"),  # it tells their order too
         *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
-        *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash tells whether they are of the run
+        *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash checks that they belong to the run
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),
     )
 )
+# Settings that decide only how a run starts.
+START = ("adapter.init", "adapter.shape.alpha", "adapter.shape.base_projections")
 # What runs did before there were these settings.
 EARLIER = {"folder.aspect": "square", "folder.crops": 0}
 # Sections of other stages, by stage.
@@ -81,6 +84,8 @@ def compare(folder: Path, settings: dict[str, Any], stage: str, override: bool =
         )
     if found:
         logging.warning("%s resumes with other settings: %s.", folder, "; ".join(found))
+    if idle := [key for key in START if any(text.startswith(f"{key} ") for text in found)]:
+        logging.warning("%s has started already, so it does not use %s.", folder, ", ".join(idle))
     for name, kind in (("versions", "versions"), ("git", "code")):
         if entries[-1].get(name) != settings[name]:
             logging.warning("%s resumes with other %s than before: %s.", folder, kind, settings[name])
@@ -89,22 +94,30 @@ def compare(folder: Path, settings: dict[str, Any], stage: str, override: bool =
 def write(folder: Path, settings: dict[str, Any]) -> None:
     """Write the settings into the folder of a run.
 
-    The file is a list: each start with other settings than the one before adds an entry. No-op except
-    in the first of several processes.
+    The file is a list: each run with other settings than the one before adds an entry. No-op except in
+    the first of several processes.
     """
     entries = _entries(folder)
     if os.environ.get("RANK", "0") != "0" or (entries and entries[-1] == settings):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{FILE}.part"
-    part.write_text(json.dumps([*entries, settings], indent=1) + "\n", "utf-8")
-    part.replace(folder / FILE)
+    write_whole(folder / FILE, json.dumps([*entries, settings], indent=1) + "\n")
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    """The settings of a run that resumes; empty for a run that has saved nothing yet."""
+    """The settings of a run that resumes; empty for a run that has saved nothing yet.
+
+    Raises ValueError for a damaged file.
+    """
     path = folder / FILE
-    return json.loads(path.read_text("utf-8")) if saved_states(folder) and path.exists() else []
+    if not saved_states(folder) or not path.exists():
+        return []
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Remove it; the run then resumes without a comparison of settings."
+        ) from error
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], stage: str) -> list[str]:

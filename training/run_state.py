@@ -15,6 +15,7 @@ from accelerate.checkpointing import (
     save_accelerator_state,
     save_custom_state,
 )
+from accelerate.utils import SCALER_NAME
 from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -22,6 +23,8 @@ from torch import Tensor
 from ifadapter_core.weights.errors import listed
 from ifadapter_core.weights.tensors import non_finite
 
+from .config import LoopConfig
+from .optimization.optimizer import apply_settings
 from .processes.group import Processes
 from .processes.weights import WholeWeights
 from .state_files import OtherStateError, check_whole, flush, rotate, saved_states
@@ -38,10 +41,12 @@ class Progress:
     seconds: time that the finished steps took; counted only in runs with a time limit.
     skipped: steps whose loss or gradient was not finite; they count as done.
     losses: of the batches of this process; while a state is saved, the main process has those of all.
+    averaged: whether the state has a moving average.
     """
 
     def __init__(self) -> None:
         self.step = 0
+        self.averaged = False
         self.skipped = 0
         self.seconds = 0.0
         self.losses: list[Tensor] = []
@@ -52,14 +57,20 @@ class Progress:
         self.losses = [torch.tensor(value) for value in values]
 
     def state_dict(self) -> dict[str, Any]:
-        losses = [loss.item() for loss in self.losses]
-        return {"step": self.step, "skipped": self.skipped, "seconds": self.seconds, "losses": losses}
+        return {
+            "step": self.step,
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+            "losses": [loss.item() for loss in self.losses],
+            "averaged": self.averaged,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """States of earlier versions have the step only."""
+        """States of earlier versions lack some values."""
         self.step = state["step"]
         self.skipped = state.get("skipped", 0)
         self.seconds = state.get("seconds", 0.0)
+        self.averaged = state.get("averaged", False)
         self.losses = [torch.tensor(loss) for loss in state.get("losses", [])]
 
 
@@ -71,23 +82,25 @@ class RunState:
 
     weights: how the weights are divided.
     shapes: of the parameters of the objective that are trained, by name, as they are saved.
+    config: its settings win over those with which a loaded state was saved.
     average: exponential moving average of this process's part of them, or None.
-    keep: number of states on the disk: ``state``, then the older ``state.old``, ``state.old2``, ...
     """
 
-    def __init__(
-        self, weights: WholeWeights, shapes: dict[str, torch.Size], ema_decay: float, keep: int = 1
-    ) -> None:
-        self.weights, self.shapes, self.keep = weights, shapes, keep
+    def __init__(self, weights: WholeWeights, shapes: dict[str, torch.Size], config: LoopConfig) -> None:
+        self.weights, self.shapes, self.config = weights, shapes, config
         self.accelerator = weights.accelerator
         self.processes = Processes(self.accelerator)
         self.trained = dict(zip(shapes, weights.trained(), strict=True))
-        self.average = EMAModel(self._parts(), decay=ema_decay, foreach=True) if ema_decay else None
+        self.average = self._new_average() if config.ema_decay else None
         self.progress = Progress()
 
     def _parts(self) -> list[Tensor]:
         """What this process holds of the trained weights."""
         return [self.weights.part(weight) for weight in self.trained.values()]
+
+    def _new_average(self) -> EMAModel:
+        """An average that begins with the current weights."""
+        return EMAModel(self._parts(), decay=self.config.ema_decay, foreach=True)
 
     def finish_step(self) -> None:
         """Count an optimizer step and update the moving average."""
@@ -113,8 +126,8 @@ class RunState:
                 check_whole(path)
             path = state
             self._read(state)
-        except OtherStateError:
-            raise
+        except (OtherStateError, PermissionError, MemoryError, torch.OutOfMemoryError):
+            raise  # the state is sound
         except Exception as error:  # of torch, safetensors, zipfile and accelerate
             way_out = (
                 f"Remove {state}; the same command then resumes from {before}."
@@ -148,7 +161,7 @@ class RunState:
         self.processes.wait()
         if self.processes.is_main:
             flush(new)
-            rotate(folder, self.keep)
+            rotate(folder, self.config.keep_states)
 
     def _check_finite(self, folder: Path) -> None:
         averages = self.average.shadow_params if self.average else ()
@@ -215,13 +228,14 @@ class RunState:
             accelerator.step,
             accelerator.scaler,
         )
+        self.progress.averaged = self.average is not None
         save_custom_state(self.progress, folder, PROGRESS)
         if self.average:
             save_custom_state(_WholeAverage(self, self.average), folder, AVERAGE)
         self.weights.save(folder)
 
     def _read(self, folder: Path) -> None:
-        """Read the files of a state: the counterpart of ``_write``."""
+        """Read the files of a state: the counterpart of ``_write``. The config may ask for others."""
         self.weights.check(folder)
         self._load_weights(folder)
         load_accelerator_state(
@@ -231,14 +245,20 @@ class RunState:
             [],
             [],
             self.accelerator.process_index,
-            self.accelerator.scaler,
+            self.accelerator.scaler if (folder / SCALER_NAME).exists() else None,
         )
         load_custom_state(self.progress, folder, PROGRESS)
         if not self.processes.is_main:
             self.progress.losses.clear()
-        if self.average:
+        if self.average and (
+            self.progress.averaged or (folder / f"custom_checkpoint_{AVERAGE}.pkl").exists()
+        ):
             load_custom_state(_WholeAverage(self, self.average), folder, AVERAGE)
+            self.average.decay = self.config.ema_decay
+        elif self.average:
+            self.average = self._new_average()
         self.weights.load(folder)
+        apply_settings(self.weights.optimizer, self.config)
 
     def _load_weights(self, folder: Path) -> None:
         stored = load_file(folder / TRAINED)

@@ -165,6 +165,53 @@ def test_invalid_config_files_are_errors_naming_the_file(tmp_path: Path, text: s
         load_config(str(tmp_path / "own.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "output: x\nadapter:\n  batch_size: 2\nbase: y\nadapter:\n  samples: 1\n",
+            "own.yaml has the key adapter twice in one section, in lines 2 and 5. Keep one.",
+        ),
+        (
+            "output: x\nadapter:\n  loop:\n    steps: 1\n    'steps': 2\n",
+            "own.yaml has the key steps twice in one section, in lines 4 and 5. Keep one.",
+        ),
+        (
+            "folder: {path: a, path: b}",
+            "own.yaml has the key path twice in one section, in line 1. Keep one.",
+        ),
+        ("output: [{a: 1, a: 1}]", "own.yaml has the key a twice in one section, in line 1. Keep one."),
+    ],
+)
+def test_a_key_that_is_there_twice_is_an_error_naming_its_lines(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(ValueError, match="twice") as raised:
+        load_config(str(tmp_path / "own.yaml"))
+    assert str(raised.value) == message
+
+
+def test_an_override_with_a_key_twice_is_an_error_and_the_last_of_two_overrides_counts() -> None:
+    override = "adapter.loop={steps: 1, steps: 2}"
+    with pytest.raises(
+        ValueError, match=r"^adapter\.loop=.*has the key steps twice in one section, in line 1"
+    ):
+        load_config("sdxl", [override])
+    twice = load_config("sdxl", ["adapter.loop.steps=1", "adapter.loop.steps=2"])
+    assert twice.adapter.loop.steps == 2
+
+
+def test_merged_sections_may_repeat_a_key(tmp_path: Path) -> None:
+    """YAML's merge keys: a section's own values replace those of the section that it takes over."""
+    shape = yaml.safe_load((CONFIGS / "sd15.yaml").read_text("utf-8"))["adapter"]["shape"]
+    text = "output: x\n" + yaml.safe_dump({"adapter": {"shape": shape}})
+    text += "  batch_size: 1\n  loop:\n    <<: &usual\n      steps: 5\n      warmup: 3\n    steps: 7\n"
+    (tmp_path / "own.yaml").write_text(text)
+    loop = load_config(str(tmp_path / "own.yaml")).adapter.loop
+    assert (loop.steps, loop.warmup) == (7, 3)
+
+
 def test_an_unknown_config_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no config sd3\. .*sd15, sdxl, shapes"):
         load_config("sd3")

@@ -211,6 +211,7 @@ def test_checkpointing_recomputes_the_unet(tmp_path: Path, monkeypatch: pytest.M
         (["--rows", "4-latents"], r"There is no row '4-latents'; expected a batch size and one of"),
         (["--rows", "0-pixels"], r"There is no row '0-pixels'"),
         (["--config", "shapes"], r"shapes\.yaml: unknown: shapes"),
+        (["adapter.loop.mixed_precision=fp16"], r"fp16, which needs a GPU\. On the CPU use bf16 or no\."),
     ],
 )
 def test_mistakes_are_one_line(

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from picture_files import write
-from safetensors import safe_open
 
 import training.__main__ as command
-from ifadapter_core.storage import load_weights
-from tiny_models import sd
 from training.config import Config, load_config
 from training.pictures.folder import FolderSamples
 from training.run_settings import FILE, compare, describe, differences, git_state
@@ -105,6 +101,17 @@ def test_override_resumes_with_other_settings_and_keeps_both(
         keep(folder, described(config), "adapter")
 
 
+def test_override_says_which_settings_come_too_late(
+    config: Config, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(folder, described(with_loop(config, seed=3)), "adapter", override=True)
+    assert "has started already" not in caplog.text
+    shape = replace(config.adapter.shape, alpha=0.7)
+    changed = replace(config, adapter=replace(config.adapter, shape=shape, init="other.bin"))
+    keep(folder, described(changed), "adapter", override=True)
+    assert "has started already, so it does not use adapter.init, adapter.shape.alpha." in caplog.text
+
+
 @pytest.mark.parametrize("change", ["more", "fewer", "other layout", "other picture"])
 def test_other_pictures_are_refused(config: Config, folder: Path, change: str) -> None:
     assert config.folder
@@ -182,6 +189,12 @@ def test_a_run_of_an_earlier_version_has_no_settings(
     assert len(entries(folder)) == 1
 
 
+def test_damaged_settings_are_an_error_with_a_way_out(config: Config, folder: Path) -> None:
+    (folder / FILE).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"settings\.json is damaged .* Remove it"):
+        keep(folder, described(config), "adapter")
+
+
 def test_settings_that_a_newer_version_adds_are_no_difference(config: Config) -> None:
     old, new = described(config), described(config)
     del old["config"]["adapter"]["loop"]["seed"]
@@ -220,40 +233,3 @@ def test_the_state_of_the_code(tmp_path: Path) -> None:
     assert not clean["changed"]
     (tmp_path / "a").write_text("2")
     assert git_state(tmp_path) == {**clean, "changed": True}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("fresh_accelerate")
-def test_the_command_refuses_and_the_weights_have_the_settings(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("training.adapter_stage.SHEET_STEPS", 1)
-    sd(tmp_path / "words").save_pretrained(tmp_path / "base")
-    shape = {"blocks": ["mid_block"], "transformer_blocks": 1, "width": 8, "heads": 1, "resampler_layers": 1}
-    own = {
-        "output": str(tmp_path / "own"),
-        "base": str(tmp_path / "base"),
-        "folder": {"path": str(tmp_path / "pictures"), "size": 64},
-        "adapter": {
-            "batch_size": 1,
-            "samples": 1,
-            "shape": {**shape, "queries": 1, "frequencies": 2, "position_width": 4},
-            "loop": {"steps": 1},
-        },
-    }
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
-    arguments = ["adapter", "--config", str(tmp_path / "own.yaml")]
-    command.main(arguments)
-    weights = tmp_path / "own" / "adapter" / "weights" / "ifadapter.safetensors"
-    with safe_open(weights, "pt") as file:
-        metadata = file.metadata()
-    assert [json.loads(metadata["training"])] == entries(tmp_path / "own" / "adapter")
-    assert len(load_weights(weights).config.layers) == 1
-
-    with pytest.raises(SystemExit) as stopped:
-        command.main([*arguments, "adapter.batch_size=2", "adapter.loop.steps=2"])
-    assert stopped.value.code == 2
-    assert "adapter.batch_size 1, now 2" in capsys.readouterr().err
-    command.main([*arguments, "--override", "adapter.batch_size=2", "adapter.loop.steps=2"])
-    with safe_open(weights, "pt") as file:
-        assert json.loads(file.metadata()["training"])["config"]["adapter"]["batch_size"] == 2

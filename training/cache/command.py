@@ -23,6 +23,7 @@ from ..new_adapter import load_init
 from ..pictures.check import check_share
 from ..pictures.held_out import split
 from ..pictures.sources import INDEXES
+from ..processes.launch import set_precision
 from . import latents, texts
 from .contents import Content, latents_made_of, texts_made_of
 from .parts import Parts, remove_leftovers
@@ -63,15 +64,14 @@ def run(config: Config) -> None:
         )
     check_size(folder)
     adapter = config.adapter
-    shape = load_init(adapter.init, adapter.shape).config.settings if adapter.init is not None else None
+    shape = load_init(adapter.init).config.settings if adapter.init is not None else None
     slots, depths = (shape or adapter.shape).slots, (shape or adapter.shape).text_depths
     samples, _ = split(folder, slots, Path(config.output) / INDEXES)
     crops = configured_crops(folder, samples, adapter.batch_size, adapter.loop.seed)
     check_share(samples.bad.values(), len(samples), folder.max_bad)
 
     accelerator = Accelerator(mixed_precision=adapter.loop.mixed_precision)
-    if adapter.loop.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU use bf16 or no.")
+    set_precision(accelerator.device, adapter.loop)  # as in the training
     base = BaseModel.from_pretrained(config.base, DTYPES[adapter.loop.mixed_precision], config.vae)
     base.to(accelerator.device)
     if settings.latents:

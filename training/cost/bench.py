@@ -25,6 +25,7 @@ from ..adapter_stage import AdapterStage
 from ..config import AdapterConfig
 from ..objective.denoising import LayoutBatch
 from ..optimization.optimizer import new_optimizer
+from ..processes.launch import set_precision
 from .random_base import Architecture, random_base
 
 GIB = 2**30
@@ -129,6 +130,8 @@ class Bench:
     Everything of the trainer's step but the loading of files.
 
     cases: that will be measured. size: side of the pictures, in pixels.
+
+    Raises ValueError for fp16 on the CPU.
     """
 
     def __init__(
@@ -141,6 +144,7 @@ class Bench:
     ) -> None:
         self.accelerator = Accelerator(mixed_precision=config.loop.mixed_precision)
         device = self.accelerator.device
+        set_precision(device, config.loop)
         base = random_base(architecture, device, dtype)
         self.layouts = [_layout(number, size) for number in range(max(case.batch_size for case in cases))]
         with torch.device(device):

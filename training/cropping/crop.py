@@ -48,8 +48,8 @@ def crop(
 ) -> Crop:
     """Crop a picture to the shape of a canvas, as little as possible: at random, or else centrally.
 
-    The crop keeps boxes that are mostly inside (``MIN_VISIBLE``), and at least one: a crop without
-    any is moved to center on a box, a random one or else the first.
+    The crop keeps boxes that are mostly inside (``MIN_VISIBLE``), and at least one: a crop without any
+    is moved so that a box, a random one or else the first, is as near to its center as possible.
 
     generator: None = the central crop.
     whole_boxes: choose among the crops in which all boxes are whole, if there are any. And give a layout

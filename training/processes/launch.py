@@ -38,12 +38,20 @@ def new_accelerator(config: LoopConfig, logs: Path, trackers: Sequence[Any]) -> 
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     accelerator.gradient_accumulation_steps = config.accumulation  # a launcher may set another
-    if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU train with bf16 or no.")
-    if accelerator.device.type == "cuda":
+    set_precision(accelerator.device, config)
+    return accelerator
+
+
+def set_precision(device: torch.device, config: LoopConfig) -> None:
+    """Set how the process multiplies float32 matrices on a device, by ``tf32``.
+
+    Raises ValueError for fp16 on the CPU.
+    """
+    if config.mixed_precision == "fp16" and device.type == "cpu":
+        raise ValueError("mixed_precision is fp16, which needs a GPU. On the CPU use bf16 or no.")
+    if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = config.tf32
-    return accelerator
 
 
 def weights_of(accelerator: Accelerator) -> WholeWeights:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_availa
 
 from ..config import LoopConfig
 from ..run_settings import flatten
+from ..whole_files import write_whole
 
 METRICS, LOGS, PROJECT = "metrics.jsonl", "logs", "ifadapter"
 WANDB_ID = "wandb_id.txt"
@@ -35,11 +37,11 @@ class MetricsFile(GeneralTracker):
         return self.path
 
     def resume(self, step: int) -> None:
-        """Drop the lines of steps that the run has not done, and a line that was cut off."""
-        lines = self.path.read_text("utf-8").splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and step and json.loads(line)["step"] <= step]
+        """Drop the lines of steps that the run has not done, and lines that were cut off."""
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if line.endswith(b"\n") and step and _step(line) <= step]
         if kept != lines:
-            self.path.write_text("".join(kept), "utf-8")
+            write_whole(self.path, b"".join(kept))
 
     def log(self, values: dict[str, Any], step: int | None = None, **_: Any) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -94,9 +96,19 @@ def start_trackers(accelerator: Accelerator, folder: Path, step: int, settings: 
 
 def _wandb_id(path: Path) -> str:
     """The id by which a resumed run continues its own curves, drawn once for a folder."""
-    if not path.exists():
-        path.write_text(uuid4().hex[:12], "utf-8")
-    return path.read_text("utf-8")
+    found = path.read_text("utf-8") if path.exists() else ""
+    if not found:  # also if the file was cut off
+        found = uuid4().hex[:12]
+        write_whole(path, found)
+    return found
+
+
+def _step(line: bytes) -> float:
+    """The step of a line of the metrics; infinity if the line is damaged."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _is_plain(value: Any) -> bool:

@@ -21,6 +21,7 @@ from ifadapter_diffusers.randomness import seeded_generator
 from tiny_models import Toy
 from training.loop import train
 from training.optimization.schedule import LearningRate
+from training.processes.launch import set_precision
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 
@@ -118,3 +119,20 @@ def test_the_loss_log_has_the_mean_of_every_ten_steps(tmp_path: Path) -> None:
 def test_fp16_on_the_cpu_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"fp16.*bf16"):
         train(Toy(), replace(CONFIG, mixed_precision="fp16"), tmp_path)
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_a_gpu_multiplies_float32_matrices_as_the_config_says(
+    tf32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainer, the cache and the bench set this. It needs no GPU."""
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not tf32)
+    try:
+        set_precision(torch.device("cuda"), replace(CONFIG, tf32=tf32))
+        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+        assert torch.backends.cudnn.allow_tf32 == tf32
+        set_precision(torch.device("cpu"), replace(CONFIG, tf32=not tf32))  # leaves a CPU as it is
+        assert torch.backends.cudnn.allow_tf32 == tf32
+    finally:
+        torch.set_float32_matmul_precision(before)

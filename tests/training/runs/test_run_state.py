@@ -105,6 +105,7 @@ def test_a_run_killed_while_saving_resumes(tmp_path: Path, left: str) -> None:
         "state",
         "state.old",
         "weights",
+        "weights_step.txt",
         "samples",
         "losses.csv",
         "loss.png",
@@ -203,7 +204,6 @@ def test_the_state_of_another_model_is_rejected(tmp_path: Path) -> None:
         train(other, CONFIG, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_ctrl_c_to_all_processes_loses_no_batch(tmp_path: Path) -> None:
     """A terminal sends it to the data loader processes too."""

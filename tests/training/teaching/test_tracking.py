@@ -21,6 +21,7 @@ from tiny_models import Toy
 from training.config import LoopConfig
 from training.loop import train
 from training.processes.group import Processes
+from training.tracking.csv_log import CsvLog
 from training.tracking.trackers import METRICS, MetricsFile, tracker_names
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
@@ -171,13 +172,13 @@ def test_a_new_run_in_an_old_folder_starts_its_files_anew(tmp_path: Path) -> Non
     assert [line["step"] for line in metrics(tmp_path)] == [0, 4, 6]
 
 
-def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
-    file = MetricsFile(tmp_path / METRICS)
-    file.log({"a": 1}, step=2)
-    file.log({"a": 2}, step=5)
-    (tmp_path / METRICS).write_text((tmp_path / METRICS).read_text() + '{"step": 5, "b')
-    file.resume(4)
-    assert metrics(tmp_path) == [{"step": 2, "a": 1}]
+def test_a_run_with_an_empty_log_resumes(tmp_path: Path) -> None:
+    train(Taught(), replace(QUIET, steps=6), tmp_path)
+    for name in ("losses.csv", "held_out.csv", METRICS):
+        (tmp_path / name).write_bytes(b"")
+    train(Taught(), replace(QUIET, steps=12), tmp_path)
+    assert [row["step"] for row in own_runs.held_out(tmp_path)] == [6, 12]
+    assert [step for step, _ in CsvLog(tmp_path / "losses.csv", 12, writes=False).curve()] == [8, 12]
 
 
 def test_without_a_terminal_the_held_out_loss_is_a_line_of_text(

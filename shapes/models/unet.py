@@ -6,7 +6,6 @@ It is trained from scratch on pictures and captions, jointly with its text encod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,11 +94,18 @@ class LatentBatches(Dataset[LatentBatch]):
         self.pictures = Pictures(world)
         self.count = count
         self.size = size
-        self.sample = lru_cache(maxsize=count)(self._sample)
+        self._samples: dict[int, tuple[Tensor, Scene]] = {}
 
-    def _sample(self, number: int) -> tuple[Tensor, Scene]:
-        image, scene = self.pictures[number]
-        return thumbnails(image), scene
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cached latents: a data loader process fills its own cache."""
+        return {**self.__dict__, "_samples": {}}
+
+    def sample(self, number: int) -> tuple[Tensor, Scene]:
+        """The latents (C, h, w) and the scene of a picture."""
+        if number not in self._samples:
+            image, scene = self.pictures[number]
+            self._samples[number] = thumbnails(image), scene
+        return self._samples[number]
 
     def __getitem__(self, number: int) -> LatentBatch:
         first = number * self.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Pictures
+from shapes.models.stages import LayoutBatches
 from shapes.models.text_encoder import new_text_encoder
 from shapes.models.unet import (
     CAPTION_PARTS,
@@ -33,6 +35,16 @@ def test_batches_are_consecutive_and_wrap_around() -> None:
         latents, scenes = batches[number]
         assert scenes == [samples[index][1] for index in expected]
         assert torch.equal(latents, torch.stack([thumbnails(samples[index][0]) for index in expected]))
+
+
+def test_data_loader_processes_that_are_spawned_get_the_batches_without_the_cache() -> None:
+    batches = LayoutBatches(LatentBatches(WORLD, count=3, size=2))
+    fresh = pickle.dumps(batches)
+    batch = batches[1]
+    assert pickle.dumps(batches) == fresh
+    other = pickle.loads(fresh)[1]
+    assert other.layouts == batch.layouts
+    assert torch.equal(other.latents, batch.latents)
 
 
 def test_kinds_of_captions_have_their_probabilities() -> None:

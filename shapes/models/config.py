@@ -91,11 +91,12 @@ class ShapesConfig:
     minutes: time limit of this command; 0 = none. The stages share the time that is left by their
         own ``minutes``.
     reserve: minutes of the limit for the export.
-    init: folder of models in the format of ``demo/``, from which the stages start; None = from
-        scratch.
+    init: folder of models in the format of ``demo/``, from which the stages of that command start;
+        None = from scratch. Single stages refuse it.
     export: folder to which that command writes the models; None = ``models`` in the run's folder.
     stages: that it trains. The weights of the others come from ``init`` or an earlier run.
-    graphs: replay each training step from CUDA graphs, see ``GraphedLoss``.
+    graphs: replay each training step from CUDA graphs, see ``GraphedLoss``; single stages: that of the
+        autoencoder.
     """
 
     world: World

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
 import training.__main__ as command
 from shapes.models.config import load_shapes_config
+from shapes.models.stages import DemoRun
 from training.config import Config
 from training.config_reader import CONFIGS
 
@@ -50,3 +54,19 @@ def test_the_command_prints_errors_and_exits_with_2(
         command.main(arguments)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_a_single_stage_uses_cuda_graphs_if_the_config_says_so(tmp_path: Path, graphs: bool) -> None:
+    config = load_shapes_config(overrides=[f"shapes.graphs={graphs}"])
+    stage = DemoRun(tmp_path, config.shapes).vae_stage()
+    assert stage.objective.graphed_loss.enabled == graphs
+
+
+@pytest.mark.parametrize("stage", ["vae_stage", "unet_stage", "adapter"])
+def test_single_stages_refuse_the_models_from_which_world_starts(tmp_path: Path, stage: str) -> None:
+    config = load_shapes_config(overrides=["shapes.init=demo"])
+    run = DemoRun(tmp_path, config.shapes)
+    make = partial(run.layout_batches, 1) if stage == "adapter" else getattr(run, stage)
+    with pytest.raises(ValueError, match="shapes.init is demo, but only the stage world starts from it"):
+        make()

@@ -12,6 +12,9 @@ from training.value_checks import PathText, at_least, filled, fraction
 
 from ..sampler import World
 
+CELL = 8  # pixels along each side of a latent cell
+SIZE_STEP = 4 * CELL  # of the side of a picture
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -22,6 +25,9 @@ class StageConfig:
 
     batch_size: int
     loop: LoopConfig
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "batch_size")
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,12 @@ class ShapesConfig:
     graphs: bool = True
 
     def __post_init__(self) -> None:
+        if self.world.size % SIZE_STEP:
+            raise ValueError(
+                f"world.size is {self.world.size}; expected a multiple of {SIZE_STEP}: the UNet halves its "
+                "grid of cells twice."
+            )
+        at_least(self, 1, "cached")
         at_least(self, 0, "minutes", "reserve")
         filled(self, "stages")
 

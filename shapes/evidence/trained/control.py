@@ -20,6 +20,7 @@ from ifadapter_diffusers.text import token_ids
 from training.config import AdapterConfig, AdapterLoss
 from training.processes.group import ALONE, Processes
 
+from ...models.config import CELL
 from ...models.pool import CAPTIONS
 from ...models.pool_batches import PoolBatch, PoolBatches, PoolTensors
 from ...models.pool_stages import chosen_captions
@@ -28,7 +29,6 @@ from ..methods.control_copy import ControlPainter, controlled, description_colou
 from ..studio import Studio
 from .budget import adapter_config, new_base, settings, train_once
 
-CELL = 8  # pixels along each side of a latent cell
 FOLDER = "control"
 
 

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import CLIPTokenizer
 
-from ...models.config import PoolConfig
+from ...models.config import CELL, PoolConfig
 from ...models.pool import CAPTIONS, Arrays, caption_texts, sample_with_room
 from ...models.pool_batches import PoolTensors
-from ...models.vae import CELL
 from ...models.vocabulary import LENGTH
 from ...sampler import World
 from ..cache import Cache, write_atomic

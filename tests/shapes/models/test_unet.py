@@ -16,6 +16,7 @@ from shapes.models.unet import (
     CAPTION_PARTS,
     Denoising,
     LatentBatches,
+    UNetStage,
     caption_kinds,
     caption_of,
     new_scheduler,
@@ -63,6 +64,18 @@ def test_contents_of_each_kind_of_caption() -> None:
     for kind in ("full", "placed"):
         assert all(figure.local_description in texts[kind] for figure in scene.figures)
     assert not any(figure.local_description in texts["global"] for figure in scene.figures)
+
+
+def test_a_sheet_has_pictures_of_the_worlds_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapes.models.unet.STEPS", 1)
+    monkeypatch.setattr("shapes.models.unet.SHEET_PICTURES", 8)
+    world = World(size=96, instances=(1, 2))
+    stage = UNetStage(world, tokenizer(tmp_path), LatentBatches(world, 2, 2), None)
+    with torch.no_grad():
+        sheet = stage.sheet(seeded_generator(0))
+    rows, columns = sheet.height // world.size, sheet.width // world.size
+    assert (rows, columns) == (2, 8)
+    stage.objective(stage.batches[0], seeded_generator(0)).backward()
 
 
 def test_unet_and_text_encoder_train_jointly(tmp_path: Path) -> None:

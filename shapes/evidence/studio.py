@@ -17,7 +17,7 @@ from ifadapter_diffusers.painter import NOISE_ROWS, Painter
 
 from ..drawing import Pixels
 from ..models.config import load_shapes_config
-from ..results.pictures import through_autoencoder
+from ..results.pictures import scenes_name, through_autoencoder
 from ..results.rows import REAL
 from ..results.run import GPU_CHUNK, weights_name
 from ..sampler import HELD_OUT, World
@@ -180,7 +180,7 @@ class Studio:
     def _path(self, painting: Painting, layouts: LayoutSet, scenes: Sequence[Scene], first: int) -> Path:
         """The cached pictures of a chunk of a condition. first: index of the first scene."""
         folder = self.cache.place("pictures", self.settings(painting, layouts))
-        return folder / f"{first:05d}_{digest(repr(scenes))[:8]}.npz"
+        return folder / f"{first:05d}_{scenes_name(scenes)}.npz"
 
     def _judge(self, path: Path, pictures: Pixels, scenes: Sequence[Scene], look: str) -> Judged:
         jobs = [

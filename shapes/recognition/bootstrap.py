@@ -28,7 +28,7 @@ def picks(count: int, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.i
     return np.random.Generator(np.random.PCG64(seed)).integers(count, size=(resamples, count))
 
 
-def interval(values: ArrayLike) -> Interval:
+def interval(values: NDArray[np.float64]) -> Interval:
     """95 % percentile interval of the values of all resamples."""
     low, high = np.percentile(values, PERCENTILES)
     return float(low), float(high)

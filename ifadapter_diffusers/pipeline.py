@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -121,7 +120,8 @@ class IFAdapterPipeline:
             raise RuntimeError("The adapter was removed. Make a new IFAdapterPipeline.")
         given = layout_list(layouts)
         completed = complete_arguments(self.pipe, given, arguments)
-        control = _checked(Control(adapter_strength, adapter_start, adapter_end, front_hides_back), self.pipe)
+        control = Control(adapter_strength, adapter_start, adapter_end, front_hides_back)
+        _check_schedule(control, self.pipe)
         sites = self._sites(self.adapter)
         if not any(layout.instances for layout in given):
             _warn("the layout has no instances, so the pipeline runs without the adapter. Add a box.")
@@ -223,21 +223,13 @@ def _scaled_loras(encoder: PhraseEncoder, scale: float | None) -> Iterator[None]
             unscale_lora_layers(each, scale)
 
 
-def _checked(control: Control, pipe: Any) -> Control:
-    """Raise ValueError for values out of range, and for a range that the scheduler cannot tell."""
-    start, end = control.start_percent, control.end_percent
-    if not math.isfinite(control.strength):
-        raise ValueError(f"adapter_strength is {control.strength}; expected a finite number, 1 as trained.")
-    if not 0 <= start <= end <= 1:
-        raise ValueError(
-            f"adapter_start is {start} and adapter_end is {end}; expected 0 to 1, the start before the end."
-        )
+def _check_schedule(control: Control, pipe: Any) -> None:
+    """Raise ValueError for a range that the scheduler cannot tell."""
     if not control.acts_always and getattr(pipe.scheduler, "alphas_cumprod", None) is None:
         raise ValueError(
             f"{type(pipe.scheduler).__name__} has no timesteps of a noise schedule, so adapter_start and "
             "adapter_end have no meaning. Leave them out, or use another scheduler, such as Euler."
         )
-    return control
 
 
 def _warn(message: str) -> None:

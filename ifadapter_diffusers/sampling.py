@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,16 +29,29 @@ Noise = torch.Generator | Tensor
 class Control:
     """How the adapter acts during sampling, as in the nodes' inputs. The release's defaults.
 
-    strength: factor for all instances.
+    strength: factor for all instances, finite.
     start_percent: where in the schedule the adapter starts; 0 = pure noise, 1 = no noise.
     end_percent: where in the schedule it ends.
     front_hides_back: in overlaps, only the nearest (last) instance acts; see ``SemanticMap``.
+
+    Raises ValueError for values out of range, and for an end before the start.
     """
 
     strength: float = 1.0
     start_percent: float = 0.0
     end_percent: float = 1.0
     front_hides_back: bool = False
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.strength):
+            raise ValueError(
+                f"The strength of the adapter is {self.strength}; expected a finite number, 1 as trained."
+            )
+        if not 0 <= self.start_percent <= self.end_percent <= 1:
+            raise ValueError(
+                f"The adapter starts at {self.start_percent} and ends at {self.end_percent}; expected 0 to "
+                "1, the start before the end."
+            )
 
     @property
     def acts_always(self) -> bool:

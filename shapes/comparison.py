@@ -20,7 +20,7 @@ QUICKSTART = Path("workflows/api/try_it_without_downloads.json")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    from .results.rows import TITLES
+    from .results.rows import MOST_LAYOUTS, TITLES
 
     parser = argparse.ArgumentParser(
         prog="python -m shapes.comparison", description="Score the demo's models into docs/results."
@@ -50,9 +50,18 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--report", type=Path, metavar="JSON", help="a results.json: write its page and tables, paint nothing"
     )
     options = parser.parse_args(given)
-    for name in ("layouts", "heavy_layouts"):
-        if getattr(options, name) < 2:  # the Frechet distance needs two pictures
-            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; expected at least 2.")
+    limits: dict[str, tuple[int, int | None]] = {
+        "layouts": (2, MOST_LAYOUTS),  # the Frechet distance needs two pictures
+        "heavy_layouts": (2, MOST_LAYOUTS),
+        "ap50_layouts": (1, None),
+        "steps": (1, None),
+        "processes": (1, None),
+    }
+    for name, (least, most) in limits.items():
+        value = getattr(options, name)
+        if value < least or (most is not None and value > most):
+            expected = f"at least {least}" if most is None else f"{least} to {most}"
+            parser.error(f"--{name.replace('_', '-')} is {value}; expected {expected}.")
     return options
 
 

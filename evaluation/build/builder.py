@@ -69,11 +69,15 @@ class CocoBuilder:
         A picture that the model does not describe is left out, with a warning.
 
         Raises ValueError if a picture is missing, broken, outside of its folder, or does not match
-        its annotation; AnswerError if the model fails, or describes no picture.
+        its annotation; AnswerError if the model fails, or describes none of the first pictures.
         """
         remaining = self._check(drafts)
         undescribed = self._describe_all(remaining, len(drafts))
         described = [draft for draft in drafts if self._layout_path(draft).exists()]
+        if len(described) + len(undescribed) < len(drafts):
+            raise AnswerError(
+                f"{len(drafts)} pictures were given, but not all were asked about. Run it again."
+            )
         if undescribed:
             left_out = f"{len(undescribed)} of {len(drafts)} pictures, for example {undescribed[0]}"
             if not described:
@@ -113,6 +117,7 @@ class CocoBuilder:
         """Describe drafts, several at a time. Returns why pictures were not described.
 
         The first error stops all threads. total: number of drafts, for the progress bar.
+        Raises AnswerError if the first pictures get no description.
         """
         work, failed, undescribed = Worklist(remaining), list[BaseException](), list[str]()
         done = total - len(remaining)
@@ -125,7 +130,8 @@ class CocoBuilder:
                         bar.update()
                     except NoDescriptionError as error:
                         undescribed.append(str(error))
-                        if bar.n == 0 and len(undescribed) == MAX_UNDESCRIBED:
+                        if bar.n == 0 and len(undescribed) >= MAX_UNDESCRIBED:
+                            failed.append(self._none_described(undescribed))
                             work.clear()
                     except BaseException as error:
                         failed.append(error)
@@ -136,6 +142,12 @@ class CocoBuilder:
         if failed:
             raise failed[0]
         return undescribed
+
+    def _none_described(self, undescribed: Sequence[str]) -> AnswerError:
+        return AnswerError(
+            f"{self.model.name} described none of the first {len(undescribed)} pictures, for example "
+            f"{undescribed[0]}. Choose another model."
+        )
 
     def _layout_path(self, draft: Draft) -> Path:
         return self.folder / "layouts" / f"{draft.name}.json"

@@ -6,14 +6,17 @@ import argparse
 from pathlib import Path
 
 from ..build.settings import BuildSettings, CocoSettings, DrawnWorldSettings
+from .options import at_least, given, refuse
 
-COCO_ONLY = ("annotations", "images", "model", "endpoint")
+COCO_ONLY = ("annotations", "images", "model", "endpoint", "requests", "device", "size", "seed")
+DEFAULT_REQUESTS = 8  # to each endpoint at the same time
 DEFAULT_COUNT = 1000  # the paper's
 DEFAULT_SIZE = 1024  # pixels
 SIDE_UNIT = 64  # pixels; the latents of every base model can then be halved without remainder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An option of COCO that was not given is None, so that a misplaced one can be refused."""
     parser.add_argument("output", type=Path, help="folder for the benchmark; existing files are kept")
     parser.add_argument(
         "--count",
@@ -34,16 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="OpenAI-compatible server that runs the model, up to /v1; repeat it for several servers",
     )
     coco.add_argument(
-        "--requests", type=int, default=8, help="concurrent requests to each endpoint (default 8)"
+        "--requests", type=int, help=f"concurrent requests to each endpoint (default {DEFAULT_REQUESTS})"
     )
-    coco.add_argument("--device", default="cpu", help="of a model without endpoint, for example cuda")
+    coco.add_argument("--device", help="of a model without endpoint, for example cuda (default cpu)")
     coco.add_argument(
         "--size",
         type=int,
-        default=DEFAULT_SIZE,
         help=f"side of the square canvas in pixels (default {DEFAULT_SIZE}; the paper also uses 768)",
     )
-    coco.add_argument("--seed", type=int, default=0, help="seed for the choice of pictures")
+    coco.add_argument("--seed", type=int, help="seed for the choice of pictures (default 0)")
     drawn = parser.add_argument_group("from the drawn world")
     drawn.add_argument("--world", help="training config that defines the world: shapes")
 
@@ -60,8 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 def settings_of(options: argparse.Namespace) -> BuildSettings:
     """Raises ValueError for missing, contradictory or invalid options."""
-    if options.count < 1:
-        raise ValueError(f"--count is {options.count}; expected at least 1.")
+    at_least(options, 1, "count", "requests")
     source = _coco(options) if options.world is None else _drawn_world(options)
     return BuildSettings(options.output, options.count, source)
 
@@ -72,24 +73,28 @@ def _coco(options: argparse.Namespace) -> CocoSettings:
         raise ValueError(
             f"A benchmark from COCO needs {', '.join(missing)}; one from the drawn world needs --world."
         )
-    if options.size < SIDE_UNIT or options.size % SIDE_UNIT:
-        raise ValueError(f"--size is {options.size}; expected a multiple of {SIDE_UNIT}.")
+    endpoints = tuple(filter(None, options.endpoint or ()))
+    if endpoints:
+        refuse(options, ["device"], "the server of the endpoint runs the model")
+    else:
+        refuse(options, ["requests"], "a model without --endpoint answers one question at a time")
+    size, requests = given(options.size, DEFAULT_SIZE), given(options.requests, DEFAULT_REQUESTS)
+    if size < SIDE_UNIT or size % SIDE_UNIT:
+        raise ValueError(f"--size is {size}; expected a multiple of {SIDE_UNIT}.")
     return CocoSettings(
         annotations=options.annotations,
         images=options.images,
         model=options.model,
-        endpoints=tuple(filter(None, options.endpoint or ())),
-        requests=options.requests,
-        device=options.device,
-        size=options.size,
-        seed=options.seed,
+        endpoints=endpoints,
+        requests=requests,
+        device=given(options.device, "cpu"),
+        size=size,
+        seed=given(options.seed, 0),
     )
 
 
 def _drawn_world(options: argparse.Namespace) -> DrawnWorldSettings:
-    given = [f"--{name}" for name in COCO_ONLY if getattr(options, name) is not None]
-    if given:
-        raise ValueError(f"{', '.join(given)} cannot be used with --world.")
+    refuse(options, COCO_ONLY, "the layouts are of the drawn world (--world)")
     return DrawnWorldSettings(options.world)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..build.boxes import FoundBoxes, GivenBoxes, Source
+from .options import at_least
 
 NOTATIONS = ("bbox_2d", "box_2d", "fractions")
 ANSWER_TOKENS = 2048  # ten boxes with long descriptions take about half
@@ -45,10 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Raises ValueError, OSError or EvaluationError with a message for the user."""
-    for name in ("requests", "count"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name} is {value}; expected at least 1.")
+    at_least(options, 1, "requests", "count")
     if options.annotations and options.crops:
         raise ValueError("--crops cannot be used with --annotations, whose boxes are always described so.")
     if options.sheet and options.sheet.resolve().is_relative_to(options.folder.resolve()):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..benchmark import read_benchmark
 from ..generate.settings import ComfyUISettings, DiffusersSettings, GenerateSettings
 from ..generate.sources import generate_folder
 from ..generate.workflow import read_workflow
+from .options import at_least, given, refuse
 
 RELEASE_STEPS, RELEASE_GUIDANCE = 30, 7.5  # the release's inference settings
 DEFAULT_TIMEOUT_S = 1800.0
@@ -155,14 +155,16 @@ def settings_of(options: argparse.Namespace) -> GenerateSettings:
 
 
 def _comfyui(options: argparse.Namespace) -> ComfyUISettings:
-    _refuse(options, DIFFUSERS_ONLY, "ComfyUI generates the pictures; change the workflow, or use --set")
+    refuse(options, DIFFUSERS_ONLY, "ComfyUI generates the pictures; change the workflow, or use --set")
+    if options.timeout is not None and not options.timeout > 0:
+        raise ValueError(f"--timeout is {options.timeout:g} seconds; expected a positive number.")
     if options.workflow is None:
         raise ValueError(
             "--server needs --workflow, a workflow in API format such as "
             "workflows/api/place_things_with_boxes.json."
         )
     workflow = read_workflow(options.workflow, options.slot or (), options.set or ())
-    return ComfyUISettings(tuple(options.server), workflow, options.timeout or DEFAULT_TIMEOUT_S)
+    return ComfyUISettings(tuple(options.server), workflow, given(options.timeout, DEFAULT_TIMEOUT_S))
 
 
 def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
@@ -171,8 +173,9 @@ def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
     from ifadapter_diffusers.sampling import Control
     from shapes.methods import METHODS
 
-    _refuse(options, COMFYUI_ONLY, "diffusers generates the pictures; it needs --server")
-    method = _given(options.method, "full")
+    refuse(options, COMFYUI_ONLY, "diffusers generates the pictures; it needs --server")
+    at_least(options, 1, "steps")
+    method = given(options.method, "full")
     if method not in METHODS:
         raise ValueError(f"--method is {method!r}; expected one of {', '.join(METHODS)}.")
     models = options.demo or options.models
@@ -181,25 +184,18 @@ def _diffusers(options: argparse.Namespace) -> DiffusersSettings:
         models=models,
         adapter=options.adapter or Path(models) / "ifadapter.safetensors",
         method=METHODS[method],
-        steps=_given(options.steps, steps),
-        guidance=_given(options.guidance, guidance),
+        steps=given(options.steps, steps),
+        guidance=given(options.guidance, guidance),
         layers=_indices(options.layers),
         control=Control(
-            strength=_given(options.strength, 1.0),
-            start_percent=_given(options.start, 0.0),
-            end_percent=_given(options.end, 1.0),
+            strength=given(options.strength, 1.0),
+            start_percent=given(options.start, 0.0),
+            end_percent=given(options.end, 1.0),
             front_hides_back=bool(options.front_hides_back),
         ),
-        device=_given(options.device, "cpu"),
+        device=given(options.device, "cpu"),
         half=bool(options.half),
     )
-
-
-def _refuse(options: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:
-    """Raises ValueError if an option was given that the chosen source does not have."""
-    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) is not None]
-    if given:
-        raise ValueError(f"{', '.join(given)} cannot be used: {reason}.")
 
 
 def _indices(text: str | None) -> tuple[int, ...] | None:
@@ -211,7 +207,3 @@ def _indices(text: str | None) -> tuple[int, ...] | None:
         raise ValueError(
             f"--layers is {text!r}; expected comma-separated integers, for example 40,41."
         ) from None
-
-
-def _given(value: Any, default: Any) -> Any:
-    return default if value is None else value

@@ -62,7 +62,8 @@ def read_sweep(path: Path) -> Sweep:
         for name, line in _section(data, "variants", path).items()
     }
     columns = {str(title): str(place) for title, place in _section(data, "columns", path).items()}
-    axes = [_axis(str(name), each, variants, path.name) for name, each in (data.get("axes") or {}).items()]
+    plots = {} if data.get("axes") is None else _section(data, "axes", path)
+    axes = [_axis(str(name), each, variants, path.name) for name, each in plots.items()]
     score = _words(data.get("score"), f"{path.name}: score")
 
     # Names become file names.
@@ -102,7 +103,7 @@ def _axis(name: str, data: Any, variants: dict[str, Words], where: str) -> Axis:
         raise ValueError(f"{where}: options is {options!r}; expected {VALUE} in it.")
     if select is not None and select not in SELECTIONS:
         raise ValueError(f"{where}: select is {select!r}; expected one of {', '.join(SELECTIONS)}.")
-    return Axis(name, tuple(map(float, values)), tuple(of), options, select)
+    return Axis(name, tuple(values), tuple(of), options, select)
 
 
 def _axis_points(axis: Axis, variants: dict[str, Words]) -> list[Point]:
@@ -117,10 +118,15 @@ def _axis_points(axis: Axis, variants: dict[str, Words]) -> list[Point]:
                     _point(f"{variant}, {axis.name} {part}", variant, words, axis.name, value, part)
                 )
             else:
-                added = shlex.split(str(axis.options).replace(VALUE, f"{value:g}"))
-                name = f"{variant}, {axis.name} {value:g}"
+                added = shlex.split(str(axis.options).replace(VALUE, exact(value)))
+                name = f"{variant}, {axis.name} {exact(value)}"
                 points.append(_point(name, variant, (*words, *added), axis.name, value))
     return points
+
+
+def exact(value: float) -> str:
+    """A number as text that reads as the same number; whole ones without a point."""
+    return str(int(value)) if float(value).is_integer() else repr(value)
 
 
 def _point(

@@ -28,7 +28,8 @@ def apply_adapter(
     ifadapter: the loader's ModelPatcher around an IFAdapter.
     semantic_maps: one per image of a batch, in order. A longer batch starts again with the first.
     strength: factor on the adapter's output, 1 as trained. With 0 nothing is patched.
-    start_percent, end_percent: active part of the model's noise schedule, 0 = pure noise.
+    start_percent, end_percent: active part of the model's noise schedule, 0 = pure noise. With the
+        start after the end nothing is patched, with a warning.
 
     Raises ValueError if the model or the semantic maps do not fit the adapter.
     """
@@ -43,6 +44,14 @@ def apply_adapter(
         )
         return patched
     if strength == 0:
+        return patched
+    if start_percent > end_percent:
+        logging.warning(
+            "IFAdapter: start_percent is %g and end_percent is %g, so the adapter acts in no step. Set the "
+            "start before the end.",
+            start_percent,
+            end_percent,
+        )
         return patched
     applied = AppliedAdapter(model, ifadapter, layers, semantic_maps, strength, start_percent, end_percent)
 

@@ -10,6 +10,7 @@ import comfy.model_management
 import node_helpers
 
 from ...ifadapter_core.conversions.regions import Region
+from .text import check_clip
 
 
 def regional_conditioning(
@@ -24,10 +25,7 @@ def regional_conditioning(
 
     Raises ValueError without a CLIP.
     """
-    if clip is None:
-        raise ValueError(
-            "The CLIP is None: the checkpoint holds no text encoder. Load one, for example with Load CLIP."
-        )
+    check_clip(clip)
     if not regions:
         return conditioning
     encoded: dict[str, list] = {}

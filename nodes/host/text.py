@@ -27,9 +27,10 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
 
     clip: the host's CLIP. Its clip skip is ignored, because the adapter has depths of its own.
     Each text encoder runs once, on all descriptions together.
-    Raises ValueError if the CLIP is of another kind than the adapter expects, or if another pack changed
-    the number of states that it gives.
+    Raises ValueError without a CLIP, if the CLIP is of another kind than the adapter expects, or if
+    another pack changed the number of states that it gives.
     """
+    check_clip(clip)
     chunks = _first_chunks(clip, local_descriptions, config)
     encoder = min(chunks, key=ENCODERS.index)
     lengths = [_end_of_text(clip, encoder, chunk) + 1 for chunk in chunks[encoder]]
@@ -49,6 +50,14 @@ def encode_phrases(clip: Any, local_descriptions: Sequence[str], config: IFAdapt
     ends = torch.tensor(lengths) - 1
     attention_mask = (torch.arange(phrase_embeds.shape[2]) <= ends[:, None]).long()
     return PhraseEmbeddings(phrase_embeds, attention_mask, phrase_embeds[torch.arange(len(lengths)), 0, ends])
+
+
+def check_clip(clip: Any) -> None:
+    """Raises ValueError without a CLIP: ComfyUI loads a checkpoint that holds none with a warning only."""
+    if clip is None:
+        raise ValueError(
+            "The CLIP is None: the checkpoint holds no text encoder. Load one, for example with Load CLIP."
+        )
 
 
 class _MemoisedForward:

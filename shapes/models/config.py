@@ -38,20 +38,20 @@ class VAELoss:
         below 1, the decoder reads thumbnails in place of the encoder's latents. 0 = the encoder stays
         as it is.
     worst: weight of the mean error of each picture's worst patch.
-    flat: weight of the error away from edges.
-    droplets: weight of the energy of the decoder's features that is in few cells, see ``droplets.py``.
+    flat: weight of the mean error away from edges.
+    speck: weight of the error of each picture's worst patch away from edges.
     noise: largest standard deviation of the noise on scaled latents, see ``latent_noise``.
     """
 
     encoded: float = 1.0
     worst: float = 0.0
     flat: float = 0.0
-    droplets: float = 0.0
+    speck: float = 0.0
     noise: float = 0.3
 
     def __post_init__(self) -> None:
         fraction(self, "encoded")
-        at_least(self, 0, "worst", "flat", "droplets", "noise")
+        at_least(self, 0, "worst", "flat", "speck", "noise")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ pixels a side. The base model then has little to learn, and the decoder restores
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from training.processes.group import ALONE, Processes
 from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
 from .config import CELL, VAELoss
-from .droplets import collected_excess
 from .graphed_loss import GraphedLoss
 
 LATENT_CHANNELS = 3
@@ -88,32 +86,37 @@ class Reconstruction(nn.Module):
             latent_error = F.mse_loss(encoded, exact[:count])
             latents = encoded if count == len(images) else exact
         # The decoder trains on noisy latents, because those of the base model are never exact.
-        with collected_excess(self.vae.decoder) if self.settings.droplets else nullcontext([]) as excess:
-            decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
+        decoded = self.vae.decode((latents + noise) / SCALE).sample.float()
         loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + latent_error
         if self.settings.worst:
             loss = loss + self.settings.worst * worst_patch_error(decoded, images)
-        if self.settings.flat:
-            loss = loss + self.settings.flat * flat_error(decoded, images)
-        if self.settings.droplets:
-            loss = loss + self.settings.droplets * torch.stack(excess).mean()
+        if self.settings.flat or self.settings.speck:
+            flat = flat_errors(decoded, images)
+            loss = loss + self.settings.flat * flat.mean() + self.settings.speck * speck_error(flat)
         return loss
 
 
 def worst_patch_error(decoded: Tensor, images: Tensor) -> Tensor:
-    """Mean over the pictures (B, 3, H, W) of the largest mean absolute error of a patch: ().
-
-    The mean error of the picture does not see a speck.
-    """
+    """Mean over the pictures (B, 3, H, W) of the largest mean absolute error of a patch: ()."""
     errors = F.avg_pool2d((decoded - images).abs().mean(dim=1, keepdim=True), PATCH)
     return errors.amax(dim=(1, 2, 3)).mean()
 
 
-def flat_error(decoded: Tensor, images: Tensor) -> Tensor:
-    """Mean over all pixels of the absolute error of those away from edges: ().
+def speck_error(flat: Tensor) -> Tensor:
+    """Mean over the pictures of the largest mean error of a patch away from edges: ().
 
-    Pictures (B, 3, H, W) in -1..1. A speck on a plain area is small in the mean error, and the first
-    thing that a person sees.
+    flat: see ``flat_errors``. GroupNorm with one channel a group is tempted to put an outlier into one
+    place, by which it controls its statistics (Karras et al. 2020, section 2). The picture has a speck
+    there, which the mean errors hardly count.
+    """
+    return F.avg_pool2d(flat, CELL).amax(dim=(1, 2, 3)).mean()
+
+
+def flat_errors(decoded: Tensor, images: Tensor) -> Tensor:
+    """Absolute errors, the mean of the colours, of pixels away from edges; 0 for the others.
+
+    Pictures (B, 3, H, W) in -1..1 -> (B, 1, H, W). A speck on a plain area is small in the mean error,
+    and the first thing that a person sees.
     """
     edges = torch.zeros_like(images[:, :1])
     across = ((images[..., 1:] - images[..., :-1]).abs().sum(dim=1, keepdim=True) > EDGE).to(edges)
@@ -121,7 +124,7 @@ def flat_error(decoded: Tensor, images: Tensor) -> Tensor:
     edges = edges + F.pad(across, (1, 0)) + F.pad(across, (0, 1))
     edges = edges + F.pad(down, (0, 0, 1, 0)) + F.pad(down, (0, 0, 0, 1))
     near = F.max_pool2d(edges, 2 * EDGE_AREA + 1, stride=1, padding=EDGE_AREA) > 0
-    return ((decoded - images).abs() * ~near).mean()
+    return (decoded - images).abs().mean(dim=1, keepdim=True) * ~near
 
 
 def latent_noise(shape: torch.Size, generator: torch.Generator, most: float) -> Tensor:

@@ -27,11 +27,11 @@ from .picture_score import reference_features
 from .pictures import Pictures
 from .quickstart import SEEDS, paint_seeds, read_workflow_scene, score_seeds, seed_sheet
 from .readme import update_readme
-from .rows import FULL, HEAVY, REAL
+from .rows import FULL, HEAVY, MOST_LAYOUTS, REAL
 from .scored_set import ScoredSet
 from .tables import readme_table
 
-REFERENCE = HELD_OUT[5000:]  # drawings of the Frechet reference set, disjoint from the layouts
+REFERENCE = HELD_OUT[MOST_LAYOUTS:]  # drawings of the Frechet reference set, disjoint from the layouts
 SHEET_ROWS = 8  # layouts on a contact sheet
 WORST = 10  # layouts on the sheet of the worst
 CHUNK = NOISE_ROWS  # layouts painted together on a CPU

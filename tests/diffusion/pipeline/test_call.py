@@ -194,9 +194,14 @@ def test_notice_of_an_adapter_that_never_acts(case: Case, caplog: pytest.LogCapt
         (CAT, {"prompt": 3}, TypeError, "prompt is 3; expected a text"),
         ([CAT, DOG], {"prompt_embeds": torch.zeros(1, 77, 32)}, ValueError, "prompt_embeds has 1 rows for 2"),
         (CAT, {"num_images_per_prompt": 0}, ValueError, "num_images_per_prompt is 0"),
-        (CAT, {"adapter_strength": float("nan")}, ValueError, "adapter_strength is nan"),
-        (CAT, {"adapter_start": 0.5, "adapter_end": 0.2}, ValueError, "adapter_start is 0.5 and adapter_end"),
-        (CAT, {"adapter_end": 1.5}, ValueError, "adapter_end is 1.5; expected 0 to 1"),
+        (CAT, {"adapter_strength": float("nan")}, ValueError, "strength of the adapter is nan"),
+        (
+            CAT,
+            {"adapter_start": 0.5, "adapter_end": 0.2},
+            ValueError,
+            r"starts at 0.5 and ends at 0.2; expected 0 to 1",
+        ),
+        (CAT, {"adapter_end": 1.5}, ValueError, "ends at 1.5; expected 0 to 1"),
     ],
 )
 def test_refused_arguments(

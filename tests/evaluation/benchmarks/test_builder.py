@@ -203,16 +203,32 @@ def test_the_drawn_world_is_built_as_a_benchmark(tmp_path: Path) -> None:
         assert (np.asarray(Image.open(tmp_path / "real" / f"{entry.name}.png")) == draw(drawn)).all()
 
 
+FROM_COCO = ["--annotations", "a", "--images", "b", "--model", "c"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "A benchmark from COCO needs --annotations, --images, --model"),
-        (["--world", "shapes", "--images", "x"], "--images cannot be used with --world"),
+        (
+            ["--world", "shapes", "--images", "x"],
+            "--images cannot be used: the layouts are of the drawn world",
+        ),
+        (["--world", "shapes", "--size", "512", "--seed", "3"], "--size, --seed cannot be used"),
         (["--world", "sdxl"], "sdxl has no drawn world"),
         (["--world", "shapes", "--count", "0"], "--count is 0"),
         (
             ["--annotations", "a", "--images", "b", "--model", "c", "--size", "1000"],
             "--size is 1000; expected a multiple of 64",
+        ),
+        (
+            [*FROM_COCO, "--endpoint", "http://x/v1", "--requests", "0"],
+            "--requests is 0; expected at least 1",
+        ),
+        ([*FROM_COCO, "--requests", "4"], "--requests cannot be used: a model without --endpoint"),
+        (
+            [*FROM_COCO, "--endpoint", "http://x/v1", "--device", "cuda"],
+            "--device cannot be used: the server",
         ),
     ],
 )

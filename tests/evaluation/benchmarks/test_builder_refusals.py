@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from coco_files import COUNT, SIZE, Serve, builder, drafts
 from loopback import completion
 from PIL import Image
 
+from evaluation.build.boxes import NoDescriptionError
 from evaluation.build.builder import CocoBuilder
 from evaluation.build.coco import Draft
 from evaluation.vision_language import AnswerError, Endpoint
@@ -93,3 +95,35 @@ def test_a_model_that_describes_nothing_is_an_error(coco: Path, tmp_path: Path, 
         builder(coco, tmp_path, server).build(drafts(coco))
     assert not (tmp_path / "manifest.json").exists()
     assert len(server.requests) == COUNT
+
+
+def test_a_model_that_describes_none_of_the_first_pictures_ends_the_build(
+    coco: Path, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if a picture that was asked about at the same time gets a description afterwards."""
+    monkeypatch.setattr("evaluation.build.builder.MAX_UNDESCRIBED", 2)
+    refusals = Queue[None]()
+    make = builder(coco, tmp_path, serve(), requests=3)
+    describe, first = make._describe, drafts(coco)[0]
+
+    def one_late(draft: Draft) -> None:
+        if draft != first:
+            refusals.put(None)
+            raise NoDescriptionError(f"{draft.file_name}: nothing")
+        for _ in range(2):
+            refusals.get()
+        describe(draft)
+
+    monkeypatch.setattr(make, "_describe", one_late)
+    with pytest.raises(AnswerError, match=r"tiny-vl described none of the first \d pictures, for example"):
+        make.build(drafts(coco))
+    assert not (tmp_path / "manifest.json").exists()
+    assert builder(coco, tmp_path, serve()).build(drafts(coco)).entries  # the next run goes on
+
+
+def test_a_benchmark_is_not_complete_before_every_picture_was_asked_about(
+    coco: Path, tmp_path: Path, serve: Serve
+) -> None:
+    with pytest.raises(AnswerError, match="4 pictures were given, but not all were asked about"):
+        builder(coco, tmp_path, serve(), requests=0).build(drafts(coco))
+    assert not (tmp_path / "manifest.json").exists()

@@ -97,6 +97,16 @@ def test_a_killed_generator_resumes_to_the_same_files(
             "--set cannot be used: diffusers generates the pictures",
         ),
         (["--models", "some/id"], "There is no adapter some/id/ifadapter.safetensors"),
+        (
+            ["--server", "x", "--workflow", str(WORKFLOW), "--timeout", "0"],
+            "--timeout is 0 seconds; expected",
+        ),
+        (["--demo", "demo", "--steps", "0"], "--steps is 0; expected at least 1"),
+        (["--demo", "demo", "--strength", "nan"], "strength of the adapter is nan; expected a finite number"),
+        (
+            ["--demo", "demo", "--start", "0.8", "--end", "0.2"],
+            "starts at 0.8 and ends at 0.2; expected 0 to 1",
+        ),
     ],
 )
 def test_wrong_options_are_refused(

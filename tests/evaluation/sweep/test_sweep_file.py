@@ -54,3 +54,23 @@ def test_a_wrong_sweep_file_is_refused(config: Path, find: str, put: str, messag
     config.write_text(text.replace(find, put))
     with pytest.raises(ValueError, match=message):
         read_sweep(config)
+
+
+def test_axes_that_are_a_list_are_refused(config: Path) -> None:
+    text = config.read_text()
+    config.write_text(text[: text.index("axes:")] + "axes: [strength]")
+    with pytest.raises(ValueError, match=r"axes is \['strength'\]; expected at least one name"):
+        read_sweep(config)
+
+
+@pytest.mark.parametrize("value", ["123456789", "0.12345678"])
+def test_values_reach_the_options_exactly(config: Path, value: str) -> None:
+    option, kind = ("--seed", int) if value.isdigit() else ("--strength", float)
+    config.write_text(
+        config.read_text()
+        .replace("--strength {value}", f"{option} {{value}}")
+        .replace("[0, 1.5]", f"[{value}]")
+    )
+    (point,) = (point for point in read_sweep(config).points if point.axis == "strength")
+    settings = point.settings
+    assert (settings.seed if kind is int else settings.source.control.strength) == kind(value)

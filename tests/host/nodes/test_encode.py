@@ -73,6 +73,15 @@ def test_both_switches_off_is_an_error(node, ifadapter, clip, layout):
         )
 
 
+@pytest.mark.parametrize("name", ["IFAdapterEncode", "IFAdapterSimple"])
+def test_a_checkpoint_without_text_encoder_is_named(node, model, ifadapter, layout, name):
+    inputs = {"ifadapter": ifadapter, "clip": None, "layout": layout}
+    if name == "IFAdapterSimple":
+        inputs |= {"model": model, "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    with pytest.raises(ValueError, match="The CLIP is None: the checkpoint holds no text encoder"):
+        node(name, **inputs)
+
+
 def test_no_instances(node, apply, model, ifadapter, clip, caplog):
     empty, picture, prompt, *_ = node("IFAdapterLayout", layout="", width=256, height=128)
     assert picture.shape == (1, 256, 512, 3)  # enlarged, for readable descriptions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -25,6 +26,14 @@ def test_strength_zero_changes_no_bit(apply, tokens, model, inputs):
     )  # no patch, so no cost either
     assert torch.equal(oracle.predict(off, inputs), oracle.predict(model, inputs))
     assert torch.equal(ksampler(off), ksampler(model))
+
+
+def test_a_start_after_the_end_changes_no_bit_and_warns(apply, tokens, model, caplog):
+    with caplog.at_level(logging.WARNING):
+        never = apply(tokens, start_percent=0.8, end_percent=0.2)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "start_percent is 0.8 and end_percent is 0.2, so the adapter acts in no step" in line
+    assert (never.model_options, never.wrappers) == (model.model_options, model.wrappers)
 
 
 def test_empty_layout_changes_no_bit(node, apply, ifadapter, clip, model, inputs):

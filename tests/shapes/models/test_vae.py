@@ -10,7 +10,15 @@ from ifadapter_diffusers.latents import decode, encode, latent_shape
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Batch
 from shapes.models.config import VAELoss
-from shapes.models.vae import SCALE, Reconstruction, flat_error, latent_noise, new_vae, thumbnails
+from shapes.models.vae import (
+    SCALE,
+    Reconstruction,
+    flat_errors,
+    latent_noise,
+    new_vae,
+    speck_error,
+    thumbnails,
+)
 
 
 def test_a_thumbnail_holds_the_mean_colour_of_each_cell() -> None:
@@ -76,19 +84,31 @@ def test_errors_at_edges_are_not_flat() -> None:
     at_edge, speck = image.clone(), image.clone()
     at_edge[..., 5:11] += 0.5  # 3 pixels on each side
     speck[0, 1, 14, 2] += 0.5
-    assert flat_error(at_edge, image).item() == 0
-    assert flat_error(speck, image).item() == pytest.approx(0.5 / (3 * 16 * 16))
-    assert flat_error(speck.mT, image.mT).item() == pytest.approx(0.5 / (3 * 16 * 16))
+    assert flat_errors(at_edge, image).sum().item() == 0
+    for found in (flat_errors(speck, image), flat_errors(speck.mT, image.mT).mT):
+        assert found[0, 0, 14, 2].item() == pytest.approx(0.5 / 3)
+        assert (found > 0).sum() == 1
 
 
-def test_a_flat_weight_adds_the_flat_error() -> None:
+def test_a_speck_counts_as_the_worst_patch_of_its_picture() -> None:
+    images = torch.zeros(2, 3, 32, 32)
+    decoded = images.clone()
+    decoded[0, :, 24:, 24:] += 0.4  # a whole patch
+    decoded[0, :, :8, 24:] += 0.1
+    assert speck_error(flat_errors(decoded, images)).item() == pytest.approx(0.4 / 2)
+
+
+@pytest.mark.parametrize("name", ["flat", "speck", "worst"])
+def test_a_weight_adds_its_error(name: str) -> None:
     torch.manual_seed(0)
     batch = Batch(torch.full((2, 3, 32, 32), 0.5), [], [])
     vae = new_vae()
-    plain, weighted = (
-        Reconstruction(vae, VAELoss(flat=flat))(batch, seeded_generator(0)) for flat in (0.0, 2.0)
+    plain, once, twice = (
+        Reconstruction(vae, VAELoss(**{name: weight}))(batch, seeded_generator(0)).item()
+        for weight in (0.0, 1.0, 2.0)
     )
-    assert weighted > plain
+    assert once > plain
+    assert twice - plain == pytest.approx(2 * (once - plain), rel=1e-3)
 
 
 def test_latent_noise_has_cells_and_a_tint_of_varied_strength() -> None:

@@ -54,7 +54,10 @@ def test_a_run_writes_the_page_the_sheets_and_the_tables_of_others(tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--layouts", "1"), "--layouts is 1; expected at least 2"),
+        (("--layouts", "1"), "--layouts is 1; expected 2 to 5000"),
+        (("--layouts", "6000"), "--layouts is 6000; expected 2 to 5000"),
+        (("--heavy-layouts", "20000"), "--heavy-layouts is 20000; expected 2 to 5000"),
+        (("--steps", "0"), "--steps is 0; expected at least 1"),
         (("--quickstart", "pyproject.toml"), "pyproject.toml"),
         (("--update", "LICENSE"), "LICENSE has no lines"),
         (("--demo", "nowhere"), "nowhere"),

@@ -20,6 +20,9 @@ BOXES_TRIED = 40  # candidate boxes per figure before the attempt fails
 ATTEMPTS = 200  # attempts per scene
 SHRINKING = 0.9  # factor on the longest side after each failed attempt
 
+# The names that a world may choose from, by its field.
+NAMES = {"shapes": SHAPES, "colours": COLOURS, "patterns": PATTERNS, "backgrounds": BACKGROUNDS}
+
 PixelBox = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1, y1 exclusive
 
 
@@ -55,6 +58,27 @@ class World:
     patterns: tuple[str, ...] = PATTERNS
     backgrounds: tuple[str, ...] = tuple(BACKGROUNDS)
     shared: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("size", 1), ("aspect", 1), ("crowding", 1), ("shared", 0)):
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}.")
+        if not 0 <= self.visible <= 1:
+            raise ValueError(f"visible is {self.visible}; expected 0 to 1.")
+        if not 0 <= self.instances[0] <= self.instances[1]:
+            raise ValueError(
+                f"instances is {list(self.instances)}; expected the minimum, at least 0, then the maximum."
+            )
+        if not 0 < self.sides[0] <= self.sides[1] <= 1:
+            raise ValueError(
+                f"sides is {list(self.sides)}; expected the shortest, above 0, then the longest, at most 1."
+            )
+        for name, known in NAMES.items():
+            given = getattr(self, name)
+            if not given or len(set(given)) < len(given) or not set(given) <= set(known):
+                raise ValueError(
+                    f"{name} is {list(given)}; expected different ones of {', '.join(known)}, at least one."
+                )
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def run(stage: str, config: Config, override: bool = False) -> None:
     if stage == "world" and demo is not None:
         from shapes.models.world import train_world
 
-        train_world(cast("ShapesRunConfig", config))
+        train_world(cast("ShapesRunConfig", config), override)
         return
     if stage == "adapter":
         set_seed(config.adapter.loop.seed)  # of the new weights

@@ -30,6 +30,8 @@ FREE = frozenset(
         *("folder.shuffle", "folder.shard_cache", "folder.shard_cache_gb"),  # it tells their order too
         *("folder.held_out", "adapter.held_out_pictures", "adapter.recipe"),  # what a recipe sets is compared
         *("cache", "cache.path", "cache.latents", "cache.text"),  # a hash checks that they belong to the run
+        *("shapes.minutes", "shapes.reserve", "shapes.export", "shapes.stages", "shapes.graphs"),
+        "pool.processes",
         *("adapter.samples", "adapter.guidance", "adapter.gradient_checkpointing"),
         *("loop.steps", "loop.minutes", "loop.workers", "loop.save_every", "loop.sample_every"),
         *("loop.log_every", "loop.keep_states", "loop.max_skipped", "loop.trackers", "loop.held_out_every"),

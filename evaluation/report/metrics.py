@@ -12,16 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ifadapter_core.checking.matching import PixelBox
+from shapes.recognition import bootstrap
 
 from ..judge.picture_score import PictureScore
 
-RESAMPLES = 2000
 AP_RESAMPLES = 200  # fewer, because each one ranks all detections again
-CONFIDENCE = (2.5, 97.5)  # percentiles of the interval
 AP_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # COCO's thresholds
 MAX_DETECTIONS = 100  # per phrase and picture; COCO's limit
-
-Interval = tuple[float, float]  # low, high
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Estimate:
     """
 
     value: float
-    interval: Interval
+    interval: bootstrap.Interval
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,15 @@ def share(hits: ArrayLike, totals: ArrayLike) -> Estimate:
 
     hits, totals: counts per picture, each (pictures,). Raises ValueError if all totals are 0.
     """
-    hits, totals = np.asarray(hits, np.float64), np.asarray(totals, np.float64)
-    if not totals.sum():
+    if not np.sum(totals):
         raise ValueError("There are no instances to score. Build a benchmark whose layouts have instances.")
-    picks = _picks(len(hits), RESAMPLES)
-    return Estimate(
-        float(hits.sum() / totals.sum()),
-        _interval(hits[picks].sum(1) / np.maximum(totals[picks].sum(1), 1)),
-    )
+    return Estimate(bootstrap.rate(hits, totals), bootstrap.interval(bootstrap.resampled_rates(hits, totals)))
 
 
 def mean(values: ArrayLike) -> Estimate:
     """Mean of one value per picture, (pictures,)."""
     values = np.asarray(values, np.float64)
-    return Estimate(float(values.mean()), _interval(values[_picks(len(values), RESAMPLES)].mean(1)))
+    return Estimate(float(values.mean()), bootstrap.interval(values[bootstrap.picks(len(values))].mean(1)))
 
 
 def feature_success(scores: Sequence[PictureScore], verifier: str) -> Estimate:
@@ -105,13 +97,14 @@ def average_precision(scores: Sequence[PictureScore]) -> Precision:
         [matched[place] for place in np.flatnonzero(owners == number)] for number in range(len(scores))
     ]
     resampled = []
-    for picks in _picks(len(scores), AP_RESAMPLES):
+    for picks in bootstrap.picks(len(scores), AP_RESAMPLES):
         sample = [each for number in picks for each in by_picture[number]]
         if any(len(each["gtIds"]) for each in sample):  # AP is undefined without instances
             resampled.append(_accumulate(evaluation, sample))
     columns = np.array(resampled)
     return Precision(
-        Estimate(value[0], _interval(columns[:, 0])), Estimate(value[1], _interval(columns[:, 1]))
+        Estimate(value[0], bootstrap.interval(columns[:, 0])),
+        Estimate(value[1], bootstrap.interval(columns[:, 1])),
     )
 
 
@@ -180,13 +173,3 @@ def _accumulate(evaluation: Any, matched: Sequence[Any]) -> tuple[float, float]:
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, 0, 0, 0]  # (IoUs, recalls)
     return float(precision.mean()), float(precision[0].mean())
-
-
-def _picks(count: int, resamples: int) -> NDArray[np.int64]:
-    """Picture indices for the bootstrap, from a fixed seed: (resamples, count)."""
-    return np.random.Generator(np.random.PCG64(0)).integers(count, size=(resamples, count))
-
-
-def _interval(values: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(values, CONFIDENCE)
-    return float(low), float(high)

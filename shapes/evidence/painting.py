@@ -24,7 +24,10 @@ class Models(Protocol):
     """Which weights paint. A frozen dataclass: its fields are part of the cache's names."""
 
     def settings(self) -> dict[str, Any]:
-        """All that decides the weights, as JSON."""
+        """Which weights these are, as JSON."""
+
+    def recipe(self, studio: Any) -> dict[str, Any]:
+        """The settings with which a study trains them, as JSON; empty for shipped ones."""
 
     def painter(self, studio: Any) -> Painter:
         """A painter with these weights, which are trained first if they do not exist."""
@@ -36,6 +39,9 @@ class Shipped:
 
     def settings(self) -> dict[str, Any]:
         return {"models": "shipped"}
+
+    def recipe(self, _: Any) -> dict[str, Any]:
+        return {}
 
     def painter(self, studio: Any) -> Painter:
         options = studio.options
@@ -68,7 +74,7 @@ class Painting:
         return not isinstance(self.models, Shipped)
 
     def settings(self) -> dict[str, Any]:
-        """All that decides the pictures, as JSON, except the number of steps."""
+        """All that decides the pictures, as JSON, except the number of steps and the models' training."""
         if self.method == REAL:
             return {"method": self.method}
         return {

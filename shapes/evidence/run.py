@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from .cache import write_atomic
 from .numbers.intervals import difference, rate
 from .numbers.reference import frechet
@@ -92,13 +94,26 @@ def read_results(output: Path) -> dict[str, Record]:
 
 def write_results(output: Path, study: Study, values: dict[str, Any]) -> None:
     """Add a study to ``results.json``, beside those of earlier and parallel runs, and save its plot."""
-    path = output / RESULTS
-    known = {key: record.values for key, record in read_results(output).items()}
-    report = {"format": FORMAT, "studies": {**known, study.key: rounded(values)}}
-    # One line for each interval.
-    text = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", _on_one_line, json.dumps(report, indent=1))
-    write_atomic(path, f"{text}\n".encode())
+    add_results(output, study.key, values)
     save_plot(study, Record(rounded(values)), output / PLOTS / f"{study.key}.png")
+
+
+def add_results(output: Path, key: str, values: dict[str, Any]) -> None:
+    """Add the numbers of a study to ``results.json``."""
+    path = output / RESULTS
+    with locked(output):
+        known = {key: record.values for key, record in read_results(output).items()}
+        report = {"format": FORMAT, "studies": {**known, key: rounded(values)}}
+        # One line for each interval.
+        text = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", _on_one_line, json.dumps(report, indent=1))
+        write_atomic(path, f"{text}\n".encode())
+
+
+def locked(output: Path) -> FileLock:
+    """Context in which no parallel run writes to the output folder."""
+    path = output / f"{RESULTS}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
 
 
 def _on_one_line(found: re.Match[str]) -> str:
@@ -116,8 +131,8 @@ def rounded(values: Any) -> Any:
 
 def write_page(output: Path, readmes: Sequence[Path]) -> None:
     """Write the page of all studies so far, and the table in other files."""
-    records = read_results(output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / PAGE).write_text(page(records), "utf-8")
-    for path in readmes:
-        update_table(path, readme_table(records))
+    with locked(output):
+        records = read_results(output)
+        (output / PAGE).write_text(page(records), "utf-8")
+        for path in readmes:
+            update_table(path, readme_table(records))

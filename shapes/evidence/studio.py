@@ -16,8 +16,8 @@ from ifadapter_diffusers.demo_settings import GUIDANCE, STEPS
 from ifadapter_diffusers.painter import NOISE_ROWS, Painter
 
 from ..drawing import Pixels
-from ..models.config import load_shapes_config
-from ..results.pictures import through_autoencoder
+from ..models.config import PoolConfig, load_shapes_config
+from ..results.pictures import scenes_name, through_autoencoder
 from ..results.rows import REAL
 from ..results.run import GPU_CHUNK, weights_name
 from ..sampler import HELD_OUT, World
@@ -107,23 +107,30 @@ class Studio:
 
     def pool(self, look: str) -> Any:
         """The scenes to train on, in a look: ``PoolTensors``, and pictures. The last one is kept."""
-        from .trained.pool import draw_pool, pool_config  # not at the top: it needs the trainer
+        from .trained.pool import draw_pool  # not at the top: it needs the trainer
 
         if self._pool is None or self._pool[0] != look:
             self._pool = None  # frees its memory first
             options = self.options
-            count = options.pool if look == "plain" else max(options.pool // LOOK_POOL, options.train_batch)
             drawn = draw_pool(
                 self.cache,
                 self.judges,
                 self.world,
                 look,
-                pool_config(count, max(options.pool // PIXELS, options.train_batch)),
+                self.pool_config(look),
                 options.demo / "tokenizer",
                 torch.device(options.device),
             )
             self._pool = (look, drawn)
         return self._pool[1]
+
+    def pool_config(self, look: str) -> PoolConfig:
+        """How many scenes of a look are drawn to train on, and which."""
+        from .trained.pool import pool_config
+
+        options = self.options
+        count = options.pool if look == "plain" else max(options.pool // LOOK_POOL, options.train_batch)
+        return pool_config(count, max(options.pool // PIXELS, options.train_batch))
 
     def settings(self, painting: Painting, layouts: LayoutSet) -> dict[str, Any]:
         """All that decides the pictures of a condition, except the number of layouts."""
@@ -137,7 +144,7 @@ class Studio:
         }
         if painting.trains:
             run |= {"train_steps": options.train_steps, "train_batch": options.train_batch}
-            run["pool"] = options.pool
+            run |= {"pool": options.pool, "recipe": painting.models.recipe(self)}
         return {
             "format": FORMAT,
             "layouts": layouts.settings(),
@@ -180,7 +187,7 @@ class Studio:
     def _path(self, painting: Painting, layouts: LayoutSet, scenes: Sequence[Scene], first: int) -> Path:
         """The cached pictures of a chunk of a condition. first: index of the first scene."""
         folder = self.cache.place("pictures", self.settings(painting, layouts))
-        return folder / f"{first:05d}_{digest(repr(scenes))[:8]}.npz"
+        return folder / f"{first:05d}_{scenes_name(scenes)}.npz"
 
     def _judge(self, path: Path, pictures: Pixels, scenes: Sequence[Scene], look: str) -> Judged:
         jobs = [

@@ -12,6 +12,9 @@ from training.value_checks import PathText, at_least, filled, fraction
 
 from ..sampler import World
 
+CELL = 8  # pixels along each side of a latent cell
+SIZE_STEP = 4 * CELL  # of the side of a picture
+
 
 @dataclass(frozen=True)
 class StageConfig:
@@ -22,6 +25,9 @@ class StageConfig:
 
     batch_size: int
     loop: LoopConfig
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "batch_size")
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,12 @@ class ShapesConfig:
     minutes: time limit of this command; 0 = none. The stages share the time that is left by their
         own ``minutes``.
     reserve: minutes of the limit for the export.
-    init: folder of models in the format of ``demo/``, from which the stages start; None = from
-        scratch.
+    init: folder of models in the format of ``demo/``, from which the stages of that command start;
+        None = from scratch. Single stages refuse it.
     export: folder to which that command writes the models; None = ``models`` in the run's folder.
     stages: that it trains. The weights of the others come from ``init`` or an earlier run.
-    graphs: replay each training step from CUDA graphs, see ``GraphedLoss``.
+    graphs: replay each training step from CUDA graphs, see ``GraphedLoss``; single stages: that of the
+        autoencoder.
     """
 
     world: World
@@ -111,6 +118,12 @@ class ShapesConfig:
     graphs: bool = True
 
     def __post_init__(self) -> None:
+        if self.world.size % SIZE_STEP:
+            raise ValueError(
+                f"world.size is {self.world.size}; expected a multiple of {SIZE_STEP}: the UNet halves its "
+                "grid of cells twice."
+            )
+        at_least(self, 1, "cached")
         at_least(self, 0, "minutes", "reserve")
         filled(self, "stages")
 

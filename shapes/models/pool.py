@@ -21,8 +21,7 @@ from ..drawing import draw
 from ..sampler import TRAINING, World, sample_scene
 from ..scene import Scene
 from . import stages
-from .config import PoolConfig
-from .vae import CELL
+from .config import CELL, PoolConfig
 from .vocabulary import LENGTH, train_vocabulary
 
 CAPTIONS = ("global", "full", "placed")  # kinds of captions, in the order of the arrays

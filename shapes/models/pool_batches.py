@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 from ifadapter_diffusers.randomness import seeded_generator
 
 from ..dataset import Batch
+from .config import CELL
 from .pool import Arrays
-from .vae import CELL, SCALE
+from .vae import SCALE
 
 
 class PoolBatch(NamedTuple):

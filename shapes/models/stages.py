@@ -54,11 +54,17 @@ class DemoRun:
         return DDPMScheduler.from_pretrained(self._weights("unet"), subfolder="scheduler")
 
     def vae_stage(self) -> VAEStage:
+        """The stage of ``python -m training vae``. Raises ValueError for ``init``."""
+        self._refuse_init()
         settings = self.config.vae
         batches = PictureBatches(Pictures(self.config.world), settings.batch_size)
-        return VAEStage(self.config.world, batches, settings.loss)
+        stage = VAEStage(self.config.world, batches, settings.loss)
+        stage.objective.graphed_loss.enabled = self.config.graphs
+        return stage
 
     def unet_stage(self) -> UNetStage:
+        """The stage of ``python -m training unet``. Raises ValueError for ``init``."""
+        self._refuse_init()
         vae = self.vae() if (self.folder / "vae" / "weights").is_dir() else None
         return UNetStage(self.config.world, self.tokenizer, self.latents(self.config.unet.batch_size), vae)
 
@@ -66,7 +72,8 @@ class DemoRun:
         return LatentBatches(self.config.world, self.config.cached, batch_size)
 
     def layout_batches(self, batch_size: int) -> LayoutBatches:
-        """The adapter's training data."""
+        """The data of ``python -m training adapter``. Raises ValueError for ``init``."""
+        self._refuse_init()
         return LayoutBatches(self.latents(batch_size))
 
     def pipeline(self) -> StableDiffusionPipeline:
@@ -88,6 +95,13 @@ class DemoRun:
     def held_out(self, count: int) -> list[Layout]:
         """The first held-out layouts."""
         return [sample_scene(self.config.world, index).layout for index in HELD_OUT[:count]]
+
+    def _refuse_init(self) -> None:
+        if self.config.init is not None:
+            raise ValueError(
+                f"shapes.init is {self.config.init}, but only the stage world starts from it. "
+                "Train by `python -m training world`, with shapes.stages, or remove shapes.init."
+            )
 
     def _weights(self, stage: str) -> Path:
         folder = self.folder / stage / "weights"

@@ -6,7 +6,6 @@ It is trained from scratch on pictures and captions, jointly with its text encod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,11 +30,11 @@ from ..descriptions import placed_caption
 from ..drawing import draw
 from ..sampler import HELD_OUT, World, sample_scene
 from ..scene import Scene
+from .config import CELL
 from .position_probe import PositionProbe
 from .text_encoder import WIDTH, new_text_encoder, use_eager_attention_on_cpu
-from .vae import CELL, LATENT_CHANNELS, SCALE, thumbnails
+from .vae import LATENT_CHANNELS, SCALE, thumbnails
 
-LATENT_SIDE = 16  # cells
 LOGIT_MEAN = 0.25  # of the logit-normal timesteps; shapes are decided at these noise levels
 PROBE_WEIGHT = 0.1  # of the auxiliary loss
 SHEET_PICTURES = 16
@@ -45,10 +44,13 @@ SHEET_PICTURES = 16
 CAPTION_PARTS = {"none": 0.1, "global": 0.15, "full": 0.15, "placed": 0.6}
 
 
-def new_unet() -> UNet2DConditionModel:
-    """An untrained UNet of 4.8 M weights. Cross attention at 16 x 16, 8 x 8 and 4 x 4 cells."""
+def new_unet(side: int = 16) -> UNet2DConditionModel:
+    """An untrained UNet of 4.8 M weights. Cross attention at 16 x 16, 8 x 8 and 4 x 4 cells.
+
+    side: cells along each side of the latents, from which pipelines take the size of their pictures.
+    """
     return UNet2DConditionModel(
-        sample_size=LATENT_SIDE,
+        sample_size=side,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
@@ -95,11 +97,18 @@ class LatentBatches(Dataset[LatentBatch]):
         self.pictures = Pictures(world)
         self.count = count
         self.size = size
-        self.sample = lru_cache(maxsize=count)(self._sample)
+        self._samples: dict[int, tuple[Tensor, Scene]] = {}
 
-    def _sample(self, number: int) -> tuple[Tensor, Scene]:
-        image, scene = self.pictures[number]
-        return thumbnails(image), scene
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cached latents: a data loader process fills its own cache."""
+        return {**self.__dict__, "_samples": {}}
+
+    def sample(self, number: int) -> tuple[Tensor, Scene]:
+        """The latents (C, h, w) and the scene of a picture."""
+        if number not in self._samples:
+            image, scene = self.pictures[number]
+            self._samples[number] = thumbnails(image), scene
+        return self._samples[number]
 
     def __getitem__(self, number: int) -> LatentBatch:
         first = number * self.size
@@ -195,7 +204,9 @@ class UNetStage:
         vae: AutoencoderKL | None,
         objective: type[Denoising] = Denoising,
     ) -> None:
-        self.objective = objective(new_unet(), new_scheduler(), new_text_encoder(tokenizer), tokenizer)
+        self.side = world.size // CELL
+        unet = new_unet(self.side)
+        self.objective = objective(unet, new_scheduler(), new_text_encoder(tokenizer), tokenizer)
         self.vae = vae
         self.batches = batches
         self.held_out = [sample_scene(world, index) for index in HELD_OUT[:SHEET_PICTURES]]
@@ -205,7 +216,7 @@ class UNetStage:
         unet, scheduler = self.objective.unet, self.objective.scheduler
         captions = [caption_of(scene, "placed") for scene in self.held_out]
         texts = self.objective.text_states([""] * SHEET_PICTURES + captions)
-        shape = (SHEET_PICTURES, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE)
+        shape = (SHEET_PICTURES, LATENT_CHANNELS, self.side, self.side)
         noise = torch.randn(shape, generator=generator).to(unet.device)
         latents = guided(lambda x, t: unet(x, t, texts).sample, scheduler, noise, STEPS, GUIDANCE)
         pictures = [to_image(picture) for picture in self._decoded(latents)]

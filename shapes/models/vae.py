@@ -22,11 +22,10 @@ from training.processes.group import ALONE, Processes
 
 from ..dataset import Batch, Pictures
 from ..sampler import HELD_OUT, World
-from .config import VAELoss
+from .config import CELL, VAELoss
 from .graphed_loss import GraphedLoss
 
 LATENT_CHANNELS = 3
-CELL = 8  # pixels along each side of a latent cell
 SCALE = 2.0  # scaling factor: latents with a standard deviation of about one
 SHEET_PICTURES = 16
 PATCH = 4  # pixels along each side of a patch of ``worst_patch_error``
@@ -34,15 +33,15 @@ EDGE = 0.1  # difference of adjacent pixels, summed over the channels, that is a
 EDGE_AREA = 2  # pixels around an edge that are not flat
 
 
-def new_vae() -> AutoencoderKL:
-    """An untrained autoencoder of 1.0 M weights."""
+def new_vae(size: int = 128) -> AutoencoderKL:
+    """An untrained autoencoder of 1.0 M weights. size: side of its pictures in pixels."""
     return AutoencoderKL(
         block_out_channels=(32, 32, 64, 64),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
-        sample_size=128,
+        sample_size=size,
         scaling_factor=SCALE,
         force_upcast=False,
     )
@@ -144,7 +143,7 @@ class VAEStage:
     """The training stage of the autoencoder: its loss, batches, sample sheet and weights."""
 
     def __init__(self, world: World, batches: Dataset[Batch], loss: VAELoss) -> None:
-        self.vae = new_vae()
+        self.vae = new_vae(world.size)
         self.objective = Reconstruction(self.vae, loss)
         self.held_out = Pictures(world, HELD_OUT)
         self.batches: Dataset[Any] = batches

@@ -6,27 +6,34 @@ processes draw beforehand.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.checkpointing import load_custom_state
 from accelerate.utils import set_seed
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from ifadapter_core.storage import load_weights
+from training import run_settings
 from training.config import LoopConfig
 from training.loop import train
+from training.run_state import PROGRESS, Progress
+from training.state_files import saved_states
 
-from .config import ShapesRunConfig
+from .config import PoolConfig, ShapesRunConfig
 from .export import FOLDER, STAGES, export, export_stage
 from .pool import Pool, prepare_vocabulary
 from .pool_batches import PixelBatches, PoolTensors
@@ -45,19 +52,25 @@ WEIGHTS = {
 }
 
 
-def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monotonic) -> None:
+def train_world(
+    config: ShapesRunConfig, override: bool = False, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Train the stages of the config on a pool; export each when it ends or is stopped, then all.
 
     A stage resumes from its state of an earlier run, as in ``train``. An error after a stage saved
-    its weights, such as one in its sample sheet, is raised after the export.
+    its last weights, such as one in its sample sheet, is raised after the export; all others at once.
+    override: resume stages that had other settings.
     clock: seconds from any start.
-    Raises ValueError if the config does not suffice.
+    Raises ValueError if the config does not suffice, or if a stage with other settings is there.
     """
     started, shapes = clock(), config.shapes
     run, settings = DemoRun(Path(config.output), shapes), shapes.pool
     if settings is None:
         raise ValueError("The config has no shapes.pool, which says what to draw. Use the config shapes_gpu.")
     _check(config, run)
+    described = describe(config, settings)
+    for name in shapes.stages:
+        run_settings.compare(run.folder / name, described, name, override)
     if shapes.init is not None:
         copy_weights(Path(shapes.init), run.folder)
     times: dict[str, float] = {}
@@ -78,10 +91,12 @@ def train_world(config: ShapesRunConfig, clock: Callable[[], float] = time.monot
                 loops = [stages.loops[later] for later in stages.names[number:]]
                 left = 60 * (shapes.minutes - shapes.reserve) - (clock() - started)
                 loop = limited(loops, left) if shapes.minutes else loops[0]
+                stage.settings = described
+                kept, folder = KeptStage(stage), run.folder / name
                 try:
-                    train(stage, loop, run.folder / name, clock)
+                    train(kept, loop, folder, clock, partial(run_settings.write, folder, described))
                 except Exception as error:
-                    if not (run.folder / name / "state").is_dir():  # written with the weights
+                    if not kept.finished(loop):
                         raise
                     failures.append(error)
                     _say(f"{name} failed after its weights were saved:\n{traceback.format_exc()}")
@@ -108,6 +123,40 @@ def limited(loops: list[LoopConfig], seconds: float) -> LoopConfig:
     """
     share = loops[0].minutes / sum(loop.minutes for loop in loops)
     return replace(loops[0], minutes=max(share * seconds / 60, loops[0].minutes / 10))
+
+
+def describe(config: ShapesRunConfig, pool: PoolConfig) -> dict[str, Any]:
+    """See ``run_settings.describe``. The pictures are those of the pool."""
+    scenes = {**asdict(config.shapes.world), **asdict(replace(pool, processes=0))}
+    fingerprint = hashlib.sha256(json.dumps(scenes, sort_keys=True).encode()).hexdigest()
+    return {
+        **run_settings.describe(config),
+        "pictures": {"count": pool.pictures, "sha256": fingerprint},
+    }
+
+
+class KeptStage:
+    """A stage that knows how far its last weights are."""
+
+    def __init__(self, stage: Any) -> None:
+        self.stage = stage
+        self.saved: Progress | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stage, name)
+
+    def save(self, folder: Path) -> None:
+        """Called after the state is saved. folder: ``weights`` of the run."""
+        self.stage.save(folder)
+        self.saved = Progress()
+        load_custom_state(self.saved, folder.parent / "state", PROGRESS)
+
+    def finished(self, loop: LoopConfig) -> bool:
+        """Whether the weights that were saved here are the last ones of the training."""
+        if self.saved is None:
+            return False
+        late = bool(loop.minutes) and self.saved.seconds >= 60 * loop.minutes
+        return late or self.saved.step == loop.steps
 
 
 class _Stages:
@@ -163,7 +212,7 @@ class _Stages:
 
 
 def copy_weights(source: Path, folder: Path) -> None:
-    """Copy models in the format of ``demo/`` to the folder of a run, except where it has some.
+    """Copy models in the format of ``demo/`` to the folder of a run, except for stages that it has trained.
 
     Raises ValueError for a folder without them.
     """
@@ -171,9 +220,15 @@ def copy_weights(source: Path, folder: Path) -> None:
         if not (source / name).exists():
             raise ValueError(f"There is no {source / name}. init needs all of {', '.join(WEIGHTS)}.")
         target = folder / place
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (shutil.copytree if (source / name).is_dir() else shutil.copyfile)(source / name, target)
+        stage = "unet" if name == "tokenizer" else Path(place).parts[0]
+        if saved_states(folder / stage):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (source / name).is_dir():
+            shutil.rmtree(target, ignore_errors=True)  # may be of another init
+            shutil.copytree(source / name, target)
+        else:
+            shutil.copyfile(source / name, target)
 
 
 def load_initial(stage: Any, name: str, run: DemoRun) -> None:

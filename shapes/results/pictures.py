@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +25,8 @@ class Pictures:
     """Pictures of scenes, by row of the tables.
 
     painter: paints the methods' rows.
-    folder: of the cache. Its name must depend on the weights and on every setting of the painter.
+    folder: of the cache. Its name must depend on the weights and on every setting of the painter; the
+        files are named by their scenes.
     chunk: layouts painted together, a multiple of ``NOISE_ROWS``.
     """
 
@@ -42,7 +45,8 @@ class Pictures:
     def chunks(self, row: str) -> Iterator[Pixels]:
         """The pictures of a row, chunk by chunk: (layouts, H, W, 3)."""
         for first in self.starts:
-            path = self.folder / f"{row}_{first:05d}_{self.chunk}.npy"
+            name = scenes_name(self.scenes[first : first + self.chunk])
+            path = self.folder / f"{row}_{first:05d}_{self.chunk}_{name}.npy"
             if not path.exists():
                 # Atomic write: temporary file, then rename.
                 with path.with_suffix(".new").open("wb") as file:
@@ -60,6 +64,11 @@ class Pictures:
             return self.painter.paint(METHODS[row], [scene.layout for scene in scenes], first)
         drawings = np.stack([draw(scene) for scene in scenes])
         return through_autoencoder(self.painter.base, drawings) if row == AUTOENCODER else drawings
+
+
+def scenes_name(scenes: Sequence[Scene]) -> str:
+    """Content hash of scenes, for the name of a file of their pictures."""
+    return hashlib.sha256(json.dumps(repr(scenes)).encode()).hexdigest()[:8]
 
 
 def through_autoencoder(base: BaseModel, pictures: Pixels) -> Pixels:

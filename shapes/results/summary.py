@@ -9,28 +9,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..recognition import bootstrap
 from ..recognition.average_precision import ap50
 from ..recognition.frechet import frechet_distance
 from ..scene import Scene
 from .confusion import VALUES, confusion
 from .picture_score import MEASURES, PictureScore
 
-RESAMPLES = 2000  # of the bootstrap
 BARS = ("success", "drawn_well")  # measures with an interval, and by number of instances
 
 
 def rate(scores: Sequence[PictureScore], measure: str) -> float:
-    """Fraction of all instances that have a measure, 0..1."""
-    return float(np.mean([instance.has(measure) for one in scores for instance in one.instances]))
+    """Fraction of all instances that have a measure, 0..1; 0 without instances."""
+    return bootstrap.rate(*_counts(scores, measure))
 
 
-def interval(scores: Sequence[PictureScore], measure: str = "success") -> tuple[float, float]:
+def interval(scores: Sequence[PictureScore], measure: str = "success") -> bootstrap.Interval:
     """95 % bootstrap interval of a rate, resampling whole pictures with a fixed seed."""
-    hits = np.array([sum(instance.has(measure) for instance in one.instances) for one in scores])
-    totals = np.array([len(one.instances) for one in scores])
-    picks = np.random.Generator(np.random.PCG64(0)).integers(len(scores), size=(RESAMPLES, len(scores)))
-    low, high = np.percentile(hits[picks].sum(1) / totals[picks].sum(1), (2.5, 97.5))
-    return float(low), float(high)
+    return bootstrap.interval(bootstrap.resampled_rates(*_counts(scores, measure)))
+
+
+def _counts(scores: Sequence[PictureScore], measure: str) -> tuple[list[int], list[int]]:
+    """Instances with the measure, and all, of each picture."""
+    hits = [sum(instance.has(measure) for instance in one.instances) for one in scores]
+    return hits, [len(one.instances) for one in scores]
 
 
 def summarize(
@@ -72,6 +74,8 @@ def worst(scores: Sequence[PictureScore], count: int) -> list[int]:
 
     def quality(index: int) -> tuple[float, float]:
         instances = scores[index].instances
+        if not instances:
+            return 1.0, 1.0  # nothing is wrong
         right = [one.verdict.success for one in instances]
         return float(np.mean(right)), float(np.mean([one.agreement for one in instances]))
 

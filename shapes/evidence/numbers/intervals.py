@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...recognition import bootstrap
 from .scores import ALL, LEAKED, MEASURES, Scores
-
-RESAMPLES = 2000
-PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ def rate(scores: Scores, measure: str, group: str = ALL) -> Estimate:
     Raises ValueError if the group is empty.
     """
     hits, totals = _per_picture(scores, measure, group)
-    return _estimate(_share(hits, totals), _resampled(hits, totals, 0))
+    return _estimate(bootstrap.rate(hits, totals), bootstrap.resampled_rates(hits, totals))
 
 
 def difference(a: Scores, b: Scores, measure: str, group: str = ALL, paired: bool = True) -> Estimate:
@@ -43,9 +41,9 @@ def difference(a: Scores, b: Scores, measure: str, group: str = ALL, paired: boo
     parts = [_per_picture(scores, measure, group) for scores in (a, b)]
     if paired and not np.array_equal(a.counts, b.counts):
         raise ValueError("The pictures are not of the same layouts; expected paired=False.")
-    rates = [_share(*part) for part in parts]
+    rates = [bootstrap.rate(*part) for part in parts]
     seeds = (0, 0) if paired else (0, 1)
-    resampled = [_resampled(*part, seed) for part, seed in zip(parts, seeds, strict=True)]
+    resampled = [bootstrap.resampled_rates(*part, seed) for part, seed in zip(parts, seeds, strict=True)]
     return _estimate(rates[0] - rates[1], resampled[0] - resampled[1])
 
 
@@ -62,17 +60,5 @@ def _per_picture(scores: Scores, measure: str, group: str) -> tuple[NDArray[np.f
     return np.bincount(owner, weights=hits, minlength=pictures).astype(np.float64), totals
 
 
-def _share(hits: NDArray[np.float64], totals: NDArray[np.float64]) -> float:
-    return float(hits.sum() / max(totals.sum(), 1))
-
-
-def _resampled(hits: NDArray[np.float64], totals: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Rates of resampled pictures: (RESAMPLES,)."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    picks = rng.integers(len(hits), size=(RESAMPLES, len(hits)))
-    return hits[picks].sum(1) / np.maximum(totals[picks].sum(1), 1)
-
-
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    low, high = np.percentile(resampled, PERCENTILES)
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, *bootstrap.interval(resampled))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
 from ...recognition.frechet import features, frechet_distance
@@ -21,5 +23,6 @@ def frechet(studio: Studio, scores: Scores, layouts: LayoutSet) -> float:
         scenes = [sample_scene(look.world(studio.world), index) for index in REFERENCE[:count]]
         return {"features": np.stack([features(look.draw(scene)) for scene in scenes])}
 
-    place = studio.cache.place("reference", {"count": count, "look": layouts.look})
+    described = {"count": count, "look": layouts.look, "world": asdict(look.world(studio.world))}
+    place = studio.cache.place("reference", described)
     return frechet_distance(scores.features, studio.cache.arrays(place / "features.npz", make)["features"])

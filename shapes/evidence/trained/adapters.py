@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -21,7 +22,7 @@ from ...models.slots import SlotUNet
 from ..layouts.layout_sets import LayoutSet
 from ..methods.sequence import SequenceUNet
 from ..studio import Studio
-from .budget import DENOISER, adapter_config, new_base, settings, train_once
+from .budget import DENOISER, adapter_config, adapter_recipe, new_base, settings, train_once
 
 FILE = "ifadapter.safetensors"
 
@@ -48,7 +49,7 @@ class TrainedAdapter:
     steps: int | None = None
 
     def settings(self) -> dict[str, Any]:
-        """All that decides the weights but the run's budget, as JSON."""
+        """Which weights these are, as JSON."""
         return {
             "models": "trained adapter",
             "queries": self.queries,
@@ -61,14 +62,22 @@ class TrainedAdapter:
             "own_steps": self.steps,
         }
 
-    def painter(self, studio: Studio) -> Painter:
-        """Trains the adapter first if the cache does not have it."""
+    def recipe(self, studio: Studio) -> dict[str, Any]:
+        return adapter_recipe(studio, self.config(studio), self.look)
+
+    def config(self, studio: Studio) -> AdapterConfig:
         config = adapter_config(studio, self.steps)
         shape = replace(config.shape, queries=self.queries, text_depths=self.depths)
-        config = replace(config, shape=shape)
-        budget = {"steps": config.loop.steps, "batch": config.batch_size}
+        return replace(config, shape=shape)
+
+    def place(self, studio: Studio) -> Path:
+        """The folder of the training."""
         parts = (*DENOISER, FILE) if self.fine_tuned else DENOISER
-        folder = studio.cache.place("adapters", {**settings(studio, self, parts), **budget})
+        return studio.cache.place("adapters", settings(studio, self, self.recipe(studio), parts))
+
+    def painter(self, studio: Studio) -> Painter:
+        """Trains the adapter first if the cache does not have it."""
+        config, folder = self.config(studio), self.place(studio)
         weights = train_once(folder, partial(self.stage, studio, config), config.loop, studio.kind)
         options = studio.options
         return Painter(

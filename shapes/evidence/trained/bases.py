@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ...models.unet import UNetStage
 from ...models.vae import VAEStage
 from ..cache import write_atomic
 from ..studio import Studio
-from .budget import DENOISER, DONE, loop_config, new_base, settings, train_once
+from .budget import DENOISER, DONE, loop_config, loop_recipe, new_base, scenes_recipe, settings, train_once
 
 UNET_RATE, VAE_RATE = 5e-4, 1e-3  # learning rates; the base model's own training ended at zero
 VAE_BATCH = 4  # a quarter of the adapters' batch: pictures are larger than latents
@@ -49,6 +49,9 @@ class FineTuned:
     def settings(self) -> dict[str, Any]:
         return {"models": "fine-tuned base", "look": self.look, "rank": self.rank, "part": self.part}
 
+    def recipe(self, studio: Studio) -> dict[str, Any]:
+        return {"unet": unet_recipe(studio, self.look), DECODER: vae_recipe(studio, self.look)}
+
     def painter(self, studio: Studio) -> Painter:
         """Fine-tunes the base model first if the cache does not have it."""
         options = studio.options
@@ -61,10 +64,14 @@ class FineTuned:
             device=options.device,
         )
 
-    def _folder(self, studio: Studio) -> Path:
+    def place(self, studio: Studio) -> Path:
         """The folder of the merged base model."""
-        budget = {"steps": studio.options.train_steps, "batch": studio.options.train_batch}
-        folder = studio.cache.place("merged", {**settings(studio, self, (*DENOISER, DECODER)), **budget})
+        described = settings(studio, self, self.recipe(studio), (*DENOISER, DECODER))
+        return studio.cache.place("merged", described)
+
+    def _folder(self, studio: Studio) -> Path:
+        """The same, with the merged base model in it."""
+        folder = self.place(studio)
         if not (folder / DONE).exists():
             unet, vae = fine_tuned(studio, self.look)
             base = new_base(studio).to("cpu")
@@ -102,17 +109,38 @@ def low_rank(update: Tensor, rank: int) -> Tensor:
 
 def fine_tuned(studio: Studio, look: str) -> tuple[Path, Path]:
     """The folders of the fine-tuned UNet and autoencoder, which are trained if they do not exist."""
-    options = studio.options
-    budget = {"steps": options.train_steps, "batch": options.train_batch}
     trained = []
-    for name, parts, make, rate in (
-        ("unet", DENOISER, unet_stage, UNET_RATE),
-        (DECODER, (DECODER,), vae_stage, VAE_RATE),
+    for name, parts, make, rate, recipe in (
+        ("unet", DENOISER, unet_stage, UNET_RATE, unet_recipe(studio, look)),
+        (DECODER, (DECODER,), vae_stage, VAE_RATE, vae_recipe(studio, look)),
     ):
-        folder = studio.cache.place("bases", {**settings(studio, FineTuned(look), parts), **budget})
+        folder = studio.cache.place("bases", settings(studio, FineTuned(look), recipe, parts))
         loop = loop_config(studio, rate)
         trained.append(train_once(folder / name, partial(make, studio, look), loop, studio.kind))
     return trained[0] / "unet", trained[1]
+
+
+def unet_recipe(studio: Studio, look: str) -> dict[str, Any]:
+    """The settings that the UNet's training reads."""
+    return {
+        "scenes": scenes_recipe(studio, look),
+        "batch": studio.options.train_batch,
+        "loop": loop_recipe(loop_config(studio, UNET_RATE)),
+    }
+
+
+def vae_recipe(studio: Studio, look: str) -> dict[str, Any]:
+    """The settings that the autoencoder's training reads."""
+    return {
+        "scenes": scenes_recipe(studio, look),
+        "batch": vae_batch(studio),
+        "loss": asdict(VAE_LOSS),
+        "loop": loop_recipe(loop_config(studio, VAE_RATE)),
+    }
+
+
+def vae_batch(studio: Studio) -> int:
+    return max(studio.options.train_batch // VAE_BATCH, 1)
 
 
 def unet_stage(studio: Studio, look: str) -> UNetStage:
@@ -137,8 +165,9 @@ def unet_stage(studio: Studio, look: str) -> UNetStage:
 def vae_stage(studio: Studio, look: str) -> VAEStage:
     """The stage of the autoencoder on a look, from the shipped weights."""
     _, pixels = studio.pool(look)
-    size = max(studio.options.train_batch // VAE_BATCH, 1)
-    batches = PixelBatches(pixels, size, studio.options.seed, torch.device(studio.options.device))
+    batches = PixelBatches(
+        pixels, vae_batch(studio), studio.options.seed, torch.device(studio.options.device)
+    )
     stage = VAEStage(studio.world, batches, VAE_LOSS)
     stage.vae.load_state_dict(new_base(studio).vae.state_dict())
     return stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,16 @@ from ...models.config import load_shapes_config
 from ...results.run import weights_name
 from ..cache import write_atomic
 from ..studio import Studio
+from .pool import pool_settings
 
 CONFIG = "shapes_gpu"  # whose adapter and rates the studies use
 DONE = "done"
 DENOISER = ("unet", "text_encoder")  # parts of the shipped base model that latents are trained with
+# Settings of a loop that do not decide the weights.
+UNDECIDING = (
+    *("save_every", "sample_every", "log_every", "held_out_every", "keep_states"),
+    *("workers", "max_skipped", "trackers"),
+)
 SAVES = 4  # states during a training, from which it resumes
 
 
@@ -70,14 +76,40 @@ def train_once(folder: Path, make: Callable[[], Stage], loop: LoopConfig, device
     return folder / "weights"
 
 
-def settings(studio: Studio, models: Any, parts: Sequence[str] = DENOISER) -> dict[str, Any]:
+def loop_recipe(loop: LoopConfig) -> dict[str, Any]:
+    """What of a loop decides the weights."""
+    return {name: value for name, value in asdict(loop).items() if name not in UNDECIDING}
+
+
+def scenes_recipe(studio: Studio, look: str) -> dict[str, Any]:
+    """The scenes of a look on which the studies train."""
+    config, tokenizer = studio.pool_config(look), studio.options.demo / "tokenizer"
+    return pool_settings(studio.world, look, config, tokenizer)
+
+
+def adapter_recipe(studio: Studio, config: AdapterConfig, look: str = "plain") -> dict[str, Any]:
+    """All settings that the training of an adapter reads, or of a model with its budget."""
+    return {
+        "scenes": scenes_recipe(studio, look),
+        "batch": config.batch_size,
+        "shape": asdict(config.shape),
+        "loss": asdict(config.loss),
+        "loop": loop_recipe(config.loop),
+    }
+
+
+def settings(
+    studio: Studio, models: Any, recipe: dict[str, Any], parts: Sequence[str] = DENOISER
+) -> dict[str, Any]:
     """All that decides the weights of trained models: the budget, the shipped weights and the recipe.
 
+    recipe: the settings that the training reads.
     parts: of the shipped weights, which the training reads; another decoder is no reason to train again.
     """
     options = studio.options
     return {
         **models.settings(),
+        "recipe": recipe,
         "weights": weights_name(options.demo, parts),
         "pool": options.pool,
         "seed": options.seed,

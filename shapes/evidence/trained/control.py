@@ -20,15 +20,15 @@ from ifadapter_diffusers.text import token_ids
 from training.config import AdapterConfig, AdapterLoss
 from training.processes.group import ALONE, Processes
 
+from ...models.config import CELL
 from ...models.pool import CAPTIONS
 from ...models.pool_batches import PoolBatch, PoolBatches, PoolTensors
 from ...models.pool_stages import chosen_captions
 from ...models.slots import covered_cells
 from ..methods.control_copy import ControlPainter, controlled, description_colours, layout_pictures
 from ..studio import Studio
-from .budget import adapter_config, new_base, settings, train_once
+from .budget import adapter_config, adapter_recipe, new_base, settings, train_once
 
-CELL = 8  # pixels along each side of a latent cell
 FOLDER = "control"
 
 
@@ -39,11 +39,17 @@ class TrainedControl:
     def settings(self) -> dict[str, Any]:
         return {"models": "ControlNet"}
 
+    def recipe(self, studio: Studio) -> dict[str, Any]:
+        return adapter_recipe(studio, adapter_config(studio))
+
+    def place(self, studio: Studio) -> Path:
+        """The folder of the training."""
+        return studio.cache.place("controls", settings(studio, self, self.recipe(studio)))
+
     def painter(self, studio: Studio) -> ControlPainter:
         """Trains it first if the cache does not have it."""
         config, options = adapter_config(studio), studio.options
-        budget = {"steps": config.loop.steps, "batch": config.batch_size}
-        folder = studio.cache.place("controls", {**settings(studio, self), **budget})
+        folder = self.place(studio)
         weights = train_once(folder, partial(new_stage, studio, config), config.loop, studio.kind)
         painter = ControlPainter(
             options.demo, options.seed, options.steps, options.guidance, device=options.device

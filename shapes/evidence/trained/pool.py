@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import CLIPTokenizer
 
-from ...models.config import PoolConfig
+from ...models.config import CELL, PoolConfig
 from ...models.pool import CAPTIONS, Arrays, caption_texts, sample_with_room
 from ...models.pool_batches import PoolTensors
-from ...models.vae import CELL
 from ...models.vocabulary import LENGTH
 from ...sampler import World
-from ..cache import Cache, write_atomic
+from ..cache import Cache, digest, write_atomic
 from ..looks.table import LOOKS
 
 CHUNK = 500  # scenes of one file
@@ -30,6 +31,22 @@ CROWDED, CROWDING, SHARED = 0.15, 5, 6  # as in the demo's training
 def pool_config(pictures: int, pixels: int) -> PoolConfig:
     """pixels: number of scenes whose pictures are kept too."""
     return PoolConfig(pictures, max(min(pixels, pictures), 1), CROWDED, CROWDING, SHARED)
+
+
+def pool_settings(world: World, look: str, config: PoolConfig, tokenizer: Path) -> dict[str, Any]:
+    """All that decides a pool, as JSON. tokenizer: its folder."""
+    return {
+        "world": asdict(world),
+        "look": look,
+        "pool": asdict(config),
+        "tokenizer": tokenizer_name(tokenizer),
+    }
+
+
+def tokenizer_name(folder: Path) -> str:
+    """Content hash of a tokenizer's files."""
+    parts = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in sorted(folder.iterdir())]
+    return digest(parts)
 
 
 def draw_pool(
@@ -45,8 +62,7 @@ def draw_pool(
 
     tokenizer: its folder. Chunks that were drawn before are read from the cache.
     """
-    settings = {"world": asdict(world), "look": look, "pool": asdict(config)}
-    place = cache.place("pools", settings)
+    place = cache.place("pools", pool_settings(world, look, config, tokenizer))
     starts = range(0, config.pictures, CHUNK)
     paths = [place / f"{first:06d}.npz" for first in starts]
     jobs = [

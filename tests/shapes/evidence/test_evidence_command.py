@@ -40,6 +40,7 @@ def test_a_run_writes_numbers_plots_the_page_and_the_table(tmp_path: Path) -> No
     assert {path.relative_to(output).as_posix() for path in output.rglob("*.*")} == {
         "evidence.md",
         "evidence/results.json",
+        "evidence/results.json.lock",
         "evidence/tokens.png",
         "evidence/tokens_pictures.png",
     }

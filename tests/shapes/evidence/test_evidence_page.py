@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from records import record
 from shapes.evidence.questions import QUESTIONS, STUDIES
 from shapes.evidence.report.page import BEGIN, END, page, readme_table, update_table
 from shapes.evidence.report.plots import save_plot
-from shapes.evidence.run import RESULTS, read_results, rounded, write_page, write_results
+from shapes.evidence.run import RESULTS, add_results, read_results, rounded, write_page, write_results
 from shapes.evidence.study import Record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,6 +86,13 @@ def test_results_of_a_study_are_kept_beside_others(tmp_path: Path) -> None:
     assert found.keys() == {"tokens", "ladder"}
     assert found["tokens"].rate("full").value == 0.9
     assert found["ladder"].values == rounded(RECORDS["ladder"].values)
+
+
+def test_studies_that_end_together_are_all_kept(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(len(RECORDS)) as runs:
+        for job in [runs.submit(add_results, tmp_path, key, one.values) for key, one in RECORDS.items()]:
+            job.result()
+    assert set(read_results(tmp_path)) == set(RECORDS)
 
 
 def test_a_readme_gets_the_table_between_its_marks(tmp_path: Path) -> None:

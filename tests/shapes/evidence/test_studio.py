@@ -14,6 +14,7 @@ import pytest
 from ifadapter_diffusers.painter import Painter
 from ifadapter_diffusers.sampling import Control
 from shapes.evidence.layouts.layout_sets import LayoutSet
+from shapes.evidence.numbers.reference import frechet
 from shapes.evidence.numbers.step_time import measure_steps
 from shapes.evidence.painting import Painting
 from shapes.evidence.run import run_study
@@ -122,6 +123,16 @@ def test_every_setting_that_changes_a_picture_changes_its_place(
     assert len({base.cache.place("pictures", one) for one in others}) == len(others)
     real = base.settings(Painting("real"), LayoutSet())
     assert real == studio(judges, tmp_path, seed=1).settings(Painting("real"), LayoutSet())
+
+
+def test_the_real_drawings_of_another_world_are_drawn_again(
+    tmp_path: Path, judges: ThreadPoolExecutor
+) -> None:
+    made = studio(judges, tmp_path)
+    of_drawings = made.scores(Painting("real"), LayoutSet(), "")
+    here = frechet(made, of_drawings, LayoutSet())
+    made.world = replace(made.world, seed=1)
+    assert frechet(made, of_drawings, LayoutSet()) != here
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,8 @@ from shapes.evidence.trained.adapters import TrainedAdapter
 from shapes.evidence.trained.bases import FineTuned, low_rank, merge, unet_stage, vae_stage
 from shapes.evidence.trained.budget import adapter_config
 from shapes.evidence.trained.control import TrainedControl, new_stage
-from shapes.evidence.trained.pool import draw_pool, pool_config
+from shapes.evidence.trained.pool import draw_pool, pool_config, pool_settings
+from shapes.models.config import VAELoss
 from shapes.models.pool import Pool
 from training.loop import train as real_train
 
@@ -182,6 +184,56 @@ def test_the_pool_of_the_plain_look_is_that_of_the_demos_training(studio: Studio
     np.testing.assert_array_equal(tensors.scenes.captions.numpy(), arrays.captions)
     np.testing.assert_allclose(tensors.scenes.boxes.numpy(), arrays.boxes)
     np.testing.assert_array_equal(tensors.scenes.descriptions.numpy(), chosen)
+
+
+def places(demo: Path, work: Path) -> dict[str, Path]:
+    """The folders of everything that an adapter's study reads from the cache."""
+    options = Options(demo=demo, work=work, layouts=2, train_steps=2, train_batch=2, pool=6)
+    with ThreadPoolExecutor(1) as judges:
+        studio = Studio(options, judges)
+    models = {"adapter": TrainedAdapter(), "control": TrainedControl(), "base": FineTuned("palette")}
+    painted = {
+        f"pictures of {name}": studio.cache.place("pictures", studio.settings(painting, LayoutSet()))
+        for name, painting in ((name, Painting(models=one)) for name, one in models.items())
+    }
+    pool = pool_settings(studio.world, "plain", studio.pool_config("plain"), demo / "tokenizer")
+    found = {name: one.place(studio) for name, one in models.items()}  # type: ignore[attr-defined]
+    return {**found, **painted, "pool": studio.cache.place("pools", pool)}
+
+
+OF_ADAPTERS = {"adapter", "control", "pictures of adapter", "pictures of control"}
+OF_BASES = {"base", "pictures of base"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "changed"),
+    [
+        ("budget.CONFIG", "shapes", OF_ADAPTERS),  # other rates and another loss
+        ("bases.UNET_RATE", 1e-5, OF_BASES),
+        ("bases.VAE_LOSS", VAELoss(flat=1.0), OF_BASES),
+        ("bases.VAE_BATCH", 1, OF_BASES),
+        ("pool.CROWDED", 0.5, {*OF_ADAPTERS, *OF_BASES, "pool"}),
+        ("budget.SAVES", 1, set()),
+    ],
+)
+def test_every_setting_that_the_training_reads_changes_the_places_of_its_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object, changed: set[str]
+) -> None:
+    before = places(DEMO, tmp_path)
+    assert places(DEMO, tmp_path) == before
+    monkeypatch.setattr(f"shapes.evidence.trained.{name}", value)
+    after = places(DEMO, tmp_path)
+    assert {key for key, place in after.items() if place != before[key]} == changed
+
+
+def test_another_tokenizer_changes_the_places_of_the_pool_and_of_all_models(tmp_path: Path) -> None:
+    demo = tmp_path / "demo"
+    shutil.copytree(DEMO, demo)
+    before = places(demo, tmp_path)
+    file = demo / "tokenizer" / "tokenizer.json"
+    file.write_text(file.read_text("utf-8") + " ", "utf-8")
+    after = places(demo, tmp_path)
+    assert not any(after[key] == before[key] for key in before)
 
 
 RECIPES = {

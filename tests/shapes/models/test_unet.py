@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import torch
 
 from ifadapter_diffusers.randomness import seeded_generator
 from shapes.dataset import Pictures
+from shapes.models.stages import LayoutBatches
 from shapes.models.text_encoder import new_text_encoder
 from shapes.models.unet import (
     CAPTION_PARTS,
     Denoising,
     LatentBatches,
+    UNetStage,
     caption_kinds,
     caption_of,
     new_scheduler,
@@ -35,6 +38,16 @@ def test_batches_are_consecutive_and_wrap_around() -> None:
         assert torch.equal(latents, torch.stack([thumbnails(samples[index][0]) for index in expected]))
 
 
+def test_data_loader_processes_that_are_spawned_get_the_batches_without_the_cache() -> None:
+    batches = LayoutBatches(LatentBatches(WORLD, count=3, size=2))
+    fresh = pickle.dumps(batches)
+    batch = batches[1]
+    assert pickle.dumps(batches) == fresh
+    other = pickle.loads(fresh)[1]
+    assert other.layouts == batch.layouts
+    assert torch.equal(other.latents, batch.latents)
+
+
 def test_kinds_of_captions_have_their_probabilities() -> None:
     kinds = caption_kinds(4000, seeded_generator(0))
     assert {kind: kinds.count(kind) / 4000 for kind in CAPTION_PARTS} == pytest.approx(
@@ -51,6 +64,18 @@ def test_contents_of_each_kind_of_caption() -> None:
     for kind in ("full", "placed"):
         assert all(figure.local_description in texts[kind] for figure in scene.figures)
     assert not any(figure.local_description in texts["global"] for figure in scene.figures)
+
+
+def test_a_sheet_has_pictures_of_the_worlds_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapes.models.unet.STEPS", 1)
+    monkeypatch.setattr("shapes.models.unet.SHEET_PICTURES", 8)
+    world = World(size=96, instances=(1, 2))
+    stage = UNetStage(world, tokenizer(tmp_path), LatentBatches(world, 2, 2), None)
+    with torch.no_grad():
+        sheet = stage.sheet(seeded_generator(0))
+    rows, columns = sheet.height // world.size, sheet.width // world.size
+    assert (rows, columns) == (2, 8)
+    stage.objective(stage.batches[0], seeded_generator(0)).backward()
 
 
 def test_unet_and_text_encoder_train_jointly(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from shapes.drawing import draw
 from shapes.results.pictures import Pictures
 from shapes.results.rows import TITLES
 from shapes.results.scored_set import JOB, ScoredSet
-from shapes.sampler import sample_scene
+from shapes.sampler import World, sample_scene
+from shapes.scene import Scene
 
 CHUNK = 4
 SCENES = [sample_scene(WORLD, index) for index in range(JOB + CHUNK + 1)]
@@ -41,8 +42,10 @@ def judges() -> Iterator[Executor]:
         yield executor
 
 
-def pictures(painter: DrawingPainter, folder: Path, chunk: int = CHUNK) -> Pictures:
-    return Pictures(painter, folder, SCENES, chunk)  # type: ignore[arg-type]
+def pictures(
+    painter: DrawingPainter, folder: Path, chunk: int = CHUNK, scenes: list[Scene] = SCENES
+) -> Pictures:
+    return Pictures(painter, folder, scenes, chunk)  # type: ignore[arg-type]
 
 
 def test_painted_chunks_are_cached(tmp_path: Path) -> None:
@@ -59,6 +62,22 @@ def test_chunks_of_another_size_are_painted_again(tmp_path: Path) -> None:
     once = pictures(painter, tmp_path).all("full")
     assert (pictures(painter, tmp_path, 8).all("full") == once).all()
     assert painter.calls == [0, 4, 8, 0, 8]
+
+
+def test_more_layouts_keep_the_pictures_of_whole_chunks(tmp_path: Path) -> None:
+    painter = DrawingPainter()
+    pictures(painter, tmp_path, scenes=SCENES[:6]).all("full")
+    more = pictures(painter, tmp_path)
+    assert [len(chunk) for chunk in more.chunks("full")] == [4, 4, 1]
+    assert painter.calls == [0, 4, 4, 8]
+    assert (more.all("full") == np.stack([draw(scene) for scene in SCENES])).all()
+
+
+def test_the_pictures_of_another_world_are_painted_again(tmp_path: Path) -> None:
+    pictures(DrawingPainter(), tmp_path).all("real")
+    others = [sample_scene(World(seed=1), index) for index in range(len(SCENES))]
+    found = pictures(DrawingPainter(), tmp_path, scenes=others).all("real")
+    assert (found == np.stack([draw(scene) for scene in others])).all()
 
 
 def test_scores_come_in_the_order_of_the_layouts(tmp_path: Path, judges: Executor) -> None:

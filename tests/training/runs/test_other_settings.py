@@ -111,11 +111,11 @@ def test_a_state_that_cannot_be_read_now_is_not_called_damaged(
     train(Toy(), BEFORE, tmp_path)
 
     def fail(_: Path) -> None:
-        raise error("none is left")
+        raise error("not enough")
 
     with monkeypatch.context() as patch:
         patch.setattr("training.run_state.load_file", fail)
-        with pytest.raises(error, match=r"^none is left$"):
+        with pytest.raises(error, match=r"^not enough$"):
             train(Toy(), CONFIG, tmp_path)
     train(Toy(), CONFIG, tmp_path)
     assert saved_step(tmp_path) == 27

@@ -95,13 +95,14 @@ def test_all_stages_train_and_are_exported(tmp_path: Path, capsys: pytest.Captur
         assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
+def fail(*_: object) -> None:
+    raise ValueError("no sheet")
+
+
 @pytest.mark.slow
 def test_an_error_after_the_weights_are_saved_follows_the_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object) -> None:
-        raise ValueError("no sheet")
-
     monkeypatch.setattr("shapes.models.pool_stages.PoolAdapterStage.sheet", fail)
     with pytest.raises(SystemExit):
         run(tmp_path)
@@ -115,9 +116,6 @@ def test_an_error_after_the_weights_are_saved_follows_the_export(
 def test_an_error_before_the_last_weights_ends_the_run_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object) -> None:
-        raise ValueError("no sheet")
-
     run_vae(tmp_path)
     before = (tmp_path / "demo" / "vae" / "diffusion_pytorch_model.safetensors").read_bytes()
     both = {"shapes__stages": "[vae,unet]", "shapes__vae__loop__steps": 3}
